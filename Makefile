@@ -1,0 +1,79 @@
+# Every target works in a fresh clone: what it needs, it sets up first.
+#   make PYTHON=python3.13    another Python     make VENV=/elsewhere    another environment
+#   make test PYTEST_ARGS='-k drain -x'          arguments for pytest
+
+# Empty: the first of python3, python3.14 … python3.11 that is 3.11 or newer.
+PYTHON =
+VENV = .venv
+WORKERS = 2
+PYTEST_ARGS =
+
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.DEFAULT_GOAL = help
+.PHONY: help setup system-packages run demo test test-fast coverage lint types format wheel clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
+
+setup: $(READY)  ## make .venv with the program and its development tools, at the pinned versions
+
+$(READY): pyproject.toml constraints.txt
+	@set -e; python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	        if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	    done; \
+	fi; \
+	if [ -z "$$python" ]; then \
+	    echo "setup: no Python 3.11 or newer on PATH. Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "setup: $$python cannot make environments (no ensurepip). On Debian: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    echo "setup: $(VENV) with $$("$$python" --version)"; "$$python" -m venv --clear $(VENV); \
+	fi
+	@echo "setup: installing the pinned packages"
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+system-packages:  ## install the commands that the tests use, where missing (Debian)
+	@sh tools/system-packages
+
+run: setup  ## start the application without a tray
+	$(BIN)/exlab-wizard run --headless
+
+demo: setup  ## the whole story in under a minute: sync, kill, relaunch, resume, verify
+	$(BIN)/exlab-wizard demo
+
+test: setup system-packages  ## every test
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-fast: setup system-packages  ## every test but the slow ones
+	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+
+coverage: setup system-packages  ## every test, with branch coverage
+	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: setup  ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup  ## mypy --strict
+	$(BIN)/mypy
+
+format: setup  ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+wheel: setup  ## build sdist and wheel into dist/
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+clean:  ## remove everything that the other targets made
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

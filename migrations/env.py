@@ -1,0 +1,54 @@
+"""Runs migrations on the connection that the program hands in, or on the database that `-x db=PATH` names.
+
+The whole upgrade is one transaction: SQLite's DDL is transactional, so a crash in the middle leaves the old schema.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alembic import context
+
+from exlab_wizard.paths import StateDir, default_state_dir
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def run_on(connection: Connection) -> None:
+    """Migrate over `connection`, inside the transaction that its owner opened or in one of our own."""
+    context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True, compare_server_default=False)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_offline() -> None:
+    """Print the SQL instead of running it (`alembic upgrade head --sql`)."""
+    context.configure(dialect_name="sqlite", target_metadata=metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_online() -> None:
+    """Use the connection of the calling program, or open the database of the command line."""
+    handed_in: Connection | None = context.config.attributes.get("connection")
+    if handed_in is not None:
+        run_on(handed_in)
+        return
+    named = context.get_x_argument(as_dictionary=True).get("db")
+    database = Database(StateDir.at(default_state_dir()).database if named is None else named)
+    try:
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            run_on(connection)
+            connection.exec_driver_sql("COMMIT")
+    finally:
+        database.close()
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

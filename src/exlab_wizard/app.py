@@ -1,0 +1,332 @@
+"""The only assembly: builds the running application, starts it, waits, and stops everything in order.
+
+The main thread waits for signals and messages. A quit runs in a thread of its own, so that the next signal is always
+heard. Signal handlers only put into a queue: nothing is raised into the middle of a commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Final
+
+from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.attempt import Attempts
+from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
+from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
+from exlab_wizard.runtime.housekeeping import Housekeeping
+from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.settings import Settings, SettingsFile
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.store import Store
+from exlab_wizard.tray.prompts import FirstAnswer, RemoteQuestion, TerminalQuestion
+from exlab_wizard.tray.protocols import NoServer, NoWindow
+from exlab_wizard.tray.quit_coordinator import QuitCoordinator
+from exlab_wizard.transfer.marker import create_marker
+
+log = logging.getLogger(__name__)
+
+FIRST_DESTINATION: Final = "local"
+STEP_SECONDS: Final = 1.0
+INTERRUPTED_STATUS: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: where the state is, and which configuration holds."""
+
+    state_dir: StateDir
+    config: Path
+    headless: bool = True
+    window: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a launch found and has: shown once, when work may begin."""
+
+    launch_id: int
+    recovery: Recovery
+    database: Path
+    destinations: dict[str, str]
+    first_destination: Path | None
+    safe_mode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _QuitAsked:
+    quits: list[PendingQuit]
+
+
+@dataclass(frozen=True, slots=True)
+class _QuitEnded:
+    outcome: QuitOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class _CompanionEnded:
+    status: int
+
+
+_Message = _Signal | _QuitAsked | _QuitEnded | _CompanionEnded
+
+
+def run(
+    options: Options,
+    companion: Callable[[Store], int] | None = None,
+    announce: Callable[[Ready], None] | None = None,
+) -> int:
+    """Run the application until it has quit, and return the exit status.
+
+    `announce` is called once, when work may begin. With a `companion` the application runs for its sake: it is called
+    in a thread of its own, and when it returns the application drains, and its status is returned.
+
+    Raises:
+        InstanceHeldError: another process runs the application of this state dir.
+        ExlabError: it cannot start; the message says what to do.
+    """
+    inbox: SimpleQueue[_Message] = SimpleQueue()
+    options.state_dir.create()
+    with InstanceLock(options.state_dir), _signals_into(inbox):
+        application = _build(options, inbox)
+        if announce is not None:
+            announce(application.ready)
+        return application.run(companion)
+
+
+def leave(status: int) -> None:
+    """End the process now. All is closed by then; tearing the interpreter down would only take time."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+@contextlib.contextmanager
+def _signals_into(inbox: SimpleQueue[_Message]) -> Iterator[None]:
+    """Turn the signals that end a program into messages. `SimpleQueue.put` may be called from a handler."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        inbox.put(_Signal(number))
+
+    names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
+    """Open the database, recover the last launch, and wire everything; nothing runs yet."""
+    clock = SystemClock()
+    settings = SettingsFile(options.config)
+    settings.read()
+    first = None if settings.current.destinations else _first_destination(options.state_dir, settings)
+    state_dir = options.state_dir
+    database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
+    backups = Backups(state_dir)
+    schema.upgrade(database, backups, clock.now())
+    store = Store(database)
+    clean = store.launches.open_launch() is None
+    if not clean:
+        schema.quick_check(database)
+    database.grow_wal()
+    process = this_process()
+    recovery = store.launches.recover(process, clock.now())
+    health = Health(store, recovery.launch_id, clock)
+    safe_mode = health.start_is_deadly()
+    ready = Ready(recovery.launch_id, recovery, database.path, _targets(settings.current), first, safe_mode)
+    attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
+    box = _Late()
+    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, box.changed)
+    gate = LaunchGate(store, recovery.launch_id, clock)
+    coordinator = QuitCoordinator(
+        gate=gate,
+        predicate=StorePredicate(store, clock),
+        workers=workers,
+        question=FirstAnswer([TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, clock)]),
+        window=NoWindow(),
+        server=NoServer(),
+        clock=clock,
+        window_s=settings.current.quit.window_s,
+        session_end_window_s=settings.current.quit.session_end_window_s,
+    )
+    box.coordinator = coordinator
+    keeper = Keeper(
+        store,
+        settings,
+        workers,
+        recovery.launch_id,
+        clock,
+        health=health,
+        quit_asked=lambda quits: inbox.put(_QuitAsked(quits)),
+        changed=coordinator.changed,
+    )
+    housekeeping = Housekeeping(store, backups, clock, check=clean)
+    return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator)
+
+
+def _first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
+    """Give a new installation somewhere to sync to, so that it can be tried before the NAS is set up."""
+    folder = state_dir.first_destination
+    folder.mkdir(parents=True, exist_ok=True)
+    create_marker(folder, FIRST_DESTINATION)
+    settings.add_destination(FIRST_DESTINATION, str(folder))
+    return folder
+
+
+def _targets(settings: Settings) -> dict[str, str]:
+    return {name: destination.target for name, destination in settings.destinations.items()}
+
+
+class _Late:
+    """Breaks the one circle in the wiring: workers tell the coordinator, and the coordinator stops the workers."""
+
+    coordinator: QuitCoordinator
+
+    def changed(self) -> None:
+        self.coordinator.changed()
+
+
+@dataclass(slots=True)
+class _Application:
+    inbox: SimpleQueue[_Message]
+    store: Store
+    clock: SystemClock
+    ready: Ready
+    workers: WorkerPool
+    keeper: Keeper
+    housekeeping: Housekeeping
+    gate: LaunchGate
+    coordinator: QuitCoordinator
+    status: int = 0
+    quitting: bool = False
+    hurried: bool = False
+    seen: set[int] = field(default_factory=set)
+
+    def run(self, companion: Callable[[Store], int] | None) -> int:
+        """Start everything, take messages until a quit has ended, stop everything."""
+        if self.ready.safe_mode:
+            log.error("the last launches all ended within seconds: started in safe mode, nothing is synced. See the log.")
+        else:
+            self.workers.start()
+        self.keeper.start()
+        self.housekeeping.start()
+        if companion is not None:
+            self._thread("companion", lambda: self.inbox.put(_CompanionEnded(companion(self.store))))
+        outcome = self._take_messages()
+        self._stop(outcome)
+        return self.status
+
+    def _take_messages(self) -> QuitOutcome:
+        # A lock cannot be interrupted by Ctrl-C on Windows; elsewhere nothing needs to be polled.
+        timeout = 0.25 if sys.platform == "win32" else None
+        while True:
+            try:
+                message = self.inbox.get(timeout=timeout)
+            except Empty:
+                continue
+            match message:
+                case _Signal(number):
+                    self._on_signal(number)
+                case _QuitAsked(quits):
+                    self._on_quit_asked(quits)
+                case _CompanionEnded(status):
+                    self.status = status
+                    self._quit(QuitTrigger.CLI)
+                case _QuitEnded(QuitOutcome.KEPT_RUNNING):
+                    self.quitting = self.hurried = False
+                    log.info("the quit was taken back; work goes on")
+                case _QuitEnded(outcome):
+                    return outcome
+
+    def _on_signal(self, number: int) -> None:
+        """First signal: quit. SIGTERM during a quit that somebody else began: hurry it. Any further one: force."""
+        log.info("%s received", signal.Signals(number).name)
+        session_end = number != signal.SIGINT
+        if not self.quitting:
+            self.status = 0 if session_end else self.status
+            self._quit(QuitTrigger.SIGNAL, session_end=session_end)
+        elif session_end and not self.hurried:
+            self.hurried = True
+            self.coordinator.hurry()
+        else:
+            self.coordinator.post(QuitEvent.FORCE)
+
+    def _on_quit_asked(self, quits: list[PendingQuit]) -> None:
+        new = [quit for quit in quits if quit.id not in self.seen]
+        self.seen.update(quit.id for quit in new)
+        for quit in new:
+            if not self.quitting:
+                self._quit(quit.trigger, quit_id=quit.id, force=quit.force)
+            elif quit.force:
+                self.coordinator.post(QuitEvent.FORCE)
+            elif self.coordinator.phase is Phase.ASKING and quit.trigger is not QuitTrigger.SIGNAL:
+                self.coordinator.post(QuitEvent.QUIT)
+
+    def _quit(
+        self, trigger: QuitTrigger, *, quit_id: int | None = None, session_end: bool = False, force: bool = False
+    ) -> None:
+        self.quitting, self.hurried = True, session_end
+        self.gate.requested(trigger, quit_id)
+
+        def drive() -> None:
+            import asyncio
+
+            outcome = asyncio.run(self.coordinator.quit(sigterm=session_end, force=force))
+            self.inbox.put(_QuitEnded(outcome))
+
+        self._thread("quit", drive)
+
+    def _stop(self, outcome: QuitOutcome) -> None:
+        """Everything that is left, in order; a step that fails or hangs never keeps the next from running."""
+        reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
+        for name, step in (
+            ("keeper", self.keeper.stop),
+            ("housekeeping", self.housekeeping.stop),
+            ("exit receipt", lambda: self.store.launches.end(self.ready.launch_id, reason, self.clock.now())),
+            ("database", self.store.close),
+        ):
+            done = self._thread(f"stop-{name}", step)
+            done.join(STEP_SECONDS)
+            if done.is_alive():
+                log.error("stopping: %s hangs and is left behind", name)
+        log.info("exlab-wizard has quit: %s", reason)
+
+    def _thread(self, name: str, act: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                act()
+            except ExlabError as error:
+                log.error("%s: %s", name, error)  # noqa: TRY400 - the sentence says it all
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread

@@ -1,0 +1,81 @@
+"""How a command gets at the database, and whether an application runs beside it.
+
+Commands work on the database directly, with or without a running application. Only who holds the instance lock brings
+an older database up to date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.domain.clock import SystemClock
+from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.launches import OpenLaunch
+from exlab_wizard.store.store import Store
+
+_PATIENCE_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.05
+
+
+def database_missing(place: Place) -> StoreError:
+    """Return the error for a command that needs a database where there is none."""
+    where = str(place.state_dir.database)
+    return StoreError(f"there is no database at {where!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it")
+
+
+@contextlib.contextmanager
+def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
+    """Open the database with this program's schema; `create` makes state dir and database where there is none.
+
+    Raises:
+        StoreError: there is no database, or it cannot be read.
+        RefusedError: it has another schema, and it cannot be migrated here.
+    """
+    if create:
+        place.state_dir.create()
+    elif not place.state_dir.database.exists():
+        raise database_missing(place)
+    database = Database(place.state_dir.database)
+    store = Store(database)
+    try:
+        _bring_up_to_date(place, database)
+        yield store
+    finally:
+        store.close()
+
+
+def _bring_up_to_date(place: Place, database: Database) -> None:
+    """Migrate under the instance lock; whoever holds it is about to do the same, and is waited for."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            schema.require_current(database)
+        except schema.NewerDatabaseError:
+            raise
+        except RefusedError:
+            try:
+                with InstanceLock(place.state_dir):
+                    schema.upgrade(database, Backups(place.state_dir), SystemClock().now())
+            except InstanceHeldError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def last_open_launch(place: Place) -> OpenLaunch | None:
+    """Return the launch that has not ended, as the database tells it; None where nothing can be told."""
+    try:
+        with opened(place) as store:
+            return store.launches.open_launch()
+    except StoreError:
+        return None

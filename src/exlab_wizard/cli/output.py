@@ -1,0 +1,102 @@
+"""How commands print. Text is for people: one line at a time, whatever a name holds. JSON is for programs: one document.
+
+Names come from disks and may hold newlines, terminal codes, bytes that are no text, and words in brackets; they are
+shown, never obeyed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+import click
+
+Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+Cell: TypeAlias = "str | int | float | None"
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+_BYTE: Final = range(0xDC80, 0xDD00)
+
+json_option: Final[Callable[[_Command], _Command]] = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs."
+)
+
+
+def example(*lines: str) -> str:
+    """Return the end of a help text: example calls, kept as they are."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def visible(text: str) -> str:
+    r"""Return `text` with everything that cannot be seen written as an escape; a byte that is no text is `\xNN`."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code in _BYTE:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def say(text: str = "") -> None:
+    """Print one line on stdout."""
+    click.echo(visible(text))
+
+
+def note(text: str) -> None:
+    """Print one line for the person beside the result, on stderr."""
+    click.echo(visible(text), err=True)
+
+
+def complain(text: str) -> None:
+    """Print the one line of an error."""
+    note(f"exlab-wizard: {text}")
+
+
+def emit(document: Json) -> None:
+    """Print `document` as one line of JSON; bytes that are no text appear as lone surrogates, as Python has them."""
+    click.echo(json.dumps(_finite(document), ensure_ascii=True, allow_nan=False))
+
+
+def _finite(document: Json) -> Json:
+    if isinstance(document, float):
+        return document if math.isfinite(document) else None
+    if isinstance(document, Mapping):
+        return {name: _finite(value) for name, value in document.items()}
+    if isinstance(document, Sequence) and not isinstance(document, str):
+        return [_finite(value) for value in document]
+    return document
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows below their column names: drawn on a terminal, aligned plain text elsewhere."""
+    cells = [[_shown(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw(columns, cells)
+        return
+    lines = [[visible(name) for name in columns], *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _shown(value: Cell) -> str:
+    return "" if value is None else visible(str(value))
+
+
+def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - rich is loaded only where something is drawn
+    from rich.console import Console  # noqa: PLC0415 - likewise
+    from rich.table import Table  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    drawn = Table(*[Text(visible(name)) for name in columns], box=SIMPLE_HEAD, pad_edge=False)
+    for row in cells:
+        drawn.add_row(*[Text(cell) for cell in row])
+    Console(highlight=False).print(drawn)

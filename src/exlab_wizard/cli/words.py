@@ -1,0 +1,102 @@
+"""Sizes, times, states and reasons in words for people. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.shutdown import Blocker
+
+Value = str | int | float | None
+
+_STEP: Final = 1024.0
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
+_DAY: Final = 86_400
+
+WAITING: Final = {
+    WaitReason.DESTINATION_OFFLINE: "the destination is offline: mount the share",
+    WaitReason.DESTINATION_FULL: "the destination is full: make room there",
+    WaitReason.SOURCE_CHANGING: "the run is still being written",
+    WaitReason.EARLIER_ATTEMPT: "an earlier attempt still hangs inside the operating system",
+}
+
+
+def size(count: float) -> str:
+    """Return bytes as `812 B`, `3.4 GiB`."""
+    if count < _STEP:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= _STEP
+        if count < _STEP:
+            return f"{count:.1f} {unit}"
+    return f"{count / _STEP:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span with its two largest units."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def moment(text: Value) -> str:
+    """Return a time of the database as local time; empty for none."""
+    return "" if not isinstance(text, str) else f"{from_text(text).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def waiting(reason: Value) -> str:
+    """Return why a job waits, in words."""
+    return WAITING[WaitReason(str(reason))]
+
+
+def number(value: Value) -> int:
+    """Return a counter of a row."""
+    assert isinstance(value, int)
+    return value
+
+
+def progress(job: dict[str, Value]) -> str:
+    """Return how far a job is: of its bytes half the way is sending, half is reading back."""
+    total = number(job["bytes_total"])
+    if job["state"] in ("verified", "cleaned"):
+        return f"100 % of {size(total)}"
+    if not total:
+        return ""
+    moved = number(job["bytes_done"]) + number(job["bytes_verified"])
+    return f"{50 * moved / total:.0f} % of {size(total)}"
+
+
+def standing(job: dict[str, Value]) -> str:
+    """Return what is to be said about a job beside its state: what it waits for, or what went wrong."""
+    if job["waiting_on"] is not None:
+        return f"waits: {waiting(job['waiting_on'])}"
+    if job["state"] == "queued" and job["not_before"] is not None:
+        return f"tried again at {moment(job['not_before'])}: {job['error_detail'] or job['error_kind'] or ''}".rstrip(": ")
+    if job["state"] == "failed":
+        return f"{job['error_kind']}: {job['error_detail']}"
+    if job["state"] == "resumable":
+        return "goes on at the next launch"
+    return ""
+
+
+def blocking(blocker: Blocker) -> str:
+    """Return one operation that holds back a quit, with how far it is."""
+    parts = [] if blocker.percent is None else [f"{blocker.percent:.0f} %"]
+    if blocker.bytes_left is not None:
+        parts.append(f"{size(blocker.bytes_left)} left")
+    if blocker.eta_s is not None:
+        parts.append(f"{'about' if blocker.kind == 'job' else 'expires in'} {duration(blocker.eta_s)}")
+    told = f": {', '.join(parts)}" if parts else ""
+    return f"{blocker.kind} {blocker.id} {blocker.label}{told}"

@@ -1,0 +1,58 @@
+"""How fast a transfer may go at a given moment of the week.
+
+Without a schedule the limit always holds; with one it holds inside the named hours only. Read again while a transfer
+runs, so that a job which starts before the working day slows down when it begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Final
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of the week, in local time. `end` at or before `start` runs past midnight; `days` names the start's day."""
+
+    days: frozenset[int]
+    start: time
+    end: time
+
+    def holds(self, moment: datetime) -> bool:
+        """Return whether local `moment` lies inside; the start is included, the end is not."""
+        today, yesterday = moment.weekday(), (moment.weekday() - 1) % 7
+        clock = moment.time()
+        if self.start < self.end:
+            return today in self.days and self.start <= clock < self.end
+        return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
+
+
+def parse_days(text: str) -> frozenset[int]:
+    """Return weekday numbers (Monday is 0) of `mon-fri`, `sat`, `mon,wed-fri`; `fri-mon` runs over the week's end.
+
+    Raises:
+        ValueError: a day is unknown; the message says which are known.
+    """
+    days: set[int] = set()
+    for part in text.lower().replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        for name in (first, last or first):
+            if name not in DAYS:
+                msg = f"unknown day {name!r}; known are {', '.join(DAYS)}"
+                raise ValueError(msg)
+        at, stop = DAYS.index(first), DAYS.index(last or first)
+        days.add(at)
+        while at != stop:
+            at = (at + 1) % 7
+            days.add(at)
+    return frozenset(days)
+
+
+def limit_at(limit_bytes_s: float | None, schedule: tuple[Window, ...], local: datetime) -> float | None:
+    """Return bytes per second allowed at local time `local`; None is no limit."""
+    if limit_bytes_s is None or not schedule:
+        return limit_bytes_s
+    return limit_bytes_s if any(window.holds(local) for window in schedule) else None

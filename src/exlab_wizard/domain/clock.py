@@ -1,0 +1,47 @@
+"""The one text form of time: UTC, millisecond width, so that times compare as text and people can read them.
+
+Nothing here reads a clock. `Clock` is what the floors above are given to read one with.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+CLOCK_STEP_TOLERANCE_SECONDS = 1.0
+
+
+class Clock(Protocol):
+    """Both clocks of a machine: wall time jumps, monotonic time does not."""
+
+    def now(self) -> datetime:
+        """Return wall time, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; their zero has no meaning."""
+
+
+def to_text(moment: datetime) -> str:
+    """Return `moment` (aware) as `YYYY-MM-DDTHH:MM:SS.mmmZ`, 24 characters."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """Return the aware UTC datetime that `to_text` wrote.
+
+    Raises:
+        ValueError: the text is not of that form.
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta:
+    """Return by how much the wall clock was set between two looks, or zero.
+
+    Time spent asleep counts as a step, since the monotonic clock stood still. Differences up to
+    `CLOCK_STEP_TOLERANCE_SECONDS` are the slewing of NTP and the jitter of a busy machine.
+    """
+    step = wall_elapsed - timedelta(seconds=monotonic_elapsed_s)
+    if abs(step.total_seconds()) <= CLOCK_STEP_TOLERANCE_SECONDS:
+        return timedelta(0)
+    return step

@@ -1,0 +1,98 @@
+"""The states of a sync job, the legal moves between them, and why a job waits or fails.
+
+    queued ──claim──▶ running ──all bytes sent──▶ verifying ──hashes match──▶ verified ──interlocks──▶ cleaned
+      ▲  ▲              │  │                        │  │
+      │  └─retry later──┘  └──────force quit / crash┴──┼──▶ resumable ──next launch──▶ queued
+      │                 └────────── permanent ─────────┴──▶ failed ──operator retry──▶ queued
+      └ queued | resumable | failed | running | verifying ──operator──▶ cancelled
+
+`TRANSITIONS` is the same list as the table `job_transitions` and the triggers of the database; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class JobState(StrEnum):
+    """Where a sync job stands."""
+
+    QUEUED = "queued"
+    """Waits for a worker, or for `not_before`, or for what `waiting_on` names."""
+    RUNNING = "running"
+    """A worker holds the claim and sends bytes."""
+    VERIFYING = "verifying"
+    """All bytes are sent and durable; what is left of them is being read back, then published."""
+    VERIFIED = "verified"
+    """Every byte was read back, matched, and stands at its final path."""
+    CLEANED = "cleaned"
+    """Verified, and the local copy was removed under the interlocks."""
+    RESUMABLE = "resumable"
+    """Was in flight when the application ended; the next launch queues it and goes on at the byte."""
+    FAILED = "failed"
+    """Nothing happens until an operator retries or cancels it."""
+    CANCELLED = "cancelled"
+    """An operator decided that it is not wanted."""
+
+
+class WaitReason(StrEnum):
+    """What a queued job waits for; it uses no attempt and goes on by itself."""
+
+    DESTINATION_OFFLINE = "destination_offline"
+    DESTINATION_FULL = "destination_full"
+    SOURCE_CHANGING = "source_changing"
+    EARLIER_ATTEMPT = "earlier_attempt"
+    """An earlier attempt of this job still hangs inside the operating system."""
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt failed; the kind decides whether it is tried again."""
+
+    AUTH = "auth"
+    CONFIG = "config"
+    SOURCE_MISSING = "source_missing"
+    CONFLICT = "conflict"
+    NETWORK = "network"
+    UNKNOWN = "unknown"
+    HASH_MISMATCH = "hash_mismatch"
+    CRASH_LOOP = "crash_loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One legal move."""
+
+    source: JobState
+    target: JobState
+    meaning: str
+
+
+IN_FLIGHT: Final = (JobState.RUNNING, JobState.VERIFYING)
+UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING, JobState.VERIFYING, JobState.RESUMABLE)
+
+TRANSITIONS: Final = (
+    Transition(JobState.QUEUED, JobState.RUNNING, "a worker claimed it"),
+    Transition(JobState.QUEUED, JobState.CANCELLED, "cancelled by an operator"),
+    Transition(JobState.RUNNING, JobState.VERIFYING, "all bytes are sent"),
+    Transition(JobState.RUNNING, JobState.QUEUED, "tried again later"),
+    Transition(JobState.RUNNING, JobState.RESUMABLE, "cut off by a quit or a crash"),
+    Transition(JobState.RUNNING, JobState.FAILED, "an error that trying again does not mend"),
+    Transition(JobState.RUNNING, JobState.CANCELLED, "cancelled by an operator"),
+    Transition(JobState.VERIFYING, JobState.VERIFIED, "read back, equal, published"),
+    Transition(JobState.VERIFYING, JobState.QUEUED, "tried again later"),
+    Transition(JobState.VERIFYING, JobState.RESUMABLE, "cut off by a quit or a crash"),
+    Transition(JobState.VERIFYING, JobState.FAILED, "an error that trying again does not mend"),
+    Transition(JobState.VERIFYING, JobState.CANCELLED, "cancelled by an operator"),
+    Transition(JobState.RESUMABLE, JobState.QUEUED, "the next launch goes on with it"),
+    Transition(JobState.RESUMABLE, JobState.CANCELLED, "cancelled by an operator"),
+    Transition(JobState.FAILED, JobState.QUEUED, "an operator retries it"),
+    Transition(JobState.FAILED, JobState.CANCELLED, "cancelled by an operator"),
+    Transition(JobState.VERIFIED, JobState.CLEANED, "the local copy was removed"),
+)
+
+
+def legal_moves(state: JobState) -> tuple[JobState, ...]:
+    """Return the states that a job in `state` may move to, in the order of the diagram."""
+    return tuple(move.target for move in TRANSITIONS if move.source is state)

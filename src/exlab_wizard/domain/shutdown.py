@@ -1,0 +1,121 @@
+"""The ladder of a quit, as a pure function: `advance(phase, event)` is the next phase.
+
+    running ──quit──▶ draining ──idle──────────────────────────▶ stopped   (drained)
+       ▲               │    ▲ wait (a fresh window, as often as asked)
+       │               ▼    │
+       └─keep running─ asking ──force──▶ forcing ──checkpointed──▶ stopped  (forced)
+
+Forcing is not failing: what is cut off resumes at the next launch. The coordinator only drives this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Phase(StrEnum):
+    """Where the application stands between start and exit."""
+
+    RUNNING = "running"
+    DRAINING = "draining"
+    ASKING = "asking"
+    FORCING = "forcing"
+    STOPPED = "stopped"
+
+
+class QuitEvent(StrEnum):
+    """What moves a quit on."""
+
+    QUIT = "quit"
+    """Somebody asked to quit; again while asking, it is the answer "force"."""
+    IDLE = "idle"
+    """The predicate was read, and nothing is in flight or leased."""
+    WINDOW_OVER = "window_over"
+    """The drain took longer than its window, and somebody can be asked."""
+    WINDOW_OVER_UNASKABLE = "window_over_unaskable"
+    """The drain took longer than its window, and nobody can or may be asked."""
+    WAIT = "wait"
+    FORCE = "force"
+    KEEP_RUNNING = "keep_running"
+    CHECKPOINTED = "checkpointed"
+    """Workers have stopped or were left behind, and their rows are marked."""
+
+
+class QuitOutcome(StrEnum):
+    """How a quit ended; the words of `quit_requests.outcome`."""
+
+    DRAINED = "drained"
+    FORCED = "forced"
+    KEPT_RUNNING = "kept_running"
+
+
+class QuitTrigger(StrEnum):
+    """Who asked; the words of `quit_requests.trigger`."""
+
+    TRAY = "tray"
+    WINDOW = "window"
+    API = "api"
+    CLI = "cli"
+    SIGNAL = "signal"
+
+
+_LADDER: Final[dict[tuple[Phase, QuitEvent], Phase]] = {
+    (Phase.RUNNING, QuitEvent.QUIT): Phase.DRAINING,
+    (Phase.RUNNING, QuitEvent.FORCE): Phase.FORCING,
+    (Phase.DRAINING, QuitEvent.IDLE): Phase.STOPPED,
+    (Phase.DRAINING, QuitEvent.WINDOW_OVER): Phase.ASKING,
+    (Phase.DRAINING, QuitEvent.WINDOW_OVER_UNASKABLE): Phase.FORCING,
+    (Phase.DRAINING, QuitEvent.FORCE): Phase.FORCING,
+    (Phase.DRAINING, QuitEvent.KEEP_RUNNING): Phase.RUNNING,
+    (Phase.ASKING, QuitEvent.IDLE): Phase.STOPPED,
+    (Phase.ASKING, QuitEvent.WAIT): Phase.DRAINING,
+    (Phase.ASKING, QuitEvent.FORCE): Phase.FORCING,
+    (Phase.ASKING, QuitEvent.QUIT): Phase.FORCING,
+    (Phase.ASKING, QuitEvent.WINDOW_OVER_UNASKABLE): Phase.FORCING,
+    (Phase.ASKING, QuitEvent.KEEP_RUNNING): Phase.RUNNING,
+    (Phase.FORCING, QuitEvent.CHECKPOINTED): Phase.STOPPED,
+}
+
+
+def advance(phase: Phase, event: QuitEvent) -> Phase:
+    """Return the phase after `event`; an event that means nothing in `phase` changes nothing."""
+    return _LADDER.get((phase, event), phase)
+
+
+@dataclass(frozen=True, slots=True)
+class DrainCount:
+    """The drain predicate as it was read: both zero means idle."""
+
+    active_sessions: int
+    in_flight_jobs: int
+
+    @property
+    def operations(self) -> int:
+        """How many operations a quit waits for."""
+        return self.active_sessions + self.in_flight_jobs
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing holds back a quit."""
+        return self.operations == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One operation that holds back a quit; sizes in bytes, times in seconds, None where unknown."""
+
+    kind: str
+    id: str
+    label: str
+    since: str
+    bytes_left: int | None
+    percent: float | None
+    eta_s: float | None
+
+
+def headline(operations: int) -> str:
+    """Return the question's first line, in the singular or the plural."""
+    noun = "operation" if operations == 1 else "operations"
+    return f"{operations} {noun} still running. Force quit anyway?"

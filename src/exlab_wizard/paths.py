@@ -1,0 +1,78 @@
+"""Where things lie on this machine: the state dir and what is in it, and the configuration file.
+
+`EXLAB_STATE_DIR` and `EXLAB_CONFIG` override the places that the operating system proposes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from exlab_wizard.errors import UsageError
+
+APP = "exlab-wizard"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """The state dir and the names in it; a contract, since people look in here."""
+
+    root: Path
+    database: Path
+    lock: Path
+    backups: Path
+    logs: Path
+    first_destination: Path
+
+    @classmethod
+    def at(cls, root: Path) -> StateDir:
+        """Return the names below `root`; nothing is created."""
+        return cls(
+            root=root,
+            database=root / "exlab-wizard.db",
+            lock=root / "instance.lock",
+            backups=root / "backups",
+            logs=root / "logs",
+            first_destination=root / "nas",
+        )
+
+    def create(self) -> None:
+        """Create the state dir, readable by its owner only, and prove that it can be written.
+
+        Raises:
+            UsageError: it cannot be created or written; the message names it and what to do.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = self.root / f".write-test-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            msg = (
+                f"the state dir {str(self.root)!r} cannot be written: {error.strerror}. "
+                "Make it writable for your account, or name another with --state-dir."
+            )
+            raise UsageError(msg) from error
+
+
+def default_state_dir() -> Path:
+    """Return `EXLAB_STATE_DIR`, or the user's state dir as the operating system names it."""
+    named = os.environ.get("EXLAB_STATE_DIR")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_state_path(APP)
+
+
+def default_config(state_dir: Path, *, state_dir_named: bool) -> Path:
+    """Return `EXLAB_CONFIG`, or where the configuration lies by default.
+
+    With a state dir that was named on purpose the configuration lies inside it, so that a trial in a scratch folder
+    never changes the user's own settings.
+    """
+    named = os.environ.get("EXLAB_CONFIG")
+    if named:
+        return Path(named).expanduser().absolute()
+    if state_dir_named:
+        return state_dir / "config.toml"
+    return platformdirs.user_config_path(APP) / "config.toml"

@@ -1,0 +1,1 @@
+"""Floor 2: what goes on while the application runs: workers, the keeper, recovery."""

@@ -1,0 +1,71 @@
+"""One attempt at one job: runs the transfer and returns, as a value, what it ended with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.domain.outcome import Completed, Deferred, Failed, Interrupted, Outcome, Superseded
+from exlab_wizard.errors import ClaimLostError, StoppedError, TransferError, TransferWaitError
+from exlab_wizard.runtime.journal import StoreJournal
+from exlab_wizard.runtime.limits import DestinationLimits
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.jobs import ClaimedJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.journal import Control, TransferRequest
+from exlab_wizard.transfer.mount import MountTransfer
+
+log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """Everything that an attempt needs besides its job."""
+
+    def __init__(
+        self, store: Store, settings: SettingsFile, installation: str, host: str, progressed: Callable[[], None]
+    ) -> None:
+        """Work for `installation` on the machine `host`; `progressed` is called after each durable checkpoint."""
+        self._store = store
+        self._settings = settings
+        self._installation = installation
+        self._host = host
+        self._progressed = progressed
+        self._limits = DestinationLimits(settings)
+
+    def run(self, job: ClaimedJob, control: Control) -> Outcome:
+        """Sync the job's run and return how that ended; never raises."""
+        try:
+            return self._transfer(job, control).run()
+        except ClaimLostError:
+            return Superseded()
+        except StoppedError as stopped:
+            return Interrupted(str(stopped))
+        except TransferWaitError as wait:
+            return Deferred(wait.reason, wait.detail)
+        except TransferError as error:
+            return Failed(error.kind, str(error))
+        except Exception as error:  # boundary: whatever one run does to us, the other runs go on
+            log.exception("job %d: unexpected error", job.job_id)
+            return Failed(ErrorKind.UNKNOWN, f"{type(error).__name__}: {error}")
+
+    def _transfer(self, job: ClaimedJob, control: Control) -> MountTransfer:
+        settings = self._settings.current
+        destination = settings.destinations.get(job.destination)
+        if destination is None:
+            hint = f"Add it with: exlab-wizard destination add {job.destination} FOLDER; then retry the job."
+            raise TransferError("No such destination", job.destination, hint, ErrorKind.CONFIG)
+        run = Path(job.run_path)
+        request = TransferRequest(
+            job_id=job.job_id,
+            # Workstations share destinations, and each counts its jobs from 1.
+            job_key=f"{self._installation}-{job.job_id}",
+            run_path=run,
+            destination=destination.folder,
+            final_parts=(job.equipment_id, run.name) if job.equipment_id else (run.name,),
+            settle_s=settings.sync.settle_s,
+            host=self._host,
+        )
+        journal = StoreJournal(self._store, job, self._progressed)
+        return MountTransfer(request, journal, control, self._limits.bucket(job.destination))

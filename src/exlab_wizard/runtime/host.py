@@ -1,0 +1,67 @@
+"""Who we are: a pid alone would be reused, so a launch is known by its machine, its boot and its start as well."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exlab_wizard import __version__
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.store.launches import ThisProcess
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> datetime:
+        """Return wall time, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; on Linux they stand still while the machine sleeps."""
+        return time.monotonic()
+
+
+def this_process() -> ThisProcess:
+    """Return what identifies this start of the program."""
+    import psutil
+
+    started = psutil.Process().create_time()
+    return ThisProcess(
+        host=socket.gethostname() or "unknown",
+        boot_id=boot_id(),
+        pid=os.getpid(),
+        process_started_at=to_text(datetime.fromtimestamp(started, UTC)),
+        version=__version__,
+    )
+
+
+def boot_id() -> str:
+    """Return what changes with every start of the machine, and only then."""
+    if sys.platform == "linux":
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    if sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(command, capture_output=True, check=True, text=True, timeout=5).stdout.strip()
+    import psutil
+
+    # Windows derives the boot time from the wall clock; whole minutes keep small corrections of it out.
+    return f"boot-{round(psutil.boot_time() / 60)}"
+
+
+def is_network_path(path: Path) -> bool:
+    """Return whether `path` lies on a network file system, where SQLite's WAL cannot work."""
+    import psutil
+
+    kinds = {"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afpfs", "9p", "fuse.sshfs", "fuse.rclone", "webdav", "afs"}
+    where = path.resolve()
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if where.is_relative_to(mount.mountpoint)]
+    nearest = max(mounts, key=lambda mount: len(mount.mountpoint), default=None)
+    if nearest is None:
+        return str(where).startswith("\\\\")
+    return nearest.fstype.lower() in kinds or "remote" in nearest.opts.split(",")

@@ -1,0 +1,67 @@
+"""Upkeep of the database while nothing is going on: the check after a clean end, and one backup a day.
+
+Its thread is never waited for: quitting is fast, and a backup that is cut off leaves nothing behind but a `.part` file.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from typing import Final
+
+from exlab_wizard.domain.clock import Clock
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.store import Store
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 600.0
+BACKUP_EVERY: Final = timedelta(days=1)
+
+
+class Housekeeping:
+    """A service that waits for quiet moments."""
+
+    def __init__(self, store: Store, backups: Backups, clock: Clock, *, check: bool) -> None:
+        """`check` reads through the database once; a launch after an unclean end has done so already."""
+        self._store = store
+        self._backups = backups
+        self._clock = clock
+        self._check = check
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Start waiting for a quiet moment."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; it is not waited for."""
+        self._stop.set()
+
+    def _loop(self) -> None:
+        wait = FIRST_LOOK_SECONDS
+        while not self._stop.wait(wait):
+            wait = LOOK_SECONDS
+            try:
+                self.look()
+            except ExlabError as error:
+                log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+        self._store.database.release()
+
+    def look(self) -> None:
+        """Check once, back up if a day is over, and shrink the WAL; only while nothing is leased or in flight."""
+        now = self._clock.now()
+        if not self._store.drain.count(now).idle:
+            return
+        if self._check:
+            self._check = False
+            schema.quick_check(self._store.database)
+        newest = self._backups.newest_time()
+        if newest is None or now - newest >= BACKUP_EVERY:
+            self._backups.create(self._store.database, now, label="daily")
+        self._store.database.checkpoint("PASSIVE")

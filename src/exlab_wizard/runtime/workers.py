@@ -1,0 +1,239 @@
+"""The workers: each claims a job, runs its attempt, and in one transaction finishes it and claims the next.
+
+A worker never dies of one job or of one database error. A transfer that hangs inside the operating system is left
+behind, its job queued again and its place taken by a new worker; its late writes miss their claim and change nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.job import ErrorKind, WaitReason
+from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, Deferred, Failed, Outcome, decide_next
+from exlab_wizard.errors import StoreError
+from exlab_wizard.runtime.attempt import Attempts
+from exlab_wizard.runtime.probes import Probes
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.jobs import ClaimedJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.journal import Control
+
+log = logging.getLogger(__name__)
+
+IDLE_LOOK_SECONDS: Final = 30.0
+ERROR_PAUSE_SECONDS: Final = 1.0
+_DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+
+
+@dataclass(slots=True)
+class _Running:
+    job: ClaimedJob
+    control: Control = field(default_factory=Control)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class _Worker:
+    """One thread and whether the pool has given it up."""
+
+    def __init__(self, name: str, loop: Callable[[_Worker], None]) -> None:
+        self.left_behind = False
+        self.running: _Running | None = None
+        self.thread = threading.Thread(target=loop, args=(self,), name=name, daemon=True)
+
+
+class WorkerPool:
+    """`settings.sync.workers` threads that sync runs."""
+
+    def __init__(  # noqa: PLR0913 - a pool is wired once, in the assembly
+        self,
+        store: Store,
+        attempts: Attempts,
+        settings: SettingsFile,
+        launch_id: int,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        """Claim under `launch_id`; `changed` is called after each commit that ended an attempt."""
+        self._store = store
+        self._attempts = attempts
+        self._settings = settings
+        self._launch_id = launch_id
+        self._clock = clock
+        self._changed = changed
+        self._probes = Probes(store, settings)
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._news = 0
+        self._stopping = False
+        self._workers: list[_Worker] = []
+        self._running: dict[int, _Running] = {}
+        self._number = itertools.count(1)
+
+    def start(self) -> None:
+        """Start the workers."""
+        with self._lock:
+            for _ in range(self._settings.current.sync.workers):
+                self._add_worker()
+
+    def stop(self) -> None:
+        """End every worker that is not inside a transfer and wait for those; what still runs is left behind."""
+        with self._lock:
+            self._stopping = True
+            self._work.notify_all()
+            idle = [worker for worker in self._workers if worker.running is None]
+        for worker in idle:
+            if worker.thread.is_alive() and worker.thread is not threading.current_thread():
+                worker.thread.join(timeout=2.0)
+
+    def wake(self) -> None:
+        """Let the idle workers look for work now."""
+        with self._lock:
+            self._news += 1
+            self._work.notify_all()
+
+    def force(self, reason: str, grace_s: float) -> int:
+        """Stop every transfer, mark the rows resumable, and return how many transfers did not react in `grace_s`.
+
+        Raises:
+            StoreError: the rows could not be marked; the next launch finds them in flight and resumes them all the same.
+        """
+        deadline = time.monotonic() + grace_s
+        with self._lock:
+            self._stopping = True
+            self._work.notify_all()
+            running = list(self._running.values())
+        for one in running:
+            one.control.request_stop(reason)
+        hung = sum(not one.ended.wait(max(0.0, deadline - time.monotonic())) for one in running)
+        self._store.jobs.interrupt_launch(self._launch_id, reason)
+        return hung
+
+    def drop_lost_claims(self) -> None:
+        """Stop the transfers whose job was cancelled, requeued or taken over."""
+        with self._lock:
+            running = list(self._running.values())
+        for one in running:
+            if not self._store.jobs.still_claimed(one.job.job_id, one.job.claim_id):
+                one.control.request_stop("the claim is lost")
+
+    def give_up_stalled(self) -> None:
+        """Leave transfers behind that moved no byte for `stall_s`, and put new workers in their place."""
+        limit = self._settings.current.sync.stall_s
+        now = time.monotonic()
+        with self._lock:
+            stalled = [w for w in self._workers if w.running and now - w.running.control.last_moved > limit]
+        for worker in stalled:
+            running = worker.running
+            if running is not None:
+                self._leave_behind(worker, running, limit)
+
+    def _leave_behind(self, worker: _Worker, running: _Running, limit: float) -> None:
+        detail = (
+            f"No byte moved for {limit:g} s. The destination or its connection hangs; "
+            "it is tried again by itself, by another worker."
+        )
+        log.warning("job %d: %s", running.job.job_id, detail)
+        running.control.request_stop("stalled")
+        now = self._clock.now()
+        settle_s = self._settings.current.sync.settle_s
+        decision = decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s)
+        if decision is not None:
+            self._store.jobs.finish(running.job, decision, now)
+        with self._lock:
+            if worker.left_behind or worker.running is not running:
+                return
+            worker.left_behind = True
+            self._workers.remove(worker)
+            if not self._stopping:
+                self._add_worker()
+
+    def _add_worker(self) -> None:
+        worker = _Worker(f"worker-{next(self._number)}", self._loop)
+        self._workers.append(worker)
+        worker.thread.start()
+
+    def _loop(self, worker: _Worker) -> None:
+        job: ClaimedJob | None = None
+        while not worker.left_behind:
+            try:
+                if job is None:
+                    with self._lock:
+                        if self._stopping:
+                            break
+                        news = self._news
+                    job = self._store.jobs.claim(self._launch_id, self._clock.now())
+                if job is None:
+                    self._idle(news)
+                else:
+                    job = self._work_on(worker, job)
+            except StoreError as error:
+                log.warning("the workers cannot use the database now: %s", error)
+                job = None
+                self._pause(ERROR_PAUSE_SECONDS)
+        self._store.database.release()
+
+    def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
+        """Run one attempt, write down how it ended, and return the next job."""
+        running = _Running(job)
+        with self._lock:
+            earlier = self._running.get(job.job_id)
+            if earlier is None:
+                self._running[job.job_id] = running
+                worker.running = running
+        if earlier is not None:
+            # Two writers on one incoming folder would be worse than waiting.
+            detail = "An earlier attempt still hangs inside the operating system; it goes on when that one ends."
+            return self._finish(job, Deferred(WaitReason.EARLIER_ATTEMPT, detail))
+        log.info("job %d: syncing %r to %s", job.job_id, job.run_path, job.destination)
+        outcome = self._attempts.run(job, running.control)
+        try:
+            return None if worker.left_behind else self._finish(job, outcome)
+        finally:
+            with self._lock:
+                self._running.pop(job.job_id, None)
+                worker.running = None
+            running.ended.set()
+            self._changed()
+
+    def _finish(self, job: ClaimedJob, outcome: Outcome) -> ClaimedJob | None:
+        """Write the outcome until the database takes it: a result that is lost would leave the row in flight."""
+        while True:
+            now = self._clock.now()
+            decision = decide_next(job.history, outcome, now, settle_s=self._settings.current.sync.settle_s)
+            if decision is None:
+                log.info("job %d: %s", job.job_id, "the claim was lost; nothing was written")
+                return None
+            try:
+                if isinstance(outcome, Deferred) and outcome.reason in _DESTINATION_WAITS:
+                    until = now + timedelta(seconds=OFFLINE_RECHECK_SECONDS)
+                    self._store.jobs.hold(job.destination, outcome.reason, until)
+                finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)
+            except StoreError as error:
+                log.warning("job %d: its result cannot be written yet: %s", job.job_id, error)
+                if self._pause(ERROR_PAUSE_SECONDS):
+                    raise
+                continue
+            word = decision.state_reason if finished else "the claim was lost; nothing was written"
+            log.info("job %d: %s%s", job.job_id, word, f": {decision.error_detail}" if decision.error_detail else "")
+            return following
+
+    def _idle(self, news: int) -> None:
+        """Sleep until there may be work: somebody says so, a delay is over, or a destination may be back."""
+        wait = self._probes.look() or IDLE_LOOK_SECONDS
+        due = self._store.jobs.next_due_at()
+        if due is not None:
+            wait = min(wait, max(0.0, (due - self._clock.now()).total_seconds()))
+        with self._lock:
+            self._work.wait_for(lambda: self._stopping or self._news != news, timeout=wait)
+
+    def _pause(self, seconds: float) -> bool:
+        with self._lock:
+            return self._work.wait_for(lambda: self._stopping, timeout=seconds)

@@ -1,0 +1,233 @@
+"""`config.toml`: read, checked key by key, and changed without losing its comments.
+
+A file that cannot be used as a whole is not used at all: each fault is one line with file, key, value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from exlab_wizard.domain.bandwidth import Window, parse_days
+from exlab_wizard.errors import SettingsError
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class QuitSettings(_Section):
+    """How long a quit takes at most before it asks or forces."""
+
+    window_s: float = Field(30.0, ge=0, le=86_400, description="seconds that a quit waits for work to end before it asks")
+    session_end_window_s: float = Field(
+        5.0, ge=1, le=60, description="seconds from SIGTERM, log-off or shutdown to the end of the process, all included"
+    )
+
+
+class SyncSettings(_Section):
+    """How runs are moved."""
+
+    workers: int = Field(2, ge=1, le=32, description="runs that are synced at the same time")
+    settle_s: float = Field(2.0, ge=0, le=3_600, description="a run with a file younger than this many seconds waits")
+    stall_s: float = Field(
+        120.0, ge=1, le=86_400, description="seconds without a byte after which a transfer is given up and tried again"
+    )
+
+
+class SessionSettings(_Section):
+    """Session leases."""
+
+    ttl_s: float = Field(60.0, ge=1, le=3_600, description="seconds that a session lives without a heartbeat")
+
+
+class ScheduleEntry(_Section):
+    """Hours of the week in which the bandwidth limit holds, in local time."""
+
+    days: str = Field(description="`mon-fri`, `sat`, `mon,wed-fri`")
+    from_: time = Field(alias="from", description="start, `HH:MM`, included")
+    to: time = Field(description="end, `HH:MM`, not included; at or before the start it is on the next day")
+
+    @field_validator("days")
+    @classmethod
+    def _known_days(cls, value: str) -> str:
+        parse_days(value)
+        return value
+
+    def window(self) -> Window:
+        """Return the entry as the hours it means."""
+        return Window(parse_days(self.days), self.from_, self.to)
+
+
+def _supported_target(target: str) -> str:
+    if target.startswith(("ssh://", "rclone:")):
+        msg = "only folders are supported as targets by this version; mount the share and name its folder"
+        raise ValueError(msg)
+    if not Path(target).is_absolute():
+        msg = "name an absolute folder, such as /mnt/nas/lab"
+        raise ValueError(msg)
+    return target
+
+
+class DestinationSettings(_Section):
+    """A named NAS target."""
+
+    target: Annotated[str, AfterValidator(_supported_target)] = Field(
+        description="the folder of the mounted share, absolute"
+    )
+    bandwidth_mib_s: float | None = Field(
+        None, gt=0, le=100_000, description="MiB per second that all transfers to it share; absent is unlimited"
+    )
+    schedule: tuple[ScheduleEntry, ...] = Field(
+        (), description="hours in which the limit holds; without any it always holds"
+    )
+
+    @property
+    def folder(self) -> Path:
+        """The target as a path."""
+        return Path(self.target)
+
+    @property
+    def limit_bytes_s(self) -> float | None:
+        """The limit in bytes per second."""
+        return None if self.bandwidth_mib_s is None else self.bandwidth_mib_s * (1 << 20)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The schedule as the hours it means."""
+        return tuple(entry.window() for entry in self.schedule)
+
+
+class Settings(_Section):
+    """Everything in `config.toml`; every value has a default, and a program without the file works."""
+
+    quit: QuitSettings = QuitSettings()
+    sync: SyncSettings = SyncSettings()
+    sessions: SessionSettings = SessionSettings()
+    destinations: dict[str, DestinationSettings] = {}
+
+    @field_validator("destinations")
+    @classmethod
+    def _plain_names(cls, value: dict[str, DestinationSettings]) -> dict[str, DestinationSettings]:
+        for name in value:
+            if not NAME.fullmatch(name):
+                msg = f"the name {name!r} may hold letters, digits, - and _ only, at most 63"
+                raise ValueError(msg)
+        return value
+
+
+class SettingsFile:
+    """The configuration file, read again when it changes on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Work on `path`; a file that does not exist stands for the defaults."""
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._current = Settings()
+
+    def read(self) -> Settings:
+        """Return the settings as the file holds them now.
+
+        Raises:
+            SettingsError: the file cannot be read or used; one line for each fault.
+        """
+        self._seen = self._stamp()
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self._current = Settings()
+            return self._current
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{self.path}: cannot be read: {error}"
+            raise SettingsError(msg) from error
+        self._current = parse(text, str(self.path))
+        return self._current
+
+    @property
+    def current(self) -> Settings:
+        """The settings that were read last and were good."""
+        return self._current
+
+    def changed(self) -> bool:
+        """Return whether the file on disk is not the one that was read last."""
+        return self._stamp() != self._seen
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def add_destination(self, name: str, target: str, bandwidth_mib_s: float | None = None) -> Settings:
+        """Add a destination, keep what else stands in the file, comments included, and return the new settings.
+
+        Raises:
+            SettingsError: the result would not be usable; nothing was changed.
+        """
+        import tomlkit
+
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        document = tomlkit.parse(text)
+        destinations = document.setdefault("destinations", tomlkit.table(is_super_table=True))
+        entry = tomlkit.table()
+        entry["target"] = target
+        if bandwidth_mib_s is not None:
+            entry["bandwidth_mib_s"] = bandwidth_mib_s
+        destinations[name] = entry
+        new_text = tomlkit.dumps(document)
+        settings = parse(new_text, str(self.path))
+        _replace(self.path, new_text)
+        self.read()
+        return settings
+
+
+def parse(text: str, where: str) -> Settings:
+    """Return the settings that `text` holds; `where` names the file in messages.
+
+    Raises:
+        SettingsError: one line for each fault: file, key, value, what is allowed.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{where}: not valid TOML: {error}"
+        raise SettingsError(msg) from error
+    except ValidationError as error:
+        lines = [_fault(where, fault["loc"], fault["msg"], fault["input"], fault["type"]) for fault in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def _fault(where: str, location: tuple[int | str, ...], message: str, value: object, kind: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return f"{where}: {key}: unknown key; docs/settings.md lists the known ones"
+    said = message.removeprefix("Value error, ")
+    if kind == "missing":
+        return f"{where}: {key}: is missing"
+    return f"{where}: {key} = {value!r}: {said[:1].lower()}{said[1:]}"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put `text` in the place of the file in one step, durable, readable by its owner only."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            os.chmod(part, 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or name another file with --config."
+        raise SettingsError(msg) from error

@@ -1,0 +1,154 @@
+"""Backups of the database, made online with SQLite's own backup API: the live file is never copied by other means.
+
+Each is complete or not there: it is written beside its final name, checked, and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.paths import StateDir
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.driver import driver
+
+KEPT_BACKUPS: Final = 5
+_PAGES_PER_STEP: Final = 1_000
+_NAME: Final = re.compile(r"exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db")
+
+
+class Backups:
+    """The folder of backups in the state dir."""
+
+    def __init__(self, state_dir: StateDir) -> None:
+        """Work on the folder of `state_dir`; it is created with the first backup."""
+        self._folder = state_dir.backups
+        self._database = state_dir.database
+
+    def newest(self) -> Path | None:
+        """Return the newest backup, or None."""
+        found = self.all()
+        return found[-1] if found else None
+
+    def newest_time(self) -> datetime | None:
+        """Return when the newest backup was made, as its name says, or None."""
+        newest = self.newest()
+        if newest is None:
+            return None
+        stamp = newest.name.split("-")[2]
+        return datetime.strptime(stamp[:-1] + "000Z", "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+
+    def all(self) -> list[Path]:
+        """Return every backup, the oldest first."""
+        try:
+            return sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+        except FileNotFoundError:
+            return []
+
+    def create(
+        self, database: Database, now: datetime, *, label: str, progress: Callable[[int, int], None] | None = None
+    ) -> Path:
+        """Back the database up while it is in use, keep the last five, and return the new file.
+
+        `progress` is called with pages left and pages in all.
+        """
+        stamp = re.sub(r"[-:.]", "", to_text(now))
+        target = self._folder / f"exlab-wizard-{stamp}-{label}.db"
+        self.write(database, target, progress=progress)
+        for old in self.all()[:-KEPT_BACKUPS]:
+            old.unlink(missing_ok=True)
+        return target
+
+    def write(self, database: Database, target: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Back the database up to `target`, which must not exist.
+
+        Raises:
+            RefusedError: `target` exists.
+            StoreError: it cannot be written; nothing is left behind.
+        """
+        if target.exists():
+            msg = f"{str(target)!r} exists already; name another file"
+            raise RefusedError(msg)
+        part = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            part.unlink(missing_ok=True)
+            _copy(database.connection(), part, progress)
+            os.replace(part, target)
+        except (OSError, driver.Error) as error:
+            part.unlink(missing_ok=True)
+            msg = f"cannot write the backup {str(target)!r}: {error}"
+            raise StoreError(msg) from error
+
+    def restore(self, source: Path, now: datetime) -> Path | None:
+        """Put a backup in the place of the database and return where the old file was kept; under the instance lock.
+
+        Raises:
+            RefusedError: `source` is no usable backup; nothing was changed.
+        """
+        check_backup(source)
+        part = self._database.with_name(self._database.name + ".restoring")
+        part.unlink(missing_ok=True)
+        backup = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
+        try:
+            _copy(backup, part, None)
+        finally:
+            backup.close()
+        kept: Path | None = None
+        if self._database.exists():
+            kept = self._database.with_name(f"{self._database.name}.replaced-{re.sub(r'[-:.]', '', to_text(now))}")
+            for suffix in ("-wal", "-shm"):
+                beside = self._database.with_name(self._database.name + suffix)
+                if beside.exists():
+                    os.replace(beside, kept.with_name(kept.name + suffix))
+            os.replace(self._database, kept)
+        os.replace(part, self._database)
+        return kept
+
+
+def check_backup(source: Path) -> None:
+    """Raise unless `source` is a whole database of this program.
+
+    Raises:
+        RefusedError: it is not; the message says why.
+    """
+    if not source.is_file():
+        msg = f"{str(source)!r} is not a file; `exlab-wizard db backup --list` names the backups"
+        raise RefusedError(msg)
+    connection = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
+    try:
+        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except driver.DatabaseError as error:
+        verdict = str(error)
+    finally:
+        connection.close()
+    if verdict != "ok":
+        msg = f"{str(source)!r} is not a usable backup: {verdict}"
+        raise RefusedError(msg)
+
+
+def _copy(source: driver.Connection, part: Path, progress: Callable[[int, int], None] | None) -> None:
+    target = driver.connect(part)
+    try:
+        target.execute("PRAGMA synchronous = FULL")
+
+        def report(_status: int, left: int, total: int) -> None:
+            if progress is not None:
+                progress(left, total)
+
+        source.backup(target, pages=_PAGES_PER_STEP, progress=report)
+        target.execute("PRAGMA journal_mode = delete")
+        verdict = target.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        target.close()
+    if verdict != "ok":
+        msg = f"the copy is damaged: {verdict}"
+        raise driver.DatabaseError(msg)
+    os.chmod(part, 0o600)

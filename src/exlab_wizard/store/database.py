@@ -1,0 +1,279 @@
+"""One SQLite file, opened the same way everywhere, with one long-lived connection per thread.
+
+A write that returned has survived a power cut (`synchronous=FULL`). Threads of one process queue for the write lock
+here, in order, instead of in SQLite's busy handler, which sleeps; other processes are waited for there.
+Statements are SQLAlchemy Core, compiled once, and run on the driver's own connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Final, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.driver import driver, has_wal_reset_bug
+
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+WAL_TARGET_BYTES: Final = 4 << 20
+WAL_LIMIT_BYTES: Final = 16 << 20
+
+Value = str | bytes | int | float | None
+Row = tuple[Value, ...]
+# Views cast paths to text, and a name need not be valid Unicode.
+decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
+_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")
+
+
+class Statement:
+    """A Core construct, compiled at its first use to the text that the driver gets."""
+
+    def __init__(self, clause: sa.Executable) -> None:
+        """Keep `clause`; its bound parameters are the names that `params` must hold."""
+        self._clause = clause
+
+    @cached_property
+    def _compiled(self) -> sa.Compiled:
+        return self._clause.compile(dialect=_DIALECT)  # type: ignore[attr-defined,no-any-return]
+
+    @cached_property
+    def sql(self) -> str:
+        """The statement's text, with `:name` parameters."""
+        return str(self._compiled)
+
+    @cached_property
+    def _constants(self) -> dict[str, Value]:
+        return {name: value for name, value in (self._compiled.params or {}).items() if value is not None}
+
+    def bind(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return `params` with the statement's own constants."""
+        return {**self._constants, **params} if self._constants else params
+
+
+class Database:
+    """The database file. Thread-safe: every thread works on a connection of its own."""
+
+    def __init__(self, path: Path | str, *, journal_mode: str | None = None) -> None:
+        """Prepare to open `path`; nothing is touched before the first statement.
+
+        `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
+        needs `delete`.
+        """
+        self.path = Path(path)
+        self.journal_mode = journal_mode or ("delete" if has_wal_reset_bug(driver.sqlite_version_info) else "wal")
+        self.engine = sa.create_engine(
+            "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+        self._local = threading.local()
+        self._writing = threading.Lock()
+        self._opened: list[PoolProxiedConnection] = []
+        self._opened_lock = threading.Lock()
+
+    def _connect(self) -> driver.Connection:
+        """Open one connection and read back that the settings hold."""
+        try:
+            connection = driver.connect(
+                self.path,
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            connection.text_factory = decode_text
+            for pragma, wanted in (
+                ("journal_mode", self.journal_mode),
+                ("synchronous", 2),
+                ("foreign_keys", 1),
+                ("recursive_triggers", 0),
+                ("journal_size_limit", WAL_LIMIT_BYTES),
+            ):
+                connection.execute(f"PRAGMA {pragma} = {wanted}")
+                held = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+                if held != wanted:
+                    connection.close()
+                    msg = f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; it says {held}"
+                    raise StoreError(msg)
+        except driver.Error as error:
+            raise self._explained("open", error) from error
+        return connection
+
+    def connection(self) -> driver.Connection:
+        """Return this thread's connection, opened at its first use.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        held: driver.Connection | None = getattr(self._local, "connection", None)
+        if held is None:
+            proxy = self.engine.raw_connection()
+            held = proxy.driver_connection
+            assert held is not None
+            self._local.proxy, self._local.connection = proxy, held
+            with self._opened_lock:
+                self._opened.append(proxy)
+        return held
+
+    def release(self) -> None:
+        """Close this thread's connection; a thread calls it before it ends."""
+        proxy: PoolProxiedConnection | None = getattr(self._local, "proxy", None)
+        if proxy is None:
+            return
+        self._local.proxy = self._local.connection = None
+        with self._opened_lock:
+            self._opened.remove(proxy)
+        proxy.close()
+
+    def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
+        """Run a query and return its rows.
+
+        Raises:
+            StoreError: the database cannot be read; the message says why.
+        """
+        try:
+            return self.connection().execute(statement.sql, statement.bind(params or {})).fetchall()
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+
+    def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
+        """Run a query and return its column names and rows.
+
+        Raises:
+            StoreError: the database cannot be read; the message says why.
+        """
+        try:
+            cursor = self.connection().execute(statement.sql, statement.bind(params))
+            return [column[0] for column in cursor.description], cursor.fetchall()
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+
+    def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
+        """Run one write as its own transaction and return what it returns; durable on return.
+
+        Raises:
+            StoreError: nothing was written; the message says why.
+        """
+        with self._write_lock():
+            try:
+                return self.connection().execute(statement.sql, statement.bind(params)).fetchall()
+            except driver.Error as error:
+                raise self._explained("write", error) from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a write transaction; it is durable when the block is left, undone when the block raises.
+
+        Raises:
+            StoreError: the write lock was not to be had, or a statement or the commit failed; nothing was written.
+        """
+        with self._write_lock():
+            connection = self.connection()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield Transaction(connection)
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            except driver.Error as error:
+                raise self._explained("write", error) from error
+
+    @contextlib.contextmanager
+    def _write_lock(self) -> Iterator[None]:
+        if not self._writing.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            msg = f"the database {str(self.path)!r} is busy: another write has not ended in {BUSY_TIMEOUT_SECONDS:g} s"
+            raise StoreError(msg)
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection, of any process, has committed."""
+        try:
+            version: int = self.connection().execute("PRAGMA data_version").fetchone()[0]
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+        return version
+
+    def grow_wal(self) -> None:
+        """Grow the WAL file once, so that commits overwrite it; extending it costs a journal write for each fsync.
+
+        A transaction that spills its pages into the WAL is rolled back: the file keeps its size, the database nothing.
+        """
+        if self.journal_mode != "wal":
+            return
+        with self._write_lock():
+            connection = self.connection()
+            pages = connection.execute("PRAGMA cache_size").fetchone()[0]
+            try:
+                connection.execute("PRAGMA cache_size = 16")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE wal_ballast (filler BLOB)")
+                connection.execute("INSERT INTO wal_ballast VALUES (zeroblob(?))", (WAL_TARGET_BYTES,))
+                connection.execute("ROLLBACK")
+            except driver.Error as error:
+                raise self._explained("write", error) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute(f"PRAGMA cache_size = {int(pages)}")
+
+    def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "TRUNCATE") -> bool:
+        """Move the WAL into the database file; False when a reader keeps part of it back."""
+        if self.journal_mode != "wal":
+            return True
+        try:
+            busy: int = self.connection().execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+        except driver.Error as error:
+            raise self._explained("checkpoint", error) from error
+        return not busy
+
+    def close(self) -> None:
+        """Close every connection; the last one to the file checkpoints it."""
+        self._local = threading.local()
+        with self._opened_lock:
+            opened, self._opened = self._opened, []
+        for proxy in opened:
+            proxy.close()
+        self.engine.dispose()
+
+    def _explained(self, op: str, error: driver.Error) -> StoreError:
+        text = str(error)
+        hint = "Run `exlab-wizard db check`."
+        if "locked" in text or "busy" in text:
+            hint = "Another program holds a transaction open on it; close that program."
+        elif "unable to open" in text or "readonly" in text:
+            hint = "Check that the state dir exists and that your account may write it."
+        elif "full" in text:
+            hint = "Make room on the disk of the state dir."
+        elif "constraint" in text.lower() or "cannot" in text:
+            hint = ""
+        return StoreError(f"cannot {op} the database {str(self.path)!r}: {text}. {hint}".rstrip())
+
+
+class Transaction:
+    """A write transaction that is open on the calling thread's connection."""
+
+    def __init__(self, connection: driver.Connection) -> None:
+        """Wrap the connection on which `BEGIN IMMEDIATE` was run."""
+        self._connection = connection
+
+    def run(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._connection.execute(statement.sql, statement.bind(params or {})).fetchall()
+
+    def change(self, statement: Statement, params: Mapping[str, Value] | None = None) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._connection.execute(statement.sql, statement.bind(params or {})).rowcount
+
+    def change_many(self, statement: Statement, params: Sequence[Mapping[str, Value]]) -> None:
+        """Run a statement once for each of `params`."""
+        self._connection.executemany(statement.sql, [statement.bind(row) for row in params])

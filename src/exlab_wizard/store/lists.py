@@ -1,0 +1,99 @@
+"""What the command line and the page list: jobs, one job with its events, sessions, launches and quits.
+
+Rows come as dictionaries with the column names of the schema, newest first, a keyset page at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.tables import job_events, session_leases, sync_jobs
+
+import sqlalchemy as sa
+
+_b = sa.bindparam
+Record = dict[str, str | int | float | None]
+
+_SUMMARY: Final = [column for column in sync_jobs.c if column.name not in ("progress_mark", "claim_id")]
+JOBS: Final = Statement(
+    sa.select(*_SUMMARY).where(sync_jobs.c.id < _b("before")).order_by(sync_jobs.c.id.desc()).limit(_b("limit"))
+)
+JOBS_IN_STATE: Final = Statement(
+    sa.select(*_SUMMARY)
+    .where(sync_jobs.c.id < _b("before"), sync_jobs.c.state == _b("state"))
+    .order_by(sync_jobs.c.id.desc())
+    .limit(_b("limit"))
+)
+JOB: Final = Statement(sa.select(*_SUMMARY).where(sync_jobs.c.id == _b("job")))
+EVENTS: Final = Statement(
+    sa.select(*job_events.c).where(job_events.c.job_id == _b("job")).order_by(job_events.c.id).limit(_b("limit"))
+)
+SESSIONS: Final = Statement(
+    sa.select(*session_leases.c)
+    .order_by((session_leases.c.state == "active").desc(), session_leases.c.opened_at.desc())
+    .limit(_b("limit"))
+)
+LAUNCHES: Final = Statement(sa.text("SELECT * FROM launch_history ORDER BY id DESC LIMIT :limit"))
+QUITS: Final = Statement(sa.text("SELECT * FROM quit_history ORDER BY id DESC LIMIT :limit"))
+PENDING: Final = Statement(sa.text("SELECT state, count(*) AS jobs, sum(bytes_total - bytes_done) AS bytes_left"
+                                   " FROM sync_jobs WHERE state IN ('queued', 'running', 'verifying', 'resumable')"
+                                   " GROUP BY state"))  # fmt: skip
+FAILED: Final = Statement(sa.text("SELECT count(*) AS jobs FROM sync_jobs WHERE state = 'failed'"))
+MAX_ID: Final = 1 << 62
+
+
+class Lists:
+    """Ordered, bounded reads for people."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def jobs(self, *, limit: int, before: int | None = None, in_state: JobState | None = None) -> list[Record]:
+        """Return jobs below id `before`, newest first."""
+        params: dict[str, Value] = {"before": MAX_ID if before is None else before, "limit": limit}
+        if in_state is None:
+            return self._records(JOBS, params)
+        return self._records(JOBS_IN_STATE, {**params, "state": in_state.value})
+
+    def job(self, job_id: int) -> Record | None:
+        """Return one job, or None."""
+        found = self._records(JOB, {"job": job_id})
+        return found[0] if found else None
+
+    def events(self, job_id: int, *, limit: int = 10_000) -> list[Record]:
+        """Return a job's timeline, oldest first."""
+        return self._records(EVENTS, {"job": job_id, "limit": limit})
+
+    def sessions(self, *, limit: int) -> list[Record]:
+        """Return sessions, the active ones first."""
+        return self._records(SESSIONS, {"limit": limit})
+
+    def launches(self, *, limit: int) -> list[Record]:
+        """Return launches, newest first."""
+        return self._records(LAUNCHES, {"limit": limit})
+
+    def quits(self, *, limit: int) -> list[Record]:
+        """Return quits, newest first."""
+        return self._records(QUITS, {"limit": limit})
+
+    def pending(self) -> list[Record]:
+        """Return how many unfinished jobs there are in each state, and their bytes left."""
+        return self._records(PENDING, {})
+
+    def failed(self) -> int:
+        """Return how many jobs wait for an operator."""
+        count = self._records(FAILED, {})[0]["jobs"]
+        assert isinstance(count, int)
+        return count
+
+    def _records(self, statement: Statement, params: dict[str, Value]) -> list[Record]:
+        columns, rows = self._db.read_table(statement, params)
+        return [{name: _shown(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+
+
+def _shown(value: Value) -> str | int | float | None:
+    return os.fsdecode(value) if isinstance(value, bytes) else value

@@ -1,0 +1,31 @@
+"""Everything in the database behind one name, for whoever assembles a program over it."""
+
+from __future__ import annotations
+
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.drain import Drain
+from exlab_wizard.store.files import Files
+from exlab_wizard.store.jobs import Jobs
+from exlab_wizard.store.launches import Launches
+from exlab_wizard.store.lists import Lists
+from exlab_wizard.store.quits import Quits
+from exlab_wizard.store.sessions import Sessions
+
+
+class Store:
+    """The nouns of the database, over one `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        """Build every noun over `database`."""
+        self.database = database
+        self.jobs = Jobs(database)
+        self.files = Files(database)
+        self.sessions = Sessions(database)
+        self.launches = Launches(database)
+        self.drain = Drain(database)
+        self.quits = Quits(database)
+        self.lists = Lists(database)
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        self.database.close()

@@ -1,0 +1,151 @@
+"""The calls that differ between operating systems: making bytes durable, starting write-back, dropping cached pages.
+
+Every function has a fallback, so that callers never ask which system they run on. Raises OSError only where data could
+be lost by going on; hints to the kernel are allowed to fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+if sys.platform != "win32":
+    import fcntl
+
+NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0)
+PLAIN: Final[int] = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+_WRITE_BACK: Final = 2
+
+# File systems whose syncfs reaches the disk (NFS: the server). On CIFS and FUSE only fsync asks the server to flush.
+_SYNCFS_TRUSTED: Final = frozenset(
+    {0xEF53, 0x58465342, 0x9123683E, 0x2FC12FC1, 0xF2F52010, 0x01021994, 0x794C7630, 0x6969}
+)
+
+
+def _load_libc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    try:
+        return ctypes.CDLL(None, use_errno=True)
+    except OSError:
+        return None
+
+
+_LIBC: Final = _load_libc()
+
+
+def sync_data(fd: int) -> None:
+    """Return when the bytes of the open file `fd` (and its length) survive a power cut.
+
+    Raises:
+        OSError: they do not.
+    """
+    if sys.platform == "linux":
+        os.fdatasync(fd)
+    else:
+        sync_file(fd)
+
+
+def sync_file(fd: int) -> None:
+    """Return when bytes, times and permissions of the open file or folder `fd` survive a power cut.
+
+    Raises:
+        OSError: they do not.
+    """
+    if sys.platform == "darwin" and _full_sync(fd):
+        return
+    os.fsync(fd)
+
+
+def _full_sync(fd: int) -> bool:
+    """Flush the drive's cache too, which fsync on macOS does not; network volumes refuse."""
+    if sys.platform != "darwin":
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    except OSError:
+        return False
+    return True
+
+
+def syncs_at_once(fd: int) -> bool:
+    """Return whether one `sync_all` makes everything on the file system of `fd` durable."""
+    if _LIBC is None or not hasattr(_LIBC, "syncfs"):
+        return False
+    answer = ctypes.create_string_buffer(512)
+    if _LIBC.fstatfs(ctypes.c_int(fd), answer) != 0:
+        return False
+    return (ctypes.c_long.from_buffer(answer).value & 0xFFFFFFFF) in _SYNCFS_TRUSTED
+
+
+def sync_all(fd: int) -> None:
+    """Make everything on the file system of `fd` durable; only where `syncs_at_once` said so.
+
+    Raises:
+        OSError: the kernel reports a failed write-back.
+    """
+    if _LIBC is not None and _LIBC.syncfs(ctypes.c_int(fd)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def sync_each(names: Sequence[str], open_file: Callable[[str, int], int]) -> None:
+    """Make the named files durable one by one; `open_file(name, flags)` opens them.
+
+    Raises:
+        OSError: one of them is not.
+    """
+    flags = (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | PLAIN | NOFOLLOW
+    for name in names:
+        fd = open_file(name, flags)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    if sys.platform == "darwin" and names:
+        fd = open_file(names[-1], flags)
+        try:  # one barrier empties the drive's cache of all of them
+            _full_sync(fd)
+        finally:
+            os.close(fd)
+
+
+def start_write_back(fd: int, start: int, size: int) -> None:
+    """Ask the kernel to begin writing `size` bytes from `start` to the disk now; never waits for them."""
+    if _LIBC is not None and hasattr(_LIBC, "sync_file_range"):
+        _LIBC.sync_file_range(ctypes.c_int(fd), ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(_WRITE_BACK))
+
+
+def drop_cached(fd: int, start: int, size: int) -> None:
+    """Ask the kernel to forget its copy of clean pages (`size` 0: to the end), so that reading asks the destination."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(fd, start, size, os.POSIX_FADV_DONTNEED)
+    elif sys.platform == "darwin":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_NOCACHE, 1)
+
+
+def umask() -> int:
+    """Return the permission bits that this process takes away from what it creates."""
+    try:
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - a kernel table, not a file
+            line = next(line for line in status if line.startswith(b"Umask:"))
+        return int(line.split()[1], 8)
+    except (OSError, StopIteration, ValueError):
+        mask = os.umask(0o077)  # strict in between: another thread's file is never born too open
+        os.umask(mask)
+        return mask
+
+
+def is_junction(status: os.stat_result) -> bool:
+    """Return whether an entry is a Windows junction, which looks like a folder and may lead anywhere."""
+    if sys.platform == "win32":
+        return status.st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+    return False

@@ -1,0 +1,126 @@
+"""Turns the operating system's errors into sentences for the operator and a kind that decides what happens next.
+
+Which side an error came from matters more than its number: an unreadable source file is the run's fault, an unreachable
+destination is nobody's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.domain.job import ErrorKind, WaitReason
+from exlab_wizard.errors import ExlabError, TransferError, TransferWaitError
+from exlab_wizard.transfer.marker import probe
+
+
+def _numbers(*names: str) -> frozenset[int]:
+    return frozenset(number for name in names if isinstance(number := getattr(errno, name, None), int))
+
+
+_FULL: Final = _numbers("ENOSPC", "EDQUOT")
+_DENIED: Final = _numbers("EACCES", "EPERM", "EROFS")
+_NAME: Final = _numbers("ENAMETOOLONG", "EINVAL", "EILSEQ")
+_NETWORK: Final = _numbers(
+    "EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENETRESET", "ENOTCONN",
+    "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "EPIPE", "EREMOTEIO", "ENODEV", "ENXIO", "ENOLINK", "EPROTO",
+)  # fmt: skip
+
+
+class Failures:
+    """Names the file and the remedy for what went wrong between one run and one destination."""
+
+    def __init__(self, run_path: Path, destination: Path) -> None:
+        """Remember both ends."""
+        self._run_path, self._destination = run_path, destination
+
+    def check_online(self) -> None:
+        """Return when the destination still carries its marker.
+
+        Raises:
+            TransferWaitError: it is offline.
+        """
+        probe(self._destination)
+
+    @contextmanager
+    def source(self, op: str, name: str) -> Iterator[None]:
+        """Classify an OSError from inside as one of reading the run.
+
+        Raises:
+            TransferError: it needs a person, or a retry.
+            TransferWaitError: the run is being changed.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise self.of_source(op, name, error) from error
+
+    @contextmanager
+    def target(self, op: str, path: Path | str) -> Iterator[None]:
+        """Classify an OSError from inside as one of the destination.
+
+        Raises:
+            TransferError: it needs a person, or a retry.
+            TransferWaitError: the destination is offline or full.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise self.of_target(op, path, error) from error
+
+    def of_source(self, op: str, name: str, error: OSError) -> ExlabError:
+        """Return what an error while reading `name` (relative to the run) means."""
+        path, cause = str(self._run_path / name), error.strerror or str(error)
+        if not self._run_path.is_dir():
+            hint = "The run folder is gone: bring it back, or cancel the job."
+            return TransferError(op, str(self._run_path), hint, ErrorKind.SOURCE_MISSING, cause)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return changing(path)
+        if error.errno in _DENIED:
+            hint = "Make it readable for the account that runs exlab-wizard, then retry the job."
+            return TransferError(op, path, hint, ErrorKind.CONFIG, cause)
+        if error.errno in _NAME:
+            hint = "Give it a shorter or simpler name, then retry the job."
+            return TransferError(op, path, hint, ErrorKind.CONFIG, cause)
+        return TransferError(op, path, "Check the disk that holds the run.", ErrorKind.UNKNOWN, cause)
+
+    def of_target(self, op: str, path: Path | str, error: OSError) -> ExlabError:
+        """Return what an error at `path` (absolute, or relative to the destination) means."""
+        try:
+            probe(self._destination)
+        except TransferWaitError as offline:
+            return offline
+        cause = error.strerror or str(error)
+        if error.errno in _FULL:
+            return TransferWaitError(
+                WaitReason.DESTINATION_FULL,
+                f"{str(self._destination)!r} is full ({cause}). Free space there; the job goes on by itself.",
+            )
+        return _target_failure(op, str(self._destination / path), error, cause)
+
+
+def _target_failure(op: str, full: str, error: OSError, cause: str) -> TransferError:
+    if error.errno in _DENIED:
+        folder = os.path.dirname(full)  # noqa: PTH120 - a string for a sentence
+        hint = f"Make the folder {folder!r} writable for the account that runs exlab-wizard, then retry the job."
+        return TransferError(op, full, hint, ErrorKind.AUTH, cause)
+    if error.errno in _NAME:
+        hint = "The destination cannot take this name: rename the file in the run, then retry the job."
+        return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
+    if error.errno == errno.EFBIG:
+        hint = "The destination's file system cannot hold a file this large: use another destination."
+        return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
+    if error.errno in _NETWORK:
+        return TransferError(op, full, "Check the network and the NAS.", ErrorKind.NETWORK, cause)
+    return TransferError(op, full, "See the log; it is tried again.", ErrorKind.UNKNOWN, cause)
+
+
+def changing(path: str) -> TransferWaitError:
+    """Return the error for a source file that is not at rest."""
+    return TransferWaitError(
+        WaitReason.SOURCE_CHANGING, f"{path!r} is still being changed. It is copied when the instrument has finished."
+    )

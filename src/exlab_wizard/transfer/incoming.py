@@ -1,0 +1,157 @@
+"""Fills the incoming folder of a job until it equals the run, verified: what is published is decided elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Final
+
+from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.attempt import PERMISSIONS, Attempt, tolerate_unsupported
+from exlab_wizard.transfer.bigfile import send_big_file
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.journal import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.ledger import Ledger
+from exlab_wizard.transfer.manifest import Manifest, SourceFolder, SourceLink
+from exlab_wizard.transfer.names import check_names
+from exlab_wizard.transfer.plan import Plan, check_room, reconcile
+from exlab_wizard.transfer.smallfiles import SMALL, SmallFiles
+from exlab_wizard.transfer.sweep import sweep
+from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.verify import ReadBack
+
+_READ_BACK_BATCH: Final = 500
+_OWNER: Final = 0o700
+
+
+class Incoming:
+    """One job's incoming folder while an attempt works on it."""
+
+    def __init__(
+        self, request: TransferRequest, journal: Journal, control: Control, limiter: Limiter, failures: Failures
+    ) -> None:
+        """Remember the collaborators; nothing is touched."""
+        self._request, self._journal, self._control = request, journal, control
+        self._limiter, self._failures = limiter, failures
+
+    def fill(self, source: Tree, target: Tree, manifest: Manifest, published: Mapping[str, str]) -> Ledger:
+        """Bring all of `manifest` but the `published` files into `target`; every row is VERIFIED, durably, on return.
+
+        Raises:
+            TransferError: see its kind.
+            TransferWaitError: the source changes, or the destination is offline or full.
+            StoppedError: a stop was requested; what was sent is durable and noted.
+            ClaimLostError: the job is no longer ours.
+        """
+        self.clear_unknown(target, manifest, published)
+        check_names(manifest, target, self._failures)
+        with self._failures.target("Cannot look at", target.root):
+            plan = reconcile(manifest.files, self._journal.load(), published, target)
+        check_room(plan, self._request.destination, self._failures)
+        ledger = Ledger(self._journal, plan.rows, (len(manifest.files), manifest.size))
+        ledger.start(plan.put, plan.drop)
+        mask = durability.umask()
+        attempt = Attempt(source, target, ledger, self._control, self._limiter, self._failures, mask)
+        self._make_folders(target, manifest.folders)
+        self._send(attempt, manifest, plan)
+        ledger.record([])
+        self._check_links(target, manifest.links)
+        return ledger
+
+    def clear_unknown(self, target: Tree, manifest: Manifest, published: Collection[str]) -> None:
+        """Delete what lies in `target` and is not to be published from there.
+
+        Raises:
+            TransferError: it cannot be deleted.
+            TransferWaitError: the destination is offline.
+        """
+        with self._failures.target("Cannot clear", target.root):
+            sweep(
+                target,
+                {file.path for file in manifest.files if file.path not in published},
+                {link.path for link in manifest.links},
+                {folder.path for folder in manifest.folders},
+            )
+
+    def _send(self, attempt: Attempt, manifest: Manifest, plan: Plan) -> None:
+        with ReadBack(attempt) as read_back:
+            for at in range(0, len(plan.read_back), _READ_BACK_BATCH):
+                read_back.put(plan.read_back[at : at + _READ_BACK_BATCH])
+            SmallFiles(attempt, read_back).send(file for file in plan.send if file.size <= SMALL)
+            for file in plan.send:
+                if file.size > SMALL:
+                    read_back.check()
+                    send_big_file(attempt, file)
+            self._make_links(attempt.target, manifest.links)
+            self.dress_folders(attempt.target, manifest.folders)
+            self.sync_folders(attempt.target, ["", *(folder.path for folder in manifest.folders)])
+            self._failures.check_online()
+            read_back.check()
+            attempt.ledger.all_sent()
+            read_back.finish()
+
+    def _make_folders(self, target: Tree, folders: Collection[SourceFolder]) -> None:
+        for folder in folders:
+            self._control.check()
+            failing = self._failures.target("Cannot create the folder", target.root / folder.path)
+            with failing, suppress(FileExistsError):
+                target.mkdir(folder.path)
+
+    def _make_links(self, target: Tree, links: Collection[SourceLink]) -> None:
+        for link in links:
+            self._control.check()
+            try:
+                if target.exists(link.path):
+                    if os.fsdecode(target.readlink(link.path)) == link.target:
+                        continue
+                    target.unlink(link.path)
+                target.symlink(link.target, link.path)
+                tolerate_unsupported(target.utime, link.path, link.mtime_ns)
+            except OSError as error:
+                self._failures.check_online()
+                hint = "The destination cannot keep symlinks: replace it in the run by what it points to, or remove it."
+                raise TransferError(
+                    "Cannot create the symlink",
+                    str(target.root / link.path),
+                    hint,
+                    ErrorKind.CONFIG,
+                    error.strerror or "",
+                ) from error
+
+    def _check_links(self, target: Tree, links: Collection[SourceLink]) -> None:
+        for link in links:
+            with self._failures.target("Cannot read back", target.root / link.path):
+                found = os.fsdecode(target.readlink(link.path))
+            if found != link.target:
+                hint = f"The symlink should point to {link.target!r} and points to {found!r}."
+                raise TransferError("Read back", str(target.root / link.path), hint, ErrorKind.HASH_MISMATCH)
+
+    def dress_folders(self, target: Tree, folders: Collection[SourceFolder]) -> None:
+        """Give folders the times and permissions of their sources; the owner can always write into them.
+
+        Raises:
+            TransferError: a folder is gone, or the system refuses.
+            TransferWaitError: the destination is offline.
+        """
+        for folder in folders:
+            with self._failures.target("Cannot set times of", target.root / folder.path):
+                if os.name != "nt":
+                    tolerate_unsupported(target.chmod, folder.path, (folder.mode & PERMISSIONS) | _OWNER)
+                tolerate_unsupported(target.utime, folder.path, folder.mtime_ns)
+
+    def sync_folders(self, target: Tree, names: Collection[str]) -> None:
+        """Make the entries of the named folders durable.
+
+        Raises:
+            TransferError: they are not.
+            TransferWaitError: the destination is offline.
+        """
+        with self._failures.target("Cannot flush", target.root):
+            if target.syncs_at_once():
+                target.sync_all()
+                return
+            for name in names:
+                target.sync_folder(name)

@@ -1,0 +1,113 @@
+"""What a transfer needs to remember and to be told, as protocols: the floors above provide them.
+
+A transfer never knows where its checkpoints live. `Journal` is implemented over the database by the runtime; its
+methods return only when what they were given survives a power cut.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from exlab_wizard.domain.files import FileRecord, Progress
+from exlab_wizard.errors import StoppedError
+
+
+class Journal(Protocol):
+    """The durable memory of one job's attempt. Calls may come from any thread; the journal serialises them."""
+
+    def load(self) -> list[FileRecord]:
+        """Return every remembered file of the job, sorted by path."""
+
+    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+        """Insert or replace the rows `put`, forget the paths `drop`, and set the job's counters.
+
+        Raises:
+            ClaimLostError: the job is no longer ours; nothing was written.
+        """
+
+    def checkpoint(self, files: Sequence[FileRecord], progress: Progress) -> None:
+        """Replace the rows `files` and set the job's counters, in one transaction.
+
+        Raises:
+            ClaimLostError: the job is no longer ours; nothing was written.
+        """
+
+    def all_sent(self) -> None:
+        """Note that every byte is durable on the destination and only reading back and publishing are left.
+
+        Raises:
+            ClaimLostError: the job is no longer ours; nothing was written.
+        """
+
+
+class Limiter(Protocol):
+    """A bandwidth limit shared by all transfers to one destination."""
+
+    def take(self, size: int, control: Control) -> None:
+        """Return when `size` more bytes may be sent.
+
+        Raises:
+            StoppedError: a stop was requested meanwhile.
+        """
+
+
+class Control:
+    """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
+
+    def __init__(self) -> None:
+        """Start with no stop requested and the last sign of life now."""
+        self._stop = threading.Event()
+        self.reason = ""
+        self.bytes_moved = 0
+        self.last_moved = time.monotonic()
+
+    def request_stop(self, reason: str) -> None:
+        """Ask the transfer to stop at the next buffer, within a second; the first reason stays."""
+        if not self._stop.is_set():
+            self.reason = reason
+            self._stop.set()
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a stop was requested."""
+        return self._stop.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to `seconds`; return at once, and True, when a stop is requested."""
+        return self._stop.wait(seconds)
+
+    def check(self) -> None:
+        """Raise if a stop was requested.
+
+        Raises:
+            StoppedError: it was; the message is the reason.
+        """
+        if self._stop.is_set():
+            raise StoppedError(self.reason)
+
+    def moved(self, size: int) -> None:
+        """Note that `size` bytes were read, written or read back: the transfer is not stalled."""
+        self.bytes_moved += size
+        self.last_moved = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """One run to one mounted destination.
+
+    `job_key` names the incoming folder; it differs between workstations that share a destination. `final_parts` are
+    the folder names from `destination` down to the run's final path.
+    """
+
+    job_id: int
+    job_key: str
+    run_path: Path
+    destination: Path
+    final_parts: tuple[str, ...]
+    settle_s: float
+    host: str

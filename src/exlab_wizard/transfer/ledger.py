@@ -1,0 +1,88 @@
+"""The rows of one attempt as they are known in the journal, and the counters that go with them.
+
+Rows change here only together with the journal. That a file was read back waits for the next checkpoint: losing it
+costs one more reading, never data.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from exlab_wizard.domain.files import FileRecord, FileState, Progress
+from exlab_wizard.transfer.journal import Journal
+
+
+class Ledger:
+    """Every file of the run by path. Safe to use from several threads."""
+
+    def __init__(self, journal: Journal, rows: Iterable[FileRecord], total: tuple[int, int]) -> None:
+        """Take over `rows`; `total` is files and bytes of the whole run."""
+        self._journal, self._lock = journal, threading.Lock()
+        self._files_total, self._bytes_total = total
+        self._files_done = self._bytes_done = self._bytes_verified = 0
+        self._read_back: list[FileRecord] = []
+        self.rows: dict[str, FileRecord] = {}
+        for row in rows:
+            self._apply(row)
+            if row.state is FileState.VERIFIED:
+                self._bytes_verified += row.size
+        self._bytes_resumed = self._bytes_done
+
+    def start(self, put: Sequence[FileRecord], drop: Sequence[str]) -> None:
+        """Write the difference between the journal's rows and these.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        self._journal.write_manifest(put, drop, self._progress())
+
+    def record(self, rows: Sequence[FileRecord]) -> None:
+        """Make `rows` durable, and what was read back meanwhile; what they claim must be durable already.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        with self._lock:
+            together = [*self._read_back, *rows]
+            for row in together:
+                self._apply(row)
+            self._journal.checkpoint(together, self._progress())
+            self._read_back.clear()
+
+    def verified(self, rows: Sequence[FileRecord]) -> None:
+        """Note rows that were read back and matched; they become durable with the next `record`."""
+        with self._lock:
+            self._read_back += rows
+
+    def read_back(self, size: int) -> None:
+        """Count `size` bytes that were read back."""
+        with self._lock:
+            self._bytes_verified += size
+
+    def all_sent(self) -> None:
+        """Note in the journal that only reading back and publishing are left.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        self._journal.all_sent()
+
+    def _apply(self, row: FileRecord) -> None:
+        old = self.rows.get(row.path)
+        if old is not None:
+            self._files_done -= old.state is not FileState.PENDING
+            self._bytes_done -= old.bytes_done
+        self._files_done += row.state is not FileState.PENDING
+        self._bytes_done += row.bytes_done
+        self.rows[row.path] = row
+
+    def _progress(self) -> Progress:
+        return Progress(
+            self._files_total,
+            self._files_done,
+            self._bytes_total,
+            self._bytes_done,
+            min(self._bytes_verified, self._bytes_total),
+            self._bytes_resumed,
+        )

@@ -1,0 +1,72 @@
+"""A bandwidth limit that several transfers share, and that may change while they run.
+
+Each taker draws a ticket; bytes become available at the current rate and serve tickets in order. The limit is asked for
+again at least every half second, so a schedule takes effect in the middle of a transfer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from exlab_wizard.transfer.journal import Control
+
+_BURST_SECONDS: Final = 0.25
+_RECHECK_SECONDS: Final = 0.5
+_SLICE_SECONDS: Final = 0.2
+
+
+class TokenBucket:
+    """A `Limiter`: `limit()` returns bytes per second, None for no limit; 0 lets nothing through."""
+
+    def __init__(self, limit: Callable[[], float | None]) -> None:
+        """Start with nothing saved up."""
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._rate = limit()
+        self._updated = time.monotonic()
+        self._recheck_at = self._updated + _RECHECK_SECONDS
+        self._granted = self._claimed = 0.0
+
+    def take(self, size: int, control: Control) -> None:
+        """Return when `size` more bytes may be sent; waiting counts as a sign of life.
+
+        Raises:
+            StoppedError: a stop was requested meanwhile.
+        """
+        if self._rate is None and time.monotonic() < self._recheck_at:
+            return
+        with self._lock:
+            self._refill()
+            if self._rate is None:
+                return
+            self._claimed += size
+            ticket = self._claimed
+        while (pause := self._pause(ticket)) > 0:
+            control.moved(0)
+            if control.wait(pause):
+                with self._lock:  # what is not sent serves those behind
+                    self._granted += size
+                control.check()
+
+    def _pause(self, ticket: float) -> float:
+        with self._lock:
+            self._refill()
+            missing = ticket - self._granted
+            if missing <= 0 or self._rate is None:
+                return 0.0
+            return min(_SLICE_SECONDS, missing / self._rate) if self._rate > 0 else _SLICE_SECONDS
+
+    def _refill(self) -> None:
+        now = time.monotonic()
+        if self._rate is not None:
+            saved_up_to = self._claimed + self._rate * _BURST_SECONDS
+            self._granted = min(self._granted + self._rate * (now - self._updated), max(saved_up_to, self._claimed))
+        self._updated = now
+        if now >= self._recheck_at:
+            self._recheck_at = now + _RECHECK_SECONDS
+            self._rate = self._limit()
+            if self._rate is None:
+                self._granted = self._claimed

@@ -1,0 +1,109 @@
+"""The final path is in use already: finds out by whom, and which files of the run stand there unchanged."""
+
+from __future__ import annotations
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.failures import Failures, changing
+from exlab_wizard.transfer.journal import Control, TransferRequest
+from exlab_wizard.transfer.manifest import Manifest, SourceFile
+from exlab_wizard.transfer.publish import conflict
+from exlab_wizard.transfer.receipt import read_owner
+from exlab_wizard.transfer.smallfiles import is_same
+from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.verify import read_hash
+
+
+def is_known_run(final: Path, request: TransferRequest, failures: Failures) -> bool:
+    """Return whether `final` holds an earlier state of this very run; False when the path is free.
+
+    Raises:
+        TransferError: conflict when it belongs to another run, another workstation or nobody we know.
+        TransferWaitError: the destination is offline.
+    """
+    with failures.target("Cannot look at", final):
+        try:
+            status = final.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not stat.S_ISDIR(status.st_mode):
+            raise conflict(final, f"It is no folder, and {str(request.run_path)!r} is to be published there.")
+        with Tree(final) as tree:
+            with tree.entries("") as entries:
+                if next(entries, None) is None:
+                    return False
+            owner = read_owner(tree)
+    if owner is None:
+        raise conflict(final, f"It has no receipt, and {str(request.run_path)!r} is to be published there.")
+    if (owner.host, owner.run_path) != (request.host, str(request.run_path)):
+        what = (
+            f"It holds the run {owner.run_path!r} of {owner.host!r},"
+            f" and {str(request.run_path)!r} of {request.host!r} is to be published there."
+        )
+        raise conflict(final, what)
+    return True
+
+
+class Comparison:
+    """Compares a run with what was published of it before; nothing is changed on either side."""
+
+    def __init__(self, source: Tree, final: Tree, control: Control, failures: Failures) -> None:
+        """Remember both sides."""
+        self._source, self._final, self._control, self._failures = source, final, control, failures
+
+    def published(self, manifest: Manifest) -> dict[str, str]:
+        """Return path to SHA-256 of the files that stand at the final path, equal byte by byte.
+
+        Raises:
+            TransferError: conflict when something differs there.
+            TransferWaitError: the run is being changed, or the destination is offline.
+            StoppedError: a stop was requested.
+        """
+        for folder in manifest.folders:
+            if (mode := self._mode(folder.path)) is not None and not stat.S_ISDIR(mode):
+                raise self._differs(folder.path)
+        for link in manifest.links:
+            if (mode := self._mode(link.path)) is not None:
+                with self._failures.target("Cannot read", self._final.root / link.path):
+                    if not stat.S_ISLNK(mode) or os.fsdecode(self._final.readlink(link.path)) != link.target:
+                        raise self._differs(link.path)
+        equal: dict[str, str] = {}
+        with ThreadPoolExecutor(1, thread_name_prefix="compare") as pool:
+            for file in manifest.files:
+                self._control.check()
+                if self._mode(file.path) is not None:
+                    equal[file.path] = self._compare(file, pool)
+        return equal
+
+    def _compare(self, file: SourceFile, pool: ThreadPoolExecutor) -> str:
+        with self._failures.target("Cannot read", self._final.root / file.path):
+            there = self._final.lstat(file.path)
+        if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
+            raise self._differs(file.path)
+        ours = pool.submit(self._source_hash, file)
+        with self._failures.target("Cannot read back", self._final.root / file.path):
+            theirs = read_hash(self._final, file.path, file.size, self._control)
+        if ours.result() != theirs:
+            raise self._differs(file.path)
+        return theirs
+
+    def _source_hash(self, file: SourceFile) -> str:
+        with self._failures.source("Cannot read", file.path):
+            sha256 = read_hash(self._source, file.path, file.size, self._control, cached=True)
+            if not is_same(file, self._source.lstat(file.path)):
+                raise changing(str(self._source.root / file.path))
+        return sha256
+
+    def _mode(self, path: str) -> int | None:
+        with self._failures.target("Cannot look at", self._final.root / path):
+            try:
+                return self._final.lstat(path).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def _differs(self, path: str) -> TransferError:
+        return conflict(self._final.root / path, "It differs from the file of the same name in the run.")

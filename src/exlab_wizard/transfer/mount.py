@@ -1,0 +1,226 @@
+"""The walk of one run to a mounted destination: probe, scan, copy aside, read back, publish.
+
+The run's folder is never changed. Until the one rename at the end nobody sees anything at the final path; from it on
+everybody sees all of it. Whatever cuts the walk off, the next one goes on from what journal and destination agree on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from exlab_wizard import __version__
+from exlab_wizard.domain.files import FileState
+from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.domain.outcome import Completed
+from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.checksums import format_checksums, parse_checksums
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.incoming import Incoming
+from exlab_wizard.transfer.journal import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.ledger import Ledger
+from exlab_wizard.transfer.manifest import (
+    CHECKSUMS,
+    OWN_FOLDER,
+    RECEIPT,
+    RESERVED,
+    Manifest,
+    check_settled,
+    check_unchanged,
+    scan,
+)
+from exlab_wizard.transfer.marker import MARKER, probe
+from exlab_wizard.transfer.merge import Comparison, is_known_run
+from exlab_wizard.transfer.publish import (
+    INCOMING,
+    FinalPathTakenError,
+    conflict,
+    make_folders,
+    publish_file,
+    publish_whole,
+    remove_empty,
+    write_own,
+)
+from exlab_wizard.transfer.receipt import Receipt, read_owner
+from exlab_wizard.transfer.sweep import sweep
+from exlab_wizard.transfer.tree import Tree
+
+_ROUNDS: Final = 3
+_FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", INCOMING, MARKER})
+
+
+class MountTransfer:
+    """One attempt to bring one run to a mounted destination."""
+
+    def __init__(self, request: TransferRequest, journal: Journal, control: Control, limiter: Limiter) -> None:
+        """Remember what to do; nothing is touched before `run`."""
+        self._request, self._journal, self._control = request, journal, control
+        self._final = request.destination.joinpath(*request.final_parts)
+        self._incoming = request.destination / INCOMING / request.job_key
+        self._failures = Failures(request.run_path, request.destination)
+        self._filler = Incoming(request, journal, control, limiter, self._failures)
+        self._started_at = datetime.now(UTC)
+
+    def run(self) -> Completed:
+        """Return when the run stands at its final path, read back and equal. On errors too, all threads have ended.
+
+        Raises:
+            TransferError: the attempt failed; `kind` decides what happens next.
+            TransferWaitError: the source changes, or the destination is offline or full.
+            StoppedError: a stop was requested; what was sent is durable and in the journal.
+            ClaimLostError: the job is no longer ours; nothing was touched since.
+        """
+        self._check_request()
+        probe(self._request.destination)
+        try:
+            if self._is_published():
+                return Completed(str(self._final))
+            with self._failures.source("Cannot open the run", ""):
+                source = Tree(self._request.run_path)
+            with source:
+                manifest = scan(source, self._failures, self._control.check)
+                check_settled(manifest, self._request.run_path, self._request.settle_s, time.time_ns())
+                self._bring(source, manifest)
+        except OSError as error:  # no path leads here that is known; the operator still gets a sentence
+            raise self._failures.of_target("Cannot work in", self._request.destination, error) from error
+        return Completed(str(self._final))
+
+    def _check_request(self) -> None:
+        parts = (*self._request.final_parts, self._request.job_key)
+        if not self._request.final_parts or any(
+            part in _FORBIDDEN_PARTS or "/" in part or os.sep in part for part in parts
+        ):
+            hint = "The final path must be plain folder names below the destination: correct the settings."
+            raise TransferError("Cannot publish to", str(self._final), hint, ErrorKind.CONFIG)
+
+    def _is_published(self) -> bool:
+        """Whether an earlier attempt ended between the rename and the note that it was done."""
+        with self._failures.target("Cannot look at", self._final):
+            if os.path.lexists(self._incoming) or not self._final.is_dir():
+                return False
+            with Tree(self._final) as final:
+                owner = read_owner(final)
+                if owner is None or owner.job_key != self._request.job_key:
+                    return False
+                try:
+                    return all(
+                        row.state is FileState.VERIFIED and final.lstat(row.path).st_size == row.size
+                        for row in self._journal.load()
+                    )
+                except (FileNotFoundError, NotADirectoryError):
+                    return False
+
+    def _bring(self, source: Tree, manifest: Manifest) -> None:
+        for _ in range(_ROUNDS):
+            known = is_known_run(self._final, self._request, self._failures)
+            make_folders(self._request.destination, (INCOMING, self._request.job_key), self._failures)
+            with suppress(FinalPathTakenError):
+                if known:
+                    self._merge(source, manifest)
+                else:
+                    self._publish_new(source, manifest)
+                return
+        raise conflict(self._final, "It appears and disappears while the run is published.")
+
+    def _publish_new(self, source: Tree, manifest: Manifest) -> None:
+        with self._failures.target("Cannot open", self._incoming):
+            target = Tree(self._incoming)
+        with target:
+            ledger = self._filler.fill(source, target, manifest, {})
+            self._check_source(source, manifest)
+            self._filler.clear_unknown(target, manifest, {})
+            self._write_own(target, manifest, {path: row.sha256 or "" for path, row in ledger.rows.items()})
+            self._finish_folders(target, manifest)
+        # Closed before the rename: file servers refuse to rename a folder that somebody holds open.
+        make_folders(self._request.destination, self._request.final_parts[:-1], self._failures)
+        self._failures.check_online()
+        publish_whole(self._incoming, self._final, self._failures)
+
+    def _merge(self, source: Tree, manifest: Manifest) -> None:
+        with self._failures.target("Cannot open", self._incoming):
+            target = Tree(self._incoming)
+        with target:
+            with self._failures.target("Cannot open", self._final):
+                final = Tree(self._final)
+            with final:
+                published = Comparison(source, final, self._control, self._failures).published(manifest)
+                ledger = self._filler.fill(source, target, manifest, published)
+                self._check_source(source, manifest)
+                self._failures.check_online()
+                self._publish_additions(target, final, manifest, published)
+                self._update_own(final, manifest, ledger)
+                self._finish_folders(final, manifest)
+            with self._failures.target("Cannot clear", self._incoming):
+                sweep(target, (), (), ())
+        with self._failures.target("Cannot remove", self._incoming):
+            self._incoming.rmdir()
+        remove_empty(self._incoming.parent)
+
+    def _publish_additions(self, target: Tree, final: Tree, manifest: Manifest, published: Mapping[str, str]) -> None:
+        for folder in manifest.folders:
+            with self._failures.target("Cannot create the folder", final.root / folder.path), suppress(FileExistsError):
+                final.mkdir(folder.path)
+        for file in manifest.files:
+            if file.path not in published:
+                publish_file(target, final, file.path, self._failures)
+        for link in manifest.links:
+            with self._failures.target("Cannot create the symlink", final.root / link.path), suppress(FileExistsError):
+                final.symlink(link.target, link.path)
+        self._filler.dress_folders(final, manifest.folders)
+        self._filler.sync_folders(final, ["", *(folder.path for folder in manifest.folders)])
+
+    def _check_source(self, source: Tree, manifest: Manifest) -> None:
+        check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)
+
+    def _update_own(self, final: Tree, manifest: Manifest, ledger: Ledger) -> None:
+        """Checksums of what was published earlier stay, even of files that the run no longer has."""
+        hashes: dict[str, str] = {}
+        with self._failures.target("Cannot read", final.root / CHECKSUMS), suppress(FileNotFoundError):
+            fd = final.open(CHECKSUMS, os.O_RDONLY)
+            with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                try:
+                    hashes = parse_checksums(file)
+                except ValueError as error:
+                    raise conflict(final.root / CHECKSUMS, f"It is damaged: {error}.") from error
+        hashes.update((path, row.sha256 or "") for path, row in ledger.rows.items())
+        self._write_own(final, manifest, hashes)
+
+    def _write_own(self, tree: Tree, manifest: Manifest, hashes: Mapping[str, str]) -> None:
+        checksums = b"".join(format_checksums(hashes))
+        receipt = self._receipt(manifest, hashlib.sha256(checksums).hexdigest())
+        with self._failures.target("Cannot write", tree.root / OWN_FOLDER):
+            write_own(tree, CHECKSUMS, [checksums])
+            write_own(tree, RECEIPT, [receipt.encoded()])
+
+    def _finish_folders(self, tree: Tree, manifest: Manifest) -> None:
+        """Times last: writing into a folder changes them."""
+        own = [folder for folder in manifest.folders if folder.path == OWN_FOLDER]
+        self._filler.dress_folders(tree, [*own, manifest.root])
+        with self._failures.target("Cannot flush", tree.root):
+            for name in (OWN_FOLDER, ""):
+                tree.sync_folder(name)
+
+    def _receipt(self, manifest: Manifest, checksums_sha256: str) -> Receipt:
+        request = self._request
+        return Receipt(
+            job_id=request.job_id,
+            job_key=request.job_key,
+            host=request.host,
+            run_path=str(request.run_path),
+            destination=str(request.destination),
+            final_parts=list(request.final_parts),
+            files=len(manifest.files),
+            bytes=manifest.size,
+            symlinks=len(manifest.links),
+            folders=len(manifest.folders),
+            skipped=sorted(set(manifest.skipped) & RESERVED),
+            checksums_sha256=checksums_sha256,
+            started_at=self._started_at.isoformat(timespec="milliseconds"),
+            verified_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            program_version=__version__,
+        )

@@ -1,0 +1,95 @@
+"""What is left to do: the run as it is now, against what the journal remembers and what lies on the destination.
+
+Nothing is believed that cannot be seen: a row counts only while its file is there with the right size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.manifest import SourceFile
+from exlab_wizard.transfer.tree import Tree
+
+
+@dataclass(slots=True)
+class Plan:
+    """`send` and `read_back` are work, `rows` is every file of the run, `put` and `drop` what the journal lacks."""
+
+    send: list[SourceFile] = field(default_factory=list)
+    read_back: list[FileRecord] = field(default_factory=list)
+    rows: list[FileRecord] = field(default_factory=list)
+    put: list[FileRecord] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+
+    @property
+    def bytes_to_send(self) -> int:
+        """Bytes of `send` that are not on the destination yet."""
+        partly = {row.path: row.bytes_done for row in self.rows if row.state is FileState.PENDING and row.bytes_done}
+        return sum(file.size - partly.get(file.path, 0) for file in self.send)
+
+
+def reconcile(
+    files: Iterable[SourceFile], remembered: Iterable[FileRecord], published: Mapping[str, str], incoming: Tree
+) -> Plan:
+    """Return the plan for `files`; `published` holds the hashes of those that stand at the final path already.
+
+    Raises:
+        OSError: the destination cannot be looked at.
+    """
+    old = {row.path: row for row in remembered}
+    plan = Plan()
+    for file in files:
+        before = old.pop(file.path, None)
+        if (known := published.get(file.path)) is not None:
+            row = FileRecord(file.path, file.size, file.mtime_ns, FileState.VERIFIED, file.size, None, known)
+        else:
+            row = _standing(file, before, incoming)
+            if row.state is FileState.PENDING:
+                plan.send.append(file)
+            elif row.state is FileState.COPIED:
+                plan.read_back.append(row)
+        plan.rows.append(row)
+        if row != before:
+            plan.put.append(row)
+    plan.drop = list(old)
+    return plan
+
+
+def check_room(plan: Plan, destination: Path, failures: Failures) -> None:
+    """Return when the destination has room for what is left to send.
+
+    Raises:
+        TransferWaitError: it has not; both numbers are in the message.
+    """
+    with failures.target("Cannot ask for free space on", destination):
+        space = shutil.disk_usage(destination)
+    needed = plan.bytes_to_send
+    if space.total and space.free < needed:  # some network file systems report nothing at all
+        detail = (
+            f"{str(destination)!r} is full: {needed:,} bytes are to be sent, {space.free:,} are free."
+            " Free space there; the job goes on by itself."
+        )
+        raise TransferWaitError(WaitReason.DESTINATION_FULL, detail)
+
+
+def _standing(file: SourceFile, row: FileRecord | None, incoming: Tree) -> FileRecord:
+    fresh = FileRecord(file.path, file.size, file.mtime_ns)
+    if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns) or row.bytes_done <= 0 < row.size:
+        return fresh
+    try:
+        there = incoming.lstat(file.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return fresh
+    if not stat.S_ISREG(there.st_mode):
+        return fresh
+    if row.state is FileState.PENDING:
+        return row if row.prefix_sha256 and there.st_size >= row.bytes_done else fresh
+    return row if there.st_size == row.size and row.sha256 else fresh

@@ -1,0 +1,132 @@
+"""Makes a verified run visible under its final path: with one rename, or file by file where the path is in use already.
+
+Nothing that exists is replaced, except checksums and receipt of the same run, and those atomically.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.manifest import OWN_FOLDER
+from exlab_wizard.transfer.smallfiles import write_all
+from exlab_wizard.transfer.tree import Tree
+
+INCOMING: Final = ".exlab-incoming"
+_TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
+
+
+class FinalPathTakenError(Exception):
+    """The final path came into being while the run was copied: look at it again."""
+
+
+def make_folders(destination: Path, parts: Iterable[str], failures: Failures) -> Path:
+    """Create folder after folder below `destination`, each durable, and return the last; existing ones are fine.
+
+    Raises:
+        TransferError: one cannot be created.
+        TransferWaitError: the destination is offline or full.
+    """
+    here = destination
+    for part in parts:
+        with failures.target("Cannot create the folder", here / part), suppress(FileExistsError):
+            (here / part).mkdir()
+            sync_folder(here)
+        here /= part
+    return here
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable.
+
+    Raises:
+        OSError: they are not.
+    """
+    with Tree(folder) as tree:
+        tree.sync_folder("")
+
+
+def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
+    """Write a file of `.exlab-wizard/` atomically and durably, replacing the one before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not tree.exists(OWN_FOLDER):
+        tree.mkdir(OWN_FOLDER)
+    fresh = path + ".new"
+    fd = tree.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        for piece in content:
+            write_all(fd, piece)
+        durability.sync_file(fd)
+    finally:
+        os.close(fd)
+    tree.replace(fresh, path)
+    tree.sync_folder(OWN_FOLDER)
+
+
+def publish_whole(incoming: Path, final: Path, failures: Failures) -> None:
+    """Rename the closed folder `incoming` to `final`, whose parent exists, and make that durable.
+
+    Raises:
+        FinalPathTakenError: something stands at the final path by now; nothing was changed.
+        TransferError: the rename is refused.
+        TransferWaitError: the destination is offline.
+    """
+    with failures.target("Cannot publish", final):
+        try:
+            if os.name == "nt":  # Windows does not rename over an empty folder
+                with suppress(FileNotFoundError):
+                    final.rmdir()
+            incoming.rename(final)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise FinalPathTakenError from error
+            raise
+        sync_folder(final.parent)
+        sync_folder(incoming.parent)
+    remove_empty(incoming.parent)
+
+
+def publish_file(incoming: Tree, final: Tree, path: str, failures: Failures) -> None:
+    """Move one verified file to the final folder; never over another.
+
+    Raises:
+        TransferError: conflict when the name is taken; else as the system refuses.
+        TransferWaitError: the destination is offline or full.
+    """
+    with failures.target("Cannot publish", final.root / path):
+        try:
+            incoming.link_to(path, final)
+        except FileExistsError as error:
+            raise conflict(final.root / path, "It came into being while the run was copied.") from error
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if final.exists(path):
+                raise conflict(final.root / path, "It came into being while the run was copied.") from error
+            incoming.move_to(path, final)
+        else:
+            incoming.unlink(path)
+
+
+def conflict(path: Path, what: str) -> TransferError:
+    """Return the error for something at the final path that must not be replaced."""
+    hint = f"{what} Move it away, or rename the run or give it an equipment id, then retry the job."
+    return TransferError("Will not replace", str(path), hint, ErrorKind.CONFLICT)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if nothing is in it: other jobs may be using it."""
+    with suppress(OSError):
+        folder.rmdir()

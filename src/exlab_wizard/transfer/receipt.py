@@ -1,0 +1,75 @@
+"""The receipt that lies beside a published run: whose it is, what was verified and when.
+
+It is written last and read first: a final folder with our receipt is known, one without is somebody else's.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from exlab_wizard.transfer.manifest import RECEIPT
+from exlab_wizard.transfer.tree import Tree
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Paths are text in the form of `os.fsdecode`, escaped by JSON; times are UTC, ISO 8601; sizes are bytes."""
+
+    job_id: int
+    job_key: str
+    host: str
+    run_path: str
+    destination: str
+    final_parts: list[str]
+    files: int
+    bytes: int
+    symlinks: int
+    folders: int
+    skipped: list[str]
+    checksums_sha256: str
+    started_at: str
+    verified_at: str
+    program_version: str
+    schema: int = SCHEMA
+
+    def encoded(self) -> builtins.bytes:
+        """Return the file's content: JSON in ASCII, so that names which are no UTF-8 survive as escapes."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The part of a receipt by which a final folder is recognised; it stays readable across versions."""
+
+    job_key: str
+    host: str
+    run_path: str
+
+
+def read_owner(tree: Tree) -> Owner | None:
+    """Return whose receipt lies in the final folder `tree`, None when there is none that can be understood.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        fd = tree.open(RECEIPT, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        content = file.read()
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    texts = [found.get(key) for key in ("job_key", "host", "run_path")]
+    job_key, host, run_path = (text if isinstance(text, str) else "" for text in texts)
+    return Owner(job_key, host, run_path)

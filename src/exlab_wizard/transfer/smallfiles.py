@@ -1,0 +1,181 @@
+"""Sends files of up to a few MiB in batches: one flush and one checkpoint for many files.
+
+Three steps overlap: copying a batch, making the one before durable, reading back those before that. At most two batches
+are not yet durable, which bounds what is sent again after a crash to 64 MiB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.attempt import Attempt
+from exlab_wizard.transfer.failures import changing
+from exlab_wizard.transfer.manifest import SourceFile
+from exlab_wizard.transfer.stage import Stage
+from exlab_wizard.transfer.verify import ReadBack
+
+SMALL: Final = 8 << 20
+_BUFFER: Final = 1 << 20
+_TINY: Final = 64 << 10  # below, the interpreter lock makes more threads slower
+_BATCH_FILES: Final = 1000
+_BATCH_BYTES: Final = (32 << 20) - SMALL
+_BATCH_SECONDS: Final = 1.0
+_THREADS: Final = 4
+
+
+class SmallFiles:
+    """Sends many small files of one attempt."""
+
+    def __init__(self, attempt: Attempt, read_back: ReadBack) -> None:
+        """Prepare; `read_back` is told of every durable batch."""
+        self._attempt, self._read_back = attempt, read_back
+        self._at_once = attempt.target.syncs_at_once()
+
+    def send(self, files: Iterable[SourceFile]) -> None:
+        """Return when all `files` are durable on the destination and noted as COPIED.
+
+        Raises:
+            TransferError: a file cannot be read or written, or was read back wrong.
+            TransferWaitError: a file changed while it was read, or the destination is offline or full.
+            StoppedError: a stop was requested; whole files that were sent are durable and noted.
+            ClaimLostError: the job is no longer ours.
+        """
+        with (
+            Stage("flush", self._settle, room=1) as flush,
+            ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool,
+        ):
+            waiting = iter(files)
+            while True:
+                rows, error = self._copy_batch(waiting, pool)
+                if rows:
+                    flush.put(rows)
+                if error is not None or not rows:
+                    break
+                flush.check()
+                self._read_back.check()
+            flush.finish()
+            if error is not None:
+                raise error
+
+    def _copy_batch(
+        self, waiting: Iterator[SourceFile], pool: ThreadPoolExecutor
+    ) -> tuple[list[FileRecord], ExlabError | None]:
+        """Copy the next files, and return their rows and the first error; no rows and no error is the end."""
+        began, size = time.monotonic(), 0
+        rows: list[FileRecord] = []
+        running: list[Future[FileRecord]] = []
+        error: ExlabError | None = None
+        try:
+            while len(rows) + len(running) < _BATCH_FILES and size < _BATCH_BYTES:
+                if (file := next(waiting, None)) is None:
+                    break
+                size += file.size
+                if file.size < _TINY:
+                    rows.append(self._copy(file))
+                else:
+                    running.append(pool.submit(self._copy, file))
+                if time.monotonic() - began > _BATCH_SECONDS:
+                    break
+                if len(running) > _THREADS:  # an error ends the batch early, and the queue stays short
+                    rows.append(running.pop(0).result())
+        except ExlabError as first:
+            error = first
+        for future in running:
+            try:
+                rows.append(future.result())
+            except ExlabError as other:
+                error = error or other
+        return rows, error
+
+    def _copy(self, file: SourceFile) -> FileRecord:
+        attempt = self._attempt
+        try:
+            source = attempt.source.open(file.path, os.O_RDONLY)
+        except OSError as error:
+            raise attempt.failures.of_source("Cannot open", file.path, error) from error
+        try:
+            digest = self._copy_open(file, source)
+        finally:
+            os.close(source)
+        return FileRecord(file.path, file.size, file.mtime_ns, FileState.COPIED, file.size, None, digest)
+
+    def _copy_open(self, file: SourceFile, source: int) -> str:
+        attempt, path = self._attempt, file.path
+        digest = hashlib.sha256()
+        try:
+            target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
+        except OSError as error:
+            raise attempt.target_error("Cannot create", path, error) from error
+        try:
+            self._pump(file, source, target, digest.update)
+        finally:
+            try:
+                os.close(target)
+            except OSError as error:
+                raise attempt.target_error("Cannot write", path, error) from error
+        try:
+            attempt.dress(file)
+        except OSError as error:
+            raise attempt.target_error("Cannot set times of", path, error) from error
+        return digest.hexdigest()
+
+    def _pump(self, file: SourceFile, source: int, target: int, update: Callable[[bytes], object]) -> None:
+        attempt, left = self._attempt, file.size
+        while True:
+            attempt.control.check()
+            try:
+                data = os.read(source, min(_BUFFER, left + 1)) if left else b""
+                status = os.fstat(source) if left <= len(data) else None
+            except OSError as error:
+                raise attempt.failures.of_source("Cannot read", file.path, error) from error
+            left -= len(data)
+            if left < 0 or (left and not data) or (status and not is_same(file, status)):
+                raise changing(str(attempt.source.root / file.path))
+            if not data:
+                return
+            attempt.limiter.take(len(data), attempt.control)
+            update(data)
+            try:
+                write_all(target, data)
+            except OSError as error:
+                raise attempt.target_error("Cannot write", file.path, error) from error
+            attempt.control.moved(len(data))
+            if not left:
+                return
+
+    def _settle(self, rows: Sequence[FileRecord]) -> None:
+        attempt = self._attempt
+        try:
+            if self._at_once:
+                attempt.target.sync_all()
+            else:
+                durability.sync_each([row.path for row in rows], attempt.target.open)
+        except OSError as error:
+            raise attempt.target_error("Cannot flush", rows[0].path, error) from error
+        attempt.failures.check_online()
+        attempt.ledger.record(rows)
+        self._read_back.put(rows)
+
+
+def is_same(file: SourceFile, status: os.stat_result) -> bool:
+    """Return whether an open source file is still what the scan saw."""
+    return status.st_size == file.size and status.st_mtime_ns == file.mtime_ns
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of `data`; a system call may take less than it was given.
+
+    Raises:
+        OSError: the rest cannot be written.
+    """
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, memoryview(data)[done:])

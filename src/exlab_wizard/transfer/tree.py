@@ -1,0 +1,206 @@
+"""One folder tree, reached by names relative to its root.
+
+Where the system can, every call goes through a descriptor of the root (and of folders below it when the name is long),
+so that paths longer than the system's limit work. Everything raises OSError as the system does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from exlab_wizard.transfer import durability
+
+_T = TypeVar("_T")
+_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+_LINK_TIMES: Final = os.utime in os.supports_follow_symlinks
+_SHORT: Final = 250  # characters: at most 1,000 bytes, below every system's PATH_MAX
+
+
+class Tree:
+    """An open folder. Names use `/`; the empty name is the root. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Open `root`, which must be a folder.
+
+        Raises:
+            OSError: it is missing, no folder, or may not be read.
+        """
+        self.root = root
+        self._fd: int | None = None
+        if _DESCRIPTORS:
+            self._fd = os.open(root, os.O_RDONLY | durability.DIRECTORY | durability.PLAIN)
+        elif not root.is_dir():
+            raise NotADirectoryError(20, os.strerror(20), str(root))
+
+    def __enter__(self) -> Self:
+        """Return the tree itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor back; twice is fine."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def open(self, name: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file, never through a symlink, and return its descriptor."""
+        flags |= durability.PLAIN | durability.NOFOLLOW
+        return self._at(lambda at, fd: os.open(at, flags, mode, dir_fd=fd), name)
+
+    def lstat(self, name: str) -> os.stat_result:
+        """Return what the entry itself is, not what it points to."""
+        return self._at(lambda at, fd: os.stat(at, dir_fd=fd, follow_symlinks=False), name)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is an entry of that name, a dangling symlink included."""
+        try:
+            self.lstat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def readable(self, name: str) -> bool:
+        """Return whether this process may read the file, as far as permission bits tell."""
+        return self._at(lambda at, fd: os.access(at, os.R_OK, dir_fd=fd), name)
+
+    def mkdir(self, name: str) -> None:
+        """Create a folder that its owner can write into."""
+        self._at(lambda at, fd: os.mkdir(at, 0o777, dir_fd=fd), name)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file or symlink."""
+        self._at(lambda at, fd: os.unlink(at, dir_fd=fd), name)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty folder."""
+        self._at(lambda at, fd: os.rmdir(at, dir_fd=fd), name)
+
+    def symlink(self, target: str, name: str) -> None:
+        """Create a symlink that points to `target`."""
+        self._at(lambda at, fd: os.symlink(target, at, dir_fd=fd), name)
+
+    def readlink(self, name: str) -> str:
+        """Return where a symlink points to."""
+        return self._at(lambda at, fd: os.readlink(at, dir_fd=fd), name)
+
+    def chmod(self, name: str, mode: int) -> None:
+        """Set permission bits."""
+        self._at(lambda at, fd: os.chmod(at, mode, dir_fd=fd), name)
+
+    def utime(self, name: str, mtime_ns: int) -> None:
+        """Set the time of last change, in nanoseconds; of a symlink itself where the system can."""
+        times = (mtime_ns, mtime_ns)
+        if _LINK_TIMES:
+            self._at(lambda at, fd: os.utime(at, ns=times, dir_fd=fd, follow_symlinks=False), name)
+        else:
+            self._at(lambda at, fd: os.utime(at, ns=times, dir_fd=fd), name)
+
+    def replace(self, name: str, other: str) -> None:
+        """Rename `name` to `other` in the same folder, replacing it atomically. Both names must be short."""
+        if self._fd is None:
+            Path(self._plain(name)).replace(self._plain(other))
+        else:
+            os.replace(name, other, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def link_to(self, name: str, other: Tree) -> None:
+        """Give the file `name` the same name in `other` as well; FileExistsError when that is taken."""
+        self._at(
+            lambda at, fd: other._at(
+                lambda to, to_fd: os.link(at, to, src_dir_fd=fd, dst_dir_fd=to_fd, follow_symlinks=False), name
+            ),
+            name,
+        )
+
+    def move_to(self, name: str, other: Tree) -> None:
+        """Move the file `name` into `other` under the same name, which may be replaced."""
+        self._at(
+            lambda at, fd: other._at(lambda to, to_fd: os.rename(at, to, src_dir_fd=fd, dst_dir_fd=to_fd), name), name
+        )
+
+    def sync_folder(self, name: str) -> None:
+        """Make the entries of a folder durable, where folders can be opened."""
+        if sys.platform == "win32":
+            return
+        fd = self.open(name, os.O_RDONLY | durability.DIRECTORY)
+        try:
+            durability.sync_file(fd)
+        finally:
+            os.close(fd)
+
+    def syncs_at_once(self) -> bool:
+        """Return whether `sync_all` is to be had here."""
+        return self._fd is not None and durability.syncs_at_once(self._fd)
+
+    def sync_all(self) -> None:
+        """Make everything on this tree's file system durable; only where `syncs_at_once`."""
+        if self._fd is not None:
+            durability.sync_all(self._fd)
+
+    @contextmanager
+    def entries(self, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """List a folder; the entries can be asked for their lstat while the context is open."""
+        if self._fd is None:
+            with os.scandir(self._plain(name)) as found:
+                yield found
+            return
+        fd = self.open(name, os.O_RDONLY | durability.DIRECTORY)
+        try:
+            with os.scandir(fd) as found:
+                yield found
+        finally:
+            os.close(fd)
+
+    def _at(self, call: Callable[[str, int | None], _T], name: str) -> _T:
+        if self._fd is None:
+            return call(self._plain(name), None)
+        if len(name) <= _SHORT:
+            return call(name or ".", self._fd)
+        folder, _, last = name.rpartition("/")
+        fd = self._descend(folder)
+        try:
+            return call(last, fd)
+        finally:
+            os.close(fd)
+
+    def _descend(self, folder: str) -> int:
+        """Open a folder in steps that are each short enough for the system."""
+        fd = os.open(".", os.O_RDONLY | durability.DIRECTORY | durability.PLAIN, dir_fd=self._fd)
+        for step in _steps(folder):
+            flags = os.O_RDONLY | durability.DIRECTORY | durability.PLAIN | durability.NOFOLLOW
+            try:
+                deeper = os.open(step, flags, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = deeper
+        return fd
+
+    def _plain(self, name: str) -> str:
+        root = str(self.root)
+        if sys.platform != "win32":
+            return os.path.join(root, name)  # noqa: PTH118 - hot, and names may be bytes that Path would not keep apart
+        root = os.path.abspath(root)  # noqa: PTH100 - resolve() would ask the network
+        if not root.startswith("\\\\?\\"):  # the prefix lifts the limit of 260 characters
+            root = "\\\\?\\UNC" + root[1:] if root.startswith("\\\\") else "\\\\?\\" + root
+        return (root + "\\" + name.replace("/", "\\")).rstrip("\\")
+
+
+def _steps(folder: str) -> Iterator[str]:
+    step = ""
+    for part in folder.split("/"):
+        if step and len(step) + 1 + len(part) > _SHORT:
+            yield step
+            step = part
+        else:
+            step = f"{step}/{part}" if step else part
+    if step:
+        yield step

@@ -1,0 +1,119 @@
+"""Reads back from the destination what was sent, and compares it with what was read from the source.
+
+Cached pages are dropped first, so that the answer comes from the destination and not from this machine's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.attempt import Attempt
+from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.stage import Stage
+from exlab_wizard.transfer.tree import Tree
+
+BUFFER: Final = 256 << 10  # stays in the processor's cache between the read and the hash
+
+
+class Digest(Protocol):
+    """What a running hash is to those who feed it."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Add bytes."""
+
+
+def read_hash(tree: Tree, path: str, size: int, control: Control, *, cached: bool = False) -> str:
+    """Return the SHA-256 of a file in hexadecimal, read from its disk or server.
+
+    `size` is what it should have; `cached` allows this machine's memory to answer.
+
+    Raises:
+        OSError: it cannot be read.
+        StoppedError: a stop was requested meanwhile.
+    """
+    digest = hashlib.sha256()
+    fd = tree.open(path, os.O_RDONLY)
+    try:
+        if not cached:
+            durability.drop_cached(fd, 0, 0)
+        while data := os.read(fd, min(BUFFER, size + 1)):
+            control.check()
+            digest.update(data)
+            control.moved(len(data))
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
+
+
+def update_from(digest: Digest, fd: int, start: int, size: int, step: Callable[[int], bool]) -> int:
+    """Feed `size` bytes from `start` of an open file to `digest`; return how many there were.
+
+    `step` is told each piece's size and answers whether to go on.
+    """
+    os.lseek(fd, start, os.SEEK_SET)
+    buffer = memoryview(bytearray(BUFFER))
+    done = 0
+    with io.FileIO(fd, closefd=False) as file:
+        while done < size and (count := file.readinto(buffer[: min(BUFFER, size - done)])):
+            digest.update(buffer[:count])
+            done += count
+            if not step(count):
+                break
+    return done
+
+
+class ReadBack:
+    """Checks whole files in a thread of its own, behind the copy. Use it as a context manager."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        """Prepare; entering the context starts the thread."""
+        self._attempt = attempt
+        self._stage: Stage[Sequence[FileRecord]] = Stage("read-back", self._check_batch)
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._stage.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the thread; what is not checked stays COPIED."""
+        self._stage.__exit__(kind, error, at)
+
+    def put(self, rows: Sequence[FileRecord]) -> None:
+        """Queue files whose bytes are durable on the destination."""
+        self._stage.put(rows)
+
+    def check(self) -> None:
+        """Raise what went wrong so far: TransferError, TransferWaitError, StoppedError, ClaimLostError."""
+        self._stage.check()
+
+    def finish(self) -> None:
+        """Return when every queued file matched; raises as `check` does."""
+        self._stage.finish()
+
+    def _check_batch(self, rows: Sequence[FileRecord]) -> None:
+        good: list[FileRecord] = []
+        try:
+            for row in rows:
+                self._check_one(row)
+                good.append(replace(row, state=FileState.VERIFIED))
+        finally:
+            self._attempt.ledger.verified(good)
+
+    def _check_one(self, row: FileRecord) -> None:
+        attempt = self._attempt
+        try:
+            found = read_hash(attempt.target, row.path, row.size, attempt.control)
+        except OSError as error:
+            raise attempt.target_error("Cannot read back", row.path, error) from error
+        if found != row.sha256:
+            raise attempt.mismatch(row)
+        attempt.ledger.read_back(row.size)

@@ -1,0 +1,111 @@
+"""What the quit coordinator works with. The type checker sees every collaborator; none is optional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome
+
+Answer = Literal["force", "wait", "keep_running"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a quit waits for at one moment. `count` is None when the predicate cannot be read; `trouble` says why."""
+
+    count: DrainCount | None
+    blockers: list[Blocker]
+    trouble: str = ""
+
+
+class DrainPredicate(Protocol):
+    """Whether anything is in flight or leased, as the database says."""
+
+    def count(self) -> DrainCount:
+        """Return both counts from one snapshot.
+
+        Raises:
+            PredicateUnreadableError: it is unknown. Never to be taken as idle.
+        """
+
+    def blockers(self) -> list[Blocker]:
+        """Return what is counted.
+
+        Raises:
+            PredicateUnreadableError: it is unknown.
+        """
+
+
+class DrainGate(Protocol):
+    """The durable side of a quit: closes the gate for new work and keeps the record."""
+
+    def close(self) -> None:
+        """Let nothing be claimed or opened from now on."""
+
+    def open(self) -> None:
+        """Let work begin again."""
+
+    def begun(self, window_s: float, count: DrainCount | None) -> None:
+        """Record what the quit found when it began."""
+
+    def asked(self) -> None:
+        """Record that the question stands."""
+
+    def waited(self) -> None:
+        """Record that the answer was to wait."""
+
+    def decided(self, outcome: QuitOutcome) -> None:
+        """Record how the quit ended."""
+
+
+class WorkerControl(Protocol):
+    """The worker pool as a quit sees it."""
+
+    def wake(self) -> None:
+        """Look for work now."""
+
+    def force(self, reason: str, grace_s: float) -> int:
+        """Stop transfers, mark their rows resumable, return how many did not react within `grace_s`."""
+
+    def stop(self) -> None:
+        """End the workers."""
+
+
+class Question(Protocol):
+    """A surface on which the operator can be asked."""
+
+    def available(self) -> bool:
+        """Whether somebody could see the question now."""
+
+    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+        """Show the question, keep it up to date, and return the answer; cancelling withdraws it."""
+
+
+class ServerRunner(Protocol):
+    """The HTTP server of this process."""
+
+    def stop(self) -> None:
+        """End it; open event streams are closed, never waited for."""
+
+
+class WindowLauncher(Protocol):
+    """The application's window."""
+
+    def close(self) -> None:
+        """Close it if it is open."""
+
+
+class NoServer:
+    """A process that runs no HTTP server."""
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+
+class NoWindow:
+    """A process that has no window: headless."""
+
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -1,0 +1,56 @@
+"""How a quit's question reads, the same on every surface."""
+
+from __future__ import annotations
+
+from exlab_wizard.domain.shutdown import Blocker, headline
+from exlab_wizard.tray.protocols import Standing
+
+TRUTH = "It will resume at the next launch."
+_KIB, _STEP = 1024.0, ("B", "KiB", "MiB", "GiB", "TiB")
+_MINUTE, _HOUR = 60, 3600
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    value, unit = float(count), 0
+    while value >= _KIB and unit < len(_STEP) - 1:
+        value, unit = value / _KIB, unit + 1
+    return f"{value:.0f} {_STEP[unit]}" if unit == 0 else f"{value:.1f} {_STEP[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, in the coarsest unit that says enough."""
+    if seconds < _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if seconds < _HOUR:
+        return f"{round(seconds / _MINUTE)} min"
+    return f"{seconds / _HOUR:.1f} h"
+
+
+def describe(blocker: Blocker) -> str:
+    """Return one operation in one line."""
+    if blocker.kind == "session":
+        left = f", its lease ends in {duration(blocker.eta_s)}" if blocker.eta_s is not None else ""
+        return f"session: {_plain(blocker.label)}{left}"
+    parts = [_plain(blocker.label)]
+    if blocker.percent is not None:
+        parts.append(f"{blocker.percent:.0f} %")
+    if blocker.bytes_left is not None:
+        parts.append(f"{size(blocker.bytes_left)} left to send")
+    if blocker.eta_s is not None:
+        parts.append(f"about {duration(blocker.eta_s)}")
+    return ", ".join(parts)
+
+
+def question(standing: Standing) -> str:
+    """Return the whole question but for its choices."""
+    if standing.count is None:
+        return f"It is unknown what is still running. Force quit anyway?\n  {standing.trouble}\n{TRUTH}"
+    lines = [headline(standing.count.operations)]
+    lines += [f"  {describe(blocker)}" for blocker in standing.blockers]
+    return "\n".join([*lines, TRUTH])
+
+
+def _plain(text: str) -> str:
+    """A name may hold anything; on a terminal it may not move the cursor."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text)

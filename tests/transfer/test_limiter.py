@@ -1,0 +1,90 @@
+"""Bandwidth limits that hold, change and let go."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from exlab_wizard.errors import StoppedError
+from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.limiter import TokenBucket
+
+MIB = 1 << 20
+
+
+def test_two_transfers_share_one_limit() -> None:
+    bucket, control = TokenBucket(lambda: 4 * MIB), Control()
+
+    def send() -> None:
+        for _ in range(4):
+            bucket.take(MIB // 2, control)
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.7 <= time.monotonic() - began < 2.0
+
+
+def test_idle_time_saves_up_a_quarter_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("exlab_wizard.transfer.limiter.time.monotonic", lambda: now)
+    bucket, control = TokenBucket(lambda: 1000.0), Control()
+    now += 3600
+    bucket.take(250, control)
+    control.request_stop("would wait")
+    with pytest.raises(StoppedError):
+        bucket.take(1, control)
+
+
+def test_limit_that_is_lifted_meanwhile_lets_a_waiting_transfer_go() -> None:
+    limits: list[float | None] = [64 * 1024.0]
+    bucket, control = TokenBucket(lambda: limits[0]), Control()
+    done = threading.Event()
+    waiting = threading.Event()
+    control.moved = lambda _size: waiting.set()  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: (bucket.take(MIB, control), done.set()))
+    thread.start()
+    assert waiting.wait(5)
+    assert not done.is_set()
+    limits[0] = None
+    assert done.wait(1.5)
+    thread.join()
+
+
+def test_limit_that_begins_while_a_transfer_runs_holds_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("exlab_wizard.transfer.limiter.time.monotonic", lambda: now)
+    limits: list[float | None] = [None]
+    bucket, control = TokenBucket(lambda: limits[0]), Control()
+    bucket.take(MIB, control)
+    limits[0] = 1000.0
+    now += 0.6
+    control.request_stop("would wait")
+    with pytest.raises(StoppedError):
+        bucket.take(MIB, control)
+
+
+def test_stop_ends_the_wait_at_a_tiny_rate_within_a_second() -> None:
+    bucket, control = TokenBucket(lambda: 64 * 1024.0), Control()
+    timer = threading.Timer(0.1, control.request_stop, ["quit"])
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError, match="quit"):
+        bucket.take(MIB, control)
+    assert time.monotonic() - began < 1.0
+    timer.join()
+
+
+def test_stopped_transfer_does_not_hold_up_those_behind_it() -> None:
+    bucket, first, second = TokenBucket(lambda: 1.0 * MIB), Control(), Control()
+    first.request_stop("quit")
+    with pytest.raises(StoppedError):
+        bucket.take(MIB, first)
+    began = time.monotonic()
+    bucket.take(MIB // 4, second)
+    assert time.monotonic() - began < 0.8
