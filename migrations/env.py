@@ -11,15 +11,30 @@ from alembic import context
 
 from exlab_wizard.paths import StateDir, default_state_dir
 from exlab_wizard.store.database import Database
-from exlab_wizard.store.tables import metadata
+from exlab_wizard.store.tables import PathValue, metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import Column, Connection
+    from sqlalchemy.types import TypeEngine
+
+
+def types_differ(
+    _context: MigrationContext,
+    _seen: Column[object],
+    _declared: Column[object],
+    _seen_type: TypeEngine[object],
+    declared_type: TypeEngine[object],
+) -> bool | None:
+    """Let Alembic compare types, but for paths: it knows no `ANY` and takes the column for a number."""
+    return False if isinstance(declared_type, PathValue) else None
 
 
 def run_on(connection: Connection) -> None:
     """Migrate over `connection`, inside the transaction that its owner opened or in one of our own."""
-    context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True, compare_server_default=False)
+    context.configure(
+        connection=connection, target_metadata=metadata, transactional_ddl=True, compare_type=types_differ
+    )
     with context.begin_transaction():
         context.run_migrations()
 

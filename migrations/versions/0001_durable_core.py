@@ -38,14 +38,14 @@ STATES = ("queued", "running", "verifying", "verified", "cleaned", "resumable", 
 TABLES = (
     """
 CREATE TABLE installation (
-  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  only_row INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
   id TEXT NOT NULL CHECK (length(id) = 16),
   created_at TEXT NOT NULL
 ) STRICT
 """,
     """
 CREATE TABLE launches (
-  id INTEGER PRIMARY KEY,
+  id INTEGER NOT NULL PRIMARY KEY,
   host TEXT NOT NULL,
   boot_id TEXT NOT NULL,
   pid INTEGER NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE session_leases (
 """,
     """
 CREATE TABLE sync_jobs (
-  id INTEGER PRIMARY KEY,
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   run_path ANY NOT NULL CONSTRAINT path_is_text_or_bytes CHECK (typeof(run_path) IN ('text', 'blob')),
   destination TEXT NOT NULL,
   equipment_id TEXT,
@@ -118,7 +118,7 @@ CREATE TABLE sync_jobs (
 """,
     """
 CREATE TABLE sync_files (
-  job_id INTEGER NOT NULL REFERENCES sync_jobs (id) ON DELETE CASCADE,
+  job_id INTEGER NOT NULL,
   path ANY NOT NULL CONSTRAINT path_is_text_or_bytes CHECK (typeof(path) IN ('text', 'blob')),
   size INTEGER NOT NULL CHECK (size >= 0),
   mtime_ns INTEGER NOT NULL,
@@ -127,6 +127,7 @@ CREATE TABLE sync_files (
   prefix_sha256 TEXT,
   sha256 TEXT,
   PRIMARY KEY (job_id, path),
+  FOREIGN KEY (job_id) REFERENCES sync_jobs (id) ON DELETE CASCADE,
   CONSTRAINT sent_has_hash CHECK (state = 'pending' OR (sha256 IS NOT NULL AND bytes_done = size))
 ) STRICT, WITHOUT ROWID
 """,
@@ -140,19 +141,20 @@ CREATE TABLE job_transitions (
 """,
     """
 CREATE TABLE job_events (
-  id INTEGER PRIMARY KEY,
-  job_id INTEGER NOT NULL REFERENCES sync_jobs (id) ON DELETE CASCADE,
+  id INTEGER NOT NULL PRIMARY KEY,
+  job_id INTEGER NOT NULL,
   at TEXT NOT NULL,
   from_state TEXT,
   to_state TEXT NOT NULL,
   reason TEXT,
   launch_id INTEGER,
-  detail TEXT
+  detail TEXT,
+  FOREIGN KEY (job_id) REFERENCES sync_jobs (id) ON DELETE CASCADE
 ) STRICT
 """,
     """
 CREATE TABLE quit_requests (
-  id INTEGER PRIMARY KEY,
+  id INTEGER NOT NULL PRIMARY KEY,
   launch_id INTEGER NOT NULL REFERENCES launches (id),
   requested_at TEXT NOT NULL,
   trigger TEXT NOT NULL CONSTRAINT known_trigger CHECK (trigger IN ('tray', 'window', 'api', 'cli', 'signal')),
@@ -176,9 +178,14 @@ INDEXES = (
     "CREATE INDEX jobs_delayed ON sync_jobs (not_before) WHERE state = 'queued' AND not_before IS NOT NULL",
     "CREATE INDEX jobs_in_flight ON sync_jobs (state) WHERE state IN ('running', 'verifying')",
     "CREATE INDEX jobs_resumable ON sync_jobs (state) WHERE state = 'resumable'",
-    "CREATE INDEX jobs_waiting ON sync_jobs (destination, waiting_on) WHERE state = 'queued' AND waiting_on IS NOT NULL",
-    "CREATE UNIQUE INDEX jobs_one_unfinished ON sync_jobs (run_path, destination)"
-    " WHERE state IN ('queued', 'running', 'verifying', 'resumable')",
+    (
+        "CREATE INDEX jobs_waiting ON sync_jobs (destination, waiting_on)"
+        " WHERE state = 'queued' AND waiting_on IS NOT NULL"
+    ),
+    (
+        "CREATE UNIQUE INDEX jobs_one_unfinished ON sync_jobs (run_path, destination)"
+        " WHERE state IN ('queued', 'running', 'verifying', 'resumable')"
+    ),
     "CREATE INDEX jobs_failed ON sync_jobs (state) WHERE state = 'failed'",
     "CREATE INDEX leases_active ON session_leases (expires_at) WHERE state = 'active'",
     "CREATE INDEX launches_open ON launches (id) WHERE ended_at IS NULL",
@@ -220,19 +227,20 @@ BEGIN
   VALUES (NEW.id, {NOW}, NEW.state, coalesce(NEW.state_reason, 'enqueued'), NEW.launch_id);
 END
 """,
-    # What recovery moves from in flight to queued has passed through resumable: the log shows both steps.
+    # What recovery moves from in flight to queued has passed through resumable: the log shows both steps. The reason is
+    # how its launch ended.
     f"""
 CREATE TRIGGER jobs_log_move AFTER UPDATE OF state ON sync_jobs
 WHEN NEW.state <> OLD.state
 BEGIN
   INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id, detail)
   SELECT NEW.id, {NOW}, OLD.state, 'resumable', NEW.state_reason, OLD.launch_id, NULL
-  WHERE NEW.state_reason IN ('crashed', 'host_restarted')
+  WHERE NEW.state_reason IN ('crashed', 'host_restarted', 'forced', 'drained')
     AND NEW.state = 'queued' AND OLD.state IN ('running', 'verifying');
   INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id, detail)
   VALUES (NEW.id, {NOW},
-    CASE WHEN NEW.state_reason IN ('crashed', 'host_restarted') AND NEW.state = 'queued' THEN 'resumable'
-      ELSE OLD.state END,
+    CASE WHEN NEW.state_reason IN ('crashed', 'host_restarted', 'forced', 'drained')
+      AND NEW.state = 'queued' AND OLD.state IN ('running', 'verifying') THEN 'resumable' ELSE OLD.state END,
     NEW.state,
     CASE WHEN NEW.state_reason IS OLD.state_reason THEN 'changed with SQL' ELSE NEW.state_reason END,
     NEW.launch_id, NEW.error_detail);
@@ -265,6 +273,14 @@ CREATE TRIGGER jobs_keep_unfinished BEFORE DELETE ON sync_jobs
 WHEN OLD.state IN ('queued', 'running', 'verifying', 'resumable')
 BEGIN
   SELECT RAISE(ABORT, 'an unfinished job cannot be deleted; set its state to cancelled first');
+END
+""",
+    # The sqlite3 shell leaves foreign keys off: what belongs to a deleted job would stay behind.
+    """
+CREATE TRIGGER jobs_take_their_rows AFTER DELETE ON sync_jobs
+BEGIN
+  DELETE FROM sync_files WHERE job_id = OLD.id;
+  DELETE FROM job_events WHERE job_id = OLD.id;
 END
 """,
     """

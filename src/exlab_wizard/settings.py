@@ -27,9 +27,14 @@ class _Section(BaseModel):
 class QuitSettings(_Section):
     """How long a quit takes at most before it asks or forces."""
 
-    window_s: float = Field(30.0, ge=0, le=86_400, description="seconds that a quit waits for work to end before it asks")
+    window_s: float = Field(
+        30.0, ge=0, le=86_400, description="seconds that a quit waits for work to end before it asks"
+    )
     session_end_window_s: float = Field(
-        5.0, ge=1, le=60, description="seconds from SIGTERM, log-off or shutdown to the end of the process, all included"
+        5.0,
+        ge=1,
+        le=60,
+        description="seconds from SIGTERM, log-off or shutdown to the end of the process, all included",
     )
 
 

@@ -21,6 +21,7 @@ from exlab_wizard.transfer.manifest import RECEIPT
 from exlab_wizard.transfer.marker import MARKER, create_marker, probe
 from exlab_wizard.transfer.mount import MountTransfer
 from exlab_wizard.transfer.runpath import check_run_path
+from exlab_wizard.transfer.tree import Tree
 
 
 def failing_write(number: int) -> object:
@@ -100,7 +101,7 @@ def test_each_error_of_the_destination_has_its_kind(
 ) -> None:
     world.write("sub/a.dat")
     monkeypatch.setattr(smallfiles, "write_all", failing_write(number))
-    with pytest.raises(TransferError, match="a.dat") as caught:
+    with pytest.raises(TransferError, match=r"a\.dat") as caught:
         world.sync()
     assert caught.value.kind is kind
 
@@ -190,7 +191,7 @@ def test_changed_file_of_a_published_run_is_a_conflict_and_nothing_changes(world
     world.sync()
     world.next_job()
     world.write("a.dat", b"two")
-    with pytest.raises(TransferError, match="a.dat") as caught:
+    with pytest.raises(TransferError, match=r"a\.dat") as caught:
         world.sync()
     assert caught.value.kind is ErrorKind.CONFLICT
     assert (world.final / "a.dat").read_bytes() == b"one"
@@ -209,15 +210,15 @@ def test_crash_between_publishing_and_the_note_publishes_exactly_once(world: Wor
 def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.big("a.dat", 20)
 
-    class Crash(Exception):
+    class CrashError(Exception):
         """The power went off."""
 
     def crash(*_args: object) -> None:
-        raise Crash
+        raise CrashError
 
     with monkeypatch.context() as patch:
         patch.setattr("exlab_wizard.transfer.mount.publish_whole", crash)
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             world.sync()
     assert all(row.state is FileState.VERIFIED for row in world.journal.rows.values())
     assert not world.final.exists()
@@ -290,3 +291,45 @@ def test_run_paths_that_cannot_be_meant_are_refused_with_a_remedy(world: World) 
             check_run_path(path, here)
         assert caught.value.kind is kind
         assert "\n" not in str(caught.value)
+
+
+def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("a.dat")
+    world.sync()
+    world.next_job()
+    for number in range(4):
+        world.write(f"new{number}.dat", str(number).encode())
+
+    class CrashError(Exception):
+        """The power went off."""
+
+    def crash(incoming: Tree, final: Tree, path: str, failures: Failures) -> None:
+        if path == "new2.dat":
+            raise CrashError
+        publish.publish_file(incoming, final, path, failures)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("exlab_wizard.transfer.mount.publish_file", crash)
+        with pytest.raises(CrashError):
+            world.sync()
+    assert (world.final / "new1.dat").exists()
+    assert not (world.final / "new3.dat").exists()
+    world.again()
+    world.sync()
+    assert world.journal.put == []
+    assert world.sha256sum_passes()
+    assert not (world.nas / ".exlab-incoming").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_run_folder_with_a_name_that_is_no_text_is_known_again(world: World) -> None:
+    world.run = world.home / os.fsdecode(b"run\xff")
+    world.run.mkdir()
+    world.write("a.dat")
+    world.sync()
+    world.next_job()
+    world.write("b.dat")
+    world.sync()
+    assert world.sha256sum_passes()

@@ -46,8 +46,17 @@ def test_limit_that_is_lifted_meanwhile_lets_a_waiting_transfer_go() -> None:
     bucket, control = TokenBucket(lambda: limits[0]), Control()
     done = threading.Event()
     waiting = threading.Event()
-    control.moved = lambda _size: waiting.set()  # type: ignore[method-assign]
-    thread = threading.Thread(target=lambda: (bucket.take(MIB, control), done.set()))
+
+    def moved(size: int) -> None:
+        assert size == 0
+        waiting.set()
+
+    def send() -> None:
+        bucket.take(MIB, control)
+        done.set()
+
+    control.moved = moved  # type: ignore[method-assign]
+    thread = threading.Thread(target=send)
     thread.start()
     assert waiting.wait(5)
     assert not done.is_set()

@@ -64,8 +64,8 @@ class World:
     def __post_init__(self) -> None:
         self.run = self.home / "run"
         self.nas = self.home / "nas"
-        self.run.mkdir()
-        self.nas.mkdir()
+        self.run.mkdir(exist_ok=True)
+        self.nas.mkdir(exist_ok=True)
         create_marker(self.nas, "nas")
         self.final = self.nas / "scope" / "run"
         self.incoming = self.nas / ".exlab-incoming" / self.job_key

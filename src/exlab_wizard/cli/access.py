@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.domain.clock import SystemClock
 from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.runtime.host import SystemClock, is_network_path
 from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -31,6 +31,12 @@ def database_missing(place: Place) -> StoreError:
     return StoreError(f"there is no database at {where!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it")
 
 
+def database_of(place: Place) -> Database:
+    """Return the database, not yet touched, in the journal mode that its file system can take."""
+    journal_mode = "delete" if is_network_path(place.state_dir.root) else None
+    return Database(place.state_dir.database, journal_mode=journal_mode)
+
+
 @contextlib.contextmanager
 def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
     """Open the database with this program's schema; `create` makes state dir and database where there is none.
@@ -43,7 +49,7 @@ def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
         place.state_dir.create()
     elif not place.state_dir.database.exists():
         raise database_missing(place)
-    database = Database(place.state_dir.database)
+    database = database_of(place)
     store = Store(database)
     try:
         _bring_up_to_date(place, database)

@@ -18,7 +18,7 @@ class Place:
 
     @classmethod
     def named(cls, state_dir: str | None, config: str | None) -> Place:
-        """Return the place that the options name; what they leave open comes from the environment, then from the system."""
+        """Return the place that the options name; what they leave open, the environment or the system names."""
         root = Path(state_dir).expanduser().absolute() if state_dir else default_state_dir()
         by_name = state_dir is not None or bool(os.environ.get("EXLAB_STATE_DIR"))
         file = Path(config).expanduser().absolute() if config else default_config(root, state_dir_named=by_name)

@@ -37,10 +37,11 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         module, _, attribute = entry.target.partition(":")
         command: object = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
+        if not isinstance(command, click.Command):
+            raise TypeError(entry.target)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the list of commands without loading one."""
         rows = [(name, entry.summary) for name, entry in self.lazy.items()]
         rows += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]

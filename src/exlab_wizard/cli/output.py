@@ -1,4 +1,4 @@
-"""How commands print. Text is for people: one line at a time, whatever a name holds. JSON is for programs: one document.
+"""How commands print. Text is for people: one line at a time, whatever a name holds. JSON is for programs.
 
 Names come from disks and may hold newlines, terminal codes, bytes that are no text, and words in brackets; they are
 shown, never obeyed.
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import click
 
-Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Cell: TypeAlias = "str | int | float | None"
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -96,7 +96,9 @@ def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - likewise
     from rich.text import Text  # noqa: PLC0415 - likewise
 
-    drawn = Table(*[Text(visible(name)) for name in columns], box=SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        drawn.add_column(Text(visible(name)))
     for row in cells:
         drawn.add_row(*[Text(cell) for cell in row])
     Console(highlight=False).print(drawn)

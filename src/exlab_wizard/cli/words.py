@@ -62,9 +62,8 @@ def waiting(reason: Value) -> str:
 
 
 def number(value: Value) -> int:
-    """Return a counter of a row."""
-    assert isinstance(value, int)
-    return value
+    """Return a counter of a row; nothing counts as zero."""
+    return value if isinstance(value, int) else 0
 
 
 def progress(job: dict[str, Value]) -> str:
@@ -83,7 +82,7 @@ def standing(job: dict[str, Value]) -> str:
     if job["waiting_on"] is not None:
         return f"waits: {waiting(job['waiting_on'])}"
     if job["state"] == "queued" and job["not_before"] is not None:
-        return f"tried again at {moment(job['not_before'])}: {job['error_detail'] or job['error_kind'] or ''}".rstrip(": ")
+        return f"tried again at {moment(job['not_before'])}: {job['error_detail'] or job['error_kind']}"
     if job["state"] == "failed":
         return f"{job['error_kind']}: {job['error_detail']}"
     if job["state"] == "resumable":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from exlab_wizard.domain.files import FileRecord, Progress
 from exlab_wizard.errors import ClaimLostError
-from exlab_wizard.store.jobs import ClaimedJob
+from exlab_wizard.store.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 
 
@@ -18,10 +20,14 @@ class StoreJournal:
         self._store = store
         self._job = job
         self._progressed = progressed
+        # A transfer's helper threads come and go with each run; they share the worker's connection, one at a time.
+        self._connection = store.database.connection()
+        self._turn = threading.Lock()
 
     def load(self) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
-        return self._store.files.load(self._job.job_id)
+        with self._my_turn():
+            return self._store.files.load(self._job.job_id)
 
     def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
         """Insert or replace the rows `put`, forget `drop`, set the counters.
@@ -38,7 +44,8 @@ class StoreJournal:
             ClaimLostError: the job is no longer ours.
         """
         self._write(files, (), progress)
-        self._progressed()
+        with self._my_turn():
+            self._progressed()
 
     def all_sent(self) -> None:
         """Move the job to `verifying`.
@@ -46,9 +53,18 @@ class StoreJournal:
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        if not self._store.jobs.all_sent(self._job.job_id, self._job.claim_id):
+        with self._my_turn():
+            held = self._store.jobs.all_sent(self._job.job_id, self._job.claim_id)
+        if not held:
             raise ClaimLostError(f"job {self._job.job_id}: the claim is lost")
 
     def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
-        if not self._store.files.checkpoint(self._job.job_id, self._job.claim_id, put, drop, progress):
+        with self._my_turn():
+            held = self._store.files.checkpoint(self._job.job_id, self._job.claim_id, put, drop, progress)
+        if not held:
             raise ClaimLostError(f"job {self._job.job_id}: the claim is lost")
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        with self._turn, self._store.database.using(self._connection):
+            yield

@@ -22,7 +22,7 @@ from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.jobs import ClaimedJob
+from exlab_wizard.store.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.journal import Control
 

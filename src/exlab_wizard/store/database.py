@@ -120,6 +120,16 @@ class Database:
                 self._opened.append(proxy)
         return held
 
+    @contextlib.contextmanager
+    def using(self, connection: driver.Connection) -> Iterator[None]:
+        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
+        held = getattr(self._local, "connection", None)
+        self._local.connection = connection
+        try:
+            yield
+        finally:
+            self._local.connection = held
+
     def release(self) -> None:
         """Close this thread's connection; a thread calls it before it ends."""
         proxy: PoolProxiedConnection | None = getattr(self._local, "proxy", None)

@@ -28,7 +28,9 @@ COUNT: Final = Statement(
     )
 )
 BLOCKERS: Final = Statement(
-    sa.text("SELECT kind, id, label, since, bytes_left, percent, eta_s FROM drain_blockers ORDER BY since, id LIMIT 100")
+    sa.text(
+        "SELECT kind, id, label, since, bytes_left, percent, eta_s FROM drain_blockers ORDER BY since, id LIMIT 100"
+    )
 )
 
 

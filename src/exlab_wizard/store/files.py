@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.domain.files import FileRecord, FileState, Progress
 from exlab_wizard.store.database import Database, Statement, Transaction, Value
 from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
-from exlab_wizard.store.values import path_from_sql, path_to_sql
+from exlab_wizard.store.values import path_from_sql, path_to_sql, whole
 
 _job = sync_jobs.c
 _file = sync_files.c
 _b = sa.bindparam
 _CHUNK: Final = 2_000
 
-_moved = _b("bytes_done") + _b("bytes_verified")
+_moved: Final[sa.ColumnElement[int]] = _b("bytes_done") + _b("bytes_verified")
 SET_PROGRESS: Final = Statement(
     sa.update(sync_jobs)
     .where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
@@ -37,7 +38,7 @@ SET_PROGRESS: Final = Statement(
     )
 )
 PUT_FILE: Final = Statement(
-    sa.dialects.sqlite.insert(sync_files)
+    sqlite.insert(sync_files)
     .prefix_with("OR REPLACE")
     .values(
         job_id=_b("job"),
@@ -68,7 +69,9 @@ class Files:
     def load(self, job_id: int) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
         return [
-            FileRecord(_path(path), _int(size), _int(mtime), FileState(str(state)), _int(done), _text(prefix), _text(full))
+            FileRecord(
+                _path(path), whole(size), whole(mtime), FileState(str(state)), whole(done), _text(prefix), _text(full)
+            )
             for path, size, mtime, state, done, prefix, full in self._db.read(LOAD_FILES, {"job": job_id})
         ]
 
@@ -119,11 +122,6 @@ def _row(job_id: int, file: FileRecord) -> dict[str, Value]:
 def _path(value: Value) -> str:
     assert isinstance(value, str | bytes)
     return path_from_sql(value)
-
-
-def _int(value: Value) -> int:
-    assert isinstance(value, int)
-    return value
 
 
 def _text(value: Value) -> str | None:

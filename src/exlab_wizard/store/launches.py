@@ -15,16 +15,24 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT
 from exlab_wizard.store.database import Database, Statement, Value
-from exlab_wizard.store.tables import IS_IN_FLIGHT, IS_RESUMABLE, installation, launches, session_leases, state, sync_jobs
+from exlab_wizard.store.tables import (
+    IS_IN_FLIGHT,
+    IS_RESUMABLE,
+    installation,
+    launches,
+    session_leases,
+    state,
+    sync_jobs,
+)
 
 _job = sync_jobs.c
 _launch = launches.c
 _b = sa.bindparam
-_ONE: Final = sa.literal_column("1")
+_ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
 _given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))
-_RESTARTED: Final = (
-    "EXISTS (SELECT 1 FROM launches l WHERE l.id = sync_jobs.launch_id AND l.end_reason = 'host_restarted')"
-)
+# How the launch ended that had the job in flight: `crashed` counts against the job; a machine that went down does not,
+# nor does a forced quit that could not mark its rows any more.
+_HOW_IT_ENDED: Final = "(SELECT l.end_reason FROM launches l WHERE l.id = sync_jobs.launch_id)"
 
 CLOSE_DEAD: Final = Statement(
     sa.update(launches)
@@ -37,7 +45,11 @@ CLOSE_DEAD: Final = Statement(
 )
 FAIL_CRASH_LOOPS: Final = Statement(
     sa.update(sync_jobs)
-    .where(IS_IN_FLIGHT, sa.text(f"NOT {_RESTARTED}"), _job.crashes + _ONE >= sa.literal_column(str(CRASH_LIMIT)))
+    .where(
+        IS_IN_FLIGHT,
+        sa.text(f"{_HOW_IT_ENDED} = 'crashed'"),
+        _job.crashes + _ONE >= sa.literal_column(str(CRASH_LIMIT)),
+    )
     .values(
         state=state(JobState.FAILED),
         state_reason=sa.literal_column(f"'failed: {ErrorKind.CRASH_LOOP}'"),
@@ -54,9 +66,9 @@ REQUEUE_IN_FLIGHT: Final = Statement(
     .where(IS_IN_FLIGHT)
     .values(
         state=state(JobState.QUEUED),
-        state_reason=sa.text(f"CASE WHEN {_RESTARTED} THEN 'host_restarted' ELSE 'crashed' END"),
-        crashes=sa.text(f"sync_jobs.crashes + CASE WHEN {_RESTARTED} THEN 0 ELSE 1 END"),
-        interruptions=sa.text(f"sync_jobs.interruptions + CASE WHEN {_RESTARTED} THEN 1 ELSE 0 END"),
+        state_reason=sa.text(_HOW_IT_ENDED),
+        crashes=sa.text(f"sync_jobs.crashes + ({_HOW_IT_ENDED} IS 'crashed')"),
+        interruptions=sa.text(f"sync_jobs.interruptions + ({_HOW_IT_ENDED} IS NOT 'crashed')"),
         attempts=_given_back,
         claim_id=sa.null(),
         not_before=sa.null(),
@@ -102,7 +114,9 @@ OPEN_LAUNCH: Final = Statement(
     .limit(_ONE)
 )
 DRAIN: Final = Statement(
-    sa.update(launches).where(_launch.id == _b("launch"), _launch.draining_since.is_(None)).values(draining_since=_b("now"))
+    sa.update(launches)
+    .where(_launch.id == _b("launch"), _launch.draining_since.is_(None))
+    .values(draining_since=_b("now"))
 )
 REOPEN: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(draining_since=sa.null()))
 END: Final = Statement(

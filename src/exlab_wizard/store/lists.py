@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import Final
 
+import sqlalchemy as sa
+
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.store.database import Database, Statement, Value
 from exlab_wizard.store.tables import job_events, session_leases, sync_jobs
-
-import sqlalchemy as sa
 
 _b = sa.bindparam
 Record = dict[str, str | int | float | None]

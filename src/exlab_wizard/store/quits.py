@@ -12,6 +12,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.store.database import Database, Statement, Value
 from exlab_wizard.store.tables import quit_requests
+from exlab_wizard.store.values import whole
 
 _quit = quit_requests.c
 _b = sa.bindparam
@@ -43,7 +44,9 @@ ASKED: Final = Statement(
     .values(prompts=_quit.prompts + 1, asking_since=_b("now"), answer=sa.null())
 )
 WAITED: Final = Statement(
-    sa.update(quit_requests).where(_quit.id == _b("quit")).values(waits=_quit.waits + 1, asking_since=sa.null(), answer=sa.null())
+    sa.update(quit_requests)
+    .where(_quit.id == _b("quit"))
+    .values(waits=_quit.waits + 1, asking_since=sa.null(), answer=sa.null())
 )
 DECIDE: Final = Statement(
     sa.update(quit_requests)
@@ -54,9 +57,7 @@ ANSWER: Final = Statement(
     sa.update(quit_requests).where(_quit.id == _b("quit"), _quit.outcome.is_(None)).values(answer=_b("answer"))
 )
 ASKER: Final = Statement(sa.update(quit_requests).where(_quit.id == _b("quit")).values(asker_until=_b("until")))
-LOOK: Final = Statement(
-    sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit"))
-)
+LOOK: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,13 @@ class Quits:
         self._db = database
 
     def request(
-        self, launch_id: int, trigger: QuitTrigger, now: datetime, *, force: bool = False, asker_until: datetime | None = None
+        self,
+        launch_id: int,
+        trigger: QuitTrigger,
+        now: datetime,
+        *,
+        force: bool = False,
+        asker_until: datetime | None = None,
     ) -> int:
         """Ask the launch to quit and return the request's id; the running instance notices within half a second."""
         params: dict[str, Value] = {
@@ -97,12 +104,12 @@ class Quits:
             "force": int(force),
             "asker_until": None if asker_until is None else to_text(asker_until),
         }
-        return _int(self._db.write(REQUEST, params)[0][0])
+        return whole(self._db.write(REQUEST, params)[0][0])
 
     def undecided(self, launch_id: int) -> list[PendingQuit]:
         """Return the open requests of this launch, the oldest first."""
         return [
-            PendingQuit(_int(number), bool(force), QuitTrigger(str(trigger)), _text(until), _text(answer))
+            PendingQuit(whole(number), bool(force), QuitTrigger(str(trigger)), _text(until), _text(answer))
             for number, force, trigger, until, answer in self._db.read(UNDECIDED, {"launch": launch_id})
         ]
 
@@ -134,12 +141,7 @@ class Quits:
         """Return how the quit stands."""
         outcome, asking_since, prompts = self._db.read(LOOK, {"quit": quit_id})[0]
         decided = None if outcome is None else QuitOutcome(str(outcome))
-        return QuitView(decided, asking_since is not None, _int(prompts))
-
-
-def _int(value: Value) -> int:
-    assert isinstance(value, int)
-    return value
+        return QuitView(decided, asking_since is not None, whole(prompts))
 
 
 def _text(value: Value) -> str | None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
@@ -25,7 +26,7 @@ _IS_ACTIVE: Final = _lease.state == sa.literal_column("'active'")
 _MOVE_BY: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', session_leases.{column}, :step)"
 
 OPEN: Final = Statement(
-    sa.dialects.sqlite.insert(session_leases)
+    sqlite.insert(session_leases)
     .from_select(
         ["id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s", "opened_at", "renewed_at", "expires_at",
          "launch_id"],
@@ -47,9 +48,7 @@ RENEW: Final = Statement(
     .returning(_lease.expires_at)
 )
 CLOSE: Final = Statement(
-    sa.update(session_leases)
-    .where(_lease.id == _b("id"), _IS_ACTIVE)
-    .values(state=_b("to_state"), closed_at=_b("now"))
+    sa.update(session_leases).where(_lease.id == _b("id"), _IS_ACTIVE).values(state=_b("to_state"), closed_at=_b("now"))
 )
 EXPIRE: Final = Statement(
     sa.update(session_leases)
@@ -60,7 +59,8 @@ MOVE_CLOCK: Final = Statement(
     sa.update(session_leases)
     .where(_IS_ACTIVE)
     .values(
-        expires_at=sa.text(_MOVE_BY.format(column="expires_at")), renewed_at=sa.text(_MOVE_BY.format(column="renewed_at"))
+        expires_at=sa.text(_MOVE_BY.format(column="expires_at")),
+        renewed_at=sa.text(_MOVE_BY.format(column="renewed_at")),
     )
 )
 NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(_IS_ACTIVE))

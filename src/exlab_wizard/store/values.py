@@ -17,3 +17,9 @@ def path_to_sql(path: str) -> str | bytes:
 def path_from_sql(value: str | bytes) -> str:
     """Return the path in the form of `os.fsdecode`."""
     return value if isinstance(value, str) else os.fsdecode(value)
+
+
+def whole(value: object) -> int:
+    """Return the integer that a column holds; the STRICT tables hold it to that."""
+    assert isinstance(value, int)
+    return value

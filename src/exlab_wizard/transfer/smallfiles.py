@@ -60,7 +60,11 @@ class SmallFiles:
                 if error is not None or not rows:
                     break
                 flush.check()
-                self._read_back.check()
+                try:
+                    self._read_back.check()
+                except ExlabError as failed:  # what is copied is still made durable and noted
+                    error = failed
+                    break
             flush.finish()
             if error is not None:
                 raise error

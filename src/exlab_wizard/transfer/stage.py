@@ -78,7 +78,7 @@ class Stage(Generic[_T]):
                 self._busy = True
             try:
                 self._handle(item)
-            except BaseException as error:  # raised again in the owner's thread by check()
+            except BaseException as error:  # boundary: raised again in the owner's thread by check()
                 with self._changed:
                     self._error = error
                     self._items.clear()

@@ -1,0 +1,158 @@
+"""`db`: the database file itself. Its rows are `sql`'s business."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+import click
+
+from exlab_wizard.cli.access import database_missing, database_of, opened
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.lazy import Lazy, LazyGroup
+from exlab_wizard.cli.output import emit, example, json_option, say, table
+from exlab_wizard.cli.words import moment, size
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import StoreError, UsageError
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+
+
+class _Commands(LazyGroup):
+    lazy: ClassVar[Mapping[str, Lazy]] = {
+        "check": Lazy(
+            "exlab_wizard.cli.check:check_command", "Look for damage and for rows that contradict each other."
+        ),
+    }
+
+
+@click.group("db", cls=_Commands, epilog=example("exlab-wizard db check", "exlab-wizard db backup"))
+def db() -> None:
+    """Check, back up, restore and upgrade the database.
+
+    Never copy the live file with other tools: a copy taken in the middle of a write is damaged. `db backup` is safe at
+    any time.
+    """
+
+
+@db.command("path", epilog=example('sqlite3 "$(exlab-wizard db path)"'))
+@json_option
+@click.pass_obj
+def path(place: Place, *, as_json: bool) -> None:
+    """Print where the database lies, whether it exists or not."""
+    file = place.state_dir.database
+    if as_json:
+        emit({"path": str(file), "exists": file.exists()})
+    else:
+        # Its very bytes: this is for other programs to open.
+        click.echo(os.fsencode(file))
+
+
+@db.command("backup", epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"))
+@click.argument("file", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the backups instead, the oldest first.")
+@json_option
+@click.pass_obj
+def backup(place: Place, *, file: str | None, listing: bool, as_json: bool) -> None:
+    """Back the database up while it is in use, to FILE or into the state dir, where the last five are kept."""
+    backups = Backups(place.state_dir)
+    if listing:
+        if file is not None:
+            msg = "either a FILE to write, or --list; not both"
+            raise UsageError(msg)
+        _list(backups, as_json=as_json)
+        return
+    with opened(place) as store, _progress(hidden=as_json) as progress:
+        if file is None:
+            target = backups.create(store.database, SystemClock().now(), label="manual", progress=progress)
+        else:
+            target = Path(file).absolute()
+            backups.write(store.database, target, progress=progress)
+    if as_json:
+        emit({"file": str(target), "bytes": target.stat().st_size})
+    else:
+        say(f"backup written: {target} ({size(target.stat().st_size)})")
+
+
+def _list(backups: Backups, *, as_json: bool) -> None:
+    found = [(file, file.stat()) for file in backups.all()]
+    made = [to_text(datetime.fromtimestamp(status.st_mtime, UTC)) for _, status in found]
+    if as_json:
+        emit(
+            [
+                {"file": str(file), "bytes": status.st_size, "made_at": at}
+                for (file, status), at in zip(found, made, strict=True)
+            ]
+        )
+    elif not found:
+        say("no backups yet; make one with: exlab-wizard db backup")
+    else:
+        rows = [(moment(at), size(status.st_size), str(file)) for (file, status), at in zip(found, made, strict=True)]
+        table(("made", "size", "file"), rows)
+
+
+@db.command(
+    "restore", epilog=example("exlab-wizard quit", "exlab-wizard db backup --list", "exlab-wizard db restore FILE")
+)
+@click.argument("file")
+@json_option
+@click.pass_obj
+def restore(place: Place, *, file: str, as_json: bool) -> None:
+    """Put the backup FILE in the place of the database; the file that was there is kept beside it.
+
+    The application must not run. What happened since the backup is not in it: runs that were queued since have to be
+    queued again, and those that were synced since are found to be on the destination.
+    """
+    place.state_dir.create()
+    try:
+        with InstanceLock(place.state_dir):
+            kept = Backups(place.state_dir).restore(Path(file).absolute(), SystemClock().now())
+    except OSError as error:
+        msg = f"cannot restore {file!r}: {error}"
+        raise StoreError(msg) from error
+    if as_json:
+        emit({"database": str(place.state_dir.database), "restored_from": file, "kept": str(kept) if kept else None})
+        return
+    say(f"restored: {place.state_dir.database}")
+    if kept is not None:
+        say(f"the old file is kept: {kept}")
+
+
+@db.command("upgrade", epilog=example("exlab-wizard db upgrade"))
+@json_option
+@click.pass_obj
+def upgrade(place: Place, *, as_json: bool) -> None:
+    """Bring the database to this program's schema, with a backup first. `run` does this by itself."""
+    if not place.state_dir.database.exists():
+        raise database_missing(place)
+    with InstanceLock(place.state_dir):
+        database = database_of(place)
+        try:
+            done = schema.upgrade(database, Backups(place.state_dir), SystemClock().now())
+        finally:
+            database.close()
+    if as_json:
+        emit({"upgraded": done, "schema": schema.HEAD_REVISION})
+    else:
+        say(f"upgraded to schema {schema.HEAD_REVISION}" if done else f"schema {schema.HEAD_REVISION} is current")
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a bar on a terminal; nothing elsewhere."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is loaded only where something is drawn
+    from rich.progress import Progress  # noqa: PLC0415 - likewise
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("backup", total=None)
+        yield lambda left, total: bars.update(task, completed=total - left, total=total)

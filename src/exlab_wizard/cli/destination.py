@@ -1,0 +1,177 @@
+"""`destination`: add, list and test the named targets of the configuration."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import Json, emit, example, json_option, say, table
+from exlab_wizard.cli.reach import examine
+from exlab_wizard.errors import ExlabError, RefusedError, UsageError
+from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
+from exlab_wizard.transfer.marker import MARKER, create_marker
+
+
+class DestinationFailedError(ExlabError):
+    """A destination did not pass its test."""
+
+
+@click.group("destination", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
+def destination() -> None:
+    """Add, list and test destinations: named folders of mounted shares, to which runs are synced."""
+
+
+@destination.command("add", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
+@click.argument("name")
+@click.argument("target")
+@click.option("--bandwidth", metavar="MIB_S", type=click.FloatRange(0, 100_000, min_open=True), help="Limit in MiB/s.")
+@click.option("--create", is_flag=True, help="Make the folder if it is missing.")
+@json_option
+@click.pass_obj
+def add(  # noqa: PLR0913 - one parameter for each option
+    place: Place, *, name: str, target: str, bandwidth: float | None, create: bool, as_json: bool
+) -> None:
+    """Add the folder TARGET as destination NAME, and put a marker file into it.
+
+    By the marker a mounted share is told from the empty folder that an unmounted one leaves behind: mount it first.
+    """
+    file = SettingsFile(place.config)
+    known = file.read().destinations.get(name)
+    folder = _folder(name, target)
+    if known is not None and known.folder != folder:
+        msg = f"the destination {name!r} is {known.target} already; choose another name, or change {place.config}"
+        raise RefusedError(msg)
+    made = _make(folder, create=create)
+    marked = (folder / MARKER).exists()
+    try:
+        _check_writable(folder)
+        create_marker(folder, name)
+        if known is None:
+            file.add_destination(name, str(folder), bandwidth)
+    except ExlabError:
+        _undo(folder, marked=marked, made=made)
+        raise
+    document: dict[str, str | bool] = {
+        "name": name,
+        "target": str(folder),
+        "created": known is None,
+        "config": str(place.config),
+    }
+    if as_json:
+        emit(document)
+    elif known is None:
+        say(f"destination {name} → {folder} added to {place.config}")
+        say(f"Queue a run with: exlab-wizard sync PATH --to {name}")
+    else:
+        say(f"destination {name} → {folder} was there already; its marker is in place")
+
+
+def _folder(name: str, target: str) -> Path:
+    if not NAME.fullmatch(name):
+        msg = f"the name {name!r} may hold letters, digits, - and _ only, at most 63, and begins with a letter or digit"
+        raise UsageError(msg)
+    if target.startswith(("ssh://", "rclone:")):
+        msg = "only folders are supported as targets by this version; mount the share and name its folder"
+        raise UsageError(msg)
+    if not target:
+        msg = "an empty path names no folder"
+        raise UsageError(msg)
+    try:
+        target.encode()
+    except UnicodeEncodeError as error:
+        msg = f"the folder {target!r} has bytes in its name that config.toml cannot hold; mount it elsewhere"
+        raise UsageError(msg) from error
+    return Path(os.path.abspath(target))  # noqa: PTH100 - links stay as they are, ".." goes
+
+
+def _make(folder: Path, *, create: bool) -> bool:
+    """Return whether the folder was made now."""
+    try:
+        if folder.is_dir():
+            return False
+        if folder.exists():
+            msg = f"{str(folder)!r} is no folder; name the folder of a mounted share"
+            raise UsageError(msg)
+        if not create:
+            msg = f"there is no folder {str(folder)!r}; mount the share, or let it be made with --create"
+            raise UsageError(msg)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        msg = f"the folder {str(folder)!r} cannot be used: {error.strerror or error}"
+        raise UsageError(msg) from error
+    return True
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".exlab-test-"):
+            pass
+    except OSError as error:
+        msg = f"the folder {str(folder)!r} cannot be written: {error.strerror or error}. Make it writable for you."
+        raise UsageError(msg) from error
+
+
+def _undo(folder: Path, *, marked: bool, made: bool) -> None:
+    """Take back what a failed `add` did to the folder."""
+    if not marked:
+        (folder / MARKER).unlink(missing_ok=True)
+    if made:
+        folder.rmdir()
+
+
+@destination.command("list", epilog=example("exlab-wizard destination list --json"))
+@json_option
+@click.pass_obj
+def list_(place: Place, *, as_json: bool) -> None:
+    """List the configured destinations; nothing is touched, so that a share that hangs does not matter."""
+    found = SettingsFile(place.config).read().destinations
+    if as_json:
+        emit([{"name": name, **_document(settings)} for name, settings in found.items()])
+    elif not found:
+        say("no destination is configured; add one with: exlab-wizard destination add NAME FOLDER")
+    else:
+        table(("name", "target", "limit", "hours"), [(n, s.target, _limit(s), _hours(s)) for n, s in found.items()])
+
+
+def _document(settings: DestinationSettings) -> dict[str, str | float | list[dict[str, str]] | None]:
+    hours = [{"days": e.days, "from": f"{e.from_:%H:%M}", "to": f"{e.to:%H:%M}"} for e in settings.schedule]
+    return {"target": settings.target, "bandwidth_mib_s": settings.bandwidth_mib_s, "schedule": hours}
+
+
+def _limit(settings: DestinationSettings) -> str:
+    return "none" if settings.bandwidth_mib_s is None else f"{settings.bandwidth_mib_s:g} MiB/s"
+
+
+def _hours(settings: DestinationSettings) -> str:
+    return ", ".join(f"{entry.days} {entry.from_:%H:%M}-{entry.to:%H:%M}" for entry in settings.schedule)
+
+
+@destination.command("test", epilog=example("exlab-wizard destination test nas"))
+@click.argument("name")
+@json_option
+@click.pass_obj
+def test(place: Place, *, name: str, as_json: bool) -> None:
+    """Try a destination as a sync uses it: is it there, marked, writable, does a rename work, how much is free."""
+    known = SettingsFile(place.config).read().destinations
+    if name not in known:
+        msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
+        raise UsageError(msg)
+    findings = examine(known[name].folder)
+    good = all(finding.ok for finding in findings)
+    if as_json:
+        checks: list[Json] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
+        emit({"name": name, "target": known[name].target, "ok": good, "checks": checks})
+    else:
+        rows = [(finding.name, "ok" if finding.ok else "FAILED", finding.detail) for finding in findings]
+        table(("check", "result", "detail"), rows)
+    if not good:
+        failed = ", ".join(finding.name for finding in findings if not finding.ok)
+        msg = f"the destination {name!r} cannot be used now: {failed}"
+        raise DestinationFailedError(msg)
+
+
+__all__ = ["DestinationFailedError", "destination"]

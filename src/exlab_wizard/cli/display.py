@@ -1,0 +1,139 @@
+"""Progress of followed jobs: live bars on a terminal, a line for each change elsewhere, nothing for programs."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from exlab_wizard.cli.output import say, visible
+from exlab_wizard.cli.words import duration, number, size, standing
+from exlab_wizard.store.lists import Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_RATE_WINDOW_SECONDS: Final = 5.0
+_LONGEST_NAME: Final = 40
+
+
+class Display:
+    """Shows jobs; the base shows nothing. Enter it before the first `show`."""
+
+    def show(self, jobs: Sequence[Record]) -> None:
+        """Show how the jobs stand now."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was found."""
+
+
+class Silent(Display):
+    """Shows nothing."""
+
+
+class Lines(Display):
+    """One line for each change of a job."""
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self._said: dict[object, tuple[object, ...]] = {}
+
+    def show(self, jobs: Sequence[Record]) -> None:
+        """Print what is new."""
+        for job in jobs:
+            seen = (job["state"], job["waiting_on"], job["error_kind"], job["not_before"])
+            if self._said.get(job["id"]) == seen:
+                continue
+            self._said[job["id"]] = seen
+            told = standing(job)
+            say(f"job {job['id']} {job['run_path']}: {job['state']}{f' ({told})' if told else ''}")
+
+
+class Rate:
+    """Bytes per second over the last seconds."""
+
+    def __init__(self) -> None:
+        """Begin without a sample."""
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, at: float, count: int) -> float | None:
+        """Note that `count` bytes were moved by the time `at`; return the rate, None while it is unknown."""
+        samples = self._samples
+        if samples and count < samples[-1][1]:
+            samples.clear()
+        samples.append((at, count))
+        while len(samples) > 2 and at - samples[1][0] >= _RATE_WINDOW_SECONDS:  # noqa: PLR2004 - the window's two ends
+            samples.popleft()
+        elapsed = at - samples[0][0]
+        return (count - samples[0][1]) / elapsed if elapsed > 0 else None
+
+
+class Live(Display):
+    """A bar for each job: files, bytes, rate, time left, state."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is drawn before it is entered."""
+        self._progress = _bars()
+        self._tasks: dict[object, TaskID] = {}
+        self._rates: dict[object, Rate] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last picture standing."""
+        self._progress.stop()
+
+    def show(self, jobs: Sequence[Record]) -> None:
+        """Redraw."""
+        for job in jobs:
+            key = job["id"]
+            if key not in self._tasks:
+                name = visible(str(job["run_path"]))
+                short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
+                self._tasks[key] = self._progress.add_task(f"job {key} {short}", total=None, told="")
+                self._rates[key] = Rate()
+            moved = number(job["bytes_done"]) + number(job["bytes_verified"])
+            total = 2 * number(job["bytes_total"])
+            told = visible(_told(job, self._rates[key].add(time.monotonic(), moved)))
+            self._progress.update(self._tasks[key], completed=moved, total=total or None, told=told)
+
+
+def _told(job: Record, rate: float | None) -> str:
+    """Return what stands beside the bar."""
+    parts = [str(job["state"])]
+    total = number(job["bytes_total"])
+    if total:
+        parts.append(f"{number(job['files_done'])}/{number(job['files_total'])} files")
+        moved = number(job["bytes_verified" if job["state"] == "verifying" else "bytes_done"])
+        parts.append(f"{size(moved)} of {size(total)}")
+    if rate and job["state"] in ("running", "verifying"):
+        left = 2 * total - number(job["bytes_done"]) - number(job["bytes_verified"])
+        parts += [f"{size(rate)}/s", f"{duration(left / rate)} left"]
+    said = standing(job)
+    return " · ".join([*parts, said] if said else parts)
+
+
+def _bars() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - rich is loaded only where something is drawn
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - likewise
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[told]}", markup=False),
+        console=Console(highlight=False),
+        refresh_per_second=5,
+    )

@@ -1,0 +1,91 @@
+"""`jobs`: the list, and one job with its timeline."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from exlab_wizard.cli.access import opened
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import emit, example, json_option, note, say, table
+from exlab_wizard.cli.words import moment, progress, standing
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.errors import UsageError
+from exlab_wizard.store.lists import MAX_ID, Record
+
+JOB_ID: Final = click.IntRange(1, MAX_ID)
+PAGE: Final = 50
+LONGEST_PAGE: Final = 100_000
+_TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not_before")
+
+
+@click.command(
+    "jobs", epilog=example("exlab-wizard jobs --state failed", "exlab-wizard jobs 7", "exlab-wizard jobs --before 150")
+)
+@click.argument("job_id", metavar="[ID]", required=False, type=JOB_ID)
+@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(1, LONGEST_PAGE), help=f"At most so many; {PAGE} unless told.")
+@click.option("--before", metavar="ID", type=JOB_ID, help="Only jobs with a smaller id: the next page.")
+@json_option
+@click.pass_obj
+def jobs(  # noqa: PLR0913 - one parameter for each option
+    place: Place, *, job_id: int | None, state: str | None, limit: int | None, before: int | None, as_json: bool
+) -> None:
+    """List sync jobs, the newest first, or show one job with everything that happened to it."""
+    if job_id is not None:
+        if state or limit or before:
+            msg = "either one job by its ID, or a list with --state, --limit, --before; not both"
+            raise UsageError(msg)
+        _one(place, job_id, as_json=as_json)
+        return
+    wanted = limit or PAGE
+    with opened(place) as store:
+        found = store.lists.jobs(limit=wanted, before=before, in_state=JobState(state) if state else None)
+    if as_json:
+        emit(found)
+    elif not found:
+        say("no such jobs" if state or before else "no jobs yet; queue one with: exlab-wizard sync PATH")
+    else:
+        table(
+            ("id", "state", "run", "to", "progress", ""),
+            [
+                (job["id"], job["state"], job["run_path"], job["destination"], progress(job), standing(job))
+                for job in found
+            ],
+        )
+        if len(found) == wanted:
+            note(f"older ones: exlab-wizard jobs --before {found[-1]['id']}")
+
+
+def no_such_job(job_id: int) -> UsageError:
+    """Return the error for an id that no job has."""
+    return UsageError(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
+
+
+def _one(place: Place, job_id: int, *, as_json: bool) -> None:
+    with opened(place) as store:
+        job = store.lists.job(job_id)
+        if job is None:
+            raise no_such_job(job_id)
+        events = store.lists.events(job_id)
+    if as_json:
+        emit({**job, "events": events})
+        return
+    _tell(job)
+    say()
+    table(
+        ("at", "from", "to", "why", "detail"),
+        [(moment(e["at"]), e["from_state"], e["to_state"], e["reason"], e["detail"]) for e in events],
+    )
+
+
+def _tell(job: Record) -> None:
+    say(f"job {job['id']}: {job['state']}")
+    for name, value in job.items():
+        if name in ("id", "state") or value is None:
+            continue
+        say(f"  {name.replace('_', ' '):15} {moment(value) if name in _TIMES else value}")
+    told = standing(job)
+    if told:
+        say(f"  {told}")

@@ -1,0 +1,35 @@
+"""The question of a quit, asked at this terminal for the application, and withdrawn when it no longer stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from exlab_wizard.tray.prompts import TerminalQuestion
+from exlab_wizard.tray.protocols import Answer, Standing
+
+_LOOK_SECONDS: Final = 0.2
+
+
+def can_ask() -> bool:
+    """Return whether a person is at the terminal."""
+    return TerminalQuestion().available()
+
+
+def ask(standing: Callable[[], Standing], still_stands: Callable[[], bool]) -> Answer | None:
+    """Ask, with what `standing` says is left, and return the answer; None when the question no longer stood."""
+    return asyncio.run(_ask(standing, still_stands))
+
+
+async def _ask(standing: Callable[[], Standing], still_stands: Callable[[], bool]) -> Answer | None:
+    asking = asyncio.ensure_future(TerminalQuestion().ask(standing))
+    try:
+        while not asking.done():
+            if not still_stands():
+                return None
+            await asyncio.wait([asking], timeout=_LOOK_SECONDS)
+        return asking.result()
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)

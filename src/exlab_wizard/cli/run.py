@@ -1,0 +1,96 @@
+"""`run`: this process becomes the application."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from exlab_wizard import __version__, app
+from exlab_wizard.cli.access import last_open_launch
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import emit, example, json_option, note, say
+from exlab_wizard.cli.words import moment, plural
+from exlab_wizard.runtime.instance import InstanceHeldError, is_running
+from exlab_wizard.store.launches import Recovery
+
+
+@click.command(
+    "run", epilog=example("exlab-wizard run --headless", "exlab-wizard --state-dir /srv/exlab run --headless --json")
+)
+@click.option("--headless", is_flag=True, help="Without tray icon and window, as for a service.")
+@click.option("--no-window", is_flag=True, help="Do not open a window at the start.")
+@json_option
+@click.pass_obj
+def run(place: Place, *, headless: bool, no_window: bool, as_json: bool) -> None:
+    """Start the application and stay in the foreground until it is quit.
+
+    It goes on with what the last launch left, then syncs what is queued. There is one for each state dir: if it runs
+    already, this says so and ends. Quit with Ctrl-C, or from elsewhere with `exlab-wizard quit`.
+    """
+    if not headless and not no_window:
+        note("this version has no window: it runs headless")
+    options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
+    while True:
+        try:
+            code = app.run(options, announce=lambda ready: _announce(place, ready, as_json=as_json))
+        except InstanceHeldError:
+            # Another command may have held the lock only to look whether the application runs.
+            if is_running(place.state_dir):
+                _tell_who_runs(place, as_json=as_json)
+                return
+        else:
+            app.leave(code)
+
+
+def _announce(place: Place, ready: app.Ready, *, as_json: bool) -> None:
+    if as_json:
+        emit(
+            {
+                "event": "ready",
+                "launch_id": ready.launch_id,
+                "pid": os.getpid(),
+                "version": __version__,
+                "state_dir": str(place.state_dir.root),
+                "database": str(ready.database),
+                "destinations": dict(ready.destinations),
+                "resumed": ready.recovery.resumed,
+                "crashed": ready.recovery.crashed,
+                "host_restarted": ready.recovery.host_restarted,
+                "safe_mode": ready.safe_mode,
+            }
+        )
+        return
+    say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {ready.launch_id}).")
+    say(f"  state dir    {place.state_dir.root}")
+    say(f"  database     {ready.database}")
+    for name, folder in ready.destinations.items():
+        say(f"  destination  {name} → {folder}")
+    if ready.first_destination is not None:
+        say(f"There was no destination yet: {ready.first_destination} was made as the first one, to try things out.")
+        say("Add your NAS with: exlab-wizard destination add NAME FOLDER")
+    resumed = resumption(ready.recovery)
+    if resumed:
+        say(f"{resumed}.")
+    if ready.safe_mode:
+        say("Safe mode: the last launches all ended within seconds, so nothing is synced. Look at the log.")
+    say("Queue a run with: exlab-wizard sync PATH")
+
+
+def resumption(recovery: Recovery) -> str:
+    """Return what a launch resumed, in words; empty for nothing."""
+    if not recovery.resumed:
+        return ""
+    unexpected = recovery.crashed or recovery.host_restarted
+    ended = "ended unexpectedly" if unexpected else "was quit"
+    return f"{plural(recovery.resumed, 'run')} resumed after the last session {ended}"
+
+
+def _tell_who_runs(place: Place, *, as_json: bool) -> None:
+    launch = last_open_launch(place)
+    if as_json:
+        emit({"event": "already_running", "pid": launch.pid if launch else None})
+    elif launch is None:
+        say("exlab-wizard is already running (it is just starting)")
+    else:
+        say(f"exlab-wizard is already running (pid {launch.pid}, since {moment(launch.started_at)})")

@@ -1,0 +1,127 @@
+"""`sync --wait`: follow jobs by looking at the database until each is decided.
+
+Beside a running application this only looks, and Ctrl-C ends the looking. Where none runs, this process is the
+application for that time, and Ctrl-C is a quit.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exlab_wizard.cli.access import opened
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.display import Display, Lines, Live, Silent
+from exlab_wizard.cli.output import complain, emit, note
+from exlab_wizard.domain.job import IN_FLIGHT, JobState
+from exlab_wizard.errors import NotRunningError
+from exlab_wizard.runtime.instance import is_running
+from exlab_wizard.store.lists import Record
+from exlab_wizard.store.store import Store
+
+LOOK_SECONDS: Final = 0.2
+_ALIVE_SECONDS: Final = 1.0
+INTERRUPTED: Final = 130
+_GOOD: Final = frozenset({JobState.VERIFIED, JobState.CLEANED})
+_DECIDED: Final = _GOOD | {JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The jobs to follow, and how to report on them."""
+
+    ids: Sequence[int]
+    as_json: bool
+
+    def display(self) -> Display:
+        """Return where progress is shown: a terminal gets bars, a pipe gets lines, a program gets the end only."""
+        if self.as_json:
+            return Silent()
+        return Live() if sys.stdout.isatty() else Lines()
+
+    def look(self, store: Store) -> list[Record]:
+        """Return the jobs as they are now."""
+        found = [store.lists.job(number) for number in dict.fromkeys(self.ids)]
+        return [job for job in found if job is not None]
+
+    def report(self, jobs: Sequence[Record]) -> int:
+        """Say what went wrong, one line for each job, and return the exit status."""
+        bad = [job for job in jobs if _state(job) not in _GOOD]
+        if self.as_json:
+            emit({"jobs": jobs})
+        for job in bad:
+            told = job["error_detail"] or job["state_reason"] or "it goes on with the next `exlab-wizard run`"
+            complain(f"job {job['id']} {job['run_path']} is {job['state']}: {told}")
+        return 1 if bad else 0
+
+
+def follow_application(place: Place, watched: Watched) -> int:
+    """Follow the jobs while another process works on them; returns the exit status.
+
+    Raises:
+        NotRunningError: the application ended before they did.
+    """
+    looked = 0.0
+    with opened(place) as store:
+        try:
+            with watched.display() as display:
+                while True:
+                    jobs = watched.look(store)
+                    display.show(jobs)
+                    if all(_state(job) in _DECIDED for job in jobs):
+                        break
+                    if time.monotonic() - looked > _ALIVE_SECONDS:
+                        looked = time.monotonic()
+                        if not is_running(place.state_dir):
+                            raise NotRunningError(_GONE)
+                    time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            note(f"stopped watching; the sync goes on: exlab-wizard jobs {watched.ids[0]} shows it")
+            return INTERRUPTED
+        return watched.report(jobs)
+
+
+def become_application(place: Place, watched: Watched) -> int:
+    """Be the application until the jobs are decided or it is quit; returns the exit status.
+
+    Raises:
+        InstanceHeldError: another process is the application; nothing was started.
+    """
+    from exlab_wizard import app  # noqa: PLC0415 - only the command that becomes the application loads it
+
+    if not watched.as_json:
+        note("exlab-wizard is not running: this command is the application until the sync is done")
+    options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
+    with watched.display() as display:
+        app.run(options, companion=lambda store: _accompany(store, watched, display))
+    with opened(place) as store:
+        jobs = watched.look(store)
+    status = watched.report(jobs)
+    # A worker may hang inside the operating system; the interpreter would wait for it.
+    app.leave(status)
+    return status
+
+
+def _accompany(store: Store, watched: Watched, display: Display) -> int:
+    """Show the jobs from inside the application until they are decided, or a quit leaves nothing of them in flight."""
+    while True:
+        jobs = watched.look(store)
+        display.show(jobs)
+        states = {_state(job) for job in jobs}
+        if states <= _DECIDED:
+            return 0
+        launch = store.launches.open_launch()
+        leaving = launch is None or launch.draining_since is not None
+        if leaving and states.isdisjoint(IN_FLIGHT):
+            return 1
+        time.sleep(LOOK_SECONDS)
+
+
+def _state(job: Record) -> JobState:
+    return JobState(str(job["state"]))
+
+
+_GONE: Final = "exlab-wizard was quit before the sync was done; it goes on with the next `exlab-wizard run`"
