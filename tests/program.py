@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, TypeVar
+from typing import IO, Final, Self, TypeVar
 
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.store.database import Database, Value
@@ -71,7 +71,7 @@ class Program:
         self.environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
         self.configure()
 
-    def configure(
+    def configure(  # noqa: PLR0913 - one name for each setting that a test may turn
         self,
         *,
         bandwidth_mib_s: float | None = None,
@@ -113,7 +113,7 @@ class Program:
     def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
         """Start `run --headless --json`; with `ready`, return when it says that work may begin."""
         self._starts += 1
-        with self._output("out", "wb") as out, self._output("err", "wb") as err:
+        with self._output("out") as out, self._output("err") as err:
             self._process = subprocess.Popen(
                 self.command("run", "--headless", "--json"),
                 env=self.environment,
@@ -125,9 +125,8 @@ class Program:
             until(self._is_ready, what="the program to be ready")
         return self._process
 
-    def _output(self, stream: str, mode: str) -> IO[bytes]:
-        path = self.home / f"launch-{self._starts}.{stream}"
-        return path.open(mode)  # type: ignore[return-value]
+    def _output(self, stream: str) -> IO[bytes]:
+        return (self.home / f"launch-{self._starts}.{stream}").open("wb")
 
     def said(self) -> str:
         """Return what the last start wrote to standard output."""
@@ -194,7 +193,7 @@ class Program:
         command = ["sha256sum", "--strict", "--quiet", "-c", ".exlab-wizard/checksums.sha256"]
         return subprocess.run(command, cwd=self.nas / name, capture_output=True, check=False).returncode == 0
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -6,17 +6,17 @@ heard. Signal handlers only put into a queue: nothing is raised into the middle 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Final
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
@@ -29,6 +29,7 @@ from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.signals import signals_into
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import Settings, SettingsFile
 from exlab_wizard.store import schema
@@ -37,16 +38,17 @@ from exlab_wizard.store.database import Database
 from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.marker import create_marker
 from exlab_wizard.tray.prompts import FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.protocols import NoServer, NoWindow
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
-from exlab_wizard.transfer.marker import create_marker
 
 log = logging.getLogger(__name__)
 
 FIRST_DESTINATION: Final = "local"
 STEP_SECONDS: Final = 1.0
-INTERRUPTED_STATUS: Final = 130
+LAST_RESORT_SECONDS: Final = 0.25
+"""Before the end of the session-end window; whatever still hangs then is left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def run(
     """
     inbox: SimpleQueue[_Message] = SimpleQueue()
     options.state_dir.create()
-    with InstanceLock(options.state_dir), _signals_into(inbox):
+    with InstanceLock(options.state_dir), signals_into(lambda number: inbox.put(_Signal(number))):
         application = _build(options, inbox)
         if announce is not None:
             announce(application.ready)
@@ -124,23 +126,6 @@ def leave(status: int) -> None:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
-
-
-@contextlib.contextmanager
-def _signals_into(inbox: SimpleQueue[_Message]) -> Iterator[None]:
-    """Turn the signals that end a program into messages. `SimpleQueue.put` may be called from a handler."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        inbox.put(_Signal(number))
-
-    names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
@@ -161,7 +146,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     process = this_process()
     recovery = store.launches.recover(process, clock.now())
     health = Health(store, recovery.launch_id, clock)
-    safe_mode = health.start_is_deadly()
+    safe_mode = health.start_is_deadly(recovery)
     ready = Ready(recovery.launch_id, recovery, database.path, _targets(settings.current), first, safe_mode)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
     box = _Late()
@@ -190,7 +175,8 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
         changed=coordinator.changed,
     )
     housekeeping = Housekeeping(store, backups, clock, check=clean)
-    return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator)
+    window = settings.current.quit.session_end_window_s
+    return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, window)
 
 
 def _first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
@@ -226,6 +212,7 @@ class _Application:
     housekeeping: Housekeeping
     gate: LaunchGate
     coordinator: QuitCoordinator
+    session_end_window_s: float
     status: int = 0
     quitting: bool = False
     hurried: bool = False
@@ -234,13 +221,15 @@ class _Application:
     def run(self, companion: Callable[[Store], int] | None) -> int:
         """Start everything, take messages until a quit has ended, stop everything."""
         if self.ready.safe_mode:
-            log.error("the last launches all ended within seconds: started in safe mode, nothing is synced. See the log.")
+            log.error(
+                "the last launches all ended within seconds: started in safe mode, nothing is synced. See the log."
+            )
         else:
             self.workers.start()
         self.keeper.start()
         self.housekeeping.start()
         if companion is not None:
-            self._thread("companion", lambda: self.inbox.put(_CompanionEnded(companion(self.store))))
+            self._accompany(companion)
         outcome = self._take_messages()
         self._stop(outcome)
         return self.status
@@ -260,17 +249,31 @@ class _Application:
                     self._on_quit_asked(quits)
                 case _CompanionEnded(status):
                     self.status = status
-                    self._quit(QuitTrigger.CLI)
+                    if not self.quitting:
+                        self._quit(QuitTrigger.CLI)
                 case _QuitEnded(QuitOutcome.KEPT_RUNNING):
-                    self.quitting = self.hurried = False
-                    log.info("the quit was taken back; work goes on")
+                    self._on_kept_running()
                 case _QuitEnded(outcome):
                     return outcome
 
+    def _on_kept_running(self) -> None:
+        self.quitting = False
+        self.coordinator.forget()
+        if self.hurried:
+            # The session ended while the answer was given, and nobody can keep it from ending.
+            self._quit(QuitTrigger.SIGNAL, session_end=True)
+        else:
+            log.info("the quit was taken back; work goes on")
+
     def _on_signal(self, number: int) -> None:
         """First signal: quit. SIGTERM during a quit that somebody else began: hurry it. Any further one: force."""
-        log.info("%s received", signal.Signals(number).name)
         session_end = number != signal.SIGINT
+        if session_end and not self.hurried:
+            # The last resort against whatever hangs on the way; what is not written by then, the next launch recovers.
+            timer = threading.Timer(self.session_end_window_s - LAST_RESORT_SECONDS, lambda: os._exit(self.status))
+            timer.daemon = True
+            timer.start()
+        log.info("%s received", signal.Signals(number).name)
         if not self.quitting:
             self.status = 0 if session_end else self.status
             self._quit(QuitTrigger.SIGNAL, session_end=session_end)
@@ -281,14 +284,14 @@ class _Application:
             self.coordinator.post(QuitEvent.FORCE)
 
     def _on_quit_asked(self, quits: list[PendingQuit]) -> None:
-        new = [quit for quit in quits if quit.id not in self.seen]
-        self.seen.update(quit.id for quit in new)
-        for quit in new:
+        new = [asked for asked in quits if asked.id not in self.seen]
+        self.seen.update(asked.id for asked in new)
+        for asked in new:
             if not self.quitting:
-                self._quit(quit.trigger, quit_id=quit.id, force=quit.force)
-            elif quit.force:
+                self._quit(asked.trigger, quit_id=asked.id, force=asked.force)
+            elif asked.force:
                 self.coordinator.post(QuitEvent.FORCE)
-            elif self.coordinator.phase is Phase.ASKING and quit.trigger is not QuitTrigger.SIGNAL:
+            elif self.coordinator.phase is Phase.ASKING and asked.id != self.gate.quit_id:
                 self.coordinator.post(QuitEvent.QUIT)
 
     def _quit(
@@ -298,12 +301,24 @@ class _Application:
         self.gate.requested(trigger, quit_id)
 
         def drive() -> None:
-            import asyncio
-
-            outcome = asyncio.run(self.coordinator.quit(sigterm=session_end, force=force))
+            outcome = QuitOutcome.FORCED
+            try:
+                outcome = asyncio.run(self.coordinator.quit(sigterm=session_end, force=force))
+            except Exception:  # boundary: a quit always ends, even when it fails in a way that nobody foresaw
+                log.exception("the quit failed; the application ends, and the next launch resumes what was in flight")
             self.inbox.put(_QuitEnded(outcome))
 
         self._thread("quit", drive)
+
+    def _accompany(self, companion: Callable[[Store], int]) -> None:
+        def accompany() -> None:
+            status = 1
+            try:
+                status = companion(self.store)
+            finally:
+                self.inbox.put(_CompanionEnded(status))
+
+        self._thread("companion", accompany)
 
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that is left, in order; a step that fails or hangs never keeps the next from running."""

@@ -1,6 +1,7 @@
 """`config.toml`: read, checked key by key, and changed without losing its comments.
 
-A file that cannot be used as a whole is not used at all: each fault is one line with file, key, value and what is allowed.
+A file that cannot be used as a whole is not used at all: each fault is one line with file, key, value and what is
+allowed.
 """
 
 from __future__ import annotations
@@ -145,16 +146,17 @@ class SettingsFile:
             SettingsError: the file cannot be read or used; one line for each fault.
         """
         self._seen = self._stamp()
+        self._current = parse(self._text(), str(self.path))
+        return self._current
+
+    def _text(self) -> str:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            self._current = Settings()
-            return self._current
+            return ""
         except (OSError, UnicodeDecodeError) as error:
             msg = f"{self.path}: cannot be read: {error}"
             raise SettingsError(msg) from error
-        self._current = parse(text, str(self.path))
-        return self._current
 
     @property
     def current(self) -> Settings:
@@ -178,9 +180,10 @@ class SettingsFile:
         Raises:
             SettingsError: the result would not be usable; nothing was changed.
         """
-        import tomlkit
+        import tomlkit  # noqa: PLC0415 - only a change needs it, and every command reads
 
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        text = self._text()
+        parse(text, str(self.path))
         document = tomlkit.parse(text)
         destinations = document.setdefault("destinations", tomlkit.table(is_super_table=True))
         entry = tomlkit.table()
@@ -227,11 +230,11 @@ def _replace(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:
-            os.chmod(part, 0o600)
+            part.chmod(0o600)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or name another file with --config."

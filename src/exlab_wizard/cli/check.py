@@ -6,7 +6,7 @@ import click
 
 from exlab_wizard.cli.access import database_missing, database_of
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, table
+from exlab_wizard.cli.output import Json, emit, example, json_option, table
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.store import schema
 from exlab_wizard.store.check import check
@@ -34,7 +34,7 @@ def check_command(place: Place, *, as_json: bool) -> None:
         database.close()
     wrong = [finding.name for finding in findings if not finding.ok]
     if as_json:
-        listed = [{"name": finding.name, "ok": finding.ok, "detail": finding.detail} for finding in findings]
+        listed: list[Json] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
         emit({"database": str(database.path), "ok": not wrong, "findings": listed})
     else:
         rows = [(finding.name, "ok" if finding.ok else "WRONG", finding.detail) for finding in findings]

@@ -55,7 +55,11 @@ def path(place: Place, *, as_json: bool) -> None:
         click.echo(os.fsencode(file))
 
 
-@db.command("backup", epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"))
+@db.command(
+    "backup",
+    short_help="Back the database up while it is in use.",
+    epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"),
+)
 @click.argument("file", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the backups instead, the oldest first.")
 @json_option

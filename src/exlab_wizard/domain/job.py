@@ -6,7 +6,8 @@
       │                 └────────── permanent ─────────┴──▶ failed ──operator retry──▶ queued
       └ queued | resumable | failed | running | verifying ──operator──▶ cancelled
 
-`TRANSITIONS` is the same list as the table `job_transitions` and the triggers of the database; a test holds them together.
+`TRANSITIONS` is the same list as the table `job_transitions` and the triggers of the database; a test holds them
+together.
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ class Attempts:
             return Failed(error.kind, str(error))
         except Exception as error:  # boundary: whatever one run does to us, the other runs go on
             log.exception("job %d: unexpected error", job.job_id)
-            return Failed(ErrorKind.UNKNOWN, f"{type(error).__name__}: {error}")
+            # A name that is not Unicode could not be written into the row, and the job would stay in flight.
+            detail = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+            return Failed(ErrorKind.UNKNOWN, detail)
 
     def _transfer(self, job: ClaimedJob, control: Control) -> MountTransfer:
         settings = self._settings.current

@@ -18,6 +18,11 @@ class LaunchGate:
         self._trigger = QuitTrigger.SIGNAL
         self._quit_id: int | None = None
 
+    @property
+    def quit_id(self) -> int | None:
+        """The row of the quit under way; None until it is written."""
+        return self._quit_id
+
     def requested(self, trigger: QuitTrigger, quit_id: int | None = None) -> None:
         """Name the request that the record belongs to; without one it is made when the gate closes."""
         self._trigger = trigger

@@ -89,9 +89,9 @@ class Keeper:
                     chores_due = self._clock.monotonic() + CHORES_SECONDS
                     self.chores()
                 self._complaint = ""
-            except ExlabError as error:
+            except Exception as error:  # boundary: whatever is wrong with one look, leases and stalls need the next
                 if str(error) != self._complaint:
-                    log.warning("%s", error)
+                    log.warning("%s", error, exc_info=not isinstance(error, ExlabError))
                 self._complaint = str(error)
         self._store.database.release()
 
@@ -100,13 +100,14 @@ class Keeper:
         version = self._store.database.data_version()
         if version == self._version:
             return
-        self._version = version
         self._workers.wake()
         self._workers.drop_lost_claims()
         self._changed()
         quits = self._store.quits.undecided(self._launch_id)
         if quits:
             self._quit_asked(quits)
+        # Last: what an error kept from being noticed is noticed at the next look.
+        self._version = version
 
     def chores(self) -> None:
         """Once a second: clock, leases, stalls, settings, health."""
@@ -124,10 +125,11 @@ class Keeper:
     def _follow_clock(self) -> None:
         wall, monotonic = self._clock.now(), self._clock.monotonic()
         step = clock_step(wall - self._wall, monotonic - self._monotonic)
-        self._wall, self._monotonic = wall, monotonic
         if step:
             log.warning("the clock was set by %+.1f s; session leases move along", step.total_seconds())
             self._store.sessions.move_clock(step)
+        # Last: a step that could not be written is seen again, and nothing expires before.
+        self._wall, self._monotonic = wall, monotonic
 
     def _follow_settings(self) -> None:
         if not self._settings.changed():

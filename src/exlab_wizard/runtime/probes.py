@@ -1,4 +1,7 @@
-"""Looks whether a destination that jobs wait for is back, or has room again, and makes those jobs due."""
+"""Looks whether a destination that jobs wait for is back, or has room again, and makes those jobs due.
+
+Each look has a thread of its own: one at a share that hangs holds up neither a worker nor the look at another share.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.errors import ExlabError, TransferWaitError
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.marker import probe
@@ -18,36 +23,58 @@ from exlab_wizard.transfer.marker import probe
 log = logging.getLogger(__name__)
 
 PROBE_INTERVAL_SECONDS: Final = 1.0
+FULL_AGAIN_SECONDS: Final = 30.0
+"""A quota leaves free space that may not be used: after each try that such space invited, there is a pause."""
+
+
+@dataclass(slots=True)
+class _Look:
+    thread: threading.Thread
+    next_at: float
 
 
 class Probes:
-    """Run by whichever worker is idle; one at a time."""
+    """Asked by idle workers."""
 
-    def __init__(self, store: Store, settings: SettingsFile) -> None:
-        """Find destinations in `settings`."""
+    def __init__(self, store: Store, settings: SettingsFile, released: Callable[[], None]) -> None:
+        """Find destinations in `settings`; `released` is called when jobs have become due."""
         self._store = store
         self._settings = settings
+        self._released = released
         self._lock = threading.Lock()
-        self._last = 0.0
+        self._looks: dict[tuple[str, WaitReason], _Look] = {}
 
     def look(self) -> float | None:
-        """Release what can go on, and return after how many seconds to look again; None when nothing waits."""
+        """Begin to look at what jobs wait for, and return after how many seconds to ask again; None: nothing waits."""
         waiting = self._store.jobs.waiting_destinations()
-        if not waiting:
-            return None
-        if self._lock.acquire(blocking=False):
-            try:
-                if time.monotonic() - self._last >= PROBE_INTERVAL_SECONDS:
-                    for destination, reason, need in waiting:
-                        if self._is_over(destination, reason, need):
-                            log.info("destination %s: %s is over", destination, reason)
-                            self._store.jobs.release(destination, reason)
-                            self._last = 0.0
-                            return 0.0
-                    self._last = time.monotonic()
-            finally:
-                self._lock.release()
-        return PROBE_INTERVAL_SECONDS
+        for destination, reason, need in waiting:
+            self._begin(destination, reason, need)
+        return PROBE_INTERVAL_SECONDS if waiting else None
+
+    def _begin(self, destination: str, reason: WaitReason, need: int) -> None:
+        now, key = time.monotonic(), (destination, reason)
+        with self._lock:
+            last = self._looks.get(key)
+            if last is not None and (last.thread.is_alive() or now < last.next_at):
+                return
+            name = f"probe-{destination}"
+            thread = threading.Thread(target=self._answer, args=(destination, reason, need), name=name, daemon=True)
+            self._looks[key] = _Look(thread, now + PROBE_INTERVAL_SECONDS)
+            thread.start()
+
+    def _answer(self, destination: str, reason: WaitReason, need: int) -> None:
+        try:
+            if self._is_over(destination, reason, need):
+                log.info("destination %s: %s is over", destination, reason)
+                self._store.jobs.release(destination, reason)
+                if reason is WaitReason.DESTINATION_FULL:
+                    with self._lock:
+                        self._looks[destination, reason].next_at = time.monotonic() + FULL_AGAIN_SECONDS
+                self._released()
+        except ExlabError as error:
+            log.warning("destination %s: %s", destination, error)
+        finally:
+            self._store.database.release()
 
     def _is_over(self, destination: str, reason: WaitReason, need: int) -> bool:
         settings = self._settings.current.destinations.get(destination)
@@ -55,9 +82,9 @@ class Probes:
             return False
         try:
             probe(settings.folder)
-            return reason is not WaitReason.DESTINATION_FULL or _free(settings.folder) > need
         except TransferWaitError:
             return False
+        return reason is not WaitReason.DESTINATION_FULL or _free(settings.folder) > need
 
 
 def _free(folder: Path) -> int:

@@ -38,6 +38,7 @@ class _Running:
     job: ClaimedJob
     control: Control = field(default_factory=Control)
     ended: threading.Event = field(default_factory=threading.Event)
+    left_transfer: bool = False
 
 
 class _Worker:
@@ -68,7 +69,7 @@ class WorkerPool:
         self._launch_id = launch_id
         self._clock = clock
         self._changed = changed
-        self._probes = Probes(store, settings)
+        self._probes = Probes(store, settings, self.wake)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._news = 0
@@ -185,20 +186,23 @@ class WorkerPool:
         running = _Running(job)
         with self._lock:
             earlier = self._running.get(job.job_id)
-            if earlier is None:
+            hangs = earlier is not None and not earlier.left_transfer
+            if not hangs:
                 self._running[job.job_id] = running
                 worker.running = running
-        if earlier is not None:
+        if hangs:
             # Two writers on one incoming folder would be worse than waiting.
             detail = "An earlier attempt still hangs inside the operating system; it goes on when that one ends."
             return self._finish(job, Deferred(WaitReason.EARLIER_ATTEMPT, detail))
         log.info("job %d: syncing %r to %s", job.job_id, job.run_path, job.destination)
         outcome = self._attempts.run(job, running.control)
+        running.left_transfer = True
         try:
             return None if worker.left_behind else self._finish(job, outcome)
         finally:
             with self._lock:
-                self._running.pop(job.job_id, None)
+                if self._running.get(job.job_id) is running:
+                    del self._running[job.job_id]
                 worker.running = None
             running.ended.set()
             self._changed()

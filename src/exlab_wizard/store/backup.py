@@ -5,7 +5,6 @@ Each is complete or not there: it is written beside its final name, checked, and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -80,7 +79,7 @@ class Backups:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             part.unlink(missing_ok=True)
             _copy(database.connection(), part, progress)
-            os.replace(part, target)
+            part.replace(target)
         except (OSError, driver.Error) as error:
             part.unlink(missing_ok=True)
             msg = f"cannot write the backup {str(target)!r}: {error}"
@@ -106,9 +105,9 @@ class Backups:
             for suffix in ("-wal", "-shm"):
                 beside = self._database.with_name(self._database.name + suffix)
                 if beside.exists():
-                    os.replace(beside, kept.with_name(kept.name + suffix))
-            os.replace(self._database, kept)
-        os.replace(part, self._database)
+                    beside.replace(kept.with_name(kept.name + suffix))
+            self._database.replace(kept)
+        part.replace(self._database)
         return kept
 
 
@@ -151,4 +150,4 @@ def _copy(source: driver.Connection, part: Path, progress: Callable[[int, int], 
     if verdict != "ok":
         msg = f"the copy is damaged: {verdict}"
         raise driver.DatabaseError(msg)
-    os.chmod(part, 0o600)
+    part.chmod(0o600)

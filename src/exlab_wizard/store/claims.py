@@ -1,7 +1,7 @@
 """Claims: a worker's hold on one job, from the claim to the row's next state.
 
-A claim is one statement, and every later write of its worker is a compare-and-set on `claim_id`: zero rows mean that the
-job was cancelled, requeued or taken over, and the worker stops. The verbs work inside an open transaction.
+A claim is one statement, and every later write of its worker is a compare-and-set on `claim_id`: zero rows mean that
+the job was cancelled, requeued or taken over, and the worker stops. The verbs work inside an open transaction.
 """
 
 from __future__ import annotations

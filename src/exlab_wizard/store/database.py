@@ -8,6 +8,7 @@ Statements are SQLAlchemy Core, compiled once, and run on the driver's own conne
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -60,13 +61,16 @@ class Statement:
 class Database:
     """The database file. Thread-safe: every thread works on a connection of its own."""
 
-    def __init__(self, path: Path | str, *, journal_mode: str | None = None) -> None:
+    def __init__(
+        self, path: Path | str, *, journal_mode: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_SECONDS
+    ) -> None:
         """Prepare to open `path`; nothing is touched before the first statement.
 
         `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
-        needs `delete`.
+        needs `delete`. `busy_timeout_s` is how long a lock is waited for before that is an error.
         """
         self.path = Path(path)
+        self._busy_timeout_s = busy_timeout_s
         self.journal_mode = journal_mode or ("delete" if has_wal_reset_bug(driver.sqlite_version_info) else "wal")
         self.engine = sa.create_engine(
             "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
@@ -75,34 +79,46 @@ class Database:
         self._writing = threading.Lock()
         self._opened: list[PoolProxiedConnection] = []
         self._opened_lock = threading.Lock()
+        self._file: tuple[int, int] | None = None
 
     def _connect(self) -> driver.Connection:
         """Open one connection and read back that the settings hold."""
         try:
             connection = driver.connect(
                 self.path,
-                timeout=BUSY_TIMEOUT_SECONDS,
+                timeout=self._busy_timeout_s,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=256,
             )
-            connection.text_factory = decode_text
-            for pragma, wanted in (
-                ("journal_mode", self.journal_mode),
-                ("synchronous", 2),
-                ("foreign_keys", 1),
-                ("recursive_triggers", 0),
-                ("journal_size_limit", WAL_LIMIT_BYTES),
-            ):
-                connection.execute(f"PRAGMA {pragma} = {wanted}")
-                held = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-                if held != wanted:
-                    connection.close()
-                    msg = f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; it says {held}"
-                    raise StoreError(msg)
         except driver.Error as error:
             raise self._explained("open", error) from error
+        connection.text_factory = decode_text
+        try:
+            self._set(connection)
+        except driver.Error as error:
+            connection.close()
+            raise self._explained("open", error) from error
+        except StoreError:
+            connection.close()
+            raise
+        if self._file is None:
+            self._file = self._stamp()
         return connection
+
+    def _set(self, connection: driver.Connection) -> None:
+        for pragma, wanted in (
+            ("journal_mode", self.journal_mode),
+            ("synchronous", 2),
+            ("foreign_keys", 1),
+            ("recursive_triggers", 0),
+            ("journal_size_limit", WAL_LIMIT_BYTES),
+        ):
+            connection.execute(f"PRAGMA {pragma} = {wanted}")
+            held = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+            if held != wanted:
+                msg = f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; it says {held}"
+                raise StoreError(msg)
 
     def connection(self) -> driver.Connection:
         """Return this thread's connection, opened at its first use.
@@ -130,6 +146,23 @@ class Database:
         finally:
             self._local.connection = held
 
+    def require_in_place(self) -> None:
+        """Raise when the file is not the one that was opened: it would be read and written on, seen by nobody else.
+
+        Raises:
+            StoreError: it was deleted, moved or replaced.
+        """
+        if self._file is not None and self._stamp() != self._file:
+            msg = f"the database {str(self.path)!r} was deleted, moved or replaced while it was in use. Put it back."
+            raise StoreError(msg)
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - asked before each look at the drain; Path.stat takes twice as long
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def release(self) -> None:
         """Close this thread's connection; a thread calls it before it ends."""
         proxy: PoolProxiedConnection | None = getattr(self._local, "proxy", None)
@@ -137,6 +170,8 @@ class Database:
             return
         self._local.proxy = self._local.connection = None
         with self._opened_lock:
+            if proxy not in self._opened:
+                return  # `close` was here
             self._opened.remove(proxy)
         proxy.close()
 
@@ -197,8 +232,8 @@ class Database:
 
     @contextlib.contextmanager
     def _write_lock(self) -> Iterator[None]:
-        if not self._writing.acquire(timeout=BUSY_TIMEOUT_SECONDS):
-            msg = f"the database {str(self.path)!r} is busy: another write has not ended in {BUSY_TIMEOUT_SECONDS:g} s"
+        if not self._writing.acquire(timeout=self._busy_timeout_s):
+            msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
             raise StoreError(msg)
         try:
             yield

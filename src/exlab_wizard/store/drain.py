@@ -48,6 +48,7 @@ class Drain:
             PredicateUnreadableError: the database cannot be read; whether anything is in flight is unknown.
         """
         try:
+            self._db.require_in_place()
             sessions, jobs = self._db.read(COUNT, {"now": to_text(now)})[0]
         except StoreError as error:
             msg = f"whether work is in flight is unknown: {error}"

@@ -82,7 +82,7 @@ def _authorize(action: int, first: str | None, second: str | None, _database: st
 
 def _explained(error: Exception, seconds: float) -> RefusedError | UsageError | StoreError:
     text = str(error)
-    if "not authorized" in text or "prohibited" in text or "readonly" in text or "read-only" in text:
+    if any(word in text for word in ("not authorized", "authorization denied", "prohibited", "readonly", "read-only")):
         return RefusedError(f"only reading is allowed here: {text}. Changes are made with the sqlite3 shell.")
     if "interrupted" in text:
         return StoreError(f"the query was ended at its time limit of {seconds:g} s; narrow it or raise --timeout")

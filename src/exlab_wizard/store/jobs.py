@@ -104,6 +104,9 @@ class Jobs:
 
     def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
         """Make `job` durable; a run that is pending for that destination already is found, not doubled."""
+        found = self._db.read(FIND_UNFINISHED, _identity(job))
+        if found:
+            return Enqueued(whole(found[0][0]), created=False)
         rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
         if rows:
             return Enqueued(whole(rows[0][0]), created=True)
@@ -184,17 +187,19 @@ class Jobs:
 
 def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:
     """Make `job` part of an open transaction."""
-    rows = transaction.run(ENQUEUE, _enqueue_params(job, now))
-    if rows:
-        return Enqueued(whole(rows[0][0]), created=True)
-    found = transaction.run(FIND_UNFINISHED, {"run_path": path_to_sql(job.run_path), "destination": job.destination})
-    return Enqueued(whole(found[0][0]), created=False)
+    found = transaction.run(FIND_UNFINISHED, _identity(job))
+    if found:
+        return Enqueued(whole(found[0][0]), created=False)
+    return Enqueued(whole(transaction.run(ENQUEUE, _enqueue_params(job, now))[0][0]), created=True)
+
+
+def _identity(job: NewJob) -> dict[str, Value]:
+    return {"run_path": path_to_sql(job.run_path), "destination": job.destination}
 
 
 def _enqueue_params(job: NewJob, now: datetime) -> dict[str, Value]:
     return {
-        "run_path": path_to_sql(job.run_path),
-        "destination": job.destination,
+        **_identity(job),
         "equipment_id": job.equipment_id,
         "session_id": job.session_id,
         "priority": job.priority,

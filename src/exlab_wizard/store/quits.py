@@ -1,4 +1,4 @@
-"""Quit requests: how other processes ask the running one to quit and answer its question, and the receipt of each quit."""
+"""Quit requests: how other processes ask the running one to quit and answer its question; the receipt of each quit."""
 
 from __future__ import annotations
 

@@ -10,11 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sa
+
 from exlab_wizard import __version__
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.database import Database, Row
 from exlab_wizard.store.driver import OLDEST_VERSION, driver
 
 KNOWN_REVISIONS: Final = ("0001",)
@@ -54,18 +56,19 @@ def revision(database: Database) -> str | None:
     """Return the schema revision that the file holds; None for a file without one.
 
     Raises:
-        DamagedDatabaseError: the file is not a database.
-        StoreError: it cannot be opened.
+        DamagedDatabaseError: the file is not a database, or not one of this program.
+        StoreError: it cannot be read now.
     """
     if not database.path.exists():
         return None
-    connection = database.connection()
-    try:
-        named = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if named else None
-    except driver.DatabaseError as error:
-        raise damaged(database.path, str(error)) from error
-    return None if row is None else str(row[0])
+    names = {str(name) for (name,) in _read(database, "SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "alembic_version" in names:
+        rows = _read(database, "SELECT version_num FROM alembic_version")
+        if rows:
+            return str(rows[0][0])
+    if names - {"alembic_version"}:
+        raise damaged(database.path, "it holds tables, but does not say of which schema they are")
+    return None
 
 
 def damaged(path: Path, reason: str) -> DamagedDatabaseError:
@@ -87,7 +90,7 @@ def upgrade(database: Database, backups: Backups, now: datetime) -> bool:
         DamagedDatabaseError: it cannot be read.
     """
     check_library()
-    held = _revision_or_damaged(database)
+    held = revision(database)
     if held == HEAD_REVISION:
         return False
     if held is not None:
@@ -105,7 +108,7 @@ def require_current(database: Database) -> None:
         NewerDatabaseError: a newer program wrote it.
         RefusedError: it is older, and only a launch may migrate it.
     """
-    held = _revision_or_damaged(database)
+    held = revision(database)
     if held == HEAD_REVISION:
         return
     if held is not None and held not in KNOWN_REVISIONS:
@@ -114,15 +117,22 @@ def require_current(database: Database) -> None:
     raise RefusedError(msg)
 
 
-def _revision_or_damaged(database: Database) -> str | None:
-    """Opening runs pragmas, and those are the first to meet a file that is not a database."""
+def _read(database: Database, sql: str) -> list[Row]:
+    """Read, and tell damage from a database that is locked or out of reach: only damage calls for a backup.
+
+    Opening runs pragmas, and those are the first to meet a file that is not a database.
+    """
     try:
-        return revision(database)
+        return database.connection().execute(sql).fetchall()
+    except driver.OperationalError as error:
+        msg = f"the database {str(database.path)!r} cannot be read now: {error}"
+        raise StoreError(msg) from error
+    except driver.DatabaseError as error:
+        raise damaged(database.path, str(error)) from error
     except StoreError as error:
-        if isinstance(error.__cause__, driver.DatabaseError) and not isinstance(
-            error.__cause__, driver.OperationalError
-        ):
-            raise damaged(database.path, str(error.__cause__)) from error
+        cause = error.__cause__
+        if isinstance(cause, driver.DatabaseError) and not isinstance(cause, driver.OperationalError):
+            raise damaged(database.path, str(cause)) from error
         raise
 
 
@@ -132,12 +142,9 @@ def quick_check(database: Database) -> None:
     Raises:
         DamagedDatabaseError: it is damaged.
     """
-    try:
-        found = database.connection().execute("PRAGMA quick_check(1)").fetchone()[0]
-    except driver.DatabaseError as error:
-        raise damaged(database.path, str(error)) from error
+    found = str(_read(database, "PRAGMA quick_check(1)")[0][0])
     if found != "ok":
-        raise damaged(database.path, str(found))
+        raise damaged(database.path, found)
 
 
 def _newer(database: Database, held: str) -> NewerDatabaseError:
@@ -153,17 +160,17 @@ def _newer(database: Database, held: str) -> NewerDatabaseError:
 
 
 def _migrate(database: Database) -> None:
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # noqa: PLC0415 - half a second that only a migration may cost
+    from alembic.config import Config  # noqa: PLC0415 - likewise
 
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             command.upgrade(config, "head")
             connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
+        except sa.exc.DBAPIError as error:
+            msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. It is as it was before."
+            raise StoreError(msg) from error

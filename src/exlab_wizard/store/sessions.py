@@ -1,4 +1,4 @@
-"""Session leases: open, renew, complete, abort, expire. Completing a session queues its runs in the same transaction."""
+"""Session leases: open, renew, complete, abort, expire. Completing one queues its runs in the same transaction."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _MOVE_BY: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', session_leases.{column}, :step
 OPEN: Final = Statement(
     sqlite.insert(session_leases)
     .from_select(
-        ["id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s", "opened_at", "renewed_at", "expires_at",
-         "launch_id"],
+        ["id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s",
+         "opened_at", "renewed_at", "expires_at", "launch_id"],
         sa.select(
-            _b("id"), _b("kind"), _b("label"), _b("operator"), _b("equipment_id"), _b("run_path"), _b("ttl_s"), _b("now"),
-            _b("now"), _b("expires_at"), launches.c.id,
+            _b("id"), _b("kind"), _b("label"), _b("operator"), _b("equipment_id"), _b("run_path"), _b("ttl_s"),
+            _b("now"), _b("now"), _b("expires_at"), launches.c.id,
         ).where(launches.c.id == _b("launch"), launches.c.draining_since.is_(None), launches.c.ended_at.is_(None)),
     )
     .on_conflict_do_nothing()

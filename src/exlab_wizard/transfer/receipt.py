@@ -50,6 +50,7 @@ class Owner:
     job_key: str
     host: str
     run_path: str
+    files: int
 
 
 def read_owner(tree: Tree) -> Owner | None:
@@ -72,4 +73,5 @@ def read_owner(tree: Tree) -> Owner | None:
         return None
     texts = [found.get(key) for key in ("job_key", "host", "run_path")]
     job_key, host, run_path = (text if isinstance(text, str) else "" for text in texts)
-    return Owner(job_key, host, run_path)
+    files = found.get("files")
+    return Owner(job_key, host, run_path, files if isinstance(files, int) else -1)

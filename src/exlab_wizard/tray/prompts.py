@@ -7,25 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TextIO
 
 from exlab_wizard.domain.clock import Clock, to_text
-from exlab_wizard.errors import StoreError
+from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.tray.protocols import Answer, Question, Standing
 from exlab_wizard.tray.wording import question
 
+if sys.platform == "win32":
+    import msvcrt
+
+log = logging.getLogger(__name__)
+
 CHOICES: Final = "[f]orce quit, [w]ait, [k]eep running: "
-_WORDS: Final[dict[str, Answer]] = {"f": "force", "w": "wait", "k": "keep_running"}
+_WORDS: Final[dict[str, Answer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
 _LOOK_SECONDS: Final = 0.1
 
 
 def parse_answer(line: str) -> Answer | None:
-    """Return the answer that a typed line begins, or None."""
-    return _WORDS.get(line.strip().lower()[:1])
+    """Return the answer that a typed line is, or begins; None for anything else, since only a clear word counts."""
+    typed = line.strip().lower().replace("_", " ")
+    return next((answer for word, answer in _WORDS.items() if typed and word.startswith(typed)), None)
 
 
 class TerminalQuestion:
@@ -56,7 +65,8 @@ class TerminalQuestion:
                 if waiting != operations:
                     operations = waiting
                     self._print(f"\n{question(now)}\n{CHOICES}")
-                typed += self._typed()
+                # Whoever reads from the background is stopped by the kernel.
+                typed += self._typed() if self.available() else ""
                 line, newline, rest = typed.partition("\n")
                 if newline:
                     typed = rest
@@ -78,14 +88,10 @@ class TerminalQuestion:
     def _typed(self) -> str:
         """Return what was typed since the last look, without ever waiting for it."""
         if sys.platform == "win32":
-            import msvcrt
-
             typed = ""
             while msvcrt.kbhit():
                 typed += msvcrt.getwche().replace("\r", "\n")
             return typed
-        import select
-
         number = self._source.fileno()
         if not select.select([number], [], [], 0)[0]:
             return ""
@@ -111,16 +117,21 @@ class RemoteQuestion:
     def available(self) -> bool:
         """Return whether a process that asked says that it is there and can ask; unreadable means no."""
         now = to_text(self._clock.now())
-        return any(quit.asker_until is not None and quit.asker_until > now for quit in self._undecided())
+        return any(asked.asker_until is not None and asked.asker_until > now for asked in self._undecided())
 
     async def ask(self, standing: Callable[[], Standing]) -> Answer:  # noqa: ARG002 - the other process reads it itself
         """Return the first answer that appears in the database."""
-        while True:
-            for quit in self._undecided():
-                answer = parse_answer(quit.answer or "")
-                if answer is not None:
-                    return answer
-            await asyncio.sleep(_LOOK_SECONDS)
+        # A thread of its own, which can be left behind: a database that hangs must not stop the loop.
+        with_database = ThreadPoolExecutor(1, "quit-answer")
+        try:
+            while True:
+                for asked in await asyncio.get_running_loop().run_in_executor(with_database, self._undecided):
+                    answer = parse_answer(asked.answer or "")
+                    if answer is not None:
+                        return answer
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            with_database.shutdown(wait=False)
 
     def _undecided(self) -> list[PendingQuit]:
         try:
@@ -141,14 +152,24 @@ class FirstAnswer:
         return any(surface.available() for surface in self._surfaces)
 
     async def ask(self, standing: Callable[[], Standing]) -> Answer:
-        """Return the first answer, and withdraw the question elsewhere."""
-        tasks = [
-            asyncio.ensure_future(surface.ask(standing)) for surface in self._surfaces if surface.available()
-        ]
+        """Return the first answer, and withdraw the question elsewhere; a surface that fails leaves it to the others.
+
+        Raises:
+            ExlabError: it could be shown nowhere.
+        """
+        asked = {asyncio.ensure_future(surface.ask(standing)) for surface in self._surfaces if surface.available()}
+        waiting = asked
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        return task.result()
+                    log.warning("the question cannot be shown here: %s", error)
         finally:
-            for task in tasks:
+            for task in asked:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*asked, return_exceptions=True)
+        msg = "no surface could show it"
+        raise ExlabError(msg)

@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.shutdown import DrainCount, Phase, QuitEvent, QuitOutcome, advance
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.tray.protocols import (
+    Answer,
     DrainGate,
     DrainPredicate,
     Question,
@@ -31,10 +33,18 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 SIGTERM_TIMEOUT_SECONDS: Final = 5.0
 PREDICATE_POLL_INTERVAL_SECONDS: Final = 0.1
 CHECKPOINT_GRACE_SECONDS: Final = 1.0
+STOP_PATIENCE_SECONDS: Final = 1.0
+STORE_PATIENCE_SECONDS: Final = 0.5
+"""How long one look at the database, or one note in it, may keep the quit from hearing signals and answers."""
 FORCE_RESERVE_SECONDS: Final = 2.0
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
 
-_ANSWERS: Final = {"force": QuitEvent.FORCE, "wait": QuitEvent.WAIT, "keep_running": QuitEvent.KEEP_RUNNING}
+_Result = TypeVar("_Result")
+_ANSWERS: Final[dict[Answer, QuitEvent]] = {
+    "force": QuitEvent.FORCE,
+    "wait": QuitEvent.WAIT,
+    "keep_running": QuitEvent.KEEP_RUNNING,
+}
 
 
 class QuitCoordinator:
@@ -69,8 +79,11 @@ class QuitCoordinator:
         self._phase = Phase.RUNNING
         self._deadline = 0.0
         self._may_ask = True
-        self._unreadable = ""
-        self.last_count: DrainCount | None = None
+        self._closed = self._recorded = False
+        self._standing = Standing(None, [])
+        self._said: set[str] = set()
+        # Never the loop's own executor: its threads are waited for when the loop closes, however long they hang.
+        self._storing, self._asking = ThreadPoolExecutor(1, "quit-store"), ThreadPoolExecutor(1, "quit-ask")
 
     @property
     def phase(self) -> Phase:
@@ -101,20 +114,25 @@ class QuitCoordinator:
         self._deadline = min(self._deadline, self._clock.monotonic() + self._session_window())
         self.changed()
 
+    def forget(self) -> None:
+        """Drop what was handed in for a quit that was taken back, so that it does not decide the next one."""
+        self._events.clear()
+        self._may_ask = True
+
     async def quit(self, *, sigterm: bool = False, force: bool = False) -> QuitOutcome:
         """Quit and return how: drained, forced, or kept running. `sigterm` is session end; `force` skips the drain.
 
         When it returns anything but `kept_running`, workers, window and server have stopped.
         """
         self._loop = asyncio.get_running_loop()
-        self._wake, self._events = asyncio.Event(), []
-        self._may_ask = not sigterm
-        window = self._session_window() if sigterm else self._window_s
-        self._deadline = self._clock.monotonic() + window
+        self._wake = asyncio.Event()
+        # What was handed in since the decision to quit counts: a second signal may be faster than this thread.
+        self._may_ask = self._may_ask and not sigterm
+        self._deadline = self._clock.monotonic() + (self._window_s if self._may_ask else self._session_window())
         self._phase = advance(self._phase, QuitEvent.QUIT)
-        self._note(self._gate.close)
-        count = self._count()
-        self._note(lambda: self._gate.begun(self._session_end_window_s if sigterm else self._window_s, count))
+        self._closed = self._recorded = False
+        self._said.clear()
+        await self._record()
         if force:
             self._phase = advance(self._phase, QuitEvent.FORCE)
         outcome = QuitOutcome.DRAINED
@@ -126,11 +144,11 @@ class QuitCoordinator:
             self._phase = advance(self._phase, event)
         self._loop = None
         if self._phase is Phase.RUNNING:
-            self._keep_running()
+            await self._keep_running()
             return QuitOutcome.KEPT_RUNNING
-        self._note(lambda: self._gate.decided(outcome))
+        await self._note(lambda: self._gate.decided(outcome))
         for stop in (self._workers.stop, self._window.close, self._server.stop):
-            self._note(stop)
+            await self._note(stop, STOP_PATIENCE_SECONDS, ThreadPoolExecutor(1, "quit-stop"))
         return outcome
 
     async def _step(self) -> QuitEvent:
@@ -145,91 +163,106 @@ class QuitCoordinator:
     async def _drain(self) -> QuitEvent:
         """Wait until idle, the window's end, or an event."""
         while True:
-            if self._idle():
+            if await self._idle():
                 return QuitEvent.IDLE
             if self._events:
                 return self._events.pop(0)
             left = self._deadline - self._clock.monotonic()
             if left <= 0:
-                askable = self._may_ask and self._question.available()
+                askable = self._may_ask and await self._available()
                 return QuitEvent.WINDOW_OVER if askable else QuitEvent.WINDOW_OVER_UNASKABLE
             await self._sleep(min(left, PREDICATE_POLL_INTERVAL_SECONDS))
 
     async def _ask(self) -> QuitEvent:
         """Keep the question up while the drain goes on; the first of answer, event and idleness counts."""
-        self._note(self._gate.asked)
-        asking = asyncio.ensure_future(self._question.ask(self.standing))
+        await self._note(self._gate.asked)
+        await self._look()
+        asking = asyncio.ensure_future(self._question.ask(lambda: self._standing))
         asking.add_done_callback(lambda _: self._wake.set())
         try:
             while True:
-                if self._idle():
+                if await self._idle():
                     return QuitEvent.IDLE
                 if self._events:
                     return self._events.pop(0)
                 if asking.done():
-                    return self._answered(asking)
+                    return await self._answered(asking)
                 if not self._may_ask and self._deadline <= self._clock.monotonic():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
-                if not self._question.available():
+                if not await self._available():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
                 await self._sleep(PREDICATE_POLL_INTERVAL_SECONDS)
+                await self._look()
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
 
-    def _answered(self, asking: asyncio.Future[str]) -> QuitEvent:
+    async def _answered(self, asking: asyncio.Future[Answer]) -> QuitEvent:
         error = asking.exception()
         if error is not None:
-            log.error("the question cannot be shown: %s", error)
+            self._say(f"the question cannot be shown: {error}")
             return QuitEvent.WINDOW_OVER_UNASKABLE
         event = _ANSWERS[asking.result()]
         if event is QuitEvent.WAIT:
-            self._note(self._gate.waited)
+            await self._note(self._gate.waited)
             self._deadline = self._clock.monotonic() + self._window_s
         return event
 
     async def _force(self) -> QuitEvent:
-        """Stop what runs. In a thread of its own: a database or a share that hangs must not keep the quit from ending."""
+        """Stop what runs; a database or a share that hangs does not keep the quit from ending."""
 
         def force() -> None:
             hung = self._workers.force("cut off by a quit", CHECKPOINT_GRACE_SECONDS)
             if hung:
                 log.warning("%d transfers did not react and are left behind; their jobs are marked to resume", hung)
 
-        task = asyncio.ensure_future(asyncio.to_thread(self._note, force))
-        await asyncio.wait([task], timeout=FORCE_RESERVE_SECONDS)
-        if not task.done():
-            log.error("the jobs in flight could not be marked in time; the next launch finds and resumes them")
+        if not await self._note(force, FORCE_RESERVE_SECONDS, ThreadPoolExecutor(1, "quit-force")):
+            log.error("the jobs in flight could not be marked; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
-    def standing(self) -> Standing:
-        """Return what the quit waits for now, for showing."""
-        count = self._count()
+    async def _keep_running(self) -> None:
+        self.forget()
+        for act in (self._gate.open, lambda: self._gate.decided(QuitOutcome.KEPT_RUNNING), self._workers.wake):
+            await self._note(act)
+
+    async def _record(self) -> None:
+        """Close the gate and write down what the quit found; what fails is tried again at the next look."""
+        window = self._window_s if self._may_ask else self._session_end_window_s
+        self._closed = self._closed or await self._note(self._gate.close)
+        if self._closed and not self._recorded:
+            count = await self._count()
+            self._recorded = await self._note(lambda: self._gate.begun(window, count))
+
+    async def _available(self) -> bool:
         try:
-            return Standing(count, self._predicate.blockers(), self._unreadable)
-        except PredicateUnreadableError as error:
-            return Standing(None, [], str(error))
+            return await self._beside(self._question.available, STORE_PATIENCE_SECONDS, self._asking)
+        except Exception as error:  # boundary: a question that cannot be shown never keeps the quit from ending
+            self._say(f"the question cannot be shown: {error}")
+            return False
 
-    def _keep_running(self) -> None:
-        self._note(self._gate.open)
-        self._note(lambda: self._gate.decided(QuitOutcome.KEPT_RUNNING))
-        self._workers.wake()
-
-    def _idle(self) -> bool:
-        count = self._count()
-        return count is not None and count.idle
-
-    def _count(self) -> DrainCount | None:
+    async def _look(self) -> None:
+        """Take down what the quit waits for, for showing."""
+        count = await self._count()
         try:
-            count = self._predicate.count()
-        except PredicateUnreadableError as error:
-            if str(error) != self._unreadable:
-                log.error("%s. The quit goes on waiting; it does not take this for idle.", error)  # noqa: TRY400
-            self._unreadable = str(error)
+            blockers = await self._beside(self._predicate.blockers, STORE_PATIENCE_SECONDS, self._storing)
+        except Exception as error:  # boundary: what cannot be shown never keeps the quit from ending
+            self._standing = Standing(None, [], str(error))
+        else:
+            self._standing = Standing(count, blockers, self._standing.trouble if count is None else "")
+
+    async def _idle(self) -> bool:
+        """Return whether the gate is known to be closed and nothing is in flight; what is unknown is not idle."""
+        await self._record()
+        count = await self._count()
+        return self._closed and count is not None and count.idle
+
+    async def _count(self) -> DrainCount | None:
+        try:
+            return await self._beside(self._predicate.count, STORE_PATIENCE_SECONDS, self._storing)
+        except Exception as error:  # boundary: whatever keeps the predicate from being read, it fails closed
+            self._standing = Standing(None, [], str(error))
+            self._say(f"{error}. The quit goes on waiting; it does not take this for idle.")
             return None
-        self._unreadable = ""
-        self.last_count = count
-        return count
 
     def _session_window(self) -> float:
         return max(0.0, self._session_end_window_s - FORCE_RESERVE_SECONDS)
@@ -239,8 +272,32 @@ class QuitCoordinator:
             await asyncio.wait_for(self._wake.wait(), seconds)
         self._wake.clear()
 
-    def _note(self, act: Callable[[], None]) -> None:
+    async def _note(
+        self,
+        act: Callable[[], None],
+        patience: float = STORE_PATIENCE_SECONDS,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> bool:
+        """Return whether `act` was done in time."""
         try:
-            act()
-        except ExlabError as error:
-            log.error("while quitting: %s", error)  # noqa: TRY400 - the sentence says it all
+            await self._beside(act, patience, thread or self._storing)
+        except Exception as error:  # boundary: whatever fails on the way, the quit goes on to its end
+            self._say(f"while quitting: {error}", None if isinstance(error, ExlabError) else error)
+            return False
+        return True
+
+    async def _beside(self, act: Callable[[], _Result], patience: float, thread: ThreadPoolExecutor) -> _Result:
+        """Run `act` in a thread that can be left behind, and return its result."""
+        result = asyncio.get_running_loop().run_in_executor(thread, act)
+        await asyncio.wait([result], timeout=patience)
+        if result.done():
+            return result.result()
+        result.cancel()
+        msg = f"no answer within {patience:g} s: the database, or a share, is held by somebody else or hangs"
+        raise PredicateUnreadableError(msg)
+
+    def _say(self, sentence: str, error: Exception | None = None) -> None:
+        """Log it once in a quit, however often it is met."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.error(sentence, exc_info=error)

@@ -53,4 +53,6 @@ def question(standing: Standing) -> str:
 
 def _plain(text: str) -> str:
     """A name may hold anything; on a terminal it may not move the cursor."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )

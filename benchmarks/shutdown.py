@@ -1,0 +1,142 @@
+"""Quitting: SIGTERM to exit when idle, the last job's end to exit when draining, the decision to force to exit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from benchmarks.application import COMMAND, WITH_THE_WHOLE_STACK, Application, command, configure, moment
+from benchmarks.measure import Figures, Run, Scratch, main, rounds
+
+MODULE: Final = "benchmarks.shutdown"
+SETTLED_SECONDS: Final = 0.7
+MILLISECONDS: Final = 1e3
+LIMIT_MIB_S: Final = 8
+DRAINED_MIB: Final = 16
+FORCED_MIB: Final = 512
+
+FLOOR: Final = "four threads and a SQLite connection"
+_WAIT: Final = """
+import os, signal, sqlite3, threading
+wake = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: wake.set())
+database = sqlite3.connect(os.environ["BENCH_DB"], isolation_level=None, check_same_thread=False)
+database.execute("PRAGMA journal_mode = wal")
+threads = [threading.Thread(target=wake.wait) for _ in range(4)]
+[thread.start() for thread in threads]
+print("ready", flush=True)
+wake.wait()
+[thread.join() for thread in threads]
+database.close()
+"""
+PLAIN: Final = {
+    FLOOR: _WAIT,
+    "the same, full stack imported": "import fastapi, uvicorn, sqlalchemy.orm\n" + _WAIT,
+}
+_UVICORN: Final = """
+import threading, time, uvicorn
+async def app(scope, receive, send): ...
+server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error"))
+def tell():
+    while not server.started: time.sleep(0.01)
+    print("ready", flush=True)
+threading.Thread(target=tell, daemon=True).start()
+server.run()
+"""
+
+
+def plain(code: str, folder: Path) -> Figures:
+    """Measure a program of a few lines."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "BENCH_DB": str(folder / "floor.db")}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(SETTLED_SECONDS)
+    began = time.perf_counter()
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    return {"idle, SIGTERM to exit, ms": (time.perf_counter() - began) * MILLISECONDS}
+
+
+def idle(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure the whole program with nothing to do."""
+    application = Application(folder, program)
+    time.sleep(SETTLED_SECONDS)
+    began = application.signalled(signal.SIGTERM)
+    took = application.gone() - began
+    assert application.ask("SELECT end_reason FROM launches ORDER BY id DESC")[0][0] == "drained"
+    return {"idle, SIGTERM to exit, ms": took * MILLISECONDS}
+
+
+def draining(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure from the end of the last job, which ends within the window, to the exit."""
+    application = copying(program, folder, DRAINED_MIB)
+    application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
+    application.signalled(signal.SIGTERM)
+    gone = application.gone()
+    job, finished = application.ask("SELECT state, finished_at FROM sync_jobs")[0]
+    assert job == "verified", job
+    decided, outcome = application.ask("SELECT decided_at, outcome FROM quit_requests")[0]
+    assert outcome == "drained", outcome
+    return {
+        "draining, last job's end to exit, ms": (gone - moment(finished)) * MILLISECONDS,
+        "draining, last job's end to decision, ms": (moment(decided) - moment(finished)) * MILLISECONDS,
+    }
+
+
+def forcing(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure from the second signal, which is the decision to force, to the exit."""
+    application = copying(program, folder, FORCED_MIB)
+    application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
+    application.signalled(signal.SIGTERM)
+    application.until("SELECT count(*) FROM launches WHERE draining_since IS NOT NULL", lambda count: count == 1)
+    forced = application.signalled(signal.SIGTERM)
+    gone = application.gone()
+    assert application.ask("SELECT state FROM sync_jobs")[0][0] == "resumable"
+    assert application.ask("SELECT outcome FROM quit_requests")[0][0] == "forced"
+    return {"forcing, decision to exit, ms": (gone - forced) * MILLISECONDS}
+
+
+def copying(program: tuple[str, ...], folder: Path, size_mib: int) -> Application:
+    """Start the program with one run in flight."""
+    run_folder = folder / "runs" / "run-1"
+    run_folder.mkdir(parents=True)
+    with (run_folder / "data.bin").open("wb") as file:
+        for _ in range(size_mib):
+            file.write(os.urandom(1 << 20))
+    state_dir = folder / "state"
+    configure(state_dir, bandwidth_mib_s=LIMIT_MIB_S, folder=folder / "nas")
+    command(state_dir, "sync", str(run_folder))
+    return Application(state_dir, program)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the rounds and write the results."""
+    scratch = Scratch("shutdown")
+    result = Run("Shutdown")
+    ours = {"exlab-wizard": COMMAND, "exlab-wizard, full stack imported": WITH_THE_WHOLE_STACK}
+    cases: dict[str, Callable[[Path], Figures]] = {
+        name: lambda folder, code=code: plain(code, folder) for name, code in {**PLAIN, "uvicorn alone": _UVICORN}.items()
+    }
+    warm = scratch.new()
+    Application(warm).signalled(signal.SIGTERM)
+    for name, program in ours.items():
+        cases[name] = lambda _, program=program: idle(program, warm)
+        cases[f"{name}|draining"] = lambda folder, program=program: draining(program, folder)
+        cases[f"{name}|forcing"] = lambda folder, program=program: forcing(program, folder)
+    for number, who in rounds(list(cases), options.rounds):
+        result.add(who.partition("|")[0], number, cases[who](scratch.new()))
+    result.save("shutdown", {"idle, SIGTERM to exit, ms": FLOOR})
+    scratch.remove()
+
+
+if __name__ == "__main__":
+    main(MODULE, run, {})

@@ -1,0 +1,146 @@
+"""`db check`: damage, and rows that contradict what the schema promises. Reads the whole file, changes nothing.
+
+The invariants are queries that return what breaks them; a healthy database answers every one with no row.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.domain.job import TRANSITIONS
+from exlab_wizard.paths import StateDir
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database, Row
+from exlab_wizard.store.driver import driver
+
+SHOWN: Final = 5
+_FINISHED: Final = "('verified', 'cleaned', 'failed', 'cancelled')"
+_IN_FLIGHT: Final = "('running', 'verifying')"
+
+INVARIANTS: Final = (
+    (
+        "jobs in flight, and only those, have a claim",
+        f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)",
+    ),
+    (
+        "jobs in flight belong to a launch that has not ended",
+        (
+            "SELECT 'job ' || j.id FROM sync_jobs j LEFT JOIN launches l ON l.id = j.launch_id"
+            f" WHERE j.state IN {_IN_FLIGHT} AND (l.id IS NULL OR l.ended_at IS NOT NULL)"
+        ),
+    ),
+    (
+        "a run is pending once for each destination",
+        (
+            "SELECT 'jobs ' || group_concat(id) FROM sync_jobs"
+            " WHERE state NOT IN ('verified', 'cleaned', 'failed', 'cancelled')"
+            " GROUP BY run_path, destination HAVING count(*) > 1"
+        ),
+    ),
+    (
+        "finished jobs, and only those, have an end",
+        f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_FINISHED}) <> (finished_at IS NOT NULL)",
+    ),
+    (
+        "verified jobs have every file verified and every byte sent",
+        (
+            "SELECT 'job ' || id FROM sync_jobs WHERE state = 'verified' AND (bytes_done <> bytes_total"
+            " OR EXISTS (SELECT 1 FROM sync_files f WHERE f.job_id = sync_jobs.id AND f.state <> 'verified'))"
+        ),
+    ),
+    (
+        "every event continues the one before it, and is a legal move",
+        (
+            "SELECT 'event ' || id || ' of job ' || job_id FROM (SELECT id, job_id, from_state, to_state,"
+            " lag(to_state) OVER (PARTITION BY job_id ORDER BY id) AS before FROM job_events) e"
+            " WHERE from_state IS NOT before OR (from_state IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM job_transitions t WHERE t.from_state = e.from_state AND t.to_state = e.to_state))"
+        ),
+    ),
+    (
+        "the last event of a job is its state",
+        (
+            "SELECT 'job ' || id FROM sync_jobs j WHERE state IS NOT"
+            " (SELECT to_state FROM job_events e WHERE e.job_id = j.id ORDER BY e.id DESC LIMIT 1)"
+        ),
+    ),
+    (
+        "closed sessions, and only those, have an end",
+        "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `detail` says what is wrong, and is empty when nothing is."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def check(database: Database) -> list[Finding]:
+    """Look at everything and return what was found, good or bad.
+
+    Raises:
+        StoreError: the file is of another schema, or damaged so far that it cannot be read at all.
+    """
+    schema.require_current(database)
+    looks: list[tuple[str, Callable[[], str]]] = [
+        ("the file is undamaged", lambda: _broken(database, f"PRAGMA integrity_check({SHOWN + 1})", [("ok",)])),
+        ("references lead somewhere", lambda: _broken(database, "PRAGMA foreign_key_check", [])),
+        ("the legal moves are this program's", lambda: _other_moves(database)),
+        ("tables, indexes, triggers and views are this program's", lambda: _other_objects(database)),
+        *((name, partial(_broken, database, sql, [])) for name, sql in INVARIANTS),
+    ]
+    return [_finding(name, look) for name, look in looks]
+
+
+def _finding(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        detail = look()
+    except driver.DatabaseError as error:
+        detail = str(error)
+    return Finding(name, ok=not detail, detail=detail)
+
+
+def _broken(database: Database, sql: str, good: list[Row]) -> str:
+    rows: list[Row] = database.connection().execute(sql).fetchmany(SHOWN + 1)
+    if rows == good:
+        return ""
+    shown = "; ".join(" ".join(str(value) for value in row) for row in rows[:SHOWN])
+    return shown + (" and more" if len(rows) > SHOWN else "")
+
+
+def _other_moves(database: Database) -> str:
+    held = database.connection().execute("SELECT from_state, to_state, meaning FROM job_transitions").fetchall()
+    return _difference({(move.source.value, move.target.value, move.meaning) for move in TRANSITIONS}, set(held))
+
+
+def _other_objects(database: Database) -> str:
+    """Compare with a database that is made now; the text of every object counts."""
+    sql = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    held = database.connection().execute(sql).fetchall()
+    with tempfile.TemporaryDirectory(prefix="exlab-wizard-") as folder:
+        state_dir = StateDir.at(Path(folder))
+        fresh = Database(state_dir.database)
+        try:
+            schema.upgrade(fresh, Backups(state_dir), datetime.now(UTC))
+            wanted = fresh.connection().execute(sql).fetchall()
+        finally:
+            fresh.close()
+    return _difference(set(wanted), set(held))
+
+
+def _difference(wanted: set[Row], held: set[Row]) -> str:
+    absent, strange = ({" ".join(map(str, row[:2])) for row in rows} for rows in (wanted - held, held - wanted))
+    named = (("missing", absent - strange), ("changed", absent & strange), ("unknown", strange - absent))
+    return "; ".join(f"{word}: {', '.join(sorted(names)[:SHOWN])}" for word, names in named if names)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.calls import Cli
+
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.store.store import Store
+
+
+def test_a_backup_is_restored_and_the_old_file_kept(cli: Cli, store: Store, tmp_path: Path, state_dir: Path) -> None:
+    assert cli("db", "backup").status == 0
+    listed = cli("db", "backup", "--list", "--json").document
+    assert isinstance(listed, list)
+    backup = listed[0]["file"]
+    named = tmp_path / "usb" / "copy.db"
+    assert cli("db", "backup", str(named)).status == 0
+    assert named.is_file()
+    assert cli("db", "backup", str(named)).status == 4
+    assert cli("cancel", "1").status == 0
+    store.close()
+    restored = cli("db", "restore", backup, "--json").document
+    assert isinstance(restored, dict)
+    assert Path(restored["kept"]).is_file()
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    assert [path.name for path in state_dir.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_restore_is_refused_while_somebody_runs(cli: Cli, store: Store, state_dir: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "copy.db"
+    assert cli("db", "backup", str(backup)).status == 0
+    assert cli("cancel", "1").status == 0
+    with InstanceLock(StateDir.at(state_dir)):
+        answer = cli("db", "restore", str(backup))
+        assert cli("db", "upgrade").status == 4
+    assert answer.status == 4
+    assert "exlab-wizard quit" in answer.err
+    assert store.jobs.state_of(1) is JobState.CANCELLED
+
+
+def test_what_is_no_backup_is_not_restored(cli: Cli, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database\n" * 100, "utf-8")
+    for name in ("text", "missing"):
+        answer = cli("db", "restore", str(tmp_path / name))
+        assert answer.status == 4
+        assert len(answer.err.splitlines()) == 1
+    assert store.jobs.state_of(1) is JobState.QUEUED
+
+
+def test_path_and_upgrade(cli: Cli, store: Store, state_dir: Path) -> None:
+    path = state_dir / "exlab-wizard.db"
+    assert cli("db", "path").out == f"{path}\n"
+    assert cli("db", "path", "--json").document == {"path": str(path), "exists": True}
+    assert cli("db", "upgrade", "--json").document == {"upgraded": False, "schema": "0001"}
+    assert store.jobs.state_of(1) is JobState.QUEUED
+
+
+def test_a_damaged_database_is_refused_and_kept(cli: Cli, nas: Path, state_dir: Path) -> None:
+    damaged = b"this is no database " * 500
+    (state_dir / "exlab-wizard.db").write_bytes(damaged)
+    for words in (["jobs"], ["status"], ["db", "upgrade"]):
+        answer = cli(*words)
+        assert answer.status == 4
+        assert "damaged" in answer.err
+        assert len(answer.err.splitlines()) == 1
+    assert (state_dir / "exlab-wizard.db").read_bytes() == damaged
+    assert nas.is_dir()
+
+
+def test_a_sound_database_passes_its_check(cli: Cli, store: Store) -> None:
+    document = cli("db", "check", "--json").document
+    assert isinstance(document, dict)
+    assert document["ok"] is True
+    assert all(finding["ok"] for finding in document["findings"])
+    assert cli("db", "check").status == 0
+    assert store.jobs.state_of(1) is JobState.QUEUED
