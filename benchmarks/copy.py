@@ -34,8 +34,8 @@ _PAIR: Final = """
 set -e
 rsync -a --fsync "$1/" "$2/"
 sums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) > "$2"; }
-sums "$1" "$3/source"; sums "$2" "$3/copy"
-cmp "$3/source" "$3/copy"
+sums "$1" "$3/source.sums"; sums "$2" "$3/copy.sums"
+cmp "$3/source.sums" "$3/copy.sums"
 """
 
 

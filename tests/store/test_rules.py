@@ -11,6 +11,7 @@ from tests.store import lab
 
 from exlab_wizard.domain import job as job_module
 from exlab_wizard.domain.job import TRANSITIONS, JobState, legal_moves
+from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.store import Store
@@ -158,6 +159,31 @@ def test_a_run_is_pending_once_for_each_destination(store: Store, launch_id: int
     claimed = lab.claim(store, launch_id)
     assert store.jobs.enqueue(NewJob("/runs/a", "nas"), lab.NOW).job_id == claimed.job_id == first.job_id
     assert store.jobs.finish(claimed, lab.FAILED, lab.NOW)
+    assert store.jobs.enqueue(NewJob("/runs/a", "nas"), lab.NOW).created
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_failed_job_is_not_retried_beside_a_pending_one_of_the_same_run(
+    store: Store, launch_id: int, place: StateDir, *, by_hand: bool
+) -> None:
+    (failed,) = lab.enqueue(store, "a")
+    assert store.jobs.finish(lab.claim(store, launch_id), lab.FAILED, lab.NOW)
+    (pending,) = lab.enqueue(store, "a")
+    before = lab.row(store, failed), lab.row(store, pending), lab.moves(store, failed)
+    if by_hand:
+        said = lab.shell(place.database, "UPDATE sync_jobs SET state = 'queued' WHERE state = 'failed'")
+        assert "UNIQUE constraint failed" in said.stderr
+    else:
+        with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+            store.jobs.retry(failed)
+    assert (lab.row(store, failed), lab.row(store, pending), lab.moves(store, failed)) == before
+
+
+def test_a_finished_job_put_in_by_hand_does_not_pass_for_a_pending_one(store: Store, place: StateDir) -> None:
+    insert = (
+        "INSERT INTO sync_jobs (run_path, destination, state, enqueued_at) VALUES ('/runs/a', 'nas', 'verified', 'x')"
+    )
+    assert lab.shell(place.database, insert).returncode == 0
     assert store.jobs.enqueue(NewJob("/runs/a", "nas"), lab.NOW).created
 
 
