@@ -18,7 +18,8 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import ClaimedJob, NewJob
+from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.launches import ThisProcess
 from exlab_wizard.store.store import Store
 
@@ -26,7 +27,8 @@ _clock: Final = SystemClock()
 _TIME: Final = "'2026-01-02T03:04:05.678Z'"
 _COUNTING: Final = "WITH RECURSIVE n (i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
 _FILL: Final = (
-    _COUNTING + "INSERT INTO sync_jobs (id, run_path, destination, state, state_reason, enqueued_at, finished_at, claim_id,"
+    _COUNTING
+    + "INSERT INTO sync_jobs (id, run_path, destination, state, state_reason, enqueued_at, finished_at, claim_id,"
     " launch_id, attempts) SELECT i, printf('/data/instrument-07/run-%08d/raw', i), 'nas', :state, 'seeded', "
     f"{_TIME}, CASE WHEN :state = 'verified' THEN {_TIME} END,"
     " CASE WHEN :state = 'running' THEN printf('%016x', i) END, 1, :state <> 'queued' FROM n"
@@ -89,7 +91,9 @@ class Ours:
     def pragma(self) -> dict[str, str]:
         """Return the durability settings in force."""
         connection = self.store.database.connection()
-        return {name: str(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("journal_mode", "synchronous")}
+        return {
+            name: str(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("journal_mode", "synchronous")
+        }
 
     @classmethod
     def seed(cls, path: str | Path, finished: int, running: int, pending: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -48,11 +47,10 @@ class Application:
         assert event["event"] == "ready", event
         self.database = state_dir / "exlab-wizard.db"
 
-    def signalled(self, *numbers: signal.Signals) -> float:
-        """Send the signals and return the time of the last one."""
-        for number in numbers:
-            at = time.time()
-            self.process.send_signal(number)
+    def terminate(self) -> float:
+        """Send SIGTERM and return when."""
+        at = time.time()
+        self.process.send_signal(signal.SIGTERM)
         return at
 
     def gone(self) -> float:
@@ -73,12 +71,6 @@ class Application:
     def until(self, sql: str, wanted: Callable[[str | int | None], bool]) -> None:
         """Wait until the one value that `sql` asks for is as wanted."""
         wait_until(lambda: wanted(self.ask(sql)[0][0]))
-
-    def kill(self) -> None:
-        """End the process as a crash would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(PATIENCE_SECONDS)
-        assert self.process.returncode == -signal.SIGKILL
 
 
 def wait_until(true: Callable[[], bool]) -> None:

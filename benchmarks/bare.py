@@ -30,7 +30,7 @@ REQUEUE: Final = "UPDATE job SET state = 0, started = NULL WHERE state = 1"
 FILL: Final = (
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
     " INSERT INTO job (state, payload, created, started, finished)"
-    " SELECT ?, printf('{\"run\": \"/data/instrument-07/run-%08d/raw\", \"destination\": \"nas\"}', i), 0.0, ?, ? FROM n"
+    ' SELECT ?, printf(\'{"run": "/data/instrument-07/run-%08d/raw", "destination": "nas"}\', i), 0.0, ?, ? FROM n'
 )
 
 
@@ -79,7 +79,11 @@ class Bare:
         """Fill a queue with history."""
         queue = cls().open(path)
         queue.connection.execute("BEGIN")
-        for count, state, started, ended in ((finished, 2, 1.0, 2.0), (running, 1, 1.0, None), (pending, 0, None, None)):
+        for count, state, started, ended in (
+            (finished, 2, 1.0, 2.0),
+            (running, 1, 1.0, None),
+            (pending, 0, None, None),
+        ):
             if count:
                 queue.connection.execute(FILL, (count, state, started, ended))
         queue.connection.execute("COMMIT")

@@ -58,7 +58,10 @@ class Run:
 
     def table(self, references: dict[str, str]) -> str:
         """Return a Markdown table; `references` names, for each kind of figure, whom the others are divided by."""
-        lines = ["| what | who | median | ratio to the reference | spread of the ratio | rounds |", "|---|---|---|---|---|---|"]
+        lines = [
+            "| what | who | median | ratio to the reference | spread of the ratio | rounds |",
+            "|---|---|---|---|---|---|",
+        ]
         for what in dict.fromkeys(row.what for row in self.rows):
             reference = references.get(what, references.get("", ""))
             base = self.values(what, reference)
@@ -68,7 +71,9 @@ class Run:
                 shown = [f"{statistics.median(ratios):.2f} ×", f"{spread(ratios):.2f}"] if ratios else ["", ""]
                 if who == reference:
                     shown = ["1 (the reference)", f"{spread(list(mine.values())):.2f} (of itself)"]
-                lines.append(f"| {what} | {who} | {statistics.median(mine.values()):.4g} | {shown[0]} | {shown[1]} | {len(mine)} |")
+                lines.append(
+                    f"| {what} | {who} | {statistics.median(mine.values()):.4g} | {shown[0]} | {shown[1]} | {len(mine)} |"
+                )
         return "\n".join(lines)
 
     def save(self, name: str, references: dict[str, str]) -> None:

@@ -138,7 +138,9 @@ def run(options: argparse.Namespace) -> None:
         for number, who in rounds([f"{name}|{size}" for size in (0, HISTORY) for name in two], options.rounds):
             name, _, size = who.partition("|")
             figures = fresh_process(MODULE, "predicate", name, seeded.get(name, int(size), 8, 0))
-            result.add(name, number, {f"predicate, {int(size):,} finished, {key}": value for key, value in figures.items()})
+            result.add(
+                name, number, {f"predicate, {int(size):,} finished, {key}": value for key, value in figures.items()}
+            )
     if "claim" in wanted:
         for number, who in rounds(two, options.rounds):
             figures = fresh_process(MODULE, "claim", who, seeded.get(who, HISTORY, 0, PENDING))

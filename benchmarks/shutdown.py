@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.adapter import Ours
 from benchmarks.application import COMMAND, WITH_THE_WHOLE_STACK, Application, command, configure, moment
 from benchmarks.measure import Figures, Run, Scratch, main, rounds
 
@@ -55,7 +57,10 @@ server.run()
 def plain(code: str, folder: Path) -> Figures:
     """Measure a program of a few lines."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "BENCH_DB": str(folder / "floor.db")}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "BENCH_DB": str(folder / "floor.db")},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -67,10 +72,11 @@ def plain(code: str, folder: Path) -> Figures:
 
 
 def idle(program: tuple[str, ...], folder: Path) -> Figures:
-    """Measure the whole program with nothing to do."""
+    """Measure the whole program with nothing to do, its database up to date."""
+    Ours().open(folder).close()
     application = Application(folder, program)
     time.sleep(SETTLED_SECONDS)
-    began = application.signalled(signal.SIGTERM)
+    began = application.terminate()
     took = application.gone() - began
     assert application.ask("SELECT end_reason FROM launches ORDER BY id DESC")[0][0] == "drained"
     return {"idle, SIGTERM to exit, ms": took * MILLISECONDS}
@@ -80,7 +86,7 @@ def draining(program: tuple[str, ...], folder: Path) -> Figures:
     """Measure from the end of the last job, which ends within the window, to the exit."""
     application = copying(program, folder, DRAINED_MIB)
     application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
-    application.signalled(signal.SIGTERM)
+    application.terminate()
     gone = application.gone()
     job, finished = application.ask("SELECT state, finished_at FROM sync_jobs")[0]
     assert job == "verified", job
@@ -96,9 +102,9 @@ def forcing(program: tuple[str, ...], folder: Path) -> Figures:
     """Measure from the second signal, which is the decision to force, to the exit."""
     application = copying(program, folder, FORCED_MIB)
     application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
-    application.signalled(signal.SIGTERM)
+    application.terminate()
     application.until("SELECT count(*) FROM launches WHERE draining_since IS NOT NULL", lambda count: count == 1)
-    forced = application.signalled(signal.SIGTERM)
+    forced = application.terminate()
     gone = application.gone()
     assert application.ask("SELECT state FROM sync_jobs")[0][0] == "resumable"
     assert application.ask("SELECT outcome FROM quit_requests")[0][0] == "forced"
@@ -123,15 +129,13 @@ def run(options: argparse.Namespace) -> None:
     scratch = Scratch("shutdown")
     result = Run("Shutdown")
     ours = {"exlab-wizard": COMMAND, "exlab-wizard, full stack imported": WITH_THE_WHOLE_STACK}
-    cases: dict[str, Callable[[Path], Figures]] = {
-        name: lambda folder, code=code: plain(code, folder) for name, code in {**PLAIN, "uvicorn alone": _UVICORN}.items()
-    }
-    warm = scratch.new()
-    Application(warm).signalled(signal.SIGTERM)
+    cases: dict[str, Callable[[Path], Figures]] = {}
+    for name, code in {**PLAIN, "uvicorn alone": _UVICORN}.items():
+        cases[name] = partial(plain, code)
     for name, program in ours.items():
-        cases[name] = lambda _, program=program: idle(program, warm)
-        cases[f"{name}|draining"] = lambda folder, program=program: draining(program, folder)
-        cases[f"{name}|forcing"] = lambda folder, program=program: forcing(program, folder)
+        cases[name] = partial(idle, program)
+        cases[f"{name}|draining"] = partial(draining, program)
+        cases[f"{name}|forcing"] = partial(forcing, program)
     for number, who in rounds(list(cases), options.rounds):
         result.add(who.partition("|")[0], number, cases[who](scratch.new()))
     result.save("shutdown", {"idle, SIGTERM to exit, ms": FLOOR})

@@ -26,7 +26,7 @@ def many(folder: Path, count: int, size: int) -> None:
 
 
 def warm(folder: Path) -> None:
-    """Read everything, so that every contestant finds the source in the page cache, and let no write-back be pending."""
+    """Read everything, so that all find the source in the page cache, and let no write-back be pending."""
     for path in files(folder):
         path.read_bytes()
     os.sync()

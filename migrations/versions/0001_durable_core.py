@@ -98,7 +98,7 @@ CREATE TABLE session_leases (
 """,
     f"""
 CREATE TABLE sync_jobs (
-  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  id INTEGER NOT NULL PRIMARY KEY,
   run_path ANY NOT NULL CONSTRAINT path_is_text_or_bytes CHECK (typeof(run_path) IN ('text', 'blob')),
   destination TEXT NOT NULL,
   equipment_id TEXT,
@@ -193,13 +193,12 @@ INDEXES = (
     "CREATE INDEX jobs_due ON sync_jobs (priority DESC, id) WHERE state = 'queued' AND not_before IS NULL",
     "CREATE INDEX jobs_delayed ON sync_jobs (not_before) WHERE state = 'queued' AND not_before IS NOT NULL",
     "CREATE INDEX jobs_in_flight ON sync_jobs (state) WHERE state IN ('running', 'verifying')",
-    "CREATE INDEX jobs_resumable ON sync_jobs (state) WHERE state = 'resumable'",
+    "CREATE INDEX jobs_parked ON sync_jobs (state) WHERE state = 'resumable' OR state = 'failed'",
     (
         "CREATE INDEX jobs_waiting ON sync_jobs (destination, waiting_on)"
         " WHERE state = 'queued' AND waiting_on IS NOT NULL"
     ),
     ("CREATE UNIQUE INDEX jobs_one_unfinished ON sync_jobs (run_path, destination) WHERE finished_at IS NULL"),
-    "CREATE INDEX jobs_failed ON sync_jobs (state) WHERE state = 'failed'",
     "CREATE INDEX leases_active ON session_leases (expires_at) WHERE state = 'active'",
     "CREATE INDEX launches_open ON launches (id) WHERE ended_at IS NULL",
     "CREATE INDEX events_by_job ON job_events (job_id)",
@@ -222,22 +221,18 @@ def _refusals() -> str:
     return "\n".join(cases)
 
 
+def _legal() -> str:
+    return " OR ".join(f"(OLD.state = '{source}' AND NEW.state = '{target}')" for source, target, _ in MOVES)
+
+
 TRIGGERS = (
     f"""
 CREATE TRIGGER jobs_refuse_illegal_move BEFORE UPDATE OF state ON sync_jobs
-WHEN NEW.state <> OLD.state
-  AND NOT EXISTS (SELECT 1 FROM job_transitions WHERE from_state = OLD.state AND to_state = NEW.state)
+WHEN NEW.state <> OLD.state AND NOT ({_legal()})
 BEGIN
   SELECT CASE
 {_refusals()}
   END;
-END
-""",
-    f"""
-CREATE TRIGGER jobs_log_enqueue AFTER INSERT ON sync_jobs
-BEGIN
-  INSERT INTO job_events (job_id, at, to_state, reason, launch_id)
-  VALUES (NEW.id, {NOW}, NEW.state, coalesce(NEW.state_reason, 'enqueued'), NEW.launch_id);
 END
 """,
     # What has no end counts as pending: a finished job that is put in by hand gets one.
@@ -296,6 +291,14 @@ CREATE TRIGGER jobs_keep_unfinished BEFORE DELETE ON sync_jobs
 WHEN OLD.state IN ('queued', 'running', 'verifying', 'resumable')
 BEGIN
   SELECT RAISE(ABORT, 'an unfinished job cannot be deleted; set its state to cancelled first');
+END
+""",
+    # Deleting the newest job is passed over in silence: its number, and its folder on the NAS, would be used again.
+    """
+CREATE TRIGGER jobs_keep_newest BEFORE DELETE ON sync_jobs
+WHEN OLD.finished_at IS NOT NULL AND OLD.id = (SELECT max(id) FROM sync_jobs)
+BEGIN
+  SELECT RAISE(IGNORE);
 END
 """,
     # The sqlite3 shell leaves foreign keys off: what belongs to a deleted job would stay behind.

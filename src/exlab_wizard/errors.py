@@ -42,6 +42,10 @@ class StoreError(ExlabError):
     """The database cannot be read or written now."""
 
 
+class RuleError(StoreError):
+    """The database refuses the change itself: a CHECK, a trigger or a unique index. Trying again does not help."""
+
+
 class PredicateUnreadableError(StoreError):
     """Whether anything is in flight is unknown. Never to be taken as idle."""
 

@@ -14,9 +14,11 @@ from typing import Final
 from tests.program import PATIENCE_SECONDS
 
 # The child takes the terminal as its own, as a login shell does, and so becomes its foreground.
-_SIT_DOWN: Final = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
+_SIT_DOWN: Final = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Screen:

@@ -15,7 +15,7 @@ KILLS = 20
 BIG = 960 * MIB
 SMALL_FILES = 400
 AGAIN_AT_MOST = 64 * MIB
-RESUMED = "SELECT max(bytes_resumed) FROM sync_jobs WHERE launch_id = (SELECT max(id) FROM launches) AND state = 'running'"
+RESUMED = "SELECT max(bytes_resumed) FROM sync_jobs WHERE launch_id = (SELECT max(id) FROM launches)"
 OWN = ".exlab-wizard"
 
 

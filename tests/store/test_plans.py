@@ -46,7 +46,7 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "close dead": (launches.CLOSE_DEAD, ("launches_open",)),
     "crash loops": (launches.FAIL_CRASH_LOOPS, (IN_FLIGHT, "SEARCH l USING INTEGER PRIMARY KEY")),
     "requeue": (launches.REQUEUE_IN_FLIGHT, (IN_FLIGHT, "SEARCH l USING INTEGER PRIMARY KEY")),
-    "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_resumable (state=?)",)),
+    "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_parked (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
     "undecided quits": (quits.UNDECIDED, ("quits_undecided (launch_id=?)",)),

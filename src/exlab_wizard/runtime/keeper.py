@@ -117,6 +117,8 @@ class Keeper:
         if first is not None and first <= now and self._store.sessions.expire(now):
             log.warning("a session ended without being closed: its client stopped sending heartbeats")
             self._changed()
+        if self._store.jobs.promote(now):
+            self._workers.wake()
         self._workers.give_up_stalled()
         self._follow_settings()
         if self._clock.monotonic() - self._started >= HEALTHY_AFTER_SECONDS:

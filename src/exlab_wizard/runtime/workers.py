@@ -18,7 +18,7 @@ from typing import Final
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, Deferred, Failed, Outcome, decide_next
-from exlab_wizard.errors import StoreError
+from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
@@ -163,6 +163,7 @@ class WorkerPool:
 
     def _loop(self, worker: _Worker) -> None:
         job: ClaimedJob | None = None
+        news = 0
         while not worker.left_behind:
             try:
                 if job is None:
@@ -220,6 +221,13 @@ class WorkerPool:
                     until = now + timedelta(seconds=OFFLINE_RECHECK_SECONDS)
                     self._store.jobs.hold(job.destination, outcome.reason, until)
                 finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)
+            except RuleError as error:
+                # Trying again would be refused again: an error that an operator sees is better than a row left in flight.
+                log.error("job %d: the database refuses its result: %s", job.job_id, error)  # noqa: TRY400
+                if isinstance(outcome, Failed):
+                    raise
+                outcome = Failed(ErrorKind.UNKNOWN, str(error))
+                continue
             except StoreError as error:
                 log.warning("job %d: its result cannot be written yet: %s", job.job_id, error)
                 if self._pause(ERROR_PAUSE_SECONDS):

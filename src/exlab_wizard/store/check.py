@@ -59,16 +59,16 @@ INVARIANTS: Final = (
         "every event continues the one before it, and is a legal move",
         (
             "SELECT 'event ' || id || ' of job ' || job_id FROM (SELECT id, job_id, from_state, to_state,"
-            " lag(to_state) OVER (PARTITION BY job_id ORDER BY id) AS before FROM job_events) e"
-            " WHERE from_state IS NOT before OR (from_state IS NOT NULL AND NOT EXISTS"
-            " (SELECT 1 FROM job_transitions t WHERE t.from_state = e.from_state AND t.to_state = e.to_state))"
+            " lag(to_state, 1, 'queued') OVER (PARTITION BY job_id ORDER BY id) AS before FROM job_events) e"
+            " WHERE from_state IS NOT before OR NOT EXISTS"
+            " (SELECT 1 FROM job_transitions t WHERE t.from_state = e.from_state AND t.to_state = e.to_state)"
         ),
     ),
     (
         "the last event of a job is its state",
         (
-            "SELECT 'job ' || id FROM sync_jobs j WHERE state IS NOT"
-            " (SELECT to_state FROM job_events e WHERE e.job_id = j.id ORDER BY e.id DESC LIMIT 1)"
+            "SELECT 'job ' || id FROM sync_jobs j WHERE state IS NOT coalesce("
+            "(SELECT to_state FROM job_events e WHERE e.job_id = j.id ORDER BY e.id DESC LIMIT 1), 'queued')"
         ),
     ),
     (

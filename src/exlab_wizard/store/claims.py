@@ -122,11 +122,14 @@ class ClaimedJob:
     history: AttemptHistory
 
 
-def claim_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJob | None:
+def promote_in(transaction: Transaction, now: datetime) -> int:
+    """Make delayed jobs due whose time has come; returns how many."""
+    return transaction.change(PROMOTE_DUE, {"now": to_text(now)})
+
+
+def take_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJob | None:
     """Take the next due job for this launch; None when there is none or the launch is draining."""
-    text = to_text(now)
-    transaction.run(PROMOTE_DUE, {"now": text})
-    rows = transaction.run(CLAIM, {"launch": launch_id, "claim": secrets.token_hex(8), "now": text})
+    rows = transaction.run(CLAIM, {"launch": launch_id, "claim": secrets.token_hex(8), "now": to_text(now)})
     return _claimed(rows[0]) if rows else None
 
 

@@ -17,8 +17,9 @@ from exlab_wizard.store.claims import (
     INTERRUPT_LAUNCH,
     STILL_CLAIMED,
     ClaimedJob,
-    claim_in,
     finish_in,
+    promote_in,
+    take_in,
 )
 from exlab_wizard.store.database import Database, Statement, Transaction, Value
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
@@ -104,9 +105,6 @@ class Jobs:
 
     def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
         """Make `job` durable; a run that is pending for that destination already is found, not doubled."""
-        found = self._db.read(FIND_UNFINISHED, _identity(job))
-        if found:
-            return Enqueued(whole(found[0][0]), created=False)
         rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
         if rows:
             return Enqueued(whole(rows[0][0]), created=True)
@@ -116,7 +114,8 @@ class Jobs:
     def claim(self, launch_id: int, now: datetime) -> ClaimedJob | None:
         """Take the next due job for this launch; None when there is none or the launch is draining."""
         with self._db.transaction() as transaction:
-            return claim_in(transaction, launch_id, now)
+            promote_in(transaction, now)
+            return take_in(transaction, launch_id, now)
 
     def finish(self, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
         """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
@@ -126,10 +125,13 @@ class Jobs:
     def finish_and_claim(
         self, job: ClaimedJob, decision: Decision, launch_id: int, now: datetime
     ) -> tuple[bool, ClaimedJob | None]:
-        """Finish one job and take the next in one transaction: one fsync instead of two."""
+        """Finish one job and take the next in one transaction: one fsync instead of two.
+
+        A delayed job whose time has come is not seen before `claim` or `promote` looked.
+        """
         with self._db.transaction() as transaction:
             finished = finish_in(transaction, job, decision, now)
-            return finished, claim_in(transaction, launch_id, now)
+            return finished, take_in(transaction, launch_id, now)
 
     def all_sent(self, job_id: int, claim_id: str) -> bool:
         """Move a running job to verifying; False when the claim is lost."""
@@ -161,6 +163,14 @@ class Jobs:
         rows = self._db.read(WAITING_DESTINATIONS)
         return [(str(name), WaitReason(str(why)), whole(need or 0)) for name, why, need in rows]
 
+    def promote(self, now: datetime) -> bool:
+        """Let delayed jobs whose time has come take their place by priority; True when there were any."""
+        due = self.next_due_at()
+        if due is None or due > now:
+            return False
+        with self._db.transaction() as transaction:
+            return promote_in(transaction, now) > 0
+
     def next_due_at(self) -> datetime | None:
         """Return when the earliest delayed job becomes due."""
         at = self._db.read(NEXT_DUE_AT)[0][0]
@@ -187,10 +197,10 @@ class Jobs:
 
 def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:
     """Make `job` part of an open transaction."""
-    found = transaction.run(FIND_UNFINISHED, _identity(job))
-    if found:
-        return Enqueued(whole(found[0][0]), created=False)
-    return Enqueued(whole(transaction.run(ENQUEUE, _enqueue_params(job, now))[0][0]), created=True)
+    rows = transaction.run(ENQUEUE, _enqueue_params(job, now))
+    if rows:
+        return Enqueued(whole(rows[0][0]), created=True)
+    return Enqueued(whole(transaction.run(FIND_UNFINISHED, _identity(job))[0][0]), created=False)
 
 
 def _identity(job: NewJob) -> dict[str, Value]:

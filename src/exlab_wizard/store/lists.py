@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.store.database import Database, Statement, Value
-from exlab_wizard.store.tables import job_events, session_leases, sync_jobs
+from exlab_wizard.store.tables import session_leases, sync_jobs
 
 _b = sa.bindparam
 Record = dict[str, str | int | float | None]
@@ -28,8 +28,14 @@ JOBS_IN_STATE: Final = Statement(
     .limit(_b("limit"))
 )
 JOB: Final = Statement(sa.select(*_SUMMARY).where(sync_jobs.c.id == _b("job")))
+# Being queued is no move; the timeline begins with it all the same.
 EVENTS: Final = Statement(
-    sa.select(*job_events.c).where(job_events.c.job_id == _b("job")).order_by(job_events.c.id).limit(_b("limit"))
+    sa.text(
+        "SELECT 0 AS id, id AS job_id, enqueued_at AS at, NULL AS from_state, 'queued' AS to_state,"
+        " 'enqueued' AS reason, NULL AS launch_id, NULL AS detail FROM sync_jobs WHERE id = :job"
+        " UNION ALL SELECT id, job_id, at, from_state, to_state, reason, launch_id, detail"
+        " FROM job_events WHERE job_id = :job ORDER BY id LIMIT :limit"
+    )
 )
 SESSIONS: Final = Statement(
     sa.select(*session_leases.c)

@@ -128,10 +128,11 @@ IS_RESUMABLE: Final = sync_jobs.c.state == state(JobState.RESUMABLE)
 sa.Index("jobs_due", sync_jobs.c.priority.desc(), sync_jobs.c.id, sqlite_where=IS_DUE)
 sa.Index("jobs_delayed", sync_jobs.c.not_before, sqlite_where=IS_DELAYED)
 sa.Index("jobs_in_flight", sync_jobs.c.state, sqlite_where=IS_IN_FLIGHT)
-sa.Index("jobs_resumable", sync_jobs.c.state, sqlite_where=IS_RESUMABLE)
+sa.Index(
+    "jobs_parked", sync_jobs.c.state, sqlite_where=sa.or_(IS_RESUMABLE, sync_jobs.c.state == state(JobState.FAILED))
+)
 sa.Index("jobs_waiting", sync_jobs.c.destination, sync_jobs.c.waiting_on, sqlite_where=IS_WAITING)
 sa.Index("jobs_one_unfinished", sync_jobs.c.run_path, sync_jobs.c.destination, unique=True, sqlite_where=IS_UNFINISHED)
-sa.Index("jobs_failed", sync_jobs.c.state, sqlite_where=sync_jobs.c.state == state(JobState.FAILED))
 
 sync_files: Final = sa.Table(
     "sync_files",
