@@ -11,37 +11,37 @@ import os
 from pathlib import Path
 from typing import ClassVar, Final
 
-from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
 from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.launches import ThisProcess
 from exlab_wizard.store.store import Store
 
 _clock: Final = SystemClock()
-_TIME: Final = "'2026-01-02T03:04:05.678Z'"
-_COUNTING: Final = "WITH RECURSIVE n (i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
-_FILL: Final = (
-    _COUNTING
-    + "INSERT INTO sync_jobs (id, run_path, destination, state, state_reason, enqueued_at, finished_at, claim_id,"
-    " launch_id, attempts) SELECT i, printf('/data/instrument-07/run-%08d/raw', i), 'nas', :state, 'seeded', "
-    f"{_TIME}, CASE WHEN :state = 'verified' THEN {_TIME} END,"
-    " CASE WHEN :state = 'running' THEN printf('%016x', i) END, 1, :state <> 'queued' FROM n"
-)
-# Enqueueing is logged by the trigger; a finished job has three more moves behind it, a running one has one.
-_FILL_EVENTS: Final = (
-    _COUNTING + "INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id)"
-    f" SELECT i, {_TIME}, :before, :after, 'seeded', 1 FROM n"
-)
+_TIME: Final = "2026-01-02T03:04:05.678Z"
+_FILL: Final = """
+WITH RECURSIVE n (i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)
+INSERT INTO sync_jobs (id, run_path, destination, state, state_reason, enqueued_at, finished_at, claim_id, launch_id,
+  attempts)
+SELECT i, printf('/data/instrument-07/run-%08d/raw', i), 'nas', :state, 'seeded', :at,
+  iif(:state = 'verified', :at, NULL), iif(:state = 'running', printf('%016x', i), NULL), 1, :state <> 'queued' FROM n
+"""
+# A finished job has three moves behind it, a running one has one.
+_FILL_EVENTS: Final = """
+WITH RECURSIVE n (i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)
+INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id)
+SELECT i, :at, :before, :after, 'seeded', 1 FROM n
+"""
 
 
 class Ours:
-    """Finishing is the one move from `running` that ends a job (`failed`), so that it compares with two-state queues."""
+    """Finishing is the one move from `running` that ends a job (`failed`), to compare with two-state queues."""
 
     name: ClassVar[str] = "exlab-wizard"
     kind: ClassVar = "ours"
@@ -109,7 +109,7 @@ class Ours:
             ):
                 if not count:
                     continue
-                ids = {"first": last + 1, "last": last + count}
+                ids = {"first": last + 1, "last": last + count, "at": _TIME}
                 connection.execute(_FILL, ids | {"state": state})
                 for before, after in moves:
                     connection.execute(_FILL_EVENTS, ids | {"before": before, "after": after})

@@ -31,9 +31,9 @@ from exlab_wizard.transfer.journal import Control
 MODULE: Final = "benchmarks.copy"
 
 TREES: Final[dict[str, Callable[[Path], None]]] = {
-    "1 × 2 GiB": trees.one_large,
-    "2,000 × 1 MiB": lambda folder: trees.many(folder, 2_000, 1 << 20),
-    "20,000 × 4 KiB": lambda folder: trees.many(folder, 20_000, 4 << 10),
+    "1 x 2 GiB": trees.one_large,
+    "2,000 x 1 MiB": lambda folder: trees.many(folder, 2_000, 1 << 20),
+    "20,000 x 4 KiB": lambda folder: trees.many(folder, 20_000, 4 << 10),
 }
 REFERENCE: Final = "rsync -a --fsync, then sha256sum of both"
 FAST_HASH: Final = "the same with openssl instead of sha256sum"

@@ -19,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 DEFAULT_ROUNDS: Final = 5
 
 Figures = dict[str, float]
+Contestant = TypeVar("Contestant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,11 @@ class Run:
             for who in dict.fromkeys(row.who for row in self.rows if row.what == what):
                 mine = self.values(what, who)
                 ratios = [value / base[number] for number, value in mine.items() if base.get(number)]
-                shown = [f"{statistics.median(ratios):.2f} ×", f"{spread(ratios):.2f}"] if ratios else ["", ""]
+                shown = [f"{statistics.median(ratios):.2f}", f"{spread(ratios):.2f}"] if ratios else ["", ""]
                 if who == reference:
                     shown = ["1 (the reference)", f"{spread(list(mine.values())):.2f} (of itself)"]
-                lines.append(
-                    f"| {what} | {who} | {statistics.median(mine.values()):.4g} | {shown[0]} | {shown[1]} | {len(mine)} |"
-                )
+                cells = (what, who, f"{statistics.median(mine.values()):.4g}", *shown, str(len(mine)))
+                lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
 
     def save(self, name: str, references: dict[str, str]) -> None:
@@ -104,7 +104,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def rounds(contestants: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
+def rounds(contestants: Sequence[Contestant], count: int) -> Iterator[tuple[int, Contestant]]:
     """Yield every contestant once a round; each round begins with another one."""
     for number in range(count):
         first = number % len(contestants)
@@ -128,7 +128,8 @@ def fresh_process(module: str, *arguments: str | Path | int, python: str = sys.e
         timeout=900,
     )
     if done.returncode:
-        raise RuntimeError(f"{module} {arguments}: {done.stderr[-2000:]}")
+        msg = f"{module} {arguments}: {done.stderr[-2000:]}"
+        raise RuntimeError(msg)
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
 

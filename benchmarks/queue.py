@@ -124,35 +124,38 @@ class Seeded:
         return path
 
 
+def predicates(result: Run, seeded: Seeded, who: list[str], count: int) -> None:
+    """Measure the predicate beside no history and beside a long one, and what the history costs."""
+    what = {size: f"predicate, {size:,} finished" for size in (0, HISTORY)}
+    for number, (size, name) in rounds([(size, name) for size in what for name in who], count):
+        figures = fresh_process(MODULE, "predicate", name, seeded.get(name, size, 8, 0))
+        result.add(name, number, {f"{what[size]}, {key}": value for key, value in figures.items()})
+    for name in who:
+        none, long = (result.values(f"{text}, p50, µs", name) for text in what.values())
+        for number, value in none.items():
+            result.add(name, number, {"predicate, 1,000,000 finished against none": long[number] / value})
+
+
 def run(options: argparse.Namespace) -> None:
     """Run the rounds and write the results."""
     scratch = Scratch("queue")
     seeded = Seeded(scratch)
     result = Run("Queue")
     wanted = options.only.split(",") if options.only else ["basic", "predicate", "claim", "recover"]
-    two = [name for name in CONTESTANTS if name != OursWholeLife.name]
+    comparable = [name for name in CONTESTANTS if name != OursWholeLife.name]
     if "basic" in wanted:
         for number, who in rounds(list(CONTESTANTS), options.rounds):
             result.add(who, number, fresh_process(MODULE, "basic", who, scratch.new()))
     if "predicate" in wanted:
-        for number, who in rounds([f"{name}|{size}" for size in (0, HISTORY) for name in two], options.rounds):
-            name, _, size = who.partition("|")
-            figures = fresh_process(MODULE, "predicate", name, seeded.get(name, int(size), 8, 0))
-            result.add(
-                name, number, {f"predicate, {int(size):,} finished, {key}": value for key, value in figures.items()}
-            )
+        predicates(result, seeded, comparable, options.rounds)
     if "claim" in wanted:
-        for number, who in rounds(two, options.rounds):
+        for number, who in rounds(comparable, options.rounds):
             figures = fresh_process(MODULE, "claim", who, seeded.get(who, HISTORY, 0, PENDING))
             result.add(who, number, {f"claim, 100,000 pending, 1,000,000 finished, {k}": v for k, v in figures.items()})
     if "recover" in wanted:
-        for number, who in rounds(two, options.rounds):
+        for number, who in rounds(comparable, options.rounds):
             figures = fresh_process(MODULE, "recover", who, seeded.copy(who, 0, IN_FLIGHT, 0))
             result.add(who, number, {f"recovery of 100,000 in flight, {key}": value for key, value in figures.items()})
-    for who in two:
-        empty, full = (result.values(f"predicate, {size:,} finished, p50, µs", who) for size in (0, HISTORY))
-        for number in empty:
-            result.add(who, number, {"predicate, 1,000,000 finished against none": full[number] / empty[number]})
     result.save("queue", {"": Bare.name})
     scratch.remove()
 

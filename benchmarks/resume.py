@@ -1,4 +1,4 @@
-"""Resume: both are killed with SIGKILL in the middle of 2 GiB and started again; how much is sent twice, how long it takes."""
+"""Resume: killed with SIGKILL in the middle of 2 GiB and started again: how much is sent twice, how long it takes."""
 
 from __future__ import annotations
 

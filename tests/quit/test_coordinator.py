@@ -13,6 +13,7 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.protocols import Answer
 from exlab_wizard.tray.quit_coordinator import (
     DEFAULT_TIMEOUT_SECONDS,
+    FORCE_PATIENCE_SECONDS,
     FORCE_RESERVE_SECONDS,
     PREDICATE_POLL_INTERVAL_SECONDS,
     SIGTERM_TIMEOUT_SECONDS,
@@ -241,7 +242,7 @@ def test_session_end_asks_nobody_and_leaves_time_for_the_checkpoint(lab: Lab) ->
 def test_session_end_hurries_a_quit_that_is_draining(lab: Lab) -> None:
     lab.predicate.jobs = 1
     assert quit_after(lab, (10.0, lab.coordinator.hurry)) is QuitOutcome.FORCED
-    assert lab.clock.seconds == pytest.approx(13.0, abs=0.2)
+    assert lab.clock.seconds == pytest.approx(10.0 + SIGTERM_TIMEOUT_SECONDS - FORCE_RESERVE_SECONDS, abs=0.2)
     assert lab.question.asked_at == []
 
 
@@ -256,7 +257,7 @@ def test_session_end_that_is_faster_than_the_quit_itself_is_not_lost(lab: Lab) -
     lab.predicate.jobs = 1
     lab.coordinator.hurry()
     assert quit_after(lab) is QuitOutcome.FORCED
-    assert lab.clock.seconds == pytest.approx(3.0, abs=0.2)
+    assert lab.clock.seconds == pytest.approx(SIGTERM_TIMEOUT_SECONDS - FORCE_RESERVE_SECONDS, abs=0.2)
 
 
 def test_force_skips_the_drain(lab: Lab) -> None:
@@ -316,7 +317,7 @@ def test_workers_that_hang_while_they_are_forced_are_left_behind(lab: Lab, never
     lab.predicate.jobs = 1
     lab.workers.hang = never
     assert quit_after(lab, force=True) is QuitOutcome.FORCED
-    assert lab.clock.seconds == pytest.approx(FORCE_RESERVE_SECONDS, abs=0.1)
+    assert lab.clock.seconds == pytest.approx(FORCE_PATIENCE_SECONDS, abs=0.1)
     assert lab.story == ["gate closed", "workers forced", "decided forced", *STOPS]
 
 

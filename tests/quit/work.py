@@ -52,7 +52,10 @@ def quits(program: Program) -> list[QuitRow]:
         "SELECT trigger, outcome, prompts, waits, blocking_jobs, blocking_sessions, decided_at IS NOT NULL"
         " FROM quit_requests ORDER BY id"
     )
-    return [QuitRow(*row[:6], decided=bool(row[6])) for row in rows]
+    return [
+        QuitRow(trigger, outcome, prompts, waits, jobs, sessions, decided=bool(decided))
+        for trigger, outcome, prompts, waits, jobs, sessions, decided in rows
+    ]
 
 
 def last_end(program: Program) -> Value:

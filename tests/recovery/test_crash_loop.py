@@ -1,4 +1,4 @@
-"""A job that kills the program is given up; a machine that goes down is nobody's fault; a start that kills starts paused."""
+"""A job that kills the program is given up; a machine that goes down is nobody's fault; a deadly start pauses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ pytestmark = pytest.mark.slow
 
 CRAWL_MIB_S = 0.001  # the first buffer takes minutes: no checkpoint can be reached
 LAUNCHES = 3
+GROWN = "SELECT state = 'running' AND bytes_done > ? FROM sync_jobs"
 
 
 def prepare(program: Program) -> None:
@@ -40,9 +41,9 @@ def test_a_job_that_kills_the_program_is_given_up_and_the_others_arrive(program:
             program.start()
         kill_while_it_runs(program, deadly)
     program.start()
-    assert program.query("SELECT state, error_kind, crashes, attempts, interruptions FROM sync_jobs WHERE id = ?", deadly) == [
-        ("failed", "crash_loop", LAUNCHES, 0, 0)
-    ]
+    assert program.query(
+        "SELECT state, error_kind, crashes, attempts, interruptions FROM sync_jobs WHERE id = ?", deadly
+    ) == [("failed", "crash_loop", LAUNCHES, 0, 0)]
     detail = str(program.value("SELECT error_detail FROM failed_work WHERE id = ?", deadly))
     assert "3 times" in detail
     assert "retry" in detail
@@ -112,8 +113,7 @@ def test_three_launches_killed_after_progress_do_not_pause_the_fourth(program: P
         if launch:
             program.start()
         done = program.number("SELECT bytes_done FROM sync_jobs")
-        grown = "SELECT state = 'running' AND bytes_done > ? FROM sync_jobs"
-        until(lambda at=done: program.number(grown, at), what="a checkpoint")  # type: ignore[misc]
+        until(lambda at=done: program.number(GROWN, at), what="a checkpoint")  # type: ignore[misc]
         program.kill()
         assert program.job_state(job) == "running"
     program.configure()

@@ -60,9 +60,12 @@ def die_at(program: Program, calls: str, number: int) -> None:
     """Run the program under strace until it is killed before the given call, and prove that it was."""
     fault = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={number}"]
     command = ["strace", "-f", "-qq", "-o", os.devnull, *fault, "--", *program.command("run", "--headless", "--json")]
-    with (program.home / "strace.out").open("wb") as out, subprocess.Popen(
-        command, env=program.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-    ) as tracer:
+    with (
+        (program.home / "strace.out").open("wb") as out,
+        subprocess.Popen(
+            command, env=program.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        ) as tracer,
+    ):
         try:
             tracer.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -12,8 +12,8 @@ import pytest
 from tests.program import MIB, Program, until, write_run
 
 KILLS = 20
-BIG = 960 * MIB
-SMALL_FILES = 400
+BIG = 480 * MIB
+SMALL_FILES = 500
 AGAIN_AT_MOST = 64 * MIB
 RESUMED = "SELECT max(bytes_resumed) FROM sync_jobs WHERE launch_id = (SELECT max(id) FROM launches)"
 OWN = ".exlab-wizard"
@@ -46,10 +46,11 @@ def seed() -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_twenty_times_the_run_arrives_once_whole_and_with_little_sent_again(program: Program) -> None:
     chance = random.Random(number := seed())  # noqa: S311 - when to kill, no secret
     print(f"EXLAB_TEST_SEED={number}")  # noqa: T201 - shown when the test fails
-    files = {f"frames/{n:04}.tif": chance.randrange(200 * 1024) for n in range(SMALL_FILES)}
+    files = {f"frames/{n:04}.tif": chance.randrange(2 * MIB + 100_000) for n in range(SMALL_FILES)}
     run = write_run(program.home / "run", {"big.raw": BIG, **files})
     before = picture(run)
     total = sum(size for _, _, size, _ in before.values())
@@ -67,7 +68,9 @@ def test_killed_twenty_times_the_run_arrives_once_whole_and_with_little_sent_aga
     until(lambda: program.job_state(job) not in ("queued", "running", "verifying"), 60, "the job to end")
     assert program.query("SELECT state, crashes, interruptions, attempts FROM sync_jobs") == [("verified", 0, 0, 1)]
     assert program.query("SELECT count(*) FROM job_events WHERE to_state = 'verified'") == [(1,)]
-    assert program.query("SELECT count(*) FROM job_events WHERE reason = 'crashed' AND to_state = 'queued'") == [(KILLS,)]
+    assert program.query("SELECT count(*) FROM job_events WHERE reason = 'crashed' AND to_state = 'queued'") == [
+        (KILLS,)
+    ]
     assert program.query("SELECT count(*) FROM launches WHERE end_reason = 'crashed'") == [(KILLS,)]
     assert program.checksums_pass("run")
     assert picture(program.nas / "run") == before
@@ -82,7 +85,7 @@ def kill_after_progress(program: Program, chance: random.Random, total: int, lef
 
     def moved() -> bool:
         state, done = program.query("SELECT state, bytes_done FROM sync_jobs")[0]
-        assert state in ("queued", "running"), f"too fast: {state}, {left} kills were left"
+        assert state in ("queued", "running"), f"too fast: {state!r}, {left} kills were left"
         assert isinstance(done, int)
         return state == "running" and done >= began + step
 

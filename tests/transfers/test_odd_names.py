@@ -51,28 +51,25 @@ def odd_run(home: Path) -> Path:
     (run / "loop").symlink_to("loop")
     (run / "up").symlink_to("..")
     (run / "to odd").symlink_to(os.fsdecode(b"not \xff\xfe unicode"))
-    for folder, _, files in os.walk(run, topdown=False):
-        for name in [*(os.path.join(folder, file) for file in files), folder]:
-            os.utime(name, ns=(HOUR_AGO_NS, HOUR_AGO_NS), follow_symlinks=False)
+    for path in [*run.rglob("*"), run]:
+        os.utime(path, ns=(HOUR_AGO_NS, HOUR_AGO_NS), follow_symlinks=False)
     return run
 
 
 def picture(folder: Path) -> dict[bytes, tuple[int, int, bytes]]:
     """Return type and permissions, time and content of everything below a folder but our own notes."""
     seen: dict[bytes, tuple[int, int, bytes]] = {}
-    root = os.fsencode(folder)
-    for where, folders, files in os.walk(root):
-        if where == root and b".exlab-wizard" in folders:
-            folders.remove(b".exlab-wizard")
-        for name in folders + files:
-            path = os.path.join(where, name)
-            status = os.lstat(path)
-            content = b""
-            if stat.S_ISLNK(status.st_mode):
-                content = os.readlink(path)
-            elif stat.S_ISREG(status.st_mode):
-                content = Path(os.fsdecode(path)).read_bytes()
-            seen[os.path.relpath(path, root)] = (status.st_mode, status.st_mtime_ns, content)
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if name.parts[0] == ".exlab-wizard":
+            continue
+        status = path.lstat()
+        content = b""
+        if stat.S_ISLNK(status.st_mode):
+            content = os.fsencode(path.readlink())
+        elif stat.S_ISREG(status.st_mode):
+            content = path.read_bytes()
+        seen[os.fsencode(name)] = (status.st_mode, status.st_mtime_ns, content)
     return seen
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exlab_wizard.domain.job import ErrorKind
-from exlab_wizard.domain.outcome import Completed, Deferred, Failed, Interrupted, Outcome, Superseded
+from exlab_wizard.domain.outcome import Deferred, Failed, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError, StoppedError, TransferError, TransferWaitError
 from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.runtime.limits import DestinationLimits

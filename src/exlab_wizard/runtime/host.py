@@ -29,7 +29,7 @@ class SystemClock:
 
 def this_process() -> ThisProcess:
     """Return what identifies this start of the program."""
-    import psutil
+    import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
 
     started = psutil.Process().create_time()
     return ThisProcess(
@@ -48,7 +48,7 @@ def boot_id() -> str:
     if sys.platform == "darwin":
         command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
         return subprocess.run(command, capture_output=True, check=True, text=True, timeout=5).stdout.strip()
-    import psutil
+    import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
 
     # Windows derives the boot time from the wall clock; whole minutes keep small corrections of it out.
     return f"boot-{round(psutil.boot_time() / 60)}"
@@ -56,7 +56,7 @@ def boot_id() -> str:
 
 def is_network_path(path: Path) -> bool:
     """Return whether `path` lies on a network file system, where SQLite's WAL cannot work."""
-    import psutil
+    import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
 
     kinds = {"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afpfs", "9p", "fuse.sshfs", "fuse.rclone", "webdav", "afs"}
     where = path.resolve()

@@ -6,6 +6,7 @@ Never a PID file: PIDs are reused, and a file outlives the process that wrote it
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -40,7 +41,7 @@ class InstanceLock:
         """Give the lock back; harmless when it is not held."""
         self._lock.release()
 
-    def __enter__(self) -> InstanceLock:
+    def __enter__(self) -> Self:
         """Take the lock."""
         self.acquire()
         return self

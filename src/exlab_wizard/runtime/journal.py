@@ -56,13 +56,16 @@ class StoreJournal:
         with self._my_turn():
             held = self._store.jobs.all_sent(self._job.job_id, self._job.claim_id)
         if not held:
-            raise ClaimLostError(f"job {self._job.job_id}: the claim is lost")
+            raise self._lost()
 
     def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
         with self._my_turn():
             held = self._store.files.checkpoint(self._job.job_id, self._job.claim_id, put, drop, progress)
         if not held:
-            raise ClaimLostError(f"job {self._job.job_id}: the claim is lost")
+            raise self._lost()
+
+    def _lost(self) -> ClaimLostError:
+        return ClaimLostError(f"job {self._job.job_id}: the claim is lost")
 
     @contextlib.contextmanager
     def _my_turn(self) -> Iterator[None]:

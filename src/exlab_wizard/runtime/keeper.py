@@ -143,5 +143,3 @@ class Keeper:
         else:
             log.info("settings were read again from %s", self._settings.path)
             self._workers.wake()
-
-

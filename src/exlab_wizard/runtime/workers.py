@@ -53,7 +53,7 @@ class _Worker:
 class WorkerPool:
     """`settings.sync.workers` threads that sync runs."""
 
-    def __init__(  # noqa: PLR0913 - a pool is wired once, in the assembly
+    def __init__(  # noqa: PLR0913, PLR0917 - a pool is wired once, in the assembly
         self,
         store: Store,
         attempts: Attempts,
@@ -104,7 +104,7 @@ class WorkerPool:
         """Stop every transfer, mark the rows resumable, and return how many transfers did not react in `grace_s`.
 
         Raises:
-            StoreError: the rows could not be marked; the next launch finds them in flight and resumes them all the same.
+            StoreError: the rows could not be marked; the next launch finds them in flight and resumes them anyway.
         """
         deadline = time.monotonic() + grace_s
         with self._lock:
@@ -176,8 +176,9 @@ class WorkerPool:
                     self._idle(news)
                 else:
                     job = self._work_on(worker, job)
-            except StoreError as error:
-                log.warning("the workers cannot use the database now: %s", error)
+            except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
+                unforeseen = not isinstance(error, StoreError)
+                log.warning("the workers cannot use the database now: %s", error, exc_info=unforeseen)
                 job = None
                 self._pause(ERROR_PAUSE_SECONDS)
         self._store.database.release()
@@ -222,8 +223,8 @@ class WorkerPool:
                     self._store.jobs.hold(job.destination, outcome.reason, until)
                 finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)
             except RuleError as error:
-                # Trying again would be refused again: an error that an operator sees is better than a row left in flight.
-                log.error("job %d: the database refuses its result: %s", job.job_id, error)  # noqa: TRY400
+                # Trying again would be refused again: an error that an operator sees is better than a row in flight.
+                log.error("job %d: the database refuses its result: %s", job.job_id, error)  # noqa: TRY400 - the sentence says it all
                 if isinstance(outcome, Failed):
                     raise
                 outcome = Failed(ErrorKind.UNKNOWN, str(error))

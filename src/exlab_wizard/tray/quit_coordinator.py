@@ -36,7 +36,8 @@ CHECKPOINT_GRACE_SECONDS: Final = 1.0
 STOP_PATIENCE_SECONDS: Final = 1.0
 STORE_PATIENCE_SECONDS: Final = 0.5
 """How long one look at the database, or one note in it, may keep the quit from hearing signals and answers."""
-FORCE_RESERVE_SECONDS: Final = 2.0
+FORCE_PATIENCE_SECONDS: Final = 2.0
+FORCE_RESERVE_SECONDS: Final = 2.5
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
 
 _Result = TypeVar("_Result")
@@ -216,7 +217,7 @@ class QuitCoordinator:
             if hung:
                 log.warning("%d transfers did not react and are left behind; their jobs are marked to resume", hung)
 
-        if not await self._note(force, FORCE_RESERVE_SECONDS, ThreadPoolExecutor(1, "quit-force")):
+        if not await self._note(force, FORCE_PATIENCE_SECONDS, ThreadPoolExecutor(1, "quit-force")):
             log.error("the jobs in flight could not be marked; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 

@@ -1,0 +1,215 @@
+"""The keeper: leases stay true when the clock is set, what others changed is noticed, no error makes it miss either."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.program import until
+from tests.recovery.pool import START, Bench
+
+from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.shutdown import QuitTrigger
+from exlab_wizard.errors import StoreError
+from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.store import Store
+
+TTL = 60.0
+
+
+class Calls:
+    """Stands for the worker pool; remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.errors: list[Exception] = []
+
+    def wake(self) -> None:
+        self.said.append("wake")
+
+    def drop_lost_claims(self) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.said.append("drop")
+
+    def give_up_stalled(self) -> None:
+        self.said.append("stalled")
+
+
+class Kept:
+    """A keeper over a bench, looked at step by step, and another process beside it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.calls, self.changes = bench, Calls(), 0
+        self.quits: list[PendingQuit] = []
+        self.outside = Store(Database(bench.database.path))
+        self.keeper = Keeper(
+            bench.store,
+            bench.settings,
+            self.calls,
+            bench.launch_id,
+            bench.clock,
+            health=Health(bench.store, bench.launch_id, bench.clock),
+            quit_asked=self.quits.extend,
+            changed=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def open_lease(self) -> str:
+        session = NewSession(SessionKind.RUN, "acquisition", TTL)
+        return self.bench.store.sessions.open(session, self.bench.launch_id, self.bench.clock.now()).id
+
+    def lease(self, lease_id: str) -> tuple[str, float]:
+        """Return the state, and the seconds that are left on today's clock."""
+        found = self.bench.store.sessions.find(lease_id)
+        assert found is not None
+        return found.state.value, (found.expires_at - self.bench.clock.now()).total_seconds()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    """Return a keeper that is not started: a test calls what its thread would."""
+    kept = Kept(Bench(tmp_path))
+    yield kept
+    kept.keeper.stop()
+    kept.outside.close()
+    kept.bench.close()
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24 * 365])
+def test_leases_keep_their_time_when_the_clock_is_set(kept: Kept, hours: int) -> None:
+    lease = kept.open_lease()
+    kept.bench.clock.pass_time(10)
+    kept.keeper.chores()
+    kept.bench.clock.wall += timedelta(hours=hours)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 10)
+    kept.bench.clock.pass_time(TTL)
+    kept.keeper.chores()
+    assert kept.lease(lease)[0] == "expired"
+
+
+def test_a_clock_step_that_cannot_be_written_at_once_is_made_up_for(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = kept.open_lease()
+    move, left = kept.bench.store.sessions.move_clock, [StoreError("database is locked")]
+
+    def unlucky(step: timedelta) -> None:
+        if left:
+            raise left.pop()
+        move(step)
+
+    monkeypatch.setattr(kept.bench.store.sessions, "move_clock", unlucky)
+    kept.bench.clock.wall += timedelta(hours=2)
+    with pytest.raises(StoreError):
+        kept.keeper.chores()
+    assert kept.lease(lease)[0] == "active"
+    kept.bench.clock.pass_time(1)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 1)
+
+
+def test_small_corrections_of_the_clock_move_nothing(kept: Kept) -> None:
+    lease = kept.open_lease()
+    kept.bench.clock.wall += timedelta(seconds=0.5)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 0.5)
+
+
+def test_a_lease_without_heartbeats_is_closed_and_the_drain_hears_of_it(kept: Kept) -> None:
+    lease, renewed = kept.open_lease(), kept.open_lease()
+    kept.bench.clock.pass_time(TTL - 1)
+    kept.bench.store.sessions.renew(renewed, kept.bench.clock.now())
+    kept.keeper.chores()
+    assert (kept.lease(lease)[0], kept.changes) == ("active", 0)
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert (kept.lease(lease)[0], kept.changes) == ("expired", 1)
+    assert kept.lease(renewed)[0] == "active"
+
+
+def test_settings_are_read_again_when_the_file_changes(kept: Kept) -> None:
+    config = kept.bench.settings.path
+    config.write_text(config.read_text("utf-8").replace("stall_s = 60", "stall_s = 77"), encoding="utf-8")
+    kept.keeper.chores()
+    assert kept.bench.settings.current.sync.stall_s == 77
+    assert "wake" in kept.calls.said
+
+
+@pytest.mark.parametrize("text", ["[sync]\nworkers = 0\n", "[sync", "[sync]\nunknown = 1\n", "\udcff"])
+def test_invalid_new_settings_keep_the_old_ones_and_are_named_once(
+    kept: Kept, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = kept.bench.settings.current
+    kept.bench.settings.path.write_bytes(text.encode(errors="surrogateescape"))
+    with caplog.at_level(logging.ERROR):
+        kept.keeper.chores()
+        kept.keeper.chores()
+    assert kept.bench.settings.current == before
+    assert [str(kept.bench.settings.path) in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_another_process_commits_wakes_the_workers_and_nothing_else_does(kept: Kept) -> None:
+    kept.keeper.look()
+    kept.calls.said.clear()
+    kept.keeper.look()
+    assert kept.calls.said == []
+    kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
+    kept.keeper.look()
+    assert kept.calls.said == ["wake", "drop"]
+    assert [quit_.trigger for quit_ in kept.quits] == [QuitTrigger.CLI]
+
+
+def test_a_change_that_an_error_kept_from_being_noticed_is_noticed_at_the_next_look(kept: Kept) -> None:
+    kept.keeper.look()
+    kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
+    kept.calls.errors.append(StoreError("database is locked"))
+    with pytest.raises(StoreError):
+        kept.keeper.look()
+    assert kept.quits == []
+    kept.keeper.look()
+    assert len(kept.quits) == 1
+
+
+def test_no_error_ends_the_keeper(kept: Kept) -> None:
+    kept.calls.errors += [ValueError("no such moment"), StoreError("database is locked")]
+    kept.keeper.start()
+    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, 5, "the keeper to look again")
+
+
+def test_a_launch_that_lives_for_some_seconds_is_healthy(kept: Kept) -> None:
+    healthy = "SELECT healthy_at FROM launches WHERE id = ?"
+
+    def noted() -> str | None:
+        at: str | None = kept.bench.database.connection().execute(healthy, (kept.bench.launch_id,)).fetchone()[0]
+        return at
+
+    kept.bench.clock.pass_time(4)
+    kept.keeper.chores()
+    assert noted() is None
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    at = noted()
+    assert at is not None
+    assert from_text(at) == START + timedelta(seconds=6)
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert noted() == at
+
+
+def test_stopping_a_keeper_that_never_started_or_twice_is_harmless(kept: Kept) -> None:
+    kept.keeper.stop()
+    kept.keeper.start()
+    kept.keeper.stop()
+    kept.keeper.stop()
