@@ -34,7 +34,7 @@ from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import Settings, SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.database import Database, compile_statements
 from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.store import Store
@@ -228,6 +228,8 @@ class _Application:
             self.workers.start()
         self.keeper.start()
         self.housekeeping.start()
+        self.coordinator.prepare()
+        self._thread("compile", compile_statements)
         if companion is not None:
             self._accompany(companion)
         outcome = self._take_messages()
@@ -323,10 +325,16 @@ class _Application:
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that is left, in order; a step that fails or hangs never keeps the next from running."""
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
+        connection = self.store.database.connection()
+
+        def receipt() -> None:
+            with self.store.database.using(connection):
+                self.store.launches.end(self.ready.launch_id, reason, self.clock.now())
+
         for name, step in (
             ("keeper", self.keeper.stop),
             ("housekeeping", self.housekeeping.stop),
-            ("exit receipt", lambda: self.store.launches.end(self.ready.launch_id, reason, self.clock.now())),
+            ("exit receipt", receipt),
             ("database", self.store.close),
         ):
             done = self._thread(f"stop-{name}", step)

@@ -34,12 +34,22 @@ decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")
 
 
+_STATEMENTS: Final[list[Statement]] = []
+
+
+def compile_statements() -> None:
+    """Compile now what would be compiled at its first use: a quit should not have to wait for that."""
+    for statement in _STATEMENTS:
+        statement.bind({})
+
+
 class Statement:
     """A Core construct, compiled at its first use to the text that the driver gets."""
 
     def __init__(self, clause: sa.Executable) -> None:
         """Keep `clause`; its bound parameters are the names that `params` must hold."""
         self._clause = clause
+        _STATEMENTS.append(self)
 
     @cached_property
     def _compiled(self) -> sa.Compiled:

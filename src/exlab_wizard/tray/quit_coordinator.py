@@ -96,6 +96,10 @@ class QuitCoordinator:
         """When the present window ends, on the monotonic clock."""
         return self._deadline
 
+    def prepare(self) -> None:
+        """Open what a quit needs ahead of time: its thread, and that thread's connection to the database."""
+        self._storing.submit(self._predicate.count)
+
     def post(self, event: QuitEvent) -> None:
         """Hand in an answer, a second quit, or a force. Callable from any thread."""
         self._events.append(event)
