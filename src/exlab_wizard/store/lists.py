@@ -48,6 +48,13 @@ PENDING: Final = Statement(sa.text("SELECT state, count(*) AS jobs, sum(bytes_to
                                    " FROM sync_jobs WHERE state IN ('queued', 'running', 'verifying', 'resumable')"
                                    " GROUP BY state"))  # fmt: skip
 FAILED: Final = Statement(sa.text("SELECT count(*) AS jobs FROM sync_jobs WHERE state = 'failed'"))
+# What somebody types who wants to see how a job stands; the demo shows it.
+ONE_JOB: Final = (
+    "SELECT state, attempts, crashes, interruptions, bytes_done, bytes_total, bytes_resumed"
+    " FROM sync_jobs WHERE id = {job_id}"
+)
+LAST_LAUNCH: Final = "SELECT ended FROM launch_history ORDER BY id DESC LIMIT 1"
+JOB_STATES: Final = "SELECT state FROM sync_jobs ORDER BY id"
 MAX_ID: Final = 1 << 62
 
 

@@ -1,0 +1,205 @@
+"""`demo`: the whole story on this machine, with the real program, a real kill and a real read-back.
+
+Every figure that it tells is read from the database or the file system at that moment. A step that does not hold ends
+the demo with status 1 and says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from exlab_wizard.cli.demo_stage import (
+    LARGE_MIB,
+    SLOW_MIB_S,
+    SMALL_FILES,
+    DemoFailedError,
+    Stage,
+    make_run,
+    stage,
+)
+from exlab_wizard.cli.output import Json, emit, example, json_option, say
+from exlab_wizard.store.lists import JOB_STATES, LAST_LAUNCH, ONE_JOB
+from exlab_wizard.transfer.checksums import parse_checksums
+from exlab_wizard.tray.wording import size
+
+_KILLED: Final = (-9, 1)  # Windows reports 1 for a process that was terminated
+
+
+@click.command("demo", epilog=example("exlab-wizard demo", "exlab-wizard demo --keep"))
+@click.option("--keep", is_flag=True, help="Leave the scratch folder, to look at the database and the files.")
+@json_option
+def demo(*, keep: bool, as_json: bool) -> None:
+    """Show in under a minute what this program is for, in a temporary place that is cleared away at the end.
+
+    Syncs a run, kills the program with SIGKILL in the middle of a large file, relaunches it, shows what was resumed and
+    what was not sent again, verifies with sha256sum; then quits by force during a second sync, relaunches, and ends
+    with everything verified.
+    """
+    with stage(keep=keep) as here:
+        story = _Story(here, quiet=as_json)
+        story.tell()
+        if as_json:
+            emit({**story.facts, "folder": str(here.root) if keep else None})
+        elif keep:
+            say(f"Everything is still there: {here.root}")
+
+
+class _Story:
+    """The demo, step by step."""
+
+    def __init__(self, here: Stage, *, quiet: bool) -> None:
+        self._here, self._quiet = here, quiet
+        self._began = time.monotonic()
+        self.facts: dict[str, Json] = {}
+
+    def tell(self) -> None:
+        """Go through all steps; the first that does not hold ends it."""
+        self._prepare()
+        self._kill_in_the_middle()
+        self._resume()
+        self._verify("run-17")
+        self._force_quit()
+        self._finish()
+        self._say("")
+        self._say(f"Everything is verified. Nothing was lost. {time.monotonic() - self._began:.0f} s.")
+
+    def _prepare(self) -> None:
+        self._heading(f"A run of one {LARGE_MIB} MiB file, {SMALL_FILES} small ones and odd names; a destination")
+        made = make_run(self._here.root / "runs" / "run-17", 17, LARGE_MIB, SMALL_FILES)
+        # Slow enough that there is a middle to kill it in.
+        self._here.program("destination", "add", "nas", str(self._here.nas), "--bandwidth", str(SLOW_MIB_S))
+        self._say(f"{size(made)} in {self._here.root / 'runs' / 'run-17'}")
+        self.facts["bytes"] = made
+
+    def _kill_in_the_middle(self) -> None:
+        self._heading("Start the application, queue the run, kill -9 in the middle of the large file")
+        self._here.launch()
+        self._here.program("sync", str(self._here.root / "runs" / "run-17"))
+        third = LARGE_MIB * (1 << 20) // 3
+        self._here.until("a third of the large file is sent", lambda: _whole(self._job(1)["bytes_done"]) > third)
+        status = self._here.kill()
+        row = self._job(1)
+        self._require(status in _KILLED, f"the process was killed, exit status {status}")
+        self._require(row["state"] == "running", "the row still says running: nobody had time to tidy up")
+        self._require(not (self._here.nas / "run-17").exists(), "nothing is visible at the final path")
+        self._say(f"killed: exit status {status}. What SQL sees now:")
+        self._show(row)
+        self.facts |= {"kill_status": status, "bytes_at_kill": row["bytes_done"]}
+
+    def _resume(self) -> None:
+        self._heading("Start it again")
+        self._here.limit(None)
+        ready = self._here.launch()
+        self._require(ready["resumed"] == 1, f"1 run resumed, the launch says {ready['resumed']}")
+        self._until_verified(1)
+        row = self._job(1)
+        kept, total = _whole(row["bytes_resumed"]), _whole(row["bytes_total"])
+        self._require(kept > 0, "bytes that were sent before the kill were not sent again")
+        self._say(f"1 run resumed; {size(kept)} were not sent again, {size(total - kept)} were sent now.")
+        self._show(row)
+        self.facts |= {"resumed": ready["resumed"], "bytes_resumed": kept}
+
+    def _verify(self, run: str) -> None:
+        self._heading("Let somebody else check: sha256sum -c in the folder on the NAS")
+        self._here.limit(SLOW_MIB_S)  # for the next step; the application reads it meanwhile
+        checked = _check(self._here.nas / run)
+        self._say(f"{checked} files: OK")
+        self.facts["files_checked"] = checked
+
+    def _force_quit(self) -> None:
+        self._heading("Quit by force while a second run is in flight")
+        make_run(self._here.root / "runs" / "run-18", 18, LARGE_MIB // 2, 10)
+        self._here.program("sync", str(self._here.root / "runs" / "run-18"))
+        self._here.until("the second run is in flight", lambda: _whole(self._job(2)["bytes_done"]) > 0)
+        began = time.monotonic()
+        self._here.program("quit", "--force")
+        status = self._here.wait_for_exit()
+        took = time.monotonic() - began
+        row = self._job(2)
+        ended = self._here.sql(LAST_LAUNCH)[0]
+        self._require(row["state"] == "resumable", f"the row says resumable: {row['state']}")
+        self._require(row["attempts"] == 0, f"the attempt is given back: {row['attempts']}")
+        self._say(f"gone after {took:.1f} s, exit status {status}; its receipt says: {ended['ended']}")
+        self._show(row)
+        self.facts |= {"forced_state": row["state"], "forced_receipt": ended["ended"]}
+
+    def _finish(self) -> None:
+        self._heading("Start it once more, let it finish, quit")
+        self._here.limit(None)
+        self._here.launch()
+        self._until_verified(2)
+        kept = _whole(self._job(2)["bytes_resumed"])
+        self._here.program("quit")
+        status = self._here.wait_for_exit()
+        states = [row["state"] for row in self._here.sql(JOB_STATES)]
+        self._require(states == ["verified", "verified"], f"both runs are verified: {states}")
+        left = [path.name for path in self._here.nas.iterdir() if path.name not in ("run-17", "run-18")]
+        self._require(left == [".exlab-destination"], f"nothing else is left on the NAS: {left}")
+        checked = _check(self._here.nas / "run-18")
+        self._say(f"{size(kept)} of the second run were not sent again")
+        self._say(f"both runs verified ({checked} more files: OK), nothing left behind; exit status {status}")
+        self.facts |= {
+            "states": states,
+            "bytes_resumed_after_force": kept,
+            "seconds": round(time.monotonic() - self._began, 1),
+        }
+
+    def _until_verified(self, job: int) -> None:
+        def done() -> bool:
+            row = self._job(job)
+            self._require(row["state"] not in ("failed", "cancelled"), f"job {job} is {row['state']}")
+            return row["state"] == "verified"
+
+        self._here.until(f"job {job} is verified", done)
+
+    def _job(self, number: int) -> dict[str, Json]:
+        return self._here.sql(ONE_JOB.format(job_id=number))[0]
+
+    def _show(self, row: dict[str, Json]) -> None:
+        self._say("  " + "  ".join(f"{name}={value}" for name, value in row.items()))
+
+    def _heading(self, text: str) -> None:
+        self._say("")
+        self._say(f"[{time.monotonic() - self._began:4.1f} s] {text}")
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            say(text)
+
+    def _require(self, holds: object, what: str) -> None:
+        if not holds:
+            msg = f"the demo failed; this does not hold: {what}"
+            raise DemoFailedError(msg)
+
+
+def _check(folder: Path) -> int:
+    """Check a published run with `sha256sum -c`, or here where there is none; return how many files were right."""
+    listed = folder / ".exlab-wizard" / "checksums.sha256"
+    with listed.open("rb") as file:
+        hashes = parse_checksums(file)
+    tool = shutil.which("sha256sum")
+    if tool:
+        command = [tool, "--check", "--strict", "--quiet", str(listed.relative_to(folder))]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            msg = f"sha256sum -c failed in {folder}: {done.stdout}{done.stderr}"
+            raise DemoFailedError(msg)
+        return len(hashes)
+    for path, wanted in hashes.items():
+        with (folder / path).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                msg = f"{path!r} in {folder} is not what its checksum says"
+                raise DemoFailedError(msg)
+    return len(hashes)
+
+
+def _whole(value: Json) -> int:
+    assert isinstance(value, int)
+    return value

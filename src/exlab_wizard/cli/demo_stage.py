@@ -1,0 +1,163 @@
+"""The demo's stage: a scratch folder, runs to sync, and the real program as a process that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.cli.output import Json
+from exlab_wizard.errors import ExlabError
+
+LARGE_MIB: Final = 192
+SMALL_FILES: Final = 300
+SLOW_MIB_S: Final = 48
+_SMALL_BYTES: Final = 40_000
+_PATIENCE_SECONDS: Final = 40.0
+_LOOK_SECONDS: Final = 0.05
+_AN_HOUR: Final = 3600
+ODD_NAMES: Final = ("-rf", "two  spaces", "ümlaut.txt", "[red]brackets")
+_POSIX_ONLY: Final = ("new\nline", "back\\slash", "*?.dat", os.fsdecode(b"not-utf8-\xff"))
+
+
+class DemoFailedError(ExlabError):
+    """Something that the demo shows did not hold."""
+
+
+class Stage:
+    """A scratch folder with a state dir, a destination and runs, and at most one running application."""
+
+    def __init__(self, root: Path) -> None:
+        """Set up below `root`, which exists and is empty."""
+        self.root, self.state, self.nas = root, root / "state", root / "nas"
+        self.process: subprocess.Popen[str] | None = None
+        self.nas.mkdir()
+
+    def program(self, *arguments: str) -> str:
+        """Run one command of the real program and return what it printed.
+
+        Raises:
+            DemoFailedError: it did not end with status 0.
+        """
+        done = subprocess.run(self._command(*arguments), capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            msg = f"`exlab-wizard {' '.join(arguments)}` ended with {done.returncode}: {done.stderr}"
+            raise DemoFailedError(msg)
+        return done.stdout
+
+    def sql(self, query: str) -> list[dict[str, Json]]:
+        """Return the rows that `exlab-wizard sql` answers."""
+        rows: list[dict[str, Json]] = json.loads(self.program("sql", query, "--json"))
+        return rows
+
+    def limit(self, mib_s: int | None) -> None:
+        """Change the destination's bandwidth limit in the configuration; a running application reads it again."""
+        config = self.state / "config.toml"
+        lines = [line for line in config.read_text(encoding="utf-8").splitlines() if "bandwidth_mib_s" not in line]
+        if mib_s is not None:
+            lines.append(f"bandwidth_mib_s = {mib_s}")
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def launch(self) -> dict[str, Json]:
+        """Start the application and return what it said when it was ready.
+
+        Raises:
+            DemoFailedError: it did not come up.
+        """
+        log = (self.root / "application.log").open("a", encoding="utf-8")
+        with log:
+            self.process = subprocess.Popen(
+                self._command("run", "--headless", "--json"), stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            msg = f"the application did not start: {(self.root / 'application.log').read_text()}"
+            raise DemoFailedError(msg)
+        ready: dict[str, Json] = json.loads(line)
+        return ready
+
+    def kill(self) -> int:
+        """Kill the application without warning and return its exit status, which proves that it was killed."""
+        process = self._running()
+        process.kill()
+        return process.wait(_PATIENCE_SECONDS)
+
+    def wait_for_exit(self) -> int:
+        """Return the application's exit status when it has quit by itself."""
+        return self._running().wait(_PATIENCE_SECONDS)
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        """Return when `holds()`.
+
+        Raises:
+            DemoFailedError: it does not within the demo's patience; `what` says what was waited for.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not holds():
+            if time.monotonic() > deadline:
+                msg = f"waited {_PATIENCE_SECONDS:g} s in vain: {what}"
+                raise DemoFailedError(msg)
+            if self.process is not None and self.process.poll() is not None:
+                msg = f"the application ended by itself with {self.process.returncode}: {what}"
+                raise DemoFailedError(msg)
+            time.sleep(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self.process is None:
+            raise DemoFailedError("the application does not run")
+        return self.process
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "exlab_wizard", "--state-dir", str(self.state), *arguments]
+
+
+def make_run(folder: Path, seed: int, large_mib: int, small_files: int) -> int:
+    """Write a run of one large file, small ones and odd names, as if an hour ago; return its bytes."""
+    noise = random.Random(seed)  # noqa: S311 - test data, no secret
+    folder.mkdir(parents=True)
+    with (folder / "detector.raw").open("wb") as large:
+        for _ in range(large_mib):
+            large.write(noise.randbytes(1 << 20))
+    small = folder / "frames"
+    small.mkdir()
+    for number in range(small_files):
+        (small / f"frame-{number:04d}.tif").write_bytes(noise.randbytes(_SMALL_BYTES))
+    odd = folder / "odd names"
+    odd.mkdir()
+    for name in ODD_NAMES + (_POSIX_ONLY if os.name == "posix" else ()):
+        (odd / name).write_bytes(name.encode(errors="surrogateescape"))
+    (folder / "empty folder").mkdir()
+    an_hour_ago = time.time() - _AN_HOUR
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for path in files:
+        os.utime(path, (an_hour_ago, an_hour_ago))
+    return sum(path.stat().st_size for path in files)
+
+
+@contextmanager
+def stage(*, keep: bool) -> Iterator[Stage]:
+    """Lend a stage in a temporary place, and clear it away unless `keep`."""
+    root = Path(tempfile.mkdtemp(prefix="exlab-wizard-demo-"))
+    here = Stage(root)
+    try:
+        yield here
+    finally:
+        here.close()
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
