@@ -23,6 +23,7 @@ from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrig
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
+from exlab_wizard.runtime.first_run import give_first_destination
 from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
 from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
@@ -38,14 +39,12 @@ from exlab_wizard.store.database import Database, compile_statements
 from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import create_marker
 from exlab_wizard.tray.prompts import FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.protocols import NoServer, NoWindow
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 
 log = logging.getLogger(__name__)
 
-FIRST_DESTINATION: Final = "local"
 STEP_SECONDS: Final = 1.0
 LAST_RESORT_SECONDS: Final = 0.25
 """Before the end of the session-end window; whatever still hangs then is left behind."""
@@ -133,7 +132,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     clock = SystemClock()
     settings = SettingsFile(options.config)
     settings.read()
-    first = None if settings.current.destinations else _first_destination(options.state_dir, settings)
+    first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
     state_dir = options.state_dir
     database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
     backups = Backups(state_dir)
@@ -177,15 +176,6 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     housekeeping = Housekeeping(store, backups, clock, check=clean)
     window = settings.current.quit.session_end_window_s
     return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, window)
-
-
-def _first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
-    """Give a new installation somewhere to sync to, so that it can be tried before the NAS is set up."""
-    folder = state_dir.first_destination
-    folder.mkdir(parents=True, exist_ok=True)
-    create_marker(folder, FIRST_DESTINATION)
-    settings.add_destination(FIRST_DESTINATION, str(folder))
-    return folder
 
 
 def _targets(settings: Settings) -> dict[str, str]:

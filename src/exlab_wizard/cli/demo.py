@@ -201,5 +201,7 @@ def _check(folder: Path) -> int:
 
 
 def _whole(value: Json) -> int:
-    assert isinstance(value, int)
+    if not isinstance(value, int):
+        msg = f"the database answered {value!r} where a number belongs"
+        raise DemoFailedError(msg)
     return value

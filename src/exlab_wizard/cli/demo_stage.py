@@ -78,8 +78,7 @@ class Stage:
             self.process = subprocess.Popen(
                 self._command("run", "--headless", "--json"), stdout=subprocess.PIPE, stderr=log, text=True
             )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             msg = f"the application did not start: {(self.root / 'application.log').read_text()}"
             raise DemoFailedError(msg)
