@@ -21,7 +21,10 @@ _file = sync_files.c
 _b = sa.bindparam
 _CHUNK: Final = 2_000
 
-_moved: Final[sa.ColumnElement[int]] = _b("bytes_done") + _b("bytes_verified")
+# Reading back begins anew with each attempt and lags behind; it counts as progress once all is sent.
+_moved: Final[sa.ColumnElement[int]] = sa.case(
+    (_b("bytes_done") < _b("bytes_total"), _b("bytes_done")), else_=_b("bytes_done") + _b("bytes_verified")
+)
 SET_PROGRESS: Final = Statement(
     sa.update(sync_jobs)
     .where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)

@@ -56,7 +56,11 @@ RELEASE_DESTINATION: Final = Statement(
     .values(not_before=sa.null(), waiting_on=sa.null())
 )
 WAITING_DESTINATIONS: Final = Statement(
-    sa.select(_job.destination, _job.waiting_on, sa.func.min(_job.bytes_total - _job.bytes_done))
+    sa.select(
+        _job.destination,
+        _job.waiting_on,
+        sa.func.min(_job.bytes_total - _job.bytes_done).filter(_job.bytes_total > sa.literal_column("0")),
+    )
     .where(
         IS_WAITING,
         _job.waiting_on.in_([sa.literal_column(f"'{w}'") for w in ("destination_offline", "destination_full")]),

@@ -50,9 +50,9 @@ class Incoming:
         check_names(manifest, target, self._failures)
         with self._failures.target("Cannot look at", target.root):
             plan = reconcile(manifest.files, self._journal.load(), published, target)
-        check_room(plan, self._request.destination, self._failures)
         ledger = Ledger(self._journal, plan.rows, (len(manifest.files), manifest.size))
         ledger.start(plan.put, plan.drop)
+        check_room(plan, self._request.destination, self._failures)
         mask = durability.umask()
         attempt = Attempt(source, target, ledger, self._control, self._limiter, self._failures, mask)
         self._make_folders(target, manifest.folders)

@@ -80,6 +80,7 @@ class MountTransfer:
         try:
             if self._is_published():
                 self._journal.all_sent()
+                remove_empty(self._incoming.parent)
                 return Completed(str(self._final))
             with self._failures.source("Cannot open the run", ""):
                 source = Tree(self._request.run_path)

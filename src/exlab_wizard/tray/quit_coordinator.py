@@ -120,7 +120,10 @@ class QuitCoordinator:
         self.changed()
 
     def forget(self) -> None:
-        """Drop what was handed in for a quit that was taken back, so that it does not decide the next one."""
+        """Drop what was handed in for a quit that was taken back, so that it does not decide the next one.
+
+        For the thread that hands in: only it knows that nothing of the next quit is among it.
+        """
         self._events.clear()
         self._may_ask = True
 
@@ -226,7 +229,6 @@ class QuitCoordinator:
         return QuitEvent.CHECKPOINTED
 
     async def _keep_running(self) -> None:
-        self.forget()
         for act in (self._gate.open, lambda: self._gate.decided(QuitOutcome.KEPT_RUNNING), self._workers.wake):
             await self._note(act)
 
