@@ -173,7 +173,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
         quit_asked=lambda quits: inbox.put(_QuitAsked(quits)),
         changed=coordinator.changed,
     )
-    housekeeping = Housekeeping(store, backups, clock, check=clean)
+    housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     window = settings.current.quit.session_end_window_s
     return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, window)
 

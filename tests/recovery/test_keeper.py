@@ -43,6 +43,9 @@ class Calls:
     def give_up_stalled(self) -> None:
         self.said.append("stalled")
 
+    def requeue_orphans(self) -> None:
+        self.said.append("orphans")
+
 
 class Kept:
     """A keeper over a bench, looked at step by step, and another process beside it."""

@@ -232,3 +232,33 @@ def test_forcing_marks_all_that_runs_also_what_does_not_react(tmp_path: Path) ->
         assert bench.row("state, attempts, interruptions, claim_id", job) == ("resumable", 0, 1, None)
     released.set()
     bench.close()
+
+
+def test_a_claim_that_went_through_although_an_error_was_reported_finds_a_worker_again(bench: Bench) -> None:
+    job_id = bench.enqueue("/run")
+    # The commit was durable, and the caller was told that it was not: no worker knows of this claim.
+    assert bench.store.jobs.claim(bench.launch_id, START) is not None
+    bench.pool.start()
+    assert bench.state(job_id) == "running"
+    bench.pool.requeue_orphans()
+    assert bench.state(job_id) == "running", "one look may fall between a claim and its worker"
+    bench.pool.requeue_orphans()
+    verified(bench, job_id)
+    assert bench.attempts.tried == ["/run"]
+
+
+def test_a_claim_that_a_worker_holds_is_no_orphan(bench: Bench) -> None:
+    job_id, go_on = bench.enqueue("/run"), threading.Event()
+
+    def slow(job: ClaimedJob, _control: Control) -> Outcome:
+        assert go_on.wait(10)
+        return Completed(job.run_path)
+
+    bench.attempts.scripts["/run"] = slow
+    bench.pool.start()
+    until(lambda: bench.state(job_id) == "running", 5, "the job to run")
+    for _ in range(3):
+        bench.pool.requeue_orphans()
+    go_on.set()
+    verified(bench, job_id)
+    assert bench.attempts.tried == ["/run"]

@@ -174,7 +174,9 @@ def test_a_failed_job_is_not_retried_beside_a_pending_one_of_the_same_run(
     assert (lab.row(store, failed), lab.row(store, pending), lab.moves(store, failed)) == before
 
 
-def test_the_newest_job_stays_so_that_its_number_is_not_used_again(store: Store, launch_id: int, place: StateDir) -> None:
+def test_the_newest_job_stays_so_that_its_number_is_not_used_again(
+    store: Store, launch_id: int, place: StateDir
+) -> None:
     older = lab.bring_to(store, launch_id, JobState.VERIFIED)
     newest = lab.bring_to(store, launch_id, JobState.CANCELLED)
     assert lab.shell(place.database, "DELETE FROM sync_jobs").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import click
@@ -9,6 +10,7 @@ import click
 from exlab_wizard import __version__, app
 from exlab_wizard.cli.access import last_open_launch
 from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.logs import log_to_stderr
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
@@ -30,6 +32,7 @@ def run(place: Place, *, headless: bool, no_window: bool, as_json: bool) -> None
     """
     if not headless and not no_window:
         note("this version has no window: it runs headless")
+    log_to_stderr(logging.INFO)
     options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
     while True:
         try:

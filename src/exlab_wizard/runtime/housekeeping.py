@@ -1,4 +1,4 @@
-"""Upkeep of the database while nothing is going on: the check after a clean end, and one backup a day.
+"""Upkeep: the check after a clean end, one backup a day, and what cancelled jobs left on the destinations.
 
 Its thread is never waited for: quitting is fast, and a backup that is cut off leaves nothing behind but a `.part` file.
 """
@@ -11,10 +11,13 @@ from datetime import timedelta
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.errors import ExlabError
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.errors import ExlabError, TransferWaitError
+from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.leftovers import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,11 @@ BACKUP_EVERY: Final = timedelta(days=1)
 class Housekeeping:
     """A service that waits for quiet moments."""
 
-    def __init__(self, store: Store, backups: Backups, clock: Clock, *, check: bool) -> None:
+    def __init__(self, store: Store, backups: Backups, settings: SettingsFile, clock: Clock, *, check: bool) -> None:
         """`check` reads through the database once; a launch after an unclean end has done so already."""
         self._store = store
         self._backups = backups
+        self._settings = settings
         self._clock = clock
         self._check = check
         self._stop = threading.Event()
@@ -47,11 +51,27 @@ class Housekeeping:
         wait = FIRST_LOOK_SECONDS
         while not self._stop.wait(wait):
             wait = LOOK_SECONDS
-            try:
-                self.look()
-            except ExlabError as error:
-                log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+            for act in (self.sweep, self.look):
+                try:
+                    act()
+                except (ExlabError, OSError) as error:
+                    log.warning("upkeep: %s", error)
         self._store.database.release()
+
+    def sweep(self) -> None:
+        """Remove the partial copies of jobs that were cancelled; what failed keeps its own, to go on from."""
+        installation = self._store.launches.installation_id()
+
+        def is_over(job_id: int) -> bool:
+            return self._store.jobs.state_of(job_id) is JobState.CANCELLED
+
+        for name, destination in self._settings.current.destinations.items():
+            try:
+                removed = remove_leftovers(destination.folder, installation, is_over)
+            except TransferWaitError:
+                continue  # offline: the next look may find it
+            if removed:
+                log.info("destination %s: removed the partial copies of cancelled jobs %s", name, removed)
 
     def look(self) -> None:
         """Check once, back up if a day is over, and shrink the WAL; only while nothing is leased or in flight."""

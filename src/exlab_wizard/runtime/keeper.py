@@ -37,6 +37,9 @@ class Watched(Protocol):
     def give_up_stalled(self) -> None:
         """Leave stalled transfers behind."""
 
+    def requeue_orphans(self) -> None:
+        """Queue claims that no worker holds."""
+
 
 class Keeper:
     """A service over the database, the settings file and the worker pool."""
@@ -120,6 +123,7 @@ class Keeper:
         if self._store.jobs.promote(now):
             self._workers.wake()
         self._workers.give_up_stalled()
+        self._workers.requeue_orphans()
         self._follow_settings()
         if self._clock.monotonic() - self._started >= HEALTHY_AFTER_SECONDS:
             self._health.reached()

@@ -76,6 +76,7 @@ class WorkerPool:
         self._stopping = False
         self._workers: list[_Worker] = []
         self._running: dict[int, _Running] = {}
+        self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
 
     def start(self) -> None:
@@ -124,6 +125,21 @@ class WorkerPool:
         for one in running:
             if not self._store.jobs.still_claimed(one.job.job_id, one.job.claim_id):
                 one.control.request_stop("the claim is lost")
+
+    def requeue_orphans(self) -> None:
+        """Queue what this launch has in flight and no worker holds: a claim whose commit was reported as failed.
+
+        A claim is an orphan when two looks in a row find nobody who holds it.
+        """
+        claims = set(self._store.jobs.claims(self._launch_id))
+        with self._lock:
+            held = {(one.job.job_id, one.job.claim_id) for one in self._running.values()}
+        unheld = claims - held
+        for job_id, claim_id in unheld & self._unheld:
+            if self._store.jobs.requeue_claim(job_id, claim_id):
+                log.warning("job %d: was claimed, and no worker had it; it is queued again", job_id)
+                self.wake()
+        self._unheld = unheld
 
     def give_up_stalled(self) -> None:
         """Leave transfers behind that moved no byte for `stall_s`, and put new workers in their place."""

@@ -108,6 +108,19 @@ INTERRUPT_LAUNCH: Final = Statement(
         interruptions=_job.interruptions + sa.literal_column("1"),
     )
 )
+CLAIMS_OF_LAUNCH: Final = Statement(
+    sa.select(_job.id, _job.claim_id).where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
+)
+REQUEUE_CLAIM: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_ours)
+    .values(
+        state=state(JobState.QUEUED),
+        state_reason=sa.literal_column("'no worker held its claim'"),
+        claim_id=sa.null(),
+        attempts=sa.func.max(_job.attempts - sa.literal_column("1"), sa.literal_column("0")),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.store.claims import (
     ALL_SENT,
+    CLAIMS_OF_LAUNCH,
     INTERRUPT_LAUNCH,
+    REQUEUE_CLAIM,
     STILL_CLAIMED,
     ClaimedJob,
     finish_in,
@@ -145,6 +147,16 @@ class Jobs:
     def still_claimed(self, job_id: int, claim_id: str) -> bool:
         """Return whether the claim still holds."""
         return bool(self._db.read(STILL_CLAIMED, {"job": job_id, "claim": claim_id}))
+
+    def claims(self, launch_id: int) -> list[tuple[int, str]]:
+        """Return job and claim of everything that this launch has in flight."""
+        rows = self._db.read(CLAIMS_OF_LAUNCH, {"launch": launch_id})
+        return [(whole(job), str(claim)) for job, claim in rows]
+
+    def requeue_claim(self, job_id: int, claim_id: str) -> bool:
+        """Queue a job again whose claim nobody holds, the attempt given back; False when the claim is gone."""
+        with self._db.transaction() as transaction:
+            return transaction.change(REQUEUE_CLAIM, {"job": job_id, "claim": claim_id}) == 1
 
     def interrupt_launch(self, launch_id: int, reason: str) -> int:
         """Mark everything this launch has in flight as resumable, attempts given back; returns how many rows."""

@@ -1,0 +1,41 @@
+"""What cancelled jobs leave on a destination: found by the name of the incoming folder, and removed.
+
+Only folders of this installation are looked at: other workstations share the destination.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from exlab_wizard.transfer.marker import probe
+from exlab_wizard.transfer.publish import INCOMING, remove_empty
+from exlab_wizard.transfer.sweep import sweep
+from exlab_wizard.transfer.tree import Tree
+
+
+def remove_leftovers(destination: Path, installation: str, is_over: Callable[[int], bool]) -> list[int]:
+    """Remove the incoming folders whose job `is_over` for good, and return the numbers of those jobs.
+
+    Raises:
+        TransferWaitError: the destination is offline.
+        OSError: a folder cannot be removed; the next look tries again.
+    """
+    probe(destination)
+    ours = re.compile(rf"{re.escape(installation)}-(\d+)")
+    incoming = destination / INCOMING
+    removed: list[int] = []
+    with suppress(FileNotFoundError):
+        for folder in sorted(incoming.iterdir()):
+            named = ours.fullmatch(folder.name)
+            if named is None or not is_over(int(named[1])):
+                continue
+            with Tree(folder) as tree:
+                sweep(tree, (), (), ())
+            folder.rmdir()
+            removed.append(int(named[1]))
+    if removed:
+        remove_empty(incoming)
+    return removed
