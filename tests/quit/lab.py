@@ -199,6 +199,7 @@ class Asker(Question):
     standing: list[Standing] = field(default_factory=list)
     withdrawn: int = 0
     error: Exception | None = None
+    on_ask: Callable[[], None] = lambda: None
 
     def available(self) -> bool:
         self.faults.check("question.available")
@@ -208,6 +209,7 @@ class Asker(Question):
         self.faults.check("question.ask")
         self.asked_at.append(round(self.clock.seconds, 3))
         self.standing.append(standing())
+        self.on_ask()
         if self.error is not None:
             raise self.error
         if self.answers:

@@ -253,6 +253,14 @@ def test_session_end_hurries_a_quit_that_is_asking(lab: Lab) -> None:
     assert lab.question.withdrawn == 1
 
 
+def test_an_answer_does_not_take_session_end_back(lab: Lab) -> None:
+    lab.predicate.jobs = 1
+    lab.question.answers = ["wait"]
+    lab.question.on_ask = lab.coordinator.hurry
+    assert quit_after(lab) is QuitOutcome.FORCED
+    assert lab.clock.seconds == pytest.approx(30.0 + SIGTERM_TIMEOUT_SECONDS - FORCE_RESERVE_SECONDS, abs=0.3)
+
+
 def test_session_end_that_is_faster_than_the_quit_itself_is_not_lost(lab: Lab) -> None:
     lab.predicate.jobs = 1
     lab.coordinator.hurry()

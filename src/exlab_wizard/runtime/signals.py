@@ -1,29 +1,54 @@
-"""The signals that end a program, handed on. A handler only hands on: nothing is raised into the middle of a commit."""
+"""The signals that end a program, handed on as they come.
+
+The system may deliver a signal to any thread, and a main thread that waits for a lock does not notice it then. So the
+handlers do nothing: the interpreter's wake-up socket carries the numbers to a thread that hands them on. Nothing is
+raised into the middle of a commit.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
 _NAMES: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+_MANY: Final = 64
 
 
 @contextlib.contextmanager
 def signals_into(receive: Callable[[int], None]) -> Iterator[None]:
-    """Call `receive` with each such signal; it must do no more than `SimpleQueue.put`, which a handler may call."""
+    """Call `receive`, in a thread of its own, with the number of each such signal. For the main thread."""
+    hearing, telling = socket.socketpair()
+    telling.setblocking(False)
+    numbers = [number for name in _NAMES if (number := _wanted(name)) is not None]
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        receive(number)
+    def hand_on() -> None:
+        while heard := hearing.recv(_MANY):
+            for number in heard:
+                if number in numbers:
+                    receive(number)
 
-    before = {number: signal.signal(number, handle) for name in _NAMES if (number := _wanted(name)) is not None}
+    thread = threading.Thread(target=hand_on, name="signals", daemon=True)
+    thread.start()
+    wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _heard) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        telling.close()
+        thread.join()
+        hearing.close()
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    """Keep the signal from its default effect; the socket has it already."""
 
 
 def _wanted(name: str) -> signal.Signals | None:

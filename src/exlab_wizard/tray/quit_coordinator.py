@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -78,8 +79,8 @@ class QuitCoordinator:
         self._wake = asyncio.Event()
         self._events: list[QuitEvent] = []
         self._phase = Phase.RUNNING
-        self._deadline = 0.0
-        self._may_ask = True
+        # Each is written by one side only: `hurry` may come from another thread at any moment of a quit.
+        self._window_end = self._session_end = math.inf
         self._closed = self._recorded = False
         self._standing = Standing(None, [])
         self._said: set[str] = set()
@@ -94,7 +95,11 @@ class QuitCoordinator:
     @property
     def deadline(self) -> float:
         """When the present window ends, on the monotonic clock."""
-        return self._deadline
+        return min(self._window_end, self._session_end)
+
+    @property
+    def _may_ask(self) -> bool:
+        return self._session_end == math.inf
 
     def prepare(self) -> None:
         """Open what a quit needs ahead of time: its thread, and that thread's connection to the database."""
@@ -115,8 +120,7 @@ class QuitCoordinator:
 
     def hurry(self) -> None:
         """Turn a quit that is under way into one at session end: the short window, nobody asked."""
-        self._may_ask = False
-        self._deadline = min(self._deadline, self._clock.monotonic() + self._session_window())
+        self._session_end = min(self._session_end, self._clock.monotonic() + self._session_window())
         self.changed()
 
     def forget(self) -> None:
@@ -125,7 +129,7 @@ class QuitCoordinator:
         For the thread that hands in: only it knows that nothing of the next quit is among it.
         """
         self._events.clear()
-        self._may_ask = True
+        self._session_end = math.inf
 
     async def quit(self, *, sigterm: bool = False, force: bool = False) -> QuitOutcome:
         """Quit and return how: drained, forced, or kept running. `sigterm` is session end; `force` skips the drain.
@@ -135,8 +139,9 @@ class QuitCoordinator:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         # What was handed in since the decision to quit counts: a second signal may be faster than this thread.
-        self._may_ask = self._may_ask and not sigterm
-        self._deadline = self._clock.monotonic() + (self._window_s if self._may_ask else self._session_window())
+        if sigterm:
+            self.hurry()
+        self._window_end = self._clock.monotonic() + self._window_s
         self._phase = advance(self._phase, QuitEvent.QUIT)
         self._closed = self._recorded = False
         self._said.clear()
@@ -175,7 +180,7 @@ class QuitCoordinator:
                 return QuitEvent.IDLE
             if self._events:
                 return self._events.pop(0)
-            left = self._deadline - self._clock.monotonic()
+            left = self.deadline - self._clock.monotonic()
             if left <= 0:
                 askable = self._may_ask and await self._available()
                 return QuitEvent.WINDOW_OVER if askable else QuitEvent.WINDOW_OVER_UNASKABLE
@@ -195,7 +200,7 @@ class QuitCoordinator:
                     return self._events.pop(0)
                 if asking.done():
                     return await self._answered(asking)
-                if not self._may_ask and self._deadline <= self._clock.monotonic():
+                if self._session_end <= self._clock.monotonic():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
                 if not await self._available():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
@@ -213,7 +218,7 @@ class QuitCoordinator:
         event = _ANSWERS[asking.result()]
         if event is QuitEvent.WAIT:
             await self._note(self._gate.waited)
-            self._deadline = self._clock.monotonic() + self._window_s
+            self._window_end = self._clock.monotonic() + self._window_s
         return event
 
     async def _force(self) -> QuitEvent:

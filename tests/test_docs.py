@@ -1,0 +1,128 @@
+"""The documentation cannot fall behind: what a user meets is named in it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from exlab_wizard import __version__
+from exlab_wizard.cli.main import cli
+from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
+from exlab_wizard.paths import StateDir
+from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
+
+TOP = Path(__file__).parents[1]
+DOCS = TOP / "docs"
+PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def setting_keys(model: type[BaseModel], prefix: str) -> list[str]:
+    return [f"{prefix}.{field.alias or name}" for name, field in model.model_fields.items()]
+
+
+def settings() -> list[str]:
+    keys = setting_keys(DestinationSettings, "destinations.NAME")
+    keys += setting_keys(ScheduleEntry, "destinations.NAME.schedule")
+    for section, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += setting_keys(field.annotation, section)
+    return keys
+
+
+@pytest.mark.parametrize("key", settings())
+def test_every_setting_is_documented(key: str) -> None:
+    assert f"| `{key}` |" in page("settings.md")
+
+
+def test_the_documented_defaults_are_the_defaults() -> None:
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| `([\d.]+)` \|", page("settings.md"), re.MULTILINE))
+    found = {
+        f"{section}.{name}": value
+        for section, values in Settings().model_dump().items()
+        if section != "destinations"
+        for name, value in values.items()
+    }
+    assert {key: float(value) for key, value in rows.items()} == found
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_every_state_and_its_moves_are_documented(state: JobState) -> None:
+    row = re.search(rf"^\| `{state}` \| .* \| (.*) \|$", page("database.md"), re.MULTILINE)
+    assert row, state
+    assert re.findall(r"`(\w+)`", row[1]) == [move.value for move in legal_moves(state)]
+
+
+@pytest.mark.parametrize("word", [*WaitReason, *ErrorKind])
+def test_every_reason_to_wait_and_every_error_is_documented(word: str) -> None:
+    assert re.search(rf"^\| `{word}` \|", page("database.md"), re.MULTILINE)
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {below}", inner) for below, inner in command.commands.items()]
+        else:
+            found.append((name, command))
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
+    lines = [line for line in page("commands.md").splitlines() if re.search(rf"`{re.escape(name)}\b", line)]
+    assert lines, name
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("as_json", "help"):
+            assert any(parameter.opts[-1] in line for line in lines), f"{name} {parameter.opts}"
+
+
+def test_every_table_view_and_column_is_documented(tmp_path: Path) -> None:
+    text, state_dir = page("database.md"), StateDir.at(tmp_path)
+    database = Database(state_dir.database)
+    schema.upgrade(database, Backups(state_dir), datetime.now(UTC))
+    found = database.connection().execute(
+        "SELECT m.type, m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+        " WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'alembic_version'"
+    )
+    for kind, name, column in found.fetchall():
+        assert f"`{name}" in text, name
+        if kind == "table":
+            listed = re.search(rf"`{name}\(([^)]*)\)`", text)
+            assert listed, name
+            assert column in re.split(r"[\s,]+", listed[1]), f"{name}.{column}"
+    database.close()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_the_tests_that_the_readme_names_exist() -> None:
+    for named in re.findall(r"`(tests/[\w./]+)`", (TOP / "README.md").read_text(encoding="utf-8")):
+        assert (TOP / named).exists(), named
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"## [{__version__}]" in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:3]) for path in (DOCS / "decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
