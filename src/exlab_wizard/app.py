@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
@@ -227,14 +227,8 @@ class _Application:
         return self.status
 
     def _take_messages(self) -> QuitOutcome:
-        # A lock cannot be interrupted by Ctrl-C on Windows; elsewhere nothing needs to be polled.
-        timeout = 0.25 if sys.platform == "win32" else None
         while True:
-            try:
-                message = self.inbox.get(timeout=timeout)
-            except Empty:
-                continue
-            match message:
+            match self.inbox.get():
                 case _Signal(number):
                     self._on_signal(number)
                 case _QuitAsked(quits):

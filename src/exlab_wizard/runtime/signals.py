@@ -23,7 +23,7 @@ _MANY: Final = 64
 def signals_into(receive: Callable[[int], None]) -> Iterator[None]:
     """Call `receive`, in a thread of its own, with the number of each such signal. For the main thread."""
     hearing, telling = socket.socketpair()
-    telling.setblocking(False)
+    telling.settimeout(0)
     numbers = [number for name in _NAMES if (number := _wanted(name)) is not None]
 
     def hand_on() -> None:
