@@ -1,7 +1,7 @@
 """The only assembly: builds the running application, starts it, waits, and stops everything in order.
 
-The main thread waits for signals and messages. A quit runs in a thread of its own, so that the next signal is always
-heard. Signal handlers only put into a queue: nothing is raised into the middle of a commit.
+The main thread waits for messages, and signals come as such: nothing is raised into the middle of a commit. A quit runs
+in a thread of its own, so that the next signal is always heard.
 """
 
 from __future__ import annotations
