@@ -81,7 +81,10 @@ def test_the_installed_program_works_far_from_the_checkout(wheel: Path, tmp_path
     program = bin_dir / "exlab-wizard"
     assert __version__ in run(program, "--version", cwd=elsewhere)
     assert "--state-dir" in run(program, "--help", cwd=elsewhere)
-    run(program, "--state-dir", tmp_path / "state", "db", "upgrade", cwd=elsewhere)
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "run-1").mkdir()
+    run(program, "--state-dir", tmp_path / "state", "destination", "add", "nas", tmp_path / "nas", cwd=elsewhere)
+    run(program, "--state-dir", tmp_path / "state", "sync", tmp_path / "run-1", cwd=elsewhere)
     run(program, "--state-dir", tmp_path / "state", "db", "check", cwd=elsewhere)
     assert (tmp_path / "state" / "exlab-wizard.db").is_file()
 

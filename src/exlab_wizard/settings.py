@@ -33,7 +33,7 @@ class QuitSettings(_Section):
     )
     session_end_window_s: float = Field(
         5.0,
-        ge=1,
+        ge=3,
         le=60,
         description="seconds from SIGTERM, log-off or shutdown to the end of the process, all included",
     )
