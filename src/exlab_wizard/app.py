@@ -30,6 +30,7 @@ from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import Settings, SettingsFile
@@ -210,14 +211,13 @@ class _Application:
 
     def run(self, companion: Callable[[Store], int] | None) -> int:
         """Start everything, take messages until a quit has ended, stop everything."""
+        services: list[Service] = [self.keeper, self.housekeeping]
         if self.ready.safe_mode:
-            log.error(
-                "the last launches all ended within seconds: started in safe mode, nothing is synced. See the log."
-            )
+            log.error("the last launches all ended within seconds: safe mode, nothing is synced. See their log.")
         else:
-            self.workers.start()
-        self.keeper.start()
-        self.housekeeping.start()
+            services.insert(0, self.workers)
+        for service in services:
+            service.start()
         self.coordinator.prepare()
         self._thread("compile", compile_statements)
         if companion is not None:

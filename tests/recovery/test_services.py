@@ -1,0 +1,57 @@
+"""Every service keeps the one lifecycle: stop returns when no thread is left, before a start and twice over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.program import until
+from tests.recovery.pool import Bench
+
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.housekeeping import Housekeeping
+from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.service import Service
+from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.store.backup import Backups
+
+
+def workers(bench: Bench) -> Service:
+    return WorkerPool(bench.store, bench.attempts, bench.settings, bench.launch_id, bench.clock, lambda: None)
+
+
+def keeper(bench: Bench) -> Service:
+    return Keeper(
+        bench.store,
+        bench.settings,
+        bench.pool,
+        bench.launch_id,
+        bench.clock,
+        health=Health(bench.store, bench.launch_id, bench.clock),
+        quit_asked=lambda _quits: None,
+        changed=lambda: None,
+    )
+
+
+def housekeeping(bench: Bench) -> Service:
+    backups = Backups(StateDir.at(bench.database.path.parent))
+    return Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)
+
+
+@pytest.mark.parametrize("make", [workers, keeper, housekeeping])
+def test_a_service_stops_as_often_as_asked_and_leaves_no_thread(
+    make: Callable[[Bench], Service], tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path)
+    before = set(threading.enumerate())
+    make(bench).stop()
+    for _ in range(20):
+        service = make(bench)
+        service.start()
+        service.stop()
+        service.stop()
+        until(lambda: set(threading.enumerate()) <= before, 2, "the service's threads to end")
+    bench.close()
