@@ -40,6 +40,10 @@ class _Running:
     ended: threading.Event = field(default_factory=threading.Event)
     left_transfer: bool = False
 
+    def is_silent(self, since: float) -> bool:
+        """Return whether its transfer moved nothing since then; one that waits for the database is no longer at it."""
+        return not self.left_transfer and self.control.last_moved < since
+
 
 class _Worker:
     """One thread and whether the pool has given it up."""
@@ -146,7 +150,7 @@ class WorkerPool:
         limit = self._settings.current.sync.stall_s
         now = time.monotonic()
         with self._lock:
-            stalled = [w for w in self._workers if w.running and now - w.running.control.last_moved > limit]
+            stalled = [w for w in self._workers if w.running and w.running.is_silent(now - limit)]
         for worker in stalled:
             running = worker.running
             if running is not None:
