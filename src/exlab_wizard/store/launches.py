@@ -32,7 +32,12 @@ _ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
 _given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))
 # How the launch ended that had the job in flight: `crashed` counts against the job; a machine that went down does not,
 # nor does a forced quit that could not mark its rows any more.
-_HOW_IT_ENDED: Final = "(SELECT l.end_reason FROM launches l WHERE l.id = sync_jobs.launch_id)"
+LEFT_IN_FLIGHT: Final = Statement(
+    sa.select(_launch.id, _launch.end_reason)
+    .where(_launch.id.in_(sa.select(_job.launch_id).where(IS_IN_FLIGHT)))
+    .order_by(_launch.id)
+)
+_of_launch = sa.and_(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
 
 CLOSE_DEAD: Final = Statement(
     sa.update(launches)
@@ -45,11 +50,7 @@ CLOSE_DEAD: Final = Statement(
 )
 FAIL_CRASH_LOOPS: Final = Statement(
     sa.update(sync_jobs)
-    .where(
-        IS_IN_FLIGHT,
-        sa.text(f"{_HOW_IT_ENDED} = 'crashed'"),
-        _job.crashes + _ONE >= sa.literal_column(str(CRASH_LIMIT)),
-    )
+    .where(_of_launch, _job.crashes + _ONE >= sa.literal_column(str(CRASH_LIMIT)))
     .values(
         state=state(JobState.FAILED),
         state_reason=sa.literal_column(f"'failed: {ErrorKind.CRASH_LOOP}'"),
@@ -63,12 +64,12 @@ FAIL_CRASH_LOOPS: Final = Statement(
 )
 REQUEUE_IN_FLIGHT: Final = Statement(
     sa.update(sync_jobs)
-    .where(IS_IN_FLIGHT)
+    .where(_of_launch)
     .values(
         state=state(JobState.QUEUED),
-        state_reason=sa.text(_HOW_IT_ENDED),
-        crashes=sa.text(f"sync_jobs.crashes + ({_HOW_IT_ENDED} IS 'crashed')"),
-        interruptions=sa.text(f"sync_jobs.interruptions + ({_HOW_IT_ENDED} IS NOT 'crashed')"),
+        state_reason=_b("ended"),
+        crashes=_job.crashes + _b("crashed"),
+        interruptions=_job.interruptions + _b("interrupted"),
         attempts=_given_back,
         claim_id=sa.null(),
         not_before=sa.null(),
@@ -180,8 +181,16 @@ class Launches:
         text = to_text(now)
         with self._db.transaction() as transaction:
             dead = transaction.run(CLOSE_DEAD, {"now": text, "boot_id": process.boot_id})
-            loops = transaction.change(FAIL_CRASH_LOOPS, {"now": text, "detail": CRASH_LOOP_DETAIL})
-            cut_off = transaction.change(REQUEUE_IN_FLIGHT)
+            loops = cut_off = 0
+            for launch, ended in transaction.run(LEFT_IN_FLIGHT):
+                crashed = ended == "crashed"
+                of_launch: dict[str, Value] = {"launch": launch, "ended": ended}
+                if crashed:
+                    loops += transaction.change(
+                        FAIL_CRASH_LOOPS, {**of_launch, "now": text, "detail": CRASH_LOOP_DETAIL}
+                    )
+                budgets: dict[str, Value] = {"crashed": int(crashed), "interrupted": int(not crashed)}
+                cut_off += transaction.change(REQUEUE_IN_FLIGHT, of_launch | budgets)
             marked = transaction.change(REQUEUE_RESUMABLE)
             sessions = transaction.change(RENEW_LEASES, {"now": text})
             opening: dict[str, Value] = {
