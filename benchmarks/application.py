@@ -48,10 +48,10 @@ class Application:
         assert event["event"] == "ready", event
         self.database = state_dir / "exlab-wizard.db"
 
-    def terminate(self) -> float:
-        """Send SIGTERM and return when."""
+    def terminate(self, number: int = signal.SIGTERM) -> float:
+        """Send a signal that ends the program, and return when."""
         at = time.time()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         return at
 
     def gone(self) -> float:
