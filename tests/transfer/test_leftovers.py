@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.leftovers import remove_leftovers
 from exlab_wizard.transfer.marker import create_marker
-from exlab_wizard.transfer.publish import INCOMING
+from exlab_wizard.transfer.publish import INCOMING, make_folders, remove_empty
 
 OURS = "0123456789abcdef"
 
@@ -57,3 +59,17 @@ def test_nothing_is_removed_from_an_empty_mount_point(nas: Path) -> None:
     with pytest.raises(TransferWaitError):
         remove_leftovers(nas, OURS, lambda _: True)
     assert folder.exists()
+
+
+def test_a_job_that_ends_does_not_take_the_incoming_folder_from_one_that_begins(nas: Path) -> None:
+    failures = Failures(nas / "run", nas)
+
+    def begin_and_end(job: int) -> int:
+        for _ in range(400):
+            folder = make_folders(nas, (INCOMING, f"{OURS}-{job}"), failures)
+            folder.rmdir()
+            remove_empty(folder.parent)
+        return job
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(begin_and_end, range(4))) == [0, 1, 2, 3]

@@ -21,6 +21,7 @@ from exlab_wizard.transfer.smallfiles import write_all
 from exlab_wizard.transfer.tree import Tree
 
 INCOMING: Final = ".exlab-incoming"
+_TRIES: Final = 20
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
 
@@ -36,9 +37,22 @@ def make_folders(destination: Path, parts: Iterable[str], failures: Failures) ->
         TransferError: one cannot be created.
         TransferWaitError: the destination is offline or full.
     """
+    wanted = list(parts)
+    with failures.target("Cannot create the folder", destination.joinpath(*wanted)):
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return _make_folders(destination, wanted)
+            except FileNotFoundError:
+                # Another job has just removed the empty folder above it.
+                if not tries_left:
+                    raise
+    return destination.joinpath(*wanted)
+
+
+def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
     here = destination
     for part in parts:
-        with failures.target("Cannot create the folder", here / part), suppress(FileExistsError):
+        with suppress(FileExistsError):
             (here / part).mkdir()
             sync_folder(here)
         here /= part
@@ -94,7 +108,8 @@ def publish_whole(incoming: Path, final: Path, failures: Failures) -> None:
                 raise FinalPathTakenError from error
             raise
         sync_folder(final.parent)
-        sync_folder(incoming.parent)
+        with suppress(FileNotFoundError):  # another job that ended found it empty
+            sync_folder(incoming.parent)
     remove_empty(incoming.parent)
 
 
