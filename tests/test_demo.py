@@ -11,12 +11,13 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(330)
 def test_the_demo_kills_resumes_and_verifies_with_the_real_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     command = [sys.executable, "-m", "exlab_wizard", "demo", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["kill_status"] in (-9, 1)
