@@ -60,7 +60,7 @@ class Run:
     def table(self, references: dict[str, str]) -> str:
         """Return a Markdown table; `references` names, for each kind of figure, whom the others are divided by."""
         lines = [
-            "| what | who | median | ratio to the reference | spread of the ratio | rounds |",
+            "| what | who | median | ratio to the reference | spread | rounds |",
             "|---|---|---|---|---|---|",
         ]
         for what in dict.fromkeys(row.what for row in self.rows):
@@ -69,9 +69,11 @@ class Run:
             for who in dict.fromkeys(row.who for row in self.rows if row.what == what):
                 mine = self.values(what, who)
                 ratios = [value / base[number] for number, value in mine.items() if base.get(number)]
-                shown = [f"{statistics.median(ratios):.2f}", f"{spread(ratios):.2f}"] if ratios else ["", ""]
+                shown = ["", f"{spread(list(mine.values())):.2f} (of itself)"]
                 if who == reference:
-                    shown = ["1 (the reference)", f"{spread(list(mine.values())):.2f} (of itself)"]
+                    shown[0] = "1 (the reference)"
+                elif ratios:
+                    shown = [f"{statistics.median(ratios):.2f}", f"{spread(ratios):.2f}"]
                 cells = (what, who, f"{statistics.median(mine.values()):.4g}", *shown, str(len(mine)))
                 lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
@@ -91,7 +93,8 @@ class Run:
 
 def spread(values: Sequence[float]) -> float:
     """Return (largest - smallest) / median: the noise that belongs beside a median."""
-    return (max(values) - min(values)) / statistics.median(values)
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / middle if middle else 0.0
 
 
 def machine() -> dict[str, str]:

@@ -69,17 +69,22 @@ def test_every_reason_to_wait_and_every_error_is_documented(word: str) -> None:
     assert re.search(rf"^\| `{word}` \|", page("database.md"), re.MULTILINE)
 
 
-def commands() -> list[tuple[str, click.Command]]:
+def commands(group: click.Group = cli, above: str = "") -> list[tuple[str, click.Command]]:
+    """Return every command by its full name; `list_commands` also knows those that are loaded late."""
     found: list[tuple[str, click.Command]] = []
-    context = click.Context(cli)
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
-        if isinstance(command, click.Group):
-            found += [(f"{name} {below}", inner) for below, inner in command.commands.items()]
-        else:
-            found.append((name, command))
+        full = f"{above}{name}"
+        found += commands(command, f"{full} ") if isinstance(command, click.Group) else [(full, command)]
     return found
+
+
+def shown(pattern: str) -> set[str]:
+    """Return what `pattern` finds at the beginning of code, in every page."""
+    begins = re.compile(rf"(?:^    |`){pattern}", re.MULTILINE)
+    return {found for path in PAGES for found in begins.findall(path.read_text(encoding="utf-8"))}
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
@@ -91,21 +96,25 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
             assert any(parameter.opts[-1] in line for line in lines), f"{name} {parameter.opts}"
 
 
+def test_every_option_before_the_command_is_documented() -> None:
+    for parameter in cli.params:
+        assert f"[{parameter.opts[0]} " in page("commands.md") or f"`{parameter.opts[0]}`" in page("commands.md")
+
+
 def test_every_table_view_and_column_is_documented(tmp_path: Path) -> None:
     text, state_dir = page("database.md"), StateDir.at(tmp_path)
     database = Database(state_dir.database)
     schema.upgrade(database, Backups(state_dir), datetime.now(UTC))
     found = database.connection().execute(
-        "SELECT m.type, m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
         " WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'alembic_version'"
     )
-    for kind, name, column in found.fetchall():
-        assert f"`{name}" in text, name
-        if kind == "table":
-            listed = re.search(rf"`{name}\(([^)]*)\)`", text)
-            assert listed, name
-            assert column in re.split(r"[\s,]+", listed[1]), f"{name}.{column}"
+    held: dict[str, set[str]] = {}
+    for name, column in found.fetchall():
+        held.setdefault(name, set()).add(column)
     database.close()
+    listed = {name: set(re.split(r"[\s,]+", columns)) for name, columns in re.findall(r"`([a-z_]+)\(([^)]*)\)`", text)}
+    assert listed == held
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -117,6 +126,18 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_the_tests_that_the_readme_names_exist() -> None:
     for named in re.findall(r"`(tests/[\w./]+)`", (TOP / "README.md").read_text(encoding="utf-8")):
         assert (TOP / named).exists(), named
+
+
+def test_the_commands_that_the_documentation_shows_exist() -> None:
+    known = {name for name, _ in commands()}
+    groups = {name.split()[0] for name in known if " " in name}
+    for text in shown(r"exlab-wizard ((?:(?:db|destination) )?[a-z]+)") - groups:
+        assert text in known, text
+
+
+def test_the_make_targets_that_the_documentation_shows_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"run", "test", "demo"} <= shown(r"make ([a-z-]+)") <= targets
 
 
 def test_the_changelog_knows_this_version() -> None:
