@@ -22,11 +22,11 @@ ROOT_ROOM = ""
 """`exlab_wizard/__init__.py`: the version, for everyone to read."""
 
 FLOORS = {
-    4: {"app", "cli", "__main__"},
+    4: {"app", "cli", "testing", "__main__"},
     3: {"server", "tray", "window"},
     2: {"runtime"},
     1: {"store", "transfer"},
-    0: {"domain", "errors", "settings", "paths", ROOT_ROOM},
+    0: {"domain", "errors", "settings", "paths", "points", ROOT_ROOM},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 STRANGERS = ({"store", "transfer"}, {"server", "tray"})
@@ -98,6 +98,8 @@ def upward(room: str, other: str) -> str | None:
         return f"{room} and {other} never import each other"
     if room == "app" and other in {"cli", "__main__"}:
         return "the assembly does not know who calls it"
+    if other == "testing" and room != "testing":
+        return "the program does not know that it is tested"
     return None
 
 
@@ -189,6 +191,7 @@ def test_the_source_was_found() -> None:
         ("exlab_wizard.errors", "from exlab_wizard.store import jobs", "floor 0 may not import floor 1"),
         ("exlab_wizard.app", "from exlab_wizard.cli import main", "does not know who calls it"),
         ("exlab_wizard.cli.run", "from exlab_wizard import tray, window", "only app.py assembles"),
+        ("exlab_wizard.cli.run", "from exlab_wizard.testing import Lab", "does not know that it is tested"),
         ("exlab_wizard.domain.job", "import os.path", "the domain is pure"),
         ("exlab_wizard.domain.job", "def now():\n    from time import time", "the domain is pure"),
         ("exlab_wizard.helpers", "", "on no floor"),

@@ -22,6 +22,7 @@ from typing import Final
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.first_run import give_first_destination
 from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
@@ -312,8 +313,10 @@ class _Application:
         connection = self.store.database.connection()
 
         def receipt() -> None:
+            reached(Point.QUIT_BEFORE_RECEIPT)
             with self.store.database.using(connection):
                 self.store.launches.end(self.ready.launch_id, reason, self.clock.now())
+            reached(Point.QUIT_AFTER_RECEIPT)
 
         for name, step in (
             ("keeper", self.keeper.stop),

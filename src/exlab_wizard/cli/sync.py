@@ -18,7 +18,7 @@ from exlab_wizard.errors import TransferError, UsageError
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.jobs import Enqueued, NewJob, enqueue_in
+from exlab_wizard.store.jobs import Enqueued, NewJob
 from exlab_wizard.transfer.runpath import check_run_path
 
 HIGHEST_PRIORITY: Final = 1_000
@@ -66,8 +66,8 @@ def sync(  # noqa: PLR0913 - one parameter for each option
         _check_equipment(equipment)
     runs = _checked(paths, destinations, place.state_dir.root)
     new = [NewJob(run, destination, equipment_id=equipment, priority=priority) for run in runs]
-    with opened(place, create=True) as store, store.database.transaction() as transaction:
-        queued = [enqueue_in(transaction, job, SystemClock().now()) for job in new]
+    with opened(place, create=True) as store:
+        queued = store.jobs.enqueue_all(new, SystemClock().now())
     running = is_running(place.state_dir)
     if not as_json:
         _tell(new, queued, running=running, wait=wait)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome, QuitTrigger
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.store import Store
 
 
@@ -31,6 +32,7 @@ class LaunchGate:
     def close(self) -> None:
         """Let nothing be claimed or opened from this commit on."""
         self._store.launches.drain(self._launch_id, self._clock.now())
+        reached(Point.QUIT_GATE_CLOSED)
 
     def open(self) -> None:
         """Let work begin again."""

@@ -19,6 +19,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
@@ -119,7 +120,9 @@ class WorkerPool:
         for one in running:
             one.control.request_stop(reason)
         hung = sum(not one.ended.wait(max(0.0, deadline - time.monotonic())) for one in running)
+        reached(Point.QUIT_BEFORE_MARKED)
         self._store.jobs.interrupt_launch(self._launch_id, reason)
+        reached(Point.QUIT_AFTER_MARKED)
         return hung
 
     def drop_lost_claims(self) -> None:

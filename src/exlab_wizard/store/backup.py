@@ -14,6 +14,7 @@ from typing import Final
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
 
@@ -79,7 +80,9 @@ class Backups:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             part.unlink(missing_ok=True)
             _copy(database.connection(), part, progress)
+            reached(Point.BACKUP_BEFORE_RENAME)
             part.replace(target)
+            reached(Point.BACKUP_AFTER_RENAME)
         except (OSError, driver.Error) as error:
             part.unlink(missing_ok=True)
             msg = f"cannot write the backup {str(target)!r}: {error}"
@@ -107,7 +110,9 @@ class Backups:
                 if beside.exists():
                     beside.replace(kept.with_name(kept.name + suffix))
             self._database.replace(kept)
+        reached(Point.RESTORE_BEFORE_RENAME)
         part.replace(self._database)
+        reached(Point.RESTORE_AFTER_RENAME)
         return kept
 
 

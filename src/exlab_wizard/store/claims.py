@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Row, Statement, Transaction, Value
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
 from exlab_wizard.store.values import path_from_sql, whole
@@ -143,12 +144,17 @@ def promote_in(transaction: Transaction, now: datetime) -> int:
 def take_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJob | None:
     """Take the next due job for this launch; None when there is none or the launch is draining."""
     rows = transaction.run(CLAIM, {"launch": launch_id, "claim": secrets.token_hex(8), "now": to_text(now)})
-    return _claimed(rows[0]) if rows else None
+    if not rows:
+        return None
+    reached(Point.CLAIM_BEFORE_COMMIT)
+    return _claimed(rows[0])
 
 
 def finish_in(transaction: Transaction, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
     """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
-    return transaction.change(FINISH, _finish_params(job, decision, now)) == 1
+    held = transaction.change(FINISH, _finish_params(job, decision, now)) == 1
+    reached(Point.FINISH_BEFORE_COMMIT)
+    return held
 
 
 def _claimed(row: Row) -> ClaimedJob:

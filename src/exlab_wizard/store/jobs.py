@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,6 +13,7 @@ from sqlalchemy.dialects import sqlite
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.claims import (
     ALL_SENT,
     CLAIMS_OF_LAUNCH,
@@ -111,22 +113,36 @@ class Jobs:
 
     def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
         """Make `job` durable; a run that is pending for that destination already is found, not doubled."""
+        reached(Point.ENQUEUE_BEFORE_COMMIT)
         rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
         if rows:
+            reached(Point.ENQUEUE_AFTER_COMMIT)
             return Enqueued(whole(rows[0][0]), created=True)
+        return self.enqueue_all([job], now)[0]
+
+    def enqueue_all(self, jobs: Sequence[NewJob], now: datetime) -> list[Enqueued]:
+        """Make all `jobs` durable together, or none; each that is pending already is found, not doubled."""
         with self._db.transaction() as transaction:
-            return enqueue_in(transaction, job, now)
+            queued = [enqueue_in(transaction, job, now) for job in jobs]
+            reached(Point.ENQUEUE_BEFORE_COMMIT)
+        reached(Point.ENQUEUE_AFTER_COMMIT)
+        return queued
 
     def claim(self, launch_id: int, now: datetime) -> ClaimedJob | None:
         """Take the next due job for this launch; None when there is none or the launch is draining."""
         with self._db.transaction() as transaction:
             promote_in(transaction, now)
-            return take_in(transaction, launch_id, now)
+            job = take_in(transaction, launch_id, now)
+        if job is not None:
+            reached(Point.CLAIM_AFTER_COMMIT)
+        return job
 
     def finish(self, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
         """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
         with self._db.transaction() as transaction:
-            return finish_in(transaction, job, decision, now)
+            finished = finish_in(transaction, job, decision, now)
+        reached(Point.FINISH_AFTER_COMMIT)
+        return finished
 
     def finish_and_claim(
         self, job: ClaimedJob, decision: Decision, launch_id: int, now: datetime
@@ -137,7 +153,11 @@ class Jobs:
         """
         with self._db.transaction() as transaction:
             finished = finish_in(transaction, job, decision, now)
-            return finished, take_in(transaction, launch_id, now)
+            following = take_in(transaction, launch_id, now)
+        reached(Point.FINISH_AFTER_COMMIT)
+        if following is not None:
+            reached(Point.CLAIM_AFTER_COMMIT)
+        return finished, following
 
     def all_sent(self, job_id: int, claim_id: str) -> bool:
         """Move a running job to verifying; False when the claim is lost."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database, Statement, Value
 from exlab_wizard.store.tables import (
     IS_IN_FLIGHT,
@@ -179,8 +180,10 @@ class Launches:
     def recover(self, process: ThisProcess, now: datetime) -> Recovery:
         """Close dead launches, queue what they left, refresh leases and open this launch, in one transaction."""
         text = to_text(now)
+        reached(Point.RECOVERY_BEFORE)
         with self._db.transaction() as transaction:
             dead = transaction.run(CLOSE_DEAD, {"now": text, "boot_id": process.boot_id})
+            reached(Point.RECOVERY_DEAD_CLOSED)
             loops = cut_off = 0
             for launch, ended in transaction.run(LEFT_IN_FLIGHT):
                 crashed = ended == "crashed"
@@ -203,6 +206,8 @@ class Launches:
                 "jobs_resumed": cut_off + marked,
             }
             launch_id = transaction.run(INSERT, opening)[0][0]
+            reached(Point.RECOVERY_BEFORE_COMMIT)
+        reached(Point.RECOVERY_AFTER)
         assert isinstance(launch_id, int)
         reasons = {str(reason) for _, reason in dead}
         return Recovery(

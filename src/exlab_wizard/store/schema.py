@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from exlab_wizard import __version__
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database, Row
 from exlab_wizard.store.driver import OLDEST_VERSION, driver
@@ -167,10 +168,13 @@ def _migrate(database: Database) -> None:
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
+        reached(Point.MIGRATION_BEFORE)
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             command.upgrade(config, "head")
+            reached(Point.MIGRATION_BEFORE_COMMIT)
             connection.exec_driver_sql("COMMIT")
         except sa.exc.DBAPIError as error:
             msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. It is as it was before."
             raise StoreError(msg) from error
+    reached(Point.MIGRATION_AFTER)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database, Statement, Value
 from exlab_wizard.store.jobs import Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.tables import launches, session_leases
@@ -136,11 +137,15 @@ class Sessions:
 
     def complete(self, lease_id: str, runs: Sequence[NewJob], now: datetime) -> list[Enqueued] | None:
         """Close the lease and queue its runs in one transaction; None when it is not active, and nothing is queued."""
+        reached(Point.LEASE_BEFORE_COMPLETE)
         with self._db.transaction() as transaction:
             closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.COMPLETED.value, "now": to_text(now)}
             if transaction.change(CLOSE, closing) != 1:
                 return None
-            return [enqueue_in(transaction, run, now) for run in runs]
+            reached(Point.LEASE_CLOSED)
+            queued = [enqueue_in(transaction, run, now) for run in runs]
+        reached(Point.LEASE_COMPLETED)
+        return queued
 
     def abort(self, lease_id: str, now: datetime) -> bool:
         """Close the lease without result; False when it is not active."""

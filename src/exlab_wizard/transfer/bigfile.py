@@ -18,6 +18,7 @@ from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import StoppedError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.attempt import Attempt, restarted
 from exlab_wizard.transfer.failures import changing
@@ -224,6 +225,7 @@ class _Pipeline:
 
     def _flush(self, segment: _Segment) -> None:
         attempt, file, began = self._attempt, self._file, time.monotonic()
+        reached(Point.COPY_WRITTEN)
         try:
             if segment.last:
                 attempt.dress(file)
@@ -233,7 +235,9 @@ class _Pipeline:
         except OSError as error:
             raise attempt.target_error("Cannot flush", file.path, error) from error
         attempt.failures.check_online()
+        reached(Point.COPY_FLUSHED)
         attempt.ledger.record([self._row_at(segment)])
+        reached(Point.COPY_CHECKPOINTED)
         took = time.monotonic() - began
         with self._checkpointed:
             self._durable = segment.end

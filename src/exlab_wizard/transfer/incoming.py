@@ -9,6 +9,7 @@ from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.attempt import PERMISSIONS, Attempt, tolerate_unsupported
 from exlab_wizard.transfer.bigfile import send_big_file
@@ -90,7 +91,9 @@ class Incoming:
             self.sync_folders(attempt.target, ["", *(folder.path for folder in manifest.folders)])
             self._failures.check_online()
             read_back.check()
+            reached(Point.VERIFY_BEFORE_NOTED)
             attempt.ledger.all_sent()
+            reached(Point.VERIFY_NOTED)
             read_back.finish()
 
     def _make_folders(self, target: Tree, folders: Collection[SourceFolder]) -> None:

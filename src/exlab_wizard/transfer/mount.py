@@ -19,6 +19,7 @@ from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.errors import TransferError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.checksums import format_checksums, parse_checksums
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.incoming import Incoming
@@ -90,6 +91,7 @@ class MountTransfer:
                 self._bring(source, manifest)
         except OSError as error:  # no path leads here that is known; the operator still gets a sentence
             raise self._failures.of_target("Cannot work in", self._request.destination, error) from error
+        reached(Point.PUBLISH_DONE)
         return Completed(str(self._final))
 
     def _check_request(self) -> None:
@@ -161,6 +163,7 @@ class MountTransfer:
                 self._publish_additions(target, final, manifest, published)
                 self._update_own(final, manifest, ledger)
                 self._finish_folders(final, manifest)
+            reached(Point.MERGE_BEFORE_CLEAR)
             with self._failures.target("Cannot clear", self._incoming):
                 sweep(target, (), (), ())
         with self._failures.target("Cannot remove", self._incoming):
@@ -174,6 +177,7 @@ class MountTransfer:
         for file in manifest.files:
             if file.path not in published:
                 publish_file(target, final, file.path, self._failures)
+                reached(Point.MERGE_FILE_PUBLISHED)
         for link in manifest.links:
             with self._failures.target("Cannot create the symlink", final.root / link.path), suppress(FileExistsError):
                 final.symlink(link.target, link.path)
@@ -201,6 +205,7 @@ class MountTransfer:
         receipt = self._receipt(manifest, hashlib.sha256(checksums).hexdigest())
         with self._failures.target("Cannot write", tree.root / OWN_FOLDER):
             write_own(tree, CHECKSUMS, [checksums])
+            reached(Point.RECEIPT_BEFORE_REPLACE)
             write_own(tree, RECEIPT, [receipt.encoded()])
 
     def _finish_folders(self, tree: Tree, manifest: Manifest) -> None:

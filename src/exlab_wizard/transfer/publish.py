@@ -14,6 +14,7 @@ from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.manifest import OWN_FOLDER
@@ -102,11 +103,13 @@ def publish_whole(incoming: Path, final: Path, failures: Failures) -> None:
             if os.name == "nt":  # Windows does not rename over an empty folder
                 with suppress(FileNotFoundError):
                     final.rmdir()
+            reached(Point.PUBLISH_BEFORE_RENAME)
             incoming.rename(final)
         except OSError as error:
             if error.errno in _TAKEN:
                 raise FinalPathTakenError from error
             raise
+        reached(Point.PUBLISH_AFTER_RENAME)
         sync_folder(final.parent)
         with suppress(FileNotFoundError):  # another job that ended found it empty
             sync_folder(incoming.parent)

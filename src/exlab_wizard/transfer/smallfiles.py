@@ -15,6 +15,7 @@ from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.attempt import Attempt
 from exlab_wizard.transfer.failures import changing
@@ -157,6 +158,7 @@ class SmallFiles:
 
     def _settle(self, rows: Sequence[FileRecord]) -> None:
         attempt = self._attempt
+        reached(Point.COPY_WRITTEN)
         try:
             if self._at_once:
                 attempt.target.sync_all()
@@ -165,7 +167,9 @@ class SmallFiles:
         except OSError as error:
             raise attempt.target_error("Cannot flush", rows[0].path, error) from error
         attempt.failures.check_online()
+        reached(Point.COPY_FLUSHED)
         attempt.ledger.record(rows)
+        reached(Point.COPY_CHECKPOINTED)
         self._read_back.put(rows)
 
 
