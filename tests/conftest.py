@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.crash.nursery import Nursery
+
+SHIM = Path(__file__).parent / "crash" / "shim.c"
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -27,3 +32,19 @@ def own_user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 def state_dir(tmp_path: Path) -> Path:
     """A state dir that does not exist yet, as at the first launch."""
     return tmp_path / "state"
+
+
+@pytest.fixture(scope="session")
+def kill_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that kills a process at one of its system calls; asleep until its variables are set."""
+    library = tmp_path_factory.mktemp("shim") / "shim.so"
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["cc", *options, "-o", str(library), str(SHIM), "-ldl"], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory, kill_shim: Path) -> Iterator[Nursery]:
+    """A fork server for launches of the real program, with the kill shim loaded."""
+    with Nursery(tmp_path_factory.mktemp("nursery") / "log", preload=kill_shim) as nursery:
+        yield nursery
