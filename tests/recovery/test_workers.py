@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,14 @@ from tests.program import until
 from tests.recovery.pool import START, Bench
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.files import Progress
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcome, Superseded
+from exlab_wizard.errors import ClaimLostError
+from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.store.claims import ClaimedJob
 from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.manifest import RECEIPT
 
 
 @pytest.fixture
@@ -98,6 +103,36 @@ def test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not(tmp_p
         assert bench.state(second) == "running"
     finally:
         bench.close()
+
+
+def test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt(bench: Bench) -> None:
+    job_id = bench.enqueue("/run")
+    job = bench.jobs.claim(bench.launch_id, START)
+    assert job is not None
+    journal, told = StoreJournal(bench.store, job, lambda: told.append("progress")), list[str]()
+    journal.checkpoint([], Progress(1, 0, 10, 0, 0, 0))
+    assert told == ["progress"]
+    bench.jobs.cancel(job_id)
+    with pytest.raises(ClaimLostError, match="claim is lost"):
+        journal.checkpoint([], Progress(1, 0, 10, 5, 0, 0))
+    with pytest.raises(ClaimLostError, match="claim is lost"):
+        journal.write_manifest([], [], Progress(1, 0, 10, 5, 0, 0))
+    with pytest.raises(ClaimLostError, match="claim is lost"):
+        journal.all_sent()
+    assert told == ["progress"]
+    assert bench.row("state, bytes_done", job_id) == ("cancelled", 0)
+
+
+def test_the_incoming_folder_is_named_after_installation_and_job(bench: Bench, tmp_path: Path) -> None:
+    """Workstations share destinations, and each counts its jobs from 1."""
+    run = tmp_path / "run"
+    run.mkdir()
+    bench.attempts.scripts[str(run)] = bench.attempts.copy
+    job_id = bench.enqueue(str(run))
+    bench.pool.start()
+    verified(bench, job_id)
+    receipt = json.loads((tmp_path / "nas" / "run" / RECEIPT).read_text("utf-8"))
+    assert receipt["job_key"] == f"0123456789abcdef-{job_id}"
 
 
 def test_an_unforeseen_error_in_an_attempt_is_a_failure_that_is_tried_again_and_then_not(

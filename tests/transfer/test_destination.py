@@ -228,6 +228,23 @@ def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, mon
     assert world.sha256sum_passes()
 
 
+def test_share_that_is_replaced_just_before_the_rename_gets_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("a.dat")
+
+    def unmount(destination: Path, parts: tuple[str, ...], failures: Failures) -> Path:
+        folder = publish.make_folders(destination, parts, failures)
+        if folder == world.final.parent:
+            (world.nas / MARKER).unlink()
+        return folder
+
+    monkeypatch.setattr("exlab_wizard.transfer.mount.make_folders", unmount)
+    with pytest.raises(TransferWaitError, match="offline"):
+        world.sync()
+    assert not world.final.exists()
+
+
 def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.transfer.world import World
@@ -129,6 +130,47 @@ def test_damage_to_a_small_file_on_the_nas_is_found_before_publishing(world: Wor
     assert caught.value.kind is ErrorKind.HASH_MISMATCH
     assert world.journal.rows["small.dat"].state is FileState.PENDING
     assert not world.final.exists()
+
+
+def test_a_file_that_changed_between_two_attempts_is_sent_again(world: World) -> None:
+    changed = world.write("changed.dat", b"before")
+    world.big("z.dat", 20)
+    cut_after(world, 1)
+    with pytest.raises(CutError):
+        world.sync()
+    assert world.journal.rows["changed.dat"].state is FileState.COPIED
+    changed.write_bytes(b"after.")
+    world.again()
+    world.sync()
+    assert (world.final / "changed.dat").read_bytes() == b"after."
+    assert world.sha256sum_passes()
+
+
+def test_a_file_that_the_destination_lost_in_part_is_sent_again(world: World) -> None:
+    world.big("big.dat", 40)
+    cut_after(world, 1)
+    with pytest.raises(CutError):
+        world.sync()
+    assert world.journal.rows["big.dat"].bytes_done > 5
+    os.truncate(world.incoming / "big.dat", 5)
+    world.again()
+    world.sync()
+    assert world.sha256sum_passes()
+
+
+def test_a_verified_file_that_the_destination_lost_in_part_is_sent_again(world: World) -> None:
+    world.write("small.dat", b"0123456789")
+    world.big("z.dat", 40)
+    cut_after(world, 2)
+    with pytest.raises(CutError):
+        world.sync()
+    row = world.journal.rows["small.dat"]
+    world.journal.rows["small.dat"] = replace(row, state=FileState.VERIFIED)
+    os.truncate(world.incoming / "small.dat", 5)
+    world.again()
+    world.sync()
+    assert "small.dat" in world.journal.put
+    assert world.sha256sum_passes()
 
 
 def test_copied_but_unread_file_is_read_back_by_the_next_attempt(world: World) -> None:
