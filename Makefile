@@ -14,7 +14,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast coverage lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast coverage mutants lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -59,6 +59,9 @@ test-fast: setup system-packages  ## every test but the slow ones
 
 coverage: setup system-packages  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
+
+mutants: setup system-packages  ## remove each safeguard in a copy of the program, and see that the tests notice
+	$(PYTEST) tests/mutants $(PYTEST_ARGS)
 
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check
