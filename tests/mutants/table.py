@@ -451,11 +451,13 @@ _QUIT: Final = (
     Mutant(
         "the one transaction that closes a session and queues its runs",
         "store/sessions.py",
-        "            return [enqueue_in(transaction, run, now) for run in runs]",
+        "            if transaction.change(CLOSE, closing) != 1:\n                return None\n",
         """\
+            if transaction.change(CLOSE, closing) != 1:
+                return None
             for word in ("COMMIT", "BEGIN IMMEDIATE"):
                 self._db.connection().execute(word)
-            return [enqueue_in(transaction, run, now) for run in runs]""",
+""",
         (
             "tests/store/test_sessions.py::test_a_completion_that_fails_midway_leaves_the_lease_active_and_queues_nothing",
         ),
