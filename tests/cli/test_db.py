@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from tests.cli.calls import Cli
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
+from exlab_wizard.points import Point, watch
 from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.store import schema
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.store import Store
 
 
@@ -38,6 +45,54 @@ def test_restore_is_refused_while_somebody_runs(cli: Cli, store: Store, state_di
     assert answer.status == 4
     assert "exlab-wizard quit" in answer.err
     assert store.jobs.state_of(1) is JobState.CANCELLED
+
+
+def test_a_restore_that_is_cut_off_leaves_the_old_database_whole(cli: Cli, store: Store, state_dir: Path) -> None:
+    backup = state_dir / "copy.db"
+    assert cli("db", "backup", str(backup)).status == 0
+    later = store.jobs.enqueue(NewJob("/runs/later", "nas"), datetime.now(UTC)).job_id
+
+    def cut_off(point: Point) -> None:
+        assert point is Point.RESTORE_BEFORE_RENAME
+        raise KeyboardInterrupt
+
+    store.close()
+    watch(cut_off)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Backups(StateDir.at(state_dir)).restore(backup, datetime.now(UTC))
+    finally:
+        watch(None)
+    assert store.jobs.state_of(later) is JobState.QUEUED
+    store.close()
+    assert cli("db", "restore", str(backup)).status == 0
+    assert store.jobs.state_of(later) is None
+
+
+def test_a_journal_of_the_old_database_is_not_played_into_the_restored_one(
+    cli: Cli, nas: Path, state_dir: Path
+) -> None:
+    """Where the WAL cannot be used, a kill leaves a rollback journal; by its name it belongs to what lies there now."""
+    assert nas.is_dir()
+    backup, live = state_dir / "copy.db", state_dir / "exlab-wizard.db"
+    assert cli("db", "upgrade").status == 1
+    database = Database(live, journal_mode="delete")
+    schema.upgrade(database, Backups(StateDir.at(state_dir)), datetime.now(UTC))
+    assert cli("db", "backup", str(backup)).status == 0
+    writing = database.connection()
+    writing.execute("PRAGMA cache_size = 1")
+    writing.execute("BEGIN IMMEDIATE")
+    writing.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+        " INSERT INTO sync_jobs (run_path, destination, enqueued_at) SELECT '/runs/' || i, 'nas', '' FROM n"
+    )
+    as_killed = {name: (state_dir / name).read_bytes() for name in (live.name, f"{live.name}-journal")}
+    database.close()
+    for name, content in as_killed.items():
+        (state_dir / name).write_bytes(content)
+    assert cli("db", "restore", str(backup)).status == 0
+    assert not (state_dir / f"{live.name}-journal").exists()
+    assert cli("db", "check").status == 0
 
 
 def test_what_is_no_backup_is_not_restored(cli: Cli, store: Store, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Each is complete or not there: it is written beside its final name, checked, and
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from exlab_wizard.store.driver import driver
 
 KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
+_JOURNALS: Final = ("-wal", "-shm", "-journal")
 _NAME: Final = re.compile(r"exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db")
 
 
@@ -92,7 +94,7 @@ class Backups:
         """Put a backup in the place of the database and return where the old file was kept; under the instance lock.
 
         Raises:
-            RefusedError: `source` is no usable backup; nothing was changed.
+            RefusedError: `source` is no usable backup, or somebody reads the database; nothing was changed.
         """
         check_backup(source)
         part = self._database.with_name(self._database.name + ".restoring")
@@ -105,15 +107,41 @@ class Backups:
         kept: Path | None = None
         if self._database.exists():
             kept = self._database.with_name(f"{self._database.name}.replaced-{re.sub(r'[-:.]', '', to_text(now))}")
-            for suffix in ("-wal", "-shm"):
-                beside = self._database.with_name(self._database.name + suffix)
-                if beside.exists():
-                    beside.replace(kept.with_name(kept.name + suffix))
-            self._database.replace(kept)
+            try:
+                _keep(self._database, kept)
+            except RefusedError:
+                part.unlink()
+                raise
         reached(Point.RESTORE_BEFORE_RENAME)
         part.replace(self._database)
         reached(Point.RESTORE_AFTER_RENAME)
         return kept
+
+
+def _keep(database: Path, kept: Path) -> None:
+    """Copy the old database away and leave it in its place, without a journal that could be played into the new one.
+
+    Killed at any step there is a whole database under the old name: the new one takes its place with one rename.
+    """
+    try:
+        old = driver.connect(database)
+        try:
+            _copy(old, kept, None)
+            busy = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            old.close()
+    except driver.Error:
+        # It is damaged: keep every byte of it, as it is.
+        for suffix in ("", *_JOURNALS):
+            if (beside := database.with_name(database.name + suffix)).exists():
+                shutil.copyfile(beside, kept.with_name(kept.name + suffix))
+    else:
+        if busy:
+            kept.unlink()
+            msg = f"another program is reading the database {str(database)!r}; close it, then restore again"
+            raise RefusedError(msg)
+    for suffix in _JOURNALS:
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def check_backup(source: Path) -> None:
