@@ -13,6 +13,8 @@ from tests.crash.nursery import Nursery
 
 SHIM = Path(__file__).parent / "crash" / "shim.c"
 
+pytest_plugins = ["exlab_wizard.testing"]
+
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.program import MIB, PATIENCE_SECONDS, Program, until, write_run
-from tests.recovery.test_kills import picture
+from tests.program import MIB, PATIENCE_SECONDS, Program, picture, until, write_run
 
 from exlab_wizard.store.check import check
 from exlab_wizard.store.database import Database

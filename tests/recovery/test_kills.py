@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
-import stat
 from pathlib import Path
 
 import pytest
-from tests.program import MIB, Program, until, write_run
+from tests.program import MIB, Program, picture, until, write_run
 
 KILLS = 20
 BIG = 480 * MIB
 SMALL_FILES = 500
 AGAIN_AT_MOST = 64 * MIB
 RESUMED = "SELECT max(bytes_resumed) FROM sync_jobs WHERE launch_id = (SELECT max(id) FROM launches)"
-OWN = ".exlab-wizard"
-
-
-def picture(folder: Path) -> dict[str, tuple[int, int, int, str]]:
-    """Return kind and permissions, time, size and hash of everything below a folder but our own notes."""
-    seen: dict[str, tuple[int, int, int, str]] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name.partition("/")[0] == OWN:
-            continue
-        status = path.stat()
-        digest = ""
-        if stat.S_ISREG(status.st_mode):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        seen[name] = (status.st_mode, status.st_mtime_ns, status.st_size if digest else 0, digest)
-    return seen
 
 
 def bytes_on(incoming: Path) -> int:

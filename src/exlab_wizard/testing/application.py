@@ -1,0 +1,226 @@
+"""The real program as a child process: started, asked, killed, and its database looked at from outside.
+
+Nothing here waits for time: `until` polls a condition and fails with what it waited for. Nothing of the program is
+replaced, and nothing outside the lab's own folder is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self, TypeVar
+
+import exlab_wizard
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.store.database import Database, Value
+from exlab_wizard.store.driver import driver
+from exlab_wizard.store.jobs import STATE_OF, NewJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.marker import create_marker
+
+PATIENCE_SECONDS: Final = 20.0
+KILLED: Final = -9
+RUN: Final = ("run", "--headless", "--json")
+_LOOK_SECONDS: Final = 0.02
+_Answer = TypeVar("_Answer")
+
+
+def until(condition: Callable[[], _Answer], timeout: float = PATIENCE_SECONDS, what: str = "") -> _Answer:
+    """Return the first answer of `condition` that is true.
+
+    Raises:
+        AssertionError: there was none within `timeout` seconds; `what` says what was waited for.
+    """
+    pause = threading.Event()
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            msg = f"waited {timeout:g} s in vain for {what or condition}"
+            raise AssertionError(msg)
+        pause.wait(_LOOK_SECONDS)
+    return answer
+
+
+class Application:
+    """One state dir, one destination `nas`, and the process that runs on them, if any; leaving kills it."""
+
+    def __init__(self, home: Path) -> None:
+        """Make state dir, destination and configuration below `home`; nothing is started."""
+        self.home = home
+        self.state = home / "state"
+        self.nas = home / "nas"
+        self.config = self.state / "config.toml"
+        self.database = self.state / "exlab-wizard.db"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
+        package = Path(exlab_wizard.__file__).parents[1]
+        paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        self.configure()
+
+    def configure(  # noqa: PLR0913 - one name for each setting that a test may turn
+        self,
+        *,
+        bandwidth_mib_s: float | None = None,
+        window_s: float = 30.0,
+        session_end_window_s: float = 5.0,
+        workers: int = 2,
+        settle_s: float = 0.0,
+        more: str = "",
+    ) -> None:
+        """Write `config.toml`; the destination exists and has its marker."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        if not self.nas.exists():
+            self.nas.mkdir()
+            create_marker(self.nas, "nas")
+        limit = "" if bandwidth_mib_s is None else f"bandwidth_mib_s = {bandwidth_mib_s}\n"
+        self.config.write_text(
+            f"[quit]\nwindow_s = {window_s}\nsession_end_window_s = {session_end_window_s}\n"
+            f"[sync]\nworkers = {workers}\nsettle_s = {settle_s}\n"
+            f"[destinations.nas]\ntarget = {json.dumps(str(self.nas))}\n{limit}{more}",
+            encoding="utf-8",
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of `exlab-wizard ARGUMENTS` on this state dir."""
+        return [sys.executable, "-m", "exlab_wizard", "--state-dir", str(self.state), *arguments]
+
+    def call(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run another command to its end, with nobody at a terminal."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
+        """Start `run --headless --json`; with `ready`, return when it says that work may begin."""
+        process = self._spawn(self.command(*RUN))
+        if ready:
+            self.until_ready()
+        return process
+
+    def until_ready(self) -> None:
+        """Return when the application that was started last says that work may begin.
+
+        Raises:
+            AssertionError: it ended instead; the message holds its log.
+        """
+
+        def is_ready() -> bool:
+            if "\n" in self.said():
+                return True
+            if self.process.poll() is not None:
+                msg = f"ended before it was ready: {self.process.returncode}\n{self.log()}"
+                raise AssertionError(msg)
+            return False
+
+        until(is_ready, what="the program to be ready")
+
+    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        self._starts += 1
+        with self._output("out") as out, self._output("err") as err:
+            self._process = subprocess.Popen(
+                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
+        return self._process
+
+    def _output(self, stream: str) -> IO[bytes]:
+        return (self.home / f"launch-{self._starts}.{stream}").open("wb")
+
+    def said(self) -> str:
+        """Return what the last start wrote to standard output."""
+        return (self.home / f"launch-{self._starts}.out").read_text("utf-8")
+
+    def log(self) -> str:
+        """Return what the last start wrote to standard error."""
+        return (self.home / f"launch-{self._starts}.err").read_text("utf-8", errors="replace")
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process that was started last."""
+        if self._process is None:
+            raise AssertionError("nothing was started yet")
+        return self._process
+
+    def kill(self) -> None:
+        """Kill the process as a power cut would, and prove that it died of that.
+
+        Raises:
+            AssertionError: it had ended by itself before.
+        """
+        self.process.kill()
+        status = self.process.wait(PATIENCE_SECONDS)
+        if status != KILLED:
+            msg = f"the kill came too late: the program had ended with {status}\n{self.log()}"
+            raise AssertionError(msg)
+
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
+        """Return the exit status; fail when the process lives on."""
+        return self.process.wait(timeout)
+
+    def query(self, sql: str, *values: Value) -> list[tuple[Value, ...]]:
+        """Run one statement on the database as an administrator would, a write included."""
+        connection = driver.connect(self.database, timeout=10.0, isolation_level=None)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def value(self, sql: str, *values: Value) -> Value:
+        """Return the first column of the first row."""
+        return self.query(sql, *values)[0][0]
+
+    def number(self, sql: str, *values: Value) -> int:
+        """Return a whole number from the database."""
+        value = self.value(sql, *values)
+        if not isinstance(value, int):
+            raise TypeError(value)
+        return value
+
+    def job_state(self, job_id: int = 1) -> Value:
+        """Return the state of a job."""
+        return self.query(STATE_OF.sql.replace(":job", "?"), job_id)[0][0]
+
+    def enqueue(self, run: Path) -> int:
+        """Queue a run from outside, as `sync` does; the database must exist."""
+        with self.store() as store:
+            return store.jobs.enqueue(NewJob(str(run), "nas"), SystemClock().now()).job_id
+
+    @contextlib.contextmanager
+    def store(self) -> Iterator[Store]:
+        """Lend the store as another process has it, with connections of its own."""
+        store = Store(Database(self.database))
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def checksums_pass(self, name: str) -> bool:
+        """Return whether `sha256sum -c` is content with the published run `name`."""
+        command = ["sha256sum", "--strict", "--quiet", "-c", ".exlab-wizard/checksums.sha256"]
+        return subprocess.run(command, cwd=self.nas / name, capture_output=True, check=False).returncode == 0
+
+    def __enter__(self) -> Self:
+        """Return the application itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill what still runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(PATIENCE_SECONDS)

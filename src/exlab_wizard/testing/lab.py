@@ -1,0 +1,209 @@
+"""A laboratory for accidents: hands runs in, kills the application at a named point, relaunches it, looks for losses.
+
+Every kill proves that it landed. What was handed in is remembered, with a picture of its content, so that
+`assert_nothing_lost` can ask the disks and the database instead of believing the program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from exlab_wizard.cli.access import opened
+from exlab_wizard.cli.context import Place
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.points import Point
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, until
+from exlab_wizard.testing.runs import Picture, picture, write_run
+from exlab_wizard.testing.victim import Notes
+
+VICTIM: Final = "exlab_wizard.testing.victim"
+PROGRAM: Final = "exlab_wizard"
+SMALL_RUN: Final = {"a.raw": 300_000, "frames/1.tif": 70_000, "frames/2.tif": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A run that was handed in: the database has said that it is durable."""
+
+    run: Path
+    job_id: int
+    content: Picture
+
+
+class Lab(Application):
+    """An `Application` with runs to sync and traps to spring."""
+
+    victim = VICTIM
+    """The module that springs the traps; a test of the lab itself may put a harmless one here."""
+
+    def __init__(self, home: Path) -> None:
+        """Make everything below `home`; nothing is started."""
+        home.mkdir(parents=True, exist_ok=True)
+        super().__init__(home)
+        self.handed: list[Handed] = []
+        self._notes = Notes(home / "no-notes-yet")
+
+    def make_run(self, name: str = "run-1", files: Mapping[str, int] = SMALL_RUN, seed: int = 1) -> Path:
+        """Write a run of the given files and sizes, as an instrument that has finished an hour ago."""
+        return write_run(self.home / "instrument" / name, files, seed)
+
+    def sync(self, run: Path, *, equipment: str | None = None, priority: int = 0) -> int:
+        """Hand a run in, as `exlab-wizard sync` does, and return its job; from now on it must not be lost."""
+        content = picture(run)
+        place = Place.named(str(self.state), str(self.config))
+        with opened(place, create=True) as store:
+            job = NewJob(str(run), "nas", equipment_id=equipment, priority=priority)
+            job_id = store.jobs.enqueue(job, SystemClock().now()).job_id
+        self.handed.append(Handed(run, job_id, content))
+        return job_id
+
+    def kill_at(
+        self,
+        point: Point | str,
+        *command: str,
+        nth: int = 1,
+        module: str = PROGRAM,
+        meanwhile: Callable[[], None] | None = None,
+        within: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Start the application so that it dies by SIGKILL when it reaches `point` for the nth time, and see it die.
+
+        Another `command` of the program, or another `module` with its arguments, dies the same way. `meanwhile` is
+        called once the application is ready: it may make it get to the point.
+
+        Raises:
+            AssertionError: it did not die there; the message says how far it came.
+        """
+        process = self._trapped("kill", Point(point), nth, module, command)
+        try:
+            if meanwhile is not None:
+                self.until_ready()
+                meanwhile()
+            process.wait(within)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE_SECONDS)
+            raise AssertionError(self._missed(Point(point), nth, f"lived on for {within:g} s")) from None
+        if process.returncode != KILLED:
+            raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
+        if self._notes.points("killed") != [Point(point)] or self._notes.points("reached").count(Point(point)) != nth:
+            raise AssertionError(self._missed(Point(point), nth, "was killed by something else"))
+
+    @contextlib.contextmanager
+    def held_at(
+        self, point: Point | str, *command: str, nth: int = 1, module: str = PROGRAM, within: float = PATIENCE_SECONDS
+    ) -> Iterator[None]:
+        """Start the application and hold the thread that reaches `point` for the nth time, until the block is left.
+
+        Raises:
+            AssertionError: the point was not reached; the message says how far it came.
+        """
+        process = self._trapped("hold", Point(point), nth, module, command)
+
+        def is_held() -> bool:
+            if process.poll() is not None:
+                raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
+            return self._notes.points("held") == [Point(point)]
+
+        until(is_held, within, f"the program to reach {point}")
+        try:
+            yield
+        finally:
+            self._notes.release()
+
+    def _trapped(
+        self, act: str, point: Point, nth: int, module: str, command: tuple[str, ...]
+    ) -> subprocess.Popen[bytes]:
+        self._require_dead()
+        path = self.home / f"launch-{self._starts + 1}.notes"
+        self._notes = Notes(path)
+        trap = [sys.executable, "-m", self.victim, str(path), act, point.value, str(nth), module]
+        place = ["--state-dir", str(self.state)] if module == PROGRAM else []
+        return self._spawn([*trap, *place, *(command or RUN)])
+
+    def _missed(self, point: Point, nth: int, what: str) -> str:
+        reached = ", ".join(self._notes.points("reached")) or "none"
+        return f"{point} was not reached {nth} time(s): the program {what}. Points reached: {reached}.\n{self.log()}"
+
+    def _require_dead(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            raise AssertionError("the application is still running: kill it, or let it quit, before it is launched")
+
+    def relaunch(self) -> None:
+        """Start the application again after it died, and return when it is ready."""
+        self._require_dead()
+        self.start()
+
+    def quit(self) -> None:
+        """Ask the running application to quit, as SIGTERM does, without waiting for it."""
+        self.process.terminate()
+
+    def until_idle(self, timeout: float = PATIENCE_SECONDS) -> None:
+        """Return when nothing is pending any more.
+
+        Raises:
+            AssertionError: something still is; the message lists it.
+        """
+        with self.store() as store:
+            try:
+                until(lambda: not store.lists.pending(), timeout)
+            except AssertionError as error:
+                jobs = [store.lists.job(handed.job_id) for handed in self.handed]
+                msg = f"still pending after {timeout:g} s: {store.lists.pending()}\n{jobs}\n{self.log()}"
+                raise AssertionError(msg) from error
+
+    def losses(self) -> list[str]:
+        """Return one sentence for each thing that is lost, damaged or left over; none is what everybody wants."""
+        lost: list[str] = []
+        with self.store() as store:
+            for handed in self.handed:
+                row = store.lists.job(handed.job_id)
+                if row is None or row["run_path"] != str(handed.run):
+                    lost.append(f"{handed.run} was handed in as job {handed.job_id}, and that job is {row}")
+                if picture(handed.run) != handed.content:
+                    lost.append(f"{handed.run} is not what it was when it was handed in")
+                elif row is not None and row["state"] == JobState.VERIFIED:
+                    lost += self._differences(handed, row["equipment_id"])
+        lost += [f"process {process.pid} is left over: {process.info['cmdline']}" for process in self._leftovers()]
+        return lost
+
+    def _differences(self, handed: Handed, equipment: object) -> list[str]:
+        final = self.nas.joinpath(*([str(equipment)] if equipment else []), handed.run.name)
+        published = picture(final)
+        return [
+            f"{final / name} is {published.get(name)}, and {handed.run / name} is {wanted}"
+            for name, wanted in handed.content.items()
+            if published.get(name) != wanted
+        ]
+
+    def _leftovers(self) -> list[psutil.Process]:
+        """Return the processes that work on this state dir or destination and are not the running application."""
+        mine = {os.getpid()} | ({self._process.pid} if self._process is not None else set())
+        places = (str(self.state), str(self.nas))
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if process.pid not in mine
+            if any(place in word for word in process.info["cmdline"] or () for place in places)
+        ]
+
+    def assert_nothing_lost(self) -> None:
+        """Fail unless every run that was handed in is there, whole and unchanged, and nothing contradicts it.
+
+        Raises:
+            AssertionError: the message has one line for each loss.
+        """
+        lost = self.losses()
+        if lost:
+            raise AssertionError("\n".join(["lost, damaged or left over:", *lost]))

@@ -1,0 +1,97 @@
+"""Runs a program that is killed, or held, when it reaches a point: `python -m exlab_wizard.testing.victim`.
+
+Only `Lab` starts it. It writes every point that is reached into a file of notes, and what it does at the chosen one
+just before it does it: so a test can prove that the kill landed, and says where the program was if it did not.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.points import Point, watch
+
+_LOOK_SECONDS: Final = 0.01
+
+
+class Notes:
+    """The file through which a victim and its lab talk; one line for each thing that happened."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the file `path`; it need not exist."""
+        self._path = path
+        self._release = path.with_name(path.name + ".release")
+
+    def write(self, word: str, point: Point) -> None:
+        """Append a line; what is written stays when the writer is killed."""
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(fd, f"{word} {point}\n".encode())
+        os.close(fd)
+
+    def points(self, word: str) -> list[Point]:
+        """Return the points of the lines that begin with `word`: `reached`, `killed` or `held`."""
+        try:
+            lines = self._path.read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [Point(line.split()[1]) for line in lines if line.split()[0] == word]
+
+    def release(self) -> None:
+        """Let the thread that is held go on."""
+        self._release.touch()
+
+    def wait_for_release(self) -> None:
+        """Return when the lab says so."""
+        turn = threading.Event()
+        while not self._release.exists():
+            turn.wait(_LOOK_SECONDS)
+
+
+class Trap:
+    """A listener that acts when a point is reached for the nth time, in whatever thread that is."""
+
+    def __init__(self, notes: Notes, point: Point, nth: int, spring: Callable[[Notes, Point], None]) -> None:
+        """Call `spring` when `point` is reached for the `nth` time, counted from 1."""
+        self._notes, self._point, self._nth, self._spring = notes, point, nth, spring
+        self._count = 0
+        self._turn = threading.Lock()
+
+    def __call__(self, point: Point) -> None:
+        """Hear of a point."""
+        with self._turn:
+            self._notes.write("reached", point)
+            self._count += point is self._point
+            springs = point is self._point and self._count == self._nth
+        if springs:
+            self._spring(self._notes, point)
+
+
+def kill(notes: Notes, point: Point) -> None:
+    """Die as by `kill -9`, having noted it."""
+    notes.write("killed", point)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold(notes: Notes, point: Point) -> None:
+    """Hold this thread until the lab releases it."""
+    notes.write("held", point)
+    notes.wait_for_release()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Set the trap, then run a module as `python -m` would: NOTES ACT POINT NTH MODULE [ARGUMENT…]."""
+    notes, act, point, nth, module, *rest = arguments
+    acts = {"kill": kill, "hold": hold}
+    watch(Trap(Notes(Path(notes)), Point(point), int(nth), acts[act]))
+    sys.argv = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
