@@ -74,6 +74,7 @@ class Application:
         session_end_window_s: float = 5.0,
         workers: int = 2,
         settle_s: float = 0.0,
+        stall_s: float = 120.0,
         more: str = "",
     ) -> None:
         """Write `config.toml`; the destination exists and has its marker."""
@@ -84,7 +85,7 @@ class Application:
         limit = "" if bandwidth_mib_s is None else f"bandwidth_mib_s = {bandwidth_mib_s}\n"
         self.config.write_text(
             f"[quit]\nwindow_s = {window_s}\nsession_end_window_s = {session_end_window_s}\n"
-            f"[sync]\nworkers = {workers}\nsettle_s = {settle_s}\n"
+            f"[sync]\nworkers = {workers}\nsettle_s = {settle_s}\nstall_s = {stall_s}\n"
             f"[destinations.nas]\ntarget = {json.dumps(str(self.nas))}\n{limit}{more}",
             encoding="utf-8",
         )
