@@ -14,7 +14,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast coverage mutants lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast faults-full coverage mutants lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -56,6 +56,9 @@ test: setup system-packages  ## every test
 
 test-fast: setup system-packages  ## every test but the slow ones
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+
+faults-full: setup system-packages  ## every error at every call site, once and lasting
+	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
 
 coverage: setup system-packages  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

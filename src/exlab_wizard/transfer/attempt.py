@@ -49,6 +49,8 @@ class Attempt:
         try:
             return self.target.open(path, flags, (mode & PERMISSIONS) | _OWNER)
         except PermissionError:
+            if not self.target.exists(path):
+                raise
             self.target.chmod(path, _OWNER)
             return self.target.open(path, flags, mode)
 

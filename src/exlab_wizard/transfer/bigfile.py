@@ -118,11 +118,18 @@ class _Pipeline:
         fresh = 0 if self._start else os.O_TRUNC
         try:
             self._target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | fresh, self._file.mode)
-            stack.callback(os.close, self._target)
+            stack.callback(self._close_target)
             self._back = attempt.target.open(path, os.O_RDONLY)
             stack.callback(os.close, self._back)
         except OSError as error:
             raise attempt.target_error("Cannot create", path, error) from error
+
+    def _close_target(self) -> None:
+        """Closing may be when a file server says that it could not keep what it took."""
+        try:
+            os.close(self._target)
+        except OSError as error:
+            raise self._attempt.target_error("Cannot write", self._file.path, error) from error
 
     def _resume(self) -> bool:
         """Hash both sides' beginnings at the same time; the source's must be what was sent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +26,16 @@ def _numbers(*names: str) -> frozenset[int]:
 _FULL: Final = _numbers("ENOSPC", "EDQUOT")
 _DENIED: Final = _numbers("EACCES", "EPERM", "EROFS")
 _NAME: Final = _numbers("ENAMETOOLONG", "EINVAL", "EILSEQ")
+_EXHAUSTED: Final = _numbers("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EAGAIN")
 _NETWORK: Final = _numbers(
     "EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENETRESET", "ENOTCONN",
     "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "EPIPE", "EREMOTEIO", "ENODEV", "ENXIO", "ENOLINK", "EPROTO",
 )  # fmt: skip
+
+EXHAUSTED_HINT: Final = (
+    "This computer has run out of memory, threads or open files: close programs, or raise the limits of the account"
+    " that runs exlab-wizard; it is tried again."
+)
 
 
 class Failures:
@@ -75,7 +82,7 @@ class Failures:
     def of_source(self, op: str, name: str, error: OSError) -> ExlabError:
         """Return what an error while reading `name` (relative to the run) means."""
         path, cause = str(self._run_path / name), error.strerror or str(error)
-        if not self._run_path.is_dir():
+        if _is_gone(self._run_path):
             hint = "The run folder is gone: bring it back, or cancel the job."
             return TransferError(op, str(self._run_path), hint, ErrorKind.SOURCE_MISSING, cause)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -86,7 +93,8 @@ class Failures:
         if error.errno in _NAME:
             hint = "Give it a shorter or simpler name, then retry the job."
             return TransferError(op, path, hint, ErrorKind.CONFIG, cause)
-        return TransferError(op, path, "Check the disk that holds the run.", ErrorKind.UNKNOWN, cause)
+        hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "Check the disk that holds the run."
+        return TransferError(op, path, hint, ErrorKind.UNKNOWN, cause)
 
     def of_target(self, op: str, path: Path | str, error: OSError) -> ExlabError:
         """Return what an error at `path` (absolute, or relative to the destination) means."""
@@ -116,7 +124,18 @@ def _target_failure(op: str, full: str, error: OSError, cause: str) -> TransferE
         return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
     if error.errno in _NETWORK:
         return TransferError(op, full, "Check the network and the NAS.", ErrorKind.NETWORK, cause)
-    return TransferError(op, full, "See the log; it is tried again.", ErrorKind.UNKNOWN, cause)
+    hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "See the log; it is tried again."
+    return TransferError(op, full, hint, ErrorKind.UNKNOWN, cause)
+
+
+def _is_gone(folder: Path) -> bool:
+    """Return whether there is no such folder; one that cannot be looked at is not gone."""
+    try:
+        return not stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def changing(path: str) -> TransferWaitError:
