@@ -75,9 +75,9 @@ _DURABLE: Final = (
         (_NAME_LAST,),
     ),
     Mutant(
-        "the flush of the parent folder after publishing",
+        "the flush of the way to the final path after publishing",
         "transfer/publish.py",
-        "        sync_folder(final.parent)",
+        "        sync_way(destination, final)",
         "        pass",
         (_NAME_LAST,),
     ),

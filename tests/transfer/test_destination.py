@@ -250,10 +250,10 @@ def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
 ) -> None:
     world.write("a.dat")
 
-    def intrude(incoming: Path, final: Path, failures: Failures) -> None:
+    def intrude(incoming: Path, final: Path, destination: Path, failures: Failures) -> None:
         final.mkdir()
         (final / "theirs").write_bytes(b"theirs")
-        publish.publish_whole(incoming, final, failures)
+        publish.publish_whole(incoming, final, destination, failures)
 
     monkeypatch.setattr("exlab_wizard.transfer.mount.publish_whole", intrude)
     with pytest.raises(TransferError) as caught:

@@ -45,6 +45,7 @@ from exlab_wizard.transfer.publish import (
     publish_file,
     publish_whole,
     remove_empty,
+    sync_way,
     write_own,
 )
 from exlab_wizard.transfer.receipt import Receipt, read_owner
@@ -117,11 +118,14 @@ class MountTransfer:
                 if len(rows) != owner.files:
                     return False
                 try:
-                    return all(
+                    whole = all(
                         row.state is FileState.VERIFIED and final.lstat(row.path).st_size == row.size for row in rows
                     )
                 except (FileNotFoundError, NotADirectoryError):
                     return False
+            if whole:  # that attempt may have ended before the rename was durable
+                sync_way(self._request.destination, self._final)
+            return whole
 
     def _bring(self, source: Tree, manifest: Manifest) -> None:
         for _ in range(_ROUNDS):
@@ -147,7 +151,7 @@ class MountTransfer:
         # Closed before the rename: file servers refuse to rename a folder that somebody holds open.
         make_folders(self._request.destination, self._request.final_parts[:-1], self._failures)
         self._failures.check_online()
-        publish_whole(self._incoming, self._final, self._failures)
+        publish_whole(self._incoming, self._final, self._request.destination, self._failures)
 
     def _merge(self, source: Tree, manifest: Manifest) -> None:
         with self._failures.target("Cannot open", self._incoming):

@@ -70,6 +70,18 @@ def sync_folder(folder: Path) -> None:
         tree.sync_folder("")
 
 
+def sync_way(destination: Path, final: Path) -> None:
+    """Make the names on the way from `destination` down to `final` durable, whoever made them and when.
+
+    Raises:
+        OSError: they are not.
+    """
+    folder = final
+    while folder != destination:
+        folder = folder.parent
+        sync_folder(folder)
+
+
 def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
     """Write a file of `.exlab-wizard/` atomically and durably, replacing the one before.
 
@@ -90,8 +102,8 @@ def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
     tree.sync_folder(OWN_FOLDER)
 
 
-def publish_whole(incoming: Path, final: Path, failures: Failures) -> None:
-    """Rename the closed folder `incoming` to `final`, whose parent exists, and make that durable.
+def publish_whole(incoming: Path, final: Path, destination: Path, failures: Failures) -> None:
+    """Rename the closed folder `incoming` to `final` below `destination`, whose parent exists, and make that durable.
 
     Raises:
         FinalPathTakenError: something stands at the final path by now; nothing was changed.
@@ -110,7 +122,7 @@ def publish_whole(incoming: Path, final: Path, failures: Failures) -> None:
                 raise FinalPathTakenError from error
             raise
         reached(Point.PUBLISH_AFTER_RENAME)
-        sync_folder(final.parent)
+        sync_way(destination, final)
         with suppress(FileNotFoundError):  # another job that ended found it empty
             sync_folder(incoming.parent)
     remove_empty(incoming.parent)
