@@ -7,6 +7,7 @@ PYTHON =
 VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
+MODEL_SECONDS = 600
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -14,7 +15,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast faults-full coverage mutants lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full coverage mutants lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -59,6 +60,8 @@ test-fast: setup system-packages  ## every test but the slow ones
 
 faults-full: setup system-packages  ## every error at every call site, once and lasting
 	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
+model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
+	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
 
 coverage: setup system-packages  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
