@@ -41,6 +41,7 @@ def _one_of(column: str, *values: str) -> str:
     return "(" + " OR ".join(f"{column} = '{value}'" for value in values) + ")"
 
 
+IN_FLIGHT = _one_of("state", "running", "verifying")
 FINISHED = ("verified", "cleaned", "failed", "cancelled")
 WAITS = ("destination_offline", "destination_full", "source_changing", "earlier_attempt")
 ERRORS = (
@@ -192,8 +193,7 @@ CREATE TABLE quit_requests (
 INDEXES = (
     "CREATE INDEX jobs_due ON sync_jobs (priority DESC, id) WHERE state = 'queued' AND not_before IS NULL",
     "CREATE INDEX jobs_delayed ON sync_jobs (not_before) WHERE state = 'queued' AND not_before IS NOT NULL",
-    "CREATE INDEX jobs_in_flight ON sync_jobs (state) WHERE state IN ('running', 'verifying')",
-    "CREATE INDEX jobs_parked ON sync_jobs (state) WHERE state = 'resumable' OR state = 'failed'",
+    f"CREATE INDEX jobs_unsettled ON sync_jobs (state) WHERE {IN_FLIGHT} OR state = 'resumable' OR state = 'failed'",
     (
         "CREATE INDEX jobs_waiting ON sync_jobs (destination, waiting_on)"
         " WHERE state = 'queued' AND waiting_on IS NOT NULL"
@@ -345,7 +345,7 @@ CREATE VIEW drain_status AS
 SELECT active_sessions, in_flight_jobs, (active_sessions = 0 AND in_flight_jobs = 0) AS idle
 FROM (SELECT
   (SELECT count(*) FROM session_leases WHERE state = 'active' AND expires_at > {NOW}) AS active_sessions,
-  (SELECT count(*) FROM sync_jobs WHERE state IN ('running', 'verifying')) AS in_flight_jobs)
+  (SELECT count(*) FROM sync_jobs WHERE {IN_FLIGHT}) AS in_flight_jobs)
 """,
     f"""
 CREATE VIEW drain_blockers AS
@@ -355,7 +355,7 @@ SELECT 'job' AS kind, CAST(id AS TEXT) AS id, CAST(run_path AS TEXT) || ' → ' 
   CASE WHEN bytes_done > bytes_resumed AND bytes_total > 0 THEN round(
     (bytes_total - bytes_done) * (julianday('now') - julianday(claimed_at)) * 86400.0
     / (bytes_done - bytes_resumed), 0) END AS eta_s
-FROM sync_jobs WHERE state IN ('running', 'verifying')
+FROM sync_jobs WHERE {IN_FLIGHT}
 UNION ALL
 SELECT 'session', id, label || coalesce(' (' || operator || ')', ''), opened_at, NULL, NULL,
   round((julianday(expires_at) - julianday('now')) * 86400.0, 0)

@@ -69,7 +69,7 @@ def test_eight_processes_claim_each_job_exactly_once(store: Store, launch_id: in
 def test_nothing_is_claimed_after_the_gate_was_closed(quick_store: Store) -> None:
     """Four threads claim as fast as they can while a quit closes the gate: a thousand times."""
     store = quick_store
-    jobs = len(lab.enqueue(store, *(f"run-{number}" for number in range(50))))
+    jobs = len(lab.enqueue(store, *(f"run-{number}" for number in range(100))))
     go, done = threading.Barrier(RACERS + 1), threading.Barrier(RACERS + 1)
     closed, under_way = threading.Event(), threading.Event()
     enough: list[int] = []

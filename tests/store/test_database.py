@@ -275,7 +275,7 @@ def test_a_database_in_use_passes_every_check(store: Store, launch_id: int) -> N
         ),
         ("references lead somewhere", "UPDATE sync_jobs SET session_id = 'nobody' WHERE state = 'verified'"),
         ("the legal moves are this program's", "DELETE FROM job_transitions WHERE from_state = 'verified'"),
-        ("tables, indexes, triggers and views are this program's", "DROP INDEX jobs_in_flight"),
+        ("tables, indexes, triggers and views are this program's", "DROP INDEX jobs_unsettled"),
         ("tables, indexes, triggers and views are this program's", "CREATE TABLE notes (x)"),
     ],
 )

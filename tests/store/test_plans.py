@@ -16,7 +16,7 @@ from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 BY_ID = "sync_jobs USING INTEGER PRIMARY KEY"
-IN_FLIGHT = "jobs_in_flight (state=?)"
+IN_FLIGHT = "jobs_unsettled (state=?)"
 LEASE_BY_ID = "sqlite_autoindex_session_leases_1 (id=?)"
 PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "claim": (
@@ -44,10 +44,10 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "progress": (files.SET_PROGRESS, (BY_ID,)),
     "manifest": (files.LOAD_FILES, ("sync_files USING PRIMARY KEY (job_id=?)",)),
     "close dead": (launches.CLOSE_DEAD, ("launches_open",)),
-    "left in flight": (launches.LEFT_IN_FLIGHT, ("jobs_in_flight", "SEARCH launches USING INTEGER PRIMARY KEY")),
+    "left in flight": (launches.LEFT_IN_FLIGHT, ("jobs_unsettled", "SEARCH launches USING INTEGER PRIMARY KEY")),
     "crash loops": (launches.FAIL_CRASH_LOOPS, (IN_FLIGHT,)),
     "requeue": (launches.REQUEUE_IN_FLIGHT, (IN_FLIGHT,)),
-    "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_parked (state=?)",)),
+    "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_unsettled (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
     "undecided quits": (quits.UNDECIDED, ("quits_undecided (launch_id=?)",)),
@@ -56,7 +56,7 @@ WHOLE_TABLE = re.compile(r"^SCAN \w+( USING (INTEGER )?PRIMARY KEY)?$")
 
 
 def plan(store: Store, statement: Statement) -> list[str]:
-    params = dict.fromkeys(re.findall(r":(\w+)", statement.sql), 1)
+    params = [1] * len(statement.names)
     rows = store.database.connection().execute(f"EXPLAIN QUERY PLAN {statement.sql}", params).fetchall()
     return [str(step[3]) for step in rows]
 

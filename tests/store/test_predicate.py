@@ -40,7 +40,7 @@ def unreadable(database: Database) -> str:
     return str(caught.value)
 
 
-def test_it_counts_leases_that_have_not_run_out_and_jobs_in_flight(store: Store, launch_id: int) -> None:
+def test_it_counts_leases_that_have_not_run_out_and_jobs_unsettled(store: Store, launch_id: int) -> None:
     assert store.drain.count(lab.NOW).idle
     lab.enqueue(store, "a", "b", "c")
     first, second = lab.claim(store, launch_id), lab.claim(store, launch_id)
@@ -95,7 +95,7 @@ def test_a_database_that_is_not_there_is_not_idle(tmp_path: Path) -> None:
         assert "unable to open" in unreadable(database)
 
 
-@pytest.mark.parametrize("index", ["jobs_in_flight", "leases_active"])
+@pytest.mark.parametrize("index", ["jobs_unsettled", "leases_active"])
 def test_a_damaged_page_is_not_idle(store: Store, launch_id: int, index: str) -> None:
     lab.enqueue(store, "a")
     lab.claim(store, launch_id)

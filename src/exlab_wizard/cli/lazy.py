@@ -5,9 +5,11 @@ Names and one-line helps are written down beside the place of the code; the code
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import ClassVar
 
 import click
@@ -36,7 +38,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = entry.target.partition(":")
-        command: object = getattr(importlib.import_module(module), attribute)
+        command: object = getattr(_loaded(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(entry.target)
         return command
@@ -47,3 +49,13 @@ class LazyGroup(click.Group):
         rows += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _loaded(module: str) -> ModuleType:
+    """Import with the garbage collector off: it would look through what stays anyway, for a tenth of the time."""
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -23,7 +23,7 @@ class Clock(Protocol):
 
 def to_text(moment: datetime) -> str:
     """Return `moment` (aware) as `YYYY-MM-DDTHH:MM:SS.mmmZ`, 24 characters."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def from_text(text: str) -> datetime:

@@ -27,7 +27,8 @@ _b = sa.bindparam
 _suspect_in_flight = (
     sa.select(sa.literal_column("1"))
     .select_from(sync_jobs.alias("other"))
-    .where(sa.text("other.state IN ('running', 'verifying')"), sa.text(f"other.crashes >= {SUSPECT_AFTER_CRASHES}"))
+    .where(sa.text("(other.state = 'running' OR other.state = 'verifying')"))
+    .where(sa.text(f"other.crashes >= {SUSPECT_AFTER_CRASHES}"))
     .exists()
 )
 _next_due = (

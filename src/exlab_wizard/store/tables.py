@@ -116,7 +116,10 @@ sync_jobs: Final = sa.Table(
 )
 
 _QUEUED = sync_jobs.c.state == state(JobState.QUEUED)
-IS_IN_FLIGHT: Final = sync_jobs.c.state.in_([state(JobState.RUNNING), state(JobState.VERIFYING)])
+# An equality or its OR with others, never IN: that is how SQLite sees that `jobs_unsettled` covers a condition.
+IS_IN_FLIGHT: Final = sa.or_(
+    sync_jobs.c.state == state(JobState.RUNNING), sync_jobs.c.state == state(JobState.VERIFYING)
+)
 # The triggers keep `finished_at` set in exactly the final states; a condition on `state` would cost an index write at
 # each move.
 IS_UNFINISHED: Final = sync_jobs.c.finished_at.is_(None)
@@ -127,9 +130,10 @@ IS_RESUMABLE: Final = sync_jobs.c.state == state(JobState.RESUMABLE)
 
 sa.Index("jobs_due", sync_jobs.c.priority.desc(), sync_jobs.c.id, sqlite_where=IS_DUE)
 sa.Index("jobs_delayed", sync_jobs.c.not_before, sqlite_where=IS_DELAYED)
-sa.Index("jobs_in_flight", sync_jobs.c.state, sqlite_where=IS_IN_FLIGHT)
 sa.Index(
-    "jobs_parked", sync_jobs.c.state, sqlite_where=sa.or_(IS_RESUMABLE, sync_jobs.c.state == state(JobState.FAILED))
+    "jobs_unsettled",
+    sync_jobs.c.state,
+    sqlite_where=sa.or_(IS_IN_FLIGHT, IS_RESUMABLE, sync_jobs.c.state == state(JobState.FAILED)),
 )
 sa.Index("jobs_waiting", sync_jobs.c.destination, sync_jobs.c.waiting_on, sqlite_where=IS_WAITING)
 sa.Index("jobs_one_unfinished", sync_jobs.c.run_path, sync_jobs.c.destination, unique=True, sqlite_where=IS_UNFINISHED)
