@@ -37,9 +37,10 @@ from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import Settings, SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database, compile_statements
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.statement import compile_statements
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.prompts import FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.protocols import NoServer, NoWindow

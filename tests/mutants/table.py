@@ -92,13 +92,21 @@ _DURABLE: Final = (
         "the rollback of a transaction that raised",
         "store/database.py",
         """\
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except driver.Error as error:
+            raise self._explained("write", error) from error
+        finally:
+            self._writing.give()
 """,
         """\
-                finally:
-                    pass
+            finally:
+                pass
+        except driver.Error as error:
+            raise self._explained("write", error) from error
+        finally:
+            self._writing.give()
 """,
         ("tests/store/test_database.py::test_a_transaction_that_raises_is_undone",),
     ),

@@ -14,9 +14,11 @@ from exlab_wizard.runtime.gate import LaunchGate
 from exlab_wizard.runtime.host import this_process
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.tables import launches, quit_requests
+from exlab_wizard.store.values import Value
 
 
 class Record:

@@ -17,10 +17,11 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database, Value
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import Jobs, NewJob
 from exlab_wizard.store.launches import ThisProcess
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.values import Value
 from exlab_wizard.transfer.journal import Control
 
 START: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)

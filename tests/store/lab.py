@@ -16,10 +16,11 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database, Row
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.launches import Recovery, ThisProcess
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.values import Row
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 BOOT = "boot-1"

@@ -10,9 +10,9 @@ from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.store import claims, drain, files, jobs, launches, quits, sessions
-from exlab_wizard.store.database import Statement
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.store import Store
 
 BY_ID = "sync_jobs USING INTEGER PRIMARY KEY"

@@ -11,8 +11,8 @@ from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.store.database import Statement
 from exlab_wizard.store.jobs import CANCEL, RETRY, STATE_OF
+from exlab_wizard.store.statement import Statement
 
 
 @click.command("retry", epilog=example("exlab-wizard retry 7", "exlab-wizard retry 7 8 9"))

@@ -15,9 +15,8 @@ import click
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Cell, emit, example, json_option, note, table
 from exlab_wizard.errors import UsageError
-from exlab_wizard.store.database import Value
 from exlab_wizard.store.inspection import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
-from exlab_wizard.store.values import path_to_sql
+from exlab_wizard.store.values import Value, path_to_sql
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECONDS: Final = 3_600

@@ -17,8 +17,9 @@ from exlab_wizard.domain.job import TRANSITIONS
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database, Row
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
+from exlab_wizard.store.values import Row
 
 SHOWN: Final = 5
 _FINISHED: Final = "('verified', 'cleaned', 'failed', 'cancelled')"

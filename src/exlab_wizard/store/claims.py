@@ -17,9 +17,10 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
 from exlab_wizard.points import Point, reached
-from exlab_wizard.store.database import Row, Statement, Transaction, Value
+from exlab_wizard.store.database import Transaction
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
-from exlab_wizard.store.values import path_from_sql, whole
+from exlab_wizard.store.values import Row, Value, path_from_sql, whole
 
 _job = sync_jobs.c
 _b = sa.bindparam

@@ -2,7 +2,6 @@
 
 A write that returned has survived a power cut (`synchronous=FULL`). Threads of one process queue for the write lock
 here, in order, instead of in SQLite's busy handler, which sleeps; other processes are waited for there.
-Statements are SQLAlchemy Core, compiled once, and run on the driver's own connection.
 """
 
 from __future__ import annotations
@@ -11,71 +10,27 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.store.driver import driver, has_wal_reset_bug
+from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.turns import Turns
+from exlab_wizard.store.values import Row, Value
 
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 PAGE_BYTES: Final = 2048
 WAL_TARGET_BYTES: Final = 4 << 20
 WAL_LIMIT_BYTES: Final = 16 << 20
 
-Value = str | bytes | int | float | None
-Row = tuple[Value, ...]
 # Views cast paths to text, and a name need not be valid Unicode.
 decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
-_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
-
-
-_STATEMENTS: Final[list[Statement]] = []
-
-
-def compile_statements() -> None:
-    """Compile now what would be compiled at its first use: a quit should not have to wait for that."""
-    for statement in _STATEMENTS:
-        _ = statement.sql
-
-
-class Statement:
-    """A Core construct, compiled at its first use to the text that the driver gets."""
-
-    def __init__(self, clause: sa.Executable) -> None:
-        """Keep `clause`; its bound parameters are the names that `params` must hold."""
-        self._clause = clause
-        _STATEMENTS.append(self)
-
-    @cached_property
-    def _compiled(self) -> sa.Compiled:
-        return self._clause.compile(dialect=_DIALECT)  # type: ignore[attr-defined,no-any-return]
-
-    @cached_property
-    def sql(self) -> str:
-        """The statement's text, with a `?` for each of `names`."""
-        return str(self._compiled)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The parameters in the order of the text: the driver binds by place in two thirds of the time by name."""
-        compiled = self._compiled
-        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
-        return tuple(compiled.positiontup or ())
-
-    @cached_property
-    def _constants(self) -> dict[str, Value]:
-        return {name: value for name, value in (self._compiled.params or {}).items() if value is not None}
-
-    def bind(self, params: Mapping[str, Value]) -> list[Value]:
-        """Return the values of `params`, and the statement's own constants, in the order of the text."""
-        held = {**self._constants, **params} if self._constants else params
-        return [held[name] for name in self.names]
 
 
 class Database:
@@ -96,7 +51,7 @@ class Database:
             "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
         )
         self._local = threading.local()
-        self._writing = threading.Lock()
+        self._writing = Turns()
         self._opened: list[PoolProxiedConnection] = []
         self._opened_lock = threading.Lock()
         self._file: tuple[int, int] | None = None
@@ -233,7 +188,7 @@ class Database:
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            self._writing.release()
+            self._writing.give()
 
     def transaction(self) -> Transaction:
         """Return a write transaction: it is durable when its `with` block is left, undone when the block raises.
@@ -244,7 +199,7 @@ class Database:
         return Transaction(self)
 
     def _take_turn(self) -> None:
-        if not self._writing.acquire(timeout=self._busy_timeout_s):
+        if not self._writing.take(self._busy_timeout_s):
             msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
             raise StoreError(msg)
 
@@ -255,10 +210,10 @@ class Database:
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
         except driver.Error as error:
-            self._writing.release()
+            self._writing.give()
             raise self._explained("write", error) from error
         except BaseException:  # boundary: whatever it was, nobody else may wait for this turn for ever
-            self._writing.release()
+            self._writing.give()
             raise
         return connection
 
@@ -274,7 +229,7 @@ class Database:
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            self._writing.release()
+            self._writing.give()
         if isinstance(failed, driver.Error):
             raise self._explained("write", failed) from failed
 
@@ -310,7 +265,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 connection.execute(f"PRAGMA cache_size = {int(pages)}")
         finally:
-            self._writing.release()
+            self._writing.give()
 
     def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "TRUNCATE") -> bool:
         """Move the WAL into the database file; False when a reader keeps part of it back."""

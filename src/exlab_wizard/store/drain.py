@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.shutdown import Blocker, DrainCount
 from exlab_wizard.errors import PredicateUnreadableError, StoreError
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import IS_IN_FLIGHT, session_leases, sync_jobs
+from exlab_wizard.store.values import Value
 
 _b = sa.bindparam
 

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.domain.files import FileRecord, FileState, Progress
-from exlab_wizard.store.database import Database, Statement, Transaction, Value
+from exlab_wizard.store.database import Database, Transaction
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
-from exlab_wizard.store.values import path_from_sql, path_to_sql, whole
+from exlab_wizard.store.values import Value, path_from_sql, path_to_sql, whole
 
 _job = sync_jobs.c
 _file = sync_files.c

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
-from exlab_wizard.store.database import BUSY_TIMEOUT_SECONDS, Row, Value, decode_text
+from exlab_wizard.store.database import BUSY_TIMEOUT_SECONDS, decode_text
 from exlab_wizard.store.driver import driver
+from exlab_wizard.store.values import Row, Value
 
 DEFAULT_SECONDS: Final = 10.0
 DEFAULT_ROWS: Final = 1_000

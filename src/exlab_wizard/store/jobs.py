@@ -25,9 +25,10 @@ from exlab_wizard.store.claims import (
     promote_in,
     take_in,
 )
-from exlab_wizard.store.database import Database, Statement, Transaction, Value
+from exlab_wizard.store.database import Database, Transaction
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
-from exlab_wizard.store.values import path_to_sql, whole
+from exlab_wizard.store.values import Value, path_to_sql, whole
 
 _job = sync_jobs.c
 _b = sa.bindparam

@@ -15,7 +15,8 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT
 from exlab_wizard.points import Point, reached
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import (
     IS_IN_FLIGHT,
     IS_RESUMABLE,
@@ -25,6 +26,7 @@ from exlab_wizard.store.tables import (
     state,
     sync_jobs,
 )
+from exlab_wizard.store.values import Value
 
 _job = sync_jobs.c
 _launch = launches.c

@@ -11,8 +11,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import session_leases, sync_jobs
+from exlab_wizard.store.values import Value
 
 _b = sa.bindparam
 Record = dict[str, str | int | float | None]

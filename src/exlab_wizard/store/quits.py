@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import quit_requests
-from exlab_wizard.store.values import whole
+from exlab_wizard.store.values import Value, whole
 
 _quit = quit_requests.c
 _b = sa.bindparam

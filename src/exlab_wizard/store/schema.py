@@ -17,8 +17,9 @@ from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database, Row
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import OLDEST_VERSION, driver
+from exlab_wizard.store.values import Row
 
 KNOWN_REVISIONS: Final = ("0001",)
 HEAD_REVISION: Final = KNOWN_REVISIONS[-1]

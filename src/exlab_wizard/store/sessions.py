@@ -15,10 +15,11 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.store.database import Database, Statement, Value
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import Enqueued, NewJob, enqueue_in
+from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import launches, session_leases
-from exlab_wizard.store.values import path_to_sql
+from exlab_wizard.store.values import Value, path_to_sql
 
 _lease = session_leases.c
 _b = sa.bindparam

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+Value = str | bytes | int | float | None
+Row = tuple[Value, ...]
+
 
 def path_to_sql(path: str) -> str | bytes:
     """Return a path as text, or as its bytes where a name is not valid Unicode."""

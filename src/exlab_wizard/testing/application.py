@@ -20,10 +20,11 @@ from typing import IO, Final, Self, TypeVar
 
 import exlab_wizard
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store.database import Database, Value
+from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
 from exlab_wizard.store.jobs import STATE_OF, NewJob
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.values import Value
 from exlab_wizard.transfer.marker import create_marker
 
 PATIENCE_SECONDS: Final = 20.0
