@@ -2,6 +2,7 @@
 
 It keeps no events, has no leases, no budgets and no rules; what it does is as durable as what the program does.
 `Bare` uses Python's own `sqlite3`, `BareBundled` the driver that the program uses, which brings a newer SQLite.
+`BareLogged` also keeps a log of moves, an administrator's timeline: one trigger, one table, one index.
 """
 
 from __future__ import annotations
@@ -18,6 +19,15 @@ CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY, state INTEGER NOT NULL D
   DEFAULT 0, payload TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL);
 CREATE INDEX IF NOT EXISTS job_ready ON job (id) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS job_running ON job (id) WHERE state = 1;
+"""
+LOG: Final = """
+CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, at TEXT NOT NULL,
+  before INTEGER NOT NULL, after INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS event_by_job ON event (job);
+CREATE TRIGGER IF NOT EXISTS log_move AFTER UPDATE OF state ON job BEGIN
+  INSERT INTO event (job, at, before, after)
+  VALUES (NEW.id, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), OLD.state, NEW.state);
+END;
 """
 ENQUEUE: Final = "INSERT INTO job (payload, created) VALUES (?, ?)"
 CLAIM: Final = (
@@ -40,6 +50,7 @@ class Bare:
     name: ClassVar = "bare"
     driver_name: ClassVar = "sqlite3"
     complete_claim: ClassVar = None
+    schema: ClassVar = SCHEMA
 
     def open(self, path: str | Path) -> Bare:
         """Open or create the queue in the folder `path`."""
@@ -49,7 +60,7 @@ class Bare:
         self.connection: sqlite3.Connection = driver.connect(Path(path) / "q.db", isolation_level=None)
         self.connection.execute("PRAGMA journal_mode = wal")
         self.connection.execute("PRAGMA synchronous = FULL")
-        self.connection.executescript(SCHEMA)
+        self.connection.executescript(self.schema)
         return self
 
     def close(self) -> None:
@@ -102,3 +113,10 @@ class BareBundled(Bare):
 
     name = "bare, bundled SQLite"
     driver_name = "pysqlite3.dbapi2"
+
+
+class BareLogged(BareBundled):
+    """A bare queue that an administrator could ask what happened."""
+
+    name = "bare, with a log"
+    schema = SCHEMA + LOG

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.adapter import Ours, OursWholeLife
-from benchmarks.bare import Bare, BareBundled
+from benchmarks.bare import Bare, BareBundled, BareLogged
 from benchmarks.measure import Figures, Run, Scratch, fresh_process, main, percentile, rounds
 
 MODULE: Final = "benchmarks.queue"
@@ -22,7 +22,7 @@ HISTORY: Final = 1_000_000
 PENDING: Final = 100_000
 IN_FLIGHT: Final = 100_000
 
-CONTESTANTS: Final = {queue.name: queue for queue in (Bare, BareBundled, Ours, OursWholeLife)}
+CONTESTANTS: Final = {queue.name: queue for queue in (Bare, BareBundled, BareLogged, Ours, OursWholeLife)}
 MICROSECONDS: Final = 1e6
 
 

@@ -22,6 +22,7 @@ MIB: Final = 1 << 20
 SENT_TWICE: Final = "sent again after the kill, MiB"
 TOOK: Final = "start to done after the kill, s"
 RSYNC: Final = "rsync --append-verify"
+RSYNC_COMPARED: Final = "the same, then openssl dgst -sha256 of both"
 PROGRAM: Final = "exlab-wizard sync --wait"
 
 
@@ -64,6 +65,15 @@ def rsync(source: Path, folder: Path, whole: int) -> Figures:
     return {TOOK: took, SENT_TWICE: (int(sent[1].replace(",", "")) - (whole - arrived)) / MIB}
 
 
+def rsync_and_compare(source: Path, folder: Path, whole: int) -> Figures:
+    """The same, and then the hashes of both sides: what it takes to know that the copy is good, as `program` does."""
+    figures = rsync(source, folder, whole)
+    began = time.perf_counter()
+    for side in (source, folder / "copy"):
+        subprocess.run(["openssl", "dgst", "-sha256", str(side / "large.bin")], check=True, capture_output=True)
+    return {TOOK: figures[TOOK] + time.perf_counter() - began}
+
+
 def program(source: Path, folder: Path, whole: int) -> Figures:
     """Kill and repeat the program; the second start recovers, goes on, reads everything back and publishes."""
     state, target = folder / "state", folder / "nas"
@@ -91,7 +101,7 @@ def same(source: Path, target: Path) -> None:
     assert len(digests) == 1, target
 
 
-CONTESTANTS: Final = {RSYNC: rsync, PROGRAM: program}
+CONTESTANTS: Final = {RSYNC: rsync, RSYNC_COMPARED: rsync_and_compare, PROGRAM: program}
 
 
 def run(options: argparse.Namespace) -> None:
