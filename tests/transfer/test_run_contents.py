@@ -72,6 +72,17 @@ def test_symlinks_arrive_as_symlinks_wherever_they_point(world: World) -> None:
 
 
 @posix
+def test_symlinks_that_are_added_to_a_published_run_keep_their_times(world: World) -> None:
+    world.write("a.dat")
+    world.sync()
+    world.next_job()
+    (world.run / "link").symlink_to("a.dat")
+    os.utime(world.run / "link", ns=(10**18, 10**18), follow_symlinks=False)
+    world.sync()
+    assert (world.final / "link").lstat().st_mtime_ns == 10**18
+
+
+@posix
 def test_fifo_and_socket_are_named_before_anything_is_copied(world: World) -> None:
     world.write("good.dat")
     os.mkfifo(world.run / "pipe")

@@ -20,6 +20,7 @@ from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
+from exlab_wizard.transfer.attempt import tolerate_unsupported
 from exlab_wizard.transfer.checksums import format_checksums, parse_checksums
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.incoming import Incoming
@@ -183,8 +184,10 @@ class MountTransfer:
                 publish_file(target, final, file.path, self._failures)
                 reached(Point.MERGE_FILE_PUBLISHED)
         for link in manifest.links:
-            with self._failures.target("Cannot create the symlink", final.root / link.path), suppress(FileExistsError):
-                final.symlink(link.target, link.path)
+            with self._failures.target("Cannot create the symlink", final.root / link.path):
+                with suppress(FileExistsError):
+                    final.symlink(link.target, link.path)
+                tolerate_unsupported(final.utime, link.path, link.mtime_ns)
         self._filler.dress_folders(final, manifest.folders)
         self._filler.sync_folders(final, ["", *(folder.path for folder in manifest.folders)])
 
