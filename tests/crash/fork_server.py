@@ -47,10 +47,10 @@ class Request:
 
 
 def import_everything() -> None:
-    """Import every module of the program, and what it imports only when a migration is due."""
+    """Import every module that the command line may need, and what it imports only when a migration is due."""
     package = importlib.import_module(PACKAGE)
     for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and not module.name.startswith(f"{PACKAGE}.testing"):
             importlib.import_module(module.name)
     for name in ALSO:
         importlib.import_module(name)

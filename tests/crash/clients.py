@@ -1,0 +1,40 @@
+"""What a program that embeds this one does, one call each: run in children of the nursery, told the state dir first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.runtime.housekeeping import Housekeeping
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.store import Store
+
+COMPLETE: Final = "tests.crash.clients:complete"
+KEEP_HOUSE: Final = "tests.crash.clients:keep_house"
+
+
+def complete(arguments: list[str]) -> int:
+    """Complete a lease with its runs, and say so when that is durable: STATE LEASE RUN..."""
+    state, lease, *runs = arguments
+    store = Store(Database(StateDir.at(Path(state)).database))
+    done = store.sessions.complete(lease, [NewJob(run, "nas") for run in runs], SystemClock().now())
+    if done is not None:
+        print("completed", flush=True)  # noqa: T201 - the acknowledgement
+    store.close()
+    return int(done is None)
+
+
+def keep_house(arguments: list[str]) -> int:
+    """Do once what the application does in quiet moments: STATE."""
+    state_dir = StateDir.at(Path(arguments[0]))
+    settings = SettingsFile(state_dir.root / "config.toml")
+    settings.read()
+    store = Store(Database(state_dir.database))
+    Housekeeping(store, Backups(state_dir), settings, SystemClock(), check=True).look()
+    store.close()
+    return 0

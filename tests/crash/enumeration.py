@@ -1,0 +1,87 @@
+"""Counts the crash points of a scenario, kills at those it is given, and says for each what became of it.
+
+A kill counts only when the process died of SIGKILL and the shim has written where. A point that a replay never
+reaches is reported as that: neither a success nor a violation.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash import looks
+from tests.crash.crash_points import Aim, Point
+from tests.crash.nursery import Nursery
+from tests.crash.scenarios import Scenario
+from tests.crash.stage import Stage
+from tests.program import picture
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a number of kills came to."""
+
+    landed: list[Point] = field(default_factory=list)
+    beyond: list[Aim] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        calls = ", ".join(f"{call} {count}" for call, count in sorted(Counter(p.call for p in self.landed).items()))
+        return (
+            f"{len(self.landed)} landed, {len(self.beyond)} beyond the end, {len(self.violations)} violations; {calls}"
+        )
+
+
+class Enumeration:
+    """One scenario, prepared once in `home`, and killed as often as wanted."""
+
+    def __init__(self, scenario: Scenario, home: Path, nursery: Nursery) -> None:
+        """Prepare it and count its points; without a kill all must be well."""
+        self.scenario = scenario
+        self._replay = home / "replay"
+        self._prepared = Stage(home / "prepared", nursery)
+        scenario.prepare(self._prepared)
+        self._sources = picture(self._prepared.runs)
+        stage = self._prepared.copy_to(self._replay)
+        process = scenario.act(stage)
+        assert process.end() == 0, process.output.logged()
+        self.all_points = stage.points()
+        self.points = scenario.points(self.all_points, stage.marks)
+        assert not [str(point) for point in self.all_points if point.path.startswith(str(stage.runs))]
+        wrong = [*scenario.afterwards(stage, process), *looks.finish(stage), *looks.in_the_end(stage, scenario)]
+        assert wrong == [], f"{scenario.name}, without a kill: {wrong}"
+
+    def kill_at(self, aims: Iterable[Aim]) -> Tally:
+        """Kill once at each of `aims`, and look at what follows."""
+        tally = Tally()
+        for aim in aims:
+            self._kill(aim, tally)
+        if picture(self._prepared.runs) != self._sources:
+            tally.violations.append(f"{self.scenario.name}: a source has changed")
+        return tally
+
+    def _kill(self, aim: Aim, tally: Tally) -> None:
+        scenario, stage = self.scenario, self._prepared.copy_to(self._replay)
+        stage.aim = aim
+        process = scenario.act(stage)
+        status, landed = process.end(), stage.points()
+        if status == -signal.SIGKILL and len(landed) == 1:
+            tally.landed += landed
+            where = f"{scenario.name}, {'after' if aim.after else 'before'} {landed[0]}"
+        elif status == 0 and not landed:
+            tally.beyond.append(aim)
+            where = f"{scenario.name}, never at {aim}"
+        else:
+            tally.violations.append(f"{scenario.name} at {aim}: ended with {status}: {process.output.logged()[-300:]}")
+            return
+        wrong = looks.at_once(stage, scenario)
+        try:
+            wrong += scenario.afterwards(stage, process)
+            wrong += looks.finish(stage)
+            wrong += looks.in_the_end(stage, scenario)
+        except AssertionError as error:
+            wrong.append(str(error))
+        tally.violations += [f"{where}: {one}" for one in wrong]
