@@ -47,9 +47,10 @@ class StateDir:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            probe = self.root / f".write-test-{os.getpid()}"
+            # One name for all: what a killed start leaves, the next one removes; two at once take turns.
+            probe = self.root / ".write-test"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             msg = (
                 f"the state dir {str(self.root)!r} cannot be written: {error.strerror}. "

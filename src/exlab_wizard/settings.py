@@ -229,6 +229,7 @@ def _replace(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         with part.open("w", encoding="utf-8") as file:
             part.chmod(0o600)
             file.write(text)
@@ -239,3 +240,14 @@ def _replace(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
         msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or name another file with --config."
         raise SettingsError(msg) from error
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what programs left beside the file that died while they replaced it."""
+    import psutil  # noqa: PLC0415 - only a change needs it, and every command reads
+
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part")
+    for beside in path.parent.iterdir():
+        left = name.fullmatch(beside.name)
+        if left is not None and not psutil.pid_exists(int(left[1])):
+            beside.unlink(missing_ok=True)

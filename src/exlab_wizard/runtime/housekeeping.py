@@ -1,6 +1,6 @@
 """Upkeep: the check after a clean end, one backup a day, and what cancelled jobs left on the destinations.
 
-Its thread is never waited for: quitting is fast, and a backup that is cut off leaves nothing behind but a `.part` file.
+Its thread is never waited for: quitting is fast, and the next backup removes what one that is cut off leaves.
 """
 
 from __future__ import annotations

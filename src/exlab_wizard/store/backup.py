@@ -5,12 +5,15 @@ Each is complete or not there: it is written beside its final name, checked, and
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import RefusedError, StoreError
@@ -21,6 +24,10 @@ from exlab_wizard.store.driver import driver
 
 KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
+_PATIENCE_SECONDS: Final = 30.0
+_PART: Final = ".part"
+_RESTORING: Final = ".restoring"
+_REPLACED: Final = ".replaced-"
 _JOURNALS: Final = ("-wal", "-shm", "-journal")
 _NAME: Final = re.compile(r"exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db")
 
@@ -62,10 +69,31 @@ class Backups:
         """
         stamp = re.sub(r"[-:.]", "", to_text(now))
         target = self._folder / f"exlab-wizard-{stamp}-{label}.db"
-        self.write(database, target, progress=progress)
-        for old in self.all()[:-KEPT_BACKUPS]:
-            old.unlink(missing_ok=True)
+        with self._alone():
+            for left in self._folder.glob(f"*.db{_PART}*"):
+                left.unlink(missing_ok=True)
+            self.write(database, target, progress=progress)
+            for old in self.all()[:-KEPT_BACKUPS]:
+                old.unlink(missing_ok=True)
         return target
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one who writes into the folder: then what is partial there was left by a killed program."""
+        lock = FileLock(self._folder / "writing.lock", thread_local=False)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock.acquire(timeout=_PATIENCE_SECONDS)
+        except Timeout as error:
+            msg = f"another program has been writing a backup into {str(self._folder)!r} for long; try again later"
+            raise StoreError(msg) from error
+        except OSError as error:
+            msg = f"cannot write backups into {str(self._folder)!r}: {error}"
+            raise StoreError(msg) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write(self, database: Database, target: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
         """Back the database up to `target`, which must not exist.
@@ -77,16 +105,16 @@ class Backups:
         if target.exists():
             msg = f"{str(target)!r} exists already; name another file"
             raise RefusedError(msg)
-        part = target.with_name(target.name + ".part")
+        part = target.with_name(target.name + _PART)
         try:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            part.unlink(missing_ok=True)
+            _discard(part)
             _copy(database.connection(), part, progress)
             reached(Point.BACKUP_BEFORE_RENAME)
             part.replace(target)
             reached(Point.BACKUP_AFTER_RENAME)
         except (OSError, driver.Error) as error:
-            part.unlink(missing_ok=True)
+            _discard(part)
             msg = f"cannot write the backup {str(target)!r}: {error}"
             raise StoreError(msg) from error
 
@@ -97,8 +125,8 @@ class Backups:
             RefusedError: `source` is no usable backup, or somebody reads the database; nothing was changed.
         """
         check_backup(source)
-        part = self._database.with_name(self._database.name + ".restoring")
-        part.unlink(missing_ok=True)
+        self.clear_cut_off()
+        part = self._database.with_name(self._database.name + _RESTORING)
         backup = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
         try:
             _copy(backup, part, None)
@@ -106,16 +134,22 @@ class Backups:
             backup.close()
         kept: Path | None = None
         if self._database.exists():
-            kept = self._database.with_name(f"{self._database.name}.replaced-{re.sub(r'[-:.]', '', to_text(now))}")
+            kept = self._database.with_name(f"{self._database.name}{_REPLACED}{re.sub(r'[-:.]', '', to_text(now))}")
             try:
                 _keep(self._database, kept)
             except RefusedError:
-                part.unlink()
+                _discard(part)
                 raise
         reached(Point.RESTORE_BEFORE_RENAME)
         part.replace(self._database)
         reached(Point.RESTORE_AFTER_RENAME)
         return kept
+
+    def clear_cut_off(self) -> None:
+        """Remove the copies that a restore has left which was cut off; under the instance lock."""
+        for pattern in (f"{_RESTORING}*", f"{_REPLACED}*{_PART}*"):
+            for left in self._database.parent.glob(self._database.name + pattern):
+                left.unlink(missing_ok=True)
 
 
 def _keep(database: Path, kept: Path) -> None:
@@ -123,25 +157,34 @@ def _keep(database: Path, kept: Path) -> None:
 
     Killed at any step there is a whole database under the old name: the new one takes its place with one rename.
     """
+    part = kept.with_name(kept.name + _PART)
     try:
         old = driver.connect(database)
         try:
-            _copy(old, kept, None)
+            _copy(old, part, None)
             busy = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         finally:
             old.close()
     except driver.Error:
         # It is damaged: keep every byte of it, as it is.
-        for suffix in ("", *_JOURNALS):
+        _discard(part)
+        for suffix in (*_JOURNALS, ""):
             if (beside := database.with_name(database.name + suffix)).exists():
-                shutil.copyfile(beside, kept.with_name(kept.name + suffix))
+                shutil.copyfile(beside, part)
+                part.replace(kept.with_name(kept.name + suffix))
     else:
         if busy:
-            kept.unlink()
+            _discard(part)
             msg = f"another program is reading the database {str(database)!r}; close it, then restore again"
             raise RefusedError(msg)
+        part.replace(kept)
     for suffix in _JOURNALS:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def _discard(part: Path) -> None:
+    for suffix in ("", *_JOURNALS):
+        part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
 def check_backup(source: Path) -> None:

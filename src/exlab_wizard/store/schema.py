@@ -92,6 +92,7 @@ def upgrade(database: Database, backups: Backups, now: datetime) -> bool:
         DamagedDatabaseError: it cannot be read.
     """
     check_library()
+    backups.clear_cut_off()
     held = revision(database)
     if held == HEAD_REVISION:
         return False
