@@ -1,0 +1,67 @@
+"""Killed at every system call that changes a file: the launch after it loses nothing and does nothing twice.
+
+Here an even cut of the points is killed at, in groups; `make recovery-full` kills at all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.crash.crash_points import both_sides, dealt, sifted, spread
+from tests.crash.enumeration import Enumeration
+from tests.crash.nursery import Nursery
+from tests.crash.scenarios import ALL, Recovery, RecoveryAgain, Scenario
+
+pytestmark = pytest.mark.slow
+
+WANTED = 300
+SIZE = 13
+"""Kills in one group."""
+BEYOND = 1
+"""So many of them may find that their replay ends before: racing threads do not always need as many calls."""
+GROUPS = {"first launch": 2, "small files": 3, "large file": 2, "publish": 2, "merge": 3, "recovery": 2, "resume": 2}
+"""Scenarios with many points get more than one group."""
+SHARES = [(scenario(), share) for scenario in ALL for share in range(GROUPS.get(scenario.name, 1))]
+AGAIN = 4
+"""So many points of a recovery are killed at, and so many of the recovery after that."""
+
+
+@pytest.fixture(scope="module")
+def enumerations() -> dict[str, Enumeration]:
+    """Return the scenarios that this process has prepared so far."""
+    return {}
+
+
+@pytest.mark.parametrize(("scenario", "share"), SHARES, ids=[f"{one.name} {share}" for one, share in SHARES])
+def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
+    scenario: Scenario, share: int, enumerations: dict[str, Enumeration], theatre: Path, nursery: Nursery
+) -> None:
+    if scenario.name not in enumerations:
+        enumerations[scenario.name] = Enumeration(scenario, theatre / scenario.name, nursery)
+    enumeration = enumerations[scenario.name]
+    groups = GROUPS.get(scenario.name, 1)
+    aims = list(dealt(spread(both_sides(sifted(enumeration.points)), groups * SIZE), share, groups))
+    assert len(aims) == SIZE
+    tally = enumeration.kill_at(aims)
+    print(f"{scenario.name}: {len(enumeration.points)} points enumerated; {tally}")  # noqa: T201 - shown with -s
+    assert tally.violations == []
+    assert len(tally.beyond) <= BEYOND
+    assert len(tally.landed) + len(tally.beyond) == SIZE
+
+
+def test_all_groups_together_kill_at_three_hundred_points() -> None:
+    assert len(SHARES) * (SIZE - BEYOND) >= WANTED
+
+
+@pytest.mark.parametrize("first", range(AGAIN))
+def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(
+    first: int, theatre: Path, nursery: Nursery
+) -> None:
+    once = Enumeration(Recovery(), theatre / f"recovery {first}", nursery)
+    aim = spread(both_sides(sifted(once.points)), AGAIN)[first]
+    again = Enumeration(RecoveryAgain(aim), theatre / f"again {first}", nursery)
+    tally = again.kill_at(spread(both_sides(sifted(again.points)), AGAIN))
+    print(f"recovery, again, first killed at {aim}: {tally}")  # noqa: T201 - shown with -s
+    assert tally.violations == []
+    assert len(tally.landed) == AGAIN
