@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.transfer.world import World
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import TransferError, TransferWaitError
-from exlab_wizard.transfer import bigfile, publish, smallfiles
+from exlab_wizard.transfer import bigfile, mount, publish, smallfiles
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.manifest import RECEIPT
 from exlab_wizard.transfer.marker import MARKER, create_marker, probe
@@ -37,6 +37,25 @@ def test_unmounted_share_is_offline_and_its_empty_mount_point_stays_empty(world:
     with pytest.raises(TransferWaitError, match="offline") as caught:
         world.sync()
     assert caught.value.reason is WaitReason.DESTINATION_OFFLINE
+    assert list(world.nas.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["is_known_run", "check_unchanged"], ids=["before copying", "before publishing"])
+def test_share_that_vanishes_just_before_a_folder_is_made_leaves_its_mount_point_empty(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world.write("a.dat")
+    real: Callable[..., object] = getattr(mount, step)
+
+    def unmounting(*arguments: object) -> object:
+        answer = real(*arguments)
+        world.nas.rename(world.home / "away")
+        world.nas.mkdir()
+        return answer
+
+    monkeypatch.setattr(mount, step, unmounting)
+    with pytest.raises(TransferWaitError, match="offline"):
+        world.sync()
     assert list(world.nas.iterdir()) == []
 
 

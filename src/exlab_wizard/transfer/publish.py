@@ -18,6 +18,7 @@ from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.manifest import OWN_FOLDER
+from exlab_wizard.transfer.marker import MARKER
 from exlab_wizard.transfer.smallfiles import write_all
 from exlab_wizard.transfer.tree import Tree
 
@@ -51,13 +52,16 @@ def make_folders(destination: Path, parts: Iterable[str], failures: Failures) ->
 
 
 def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
-    here = destination
-    for part in parts:
-        with suppress(FileExistsError):
-            (here / part).mkdir()
-            sync_folder(here)
-        here /= part
-    return here
+    with Tree(destination) as tree:
+        # Of the folder that is open: by its path, an empty mount point could have taken its place since.
+        tree.lstat(MARKER)
+        here = ""
+        for part in parts:
+            above, here = here, f"{here}/{part}" if here else part
+            with suppress(FileExistsError):
+                tree.mkdir(here)
+                tree.sync_folder(above)
+    return destination / here
 
 
 def sync_folder(folder: Path) -> None:
