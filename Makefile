@@ -1,6 +1,7 @@
 # Every target works in a fresh clone: what it needs, it sets up first.
 #   make PYTHON=python3.13    another Python     make VENV=/elsewhere    another environment
 #   make test PYTEST_ARGS='-k drain -x'          arguments for pytest
+#   make soak SOAK_MINUTES=60                     an hour of accidents
 
 # Empty: the first of python3, python3.14 … python3.11 that is 3.11 or newer.
 PYTHON =
@@ -8,6 +9,8 @@ VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
 MODEL_SECONDS = 600
+SOAK_MINUTES = 10
+SOAK_ARGS =
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -15,7 +18,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full coverage mutants lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full coverage mutants soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -68,6 +71,9 @@ coverage: setup system-packages  ## every test, with branch coverage
 
 mutants: setup system-packages  ## remove each safeguard in a copy of the program, and see that the tests notice
 	$(PYTEST) tests/mutants $(PYTEST_ARGS)
+
+soak: setup system-packages  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
+	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check

@@ -1,0 +1,70 @@
+"""What the running application takes: memory, descriptors, threads, and the files of its database.
+
+Samples of two launches are compared only when nothing was in flight in either.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from exlab_wizard.testing import MIB
+
+LOOK_SECONDS: Final = 0.25
+WAL_LIMIT_BYTES: Final = 64 * MIB
+MEMORY_SLACK_BYTES: Final = 32 * MIB
+HANDLES_SLACK: Final = 2
+"""A probe of a destination, or a look at the database, may be under way while the sample is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process, while nothing is in flight."""
+
+    launch: int
+    rss: int
+    descriptors: int
+    threads: int
+
+
+def sample(launch: int, pid: int) -> Sample:
+    """Return what a process takes now."""
+    process = psutil.Process(pid)
+    with process.oneshot():
+        return Sample(launch, process.memory_info().rss, process.num_fds(), process.num_threads())
+
+
+def growth(samples: list[Sample]) -> list[str]:
+    """Return one sentence for each thing of which the last sample has more than the first."""
+    if len(samples) < 2:
+        return []
+    first, last = samples[0], samples[-1]
+    limits = (
+        ("memory", first.rss + MEMORY_SLACK_BYTES, last.rss),
+        ("descriptors", first.descriptors + HANDLES_SLACK, last.descriptors),
+        ("threads", first.threads + HANDLES_SLACK, last.threads),
+    )
+    return [
+        f"{what} grew: {now} in launch {last.launch}, at most {most} expected from launch {first.launch}"
+        for what, most, now in limits
+        if now > most
+    ]
+
+
+class LogWatch:
+    """Follows the size of the write-ahead log; by its name only, since to open it would drop SQLite's locks."""
+
+    def __init__(self, database: Path, stop: threading.Event) -> None:
+        self._wal = database.with_name(database.name + "-wal")
+        self._stop = stop
+        self.largest = 0
+        self.thread = threading.Thread(target=self._work, name="log-watch")
+
+    def _work(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            if self._wal.exists():
+                self.largest = max(self.largest, self._wal.stat().st_size)
