@@ -347,7 +347,14 @@ _PUBLISHED: Final = (
         "        (destination / MARKER).stat()",
         "        destination.stat()",
         (f"{_DESTINATION}test_unmounted_share_is_offline_and_its_empty_mount_point_stays_empty",),
-        dies_of=_NOT_RAISED,
+        dies_of="TransferError",
+    ),
+    Mutant(
+        "the marker check of the folder in which folders are made",
+        "transfer/publish.py",
+        "        tree.lstat(MARKER)\n",
+        "",
+        (f"{_DESTINATION}test_share_that_vanishes_just_before_a_folder_is_made_leaves_its_mount_point_empty",),
     ),
     Mutant(
         "the marker check before the rename",
