@@ -28,6 +28,8 @@ class Run:
     """The last of them was cancelled by the soak itself."""
     edited_at: float | None = None
     """Wall time of the last edit; a run is edited once at most, and never after it was cancelled."""
+    compared: int | None = None
+    """The job of which the published run was compared, and was right."""
     at_work: threading.Lock = field(default_factory=threading.Lock)
     """Held while a client changes it, or while it is checked and removed."""
 

@@ -21,7 +21,8 @@ from tests.soak.scene import WORKERS, Scene
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.outcome import CRASH_LIMIT
 from exlab_wizard.store.check import check
-from exlab_wizard.store.database import Database, Value
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.values import Value
 from exlab_wizard.transfer.manifest import OWN_FOLDER
 from exlab_wizard.transfer.marker import MARKER
 from exlab_wizard.transfer.publish import INCOMING
@@ -147,6 +148,8 @@ class Reckoning:
 
     def tally(self, *, last: bool = False) -> None:
         """Compare every run with its jobs and with what was published of it, and remove what passed."""
+        # First what was promised, then what is there: clients go on handing in.
+        promised = {run: set(run.acknowledged) for run in self._book.all_runs()}
         jobs = self.jobs()
         newest = max((job.id for job in jobs), default=0)
         by_run: dict[Path, list[Job]] = {}
@@ -154,11 +157,14 @@ class Reckoning:
             by_run.setdefault(job.run, []).append(job)
         for path in set(by_run) - {run.path for run in self._book.all_runs()}:
             self._book.violated(f"nobody handed in {path}: {by_run[path]}")
-        for run in self._book.all_runs():
+        for run, acknowledged in promised.items():
             if not run.at_work.acquire(blocking=last):
                 continue
             try:
                 mine = by_run.get(run.path, [])
+                lost = acknowledged - {job.id for job in mine}
+                if lost:
+                    self._book.violated(f"{run.path.name}: acknowledged as {lost}, and not there any more")
                 passed = self._compare(run, mine, last=last)
                 if passed and not last and len(mine) == 1 and mine[0].id != newest:
                     self._remove(run)
@@ -169,20 +175,21 @@ class Reckoning:
             self._weigh_database()
 
     def _compare(self, run: Run, mine: list[Job], *, last: bool) -> bool:
-        lost = set(run.acknowledged) - {job.id for job in mine}
-        if lost:
-            self._book.violated(f"{run.path.name}: acknowledged as {lost}, and not there any more")
         verified = [job for job in mine if job.state == "verified"]
         if last:
             states = Counter(job.state for job in mine)
-            wanted = {"verified", "cancelled"} if run.cancelled or verified else {"verified"}
-            if set(states) - wanted:
+            taken_back = run.cancelled or not run.acknowledged
+            if set(states) - {"verified", "cancelled"} or not (verified or taken_back):
                 self._book.violated(f"{run.path.name} is neither verified nor cancelled by the soak: {mine}")
         if not verified:
             return False
-        if picture(run.path) != run.versions[-1]:
-            self._book.violated(f"the source {run.path.name} is not what its instrument wrote")
-        return self._compare_published(run, verified[-1])
+        if run.compared != verified[-1].id:
+            if picture(run.path) != run.versions[-1]:
+                self._book.violated(f"the source {run.path.name} is not what its instrument wrote")
+            if not self._compare_published(run, verified[-1]):
+                return False
+            run.compared = verified[-1].id
+        return True
 
     def _compare_published(self, run: Run, job: Job) -> bool:
         final = self._final(run)

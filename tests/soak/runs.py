@@ -36,12 +36,12 @@ def many(chance: random.Random) -> dict[str, int]:
 
 def large(chance: random.Random) -> dict[str, int]:
     """Return one large file with a small one beside it."""
-    return {"detector.raw": chance.randrange(16 * MIB, 72 * MIB), "header.txt": 300}
+    return {"detector.raw": chance.randrange(16 * MIB, 48 * MIB), "header.txt": 300}
 
 
 def mixed(chance: random.Random) -> dict[str, int]:
     """Return a few files of all sizes."""
-    return {f"scan-{n}.raw": chance.randrange(4 * MIB) for n in range(chance.randrange(1, 8))}
+    return {f"scan-{n}.raw": chance.randrange(3 * MIB) for n in range(chance.randrange(1, 8))}
 
 
 def make(folder: Path, kind: str, chance: random.Random) -> Path:
