@@ -46,6 +46,10 @@ class RuleError(StoreError):
     """The database refuses the change itself: a CHECK, a trigger or a unique index. Trying again does not help."""
 
 
+class DamagedError(StoreError):
+    """What stands in the database file is no database any more, or only in part. Trying again does not help."""
+
+
 class PredicateUnreadableError(StoreError):
     """Whether anything is in flight is unknown. Never to be taken as idle."""
 

@@ -109,7 +109,7 @@ def test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt(bench: Bench) ->
     job_id = bench.enqueue("/run")
     job = bench.jobs.claim(bench.launch_id, START)
     assert job is not None
-    journal, told = StoreJournal(bench.store, job, lambda: told.append("progress")), list[str]()
+    journal, told = StoreJournal(bench.store, job, Control(), lambda: told.append("progress")), list[str]()
     journal.checkpoint([], Progress(1, 0, 10, 0, 0, 0))
     assert told == ["progress"]
     bench.jobs.cancel(job_id)

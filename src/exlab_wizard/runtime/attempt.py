@@ -8,12 +8,13 @@ from pathlib import Path
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Deferred, Failed, Interrupted, Outcome, Superseded
-from exlab_wizard.errors import ClaimLostError, StoppedError, TransferError, TransferWaitError
+from exlab_wizard.errors import ClaimLostError, StoppedError, StoreError, TransferError, TransferWaitError
 from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.runtime.limits import DestinationLimits
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.claims import ClaimedJob
 from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 from exlab_wizard.transfer.journal import Control, TransferRequest
 from exlab_wizard.transfer.mount import MountTransfer
 
@@ -47,10 +48,16 @@ class Attempts:
         except TransferError as error:
             return Failed(error.kind, str(error))
         except Exception as error:  # boundary: whatever one run does to us, the other runs go on
-            log.exception("job %d: unexpected error", job.job_id)
-            # A name that is not Unicode could not be written into the row, and the job would stay in flight.
-            detail = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
-            return Failed(ErrorKind.UNKNOWN, detail)
+            return Failed(ErrorKind.UNKNOWN, self._explained(job, error))
+
+    def _explained(self, job: ClaimedJob, error: Exception) -> str:
+        if isinstance(error, StoreError):
+            return str(error)
+        if is_exhaustion(error):
+            return exhausted(error)
+        log.error("job %d: unexpected error", job.job_id, exc_info=error)
+        # A name that is not Unicode could not be written into the row, and the job would stay in flight.
+        return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
 
     def _transfer(self, job: ClaimedJob, control: Control) -> MountTransfer:
         settings = self._settings.current
@@ -69,5 +76,5 @@ class Attempts:
             settle_s=settings.sync.settle_s,
             host=self._host,
         )
-        journal = StoreJournal(self._store, job, self._progressed)
+        journal = StoreJournal(self._store, job, control, self._progressed)
         return MountTransfer(request, journal, control, self._limits.bucket(job.destination))

@@ -12,7 +12,8 @@ from typing import Final
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.errors import ExlabError, TransferWaitError
+from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -49,13 +50,14 @@ class Housekeeping:
 
     def _loop(self) -> None:
         wait = FIRST_LOOK_SECONDS
+        complaint = Complaint(log)
         while not self._stop.wait(wait):
             wait = LOOK_SECONDS
             for act in (self.sweep, self.look):
                 try:
                     act()
-                except (ExlabError, OSError) as error:
-                    log.warning("upkeep: %s", error)
+                except Exception as error:  # boundary: what one look meets, the next may not
+                    complaint.about("upkeep", error)
         self._store.database.release()
 
     def sweep(self) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from exlab_wizard.domain.clock import Clock, clock_step
-from exlab_wizard.errors import ExlabError, SettingsError
+from exlab_wizard.errors import SettingsError
+from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.health import Health
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.quits import PendingQuit
@@ -71,7 +72,7 @@ class Keeper:
         self._wall = clock.now()
         self._monotonic = clock.monotonic()
         self._started = self._monotonic
-        self._complaint = ""
+        self._complaint = Complaint(log)
 
     def start(self) -> None:
         """Start looking."""
@@ -91,11 +92,9 @@ class Keeper:
                 if self._clock.monotonic() >= chores_due:
                     chores_due = self._clock.monotonic() + CHORES_SECONDS
                     self.chores()
-                self._complaint = ""
+                self._complaint.is_over()
             except Exception as error:  # boundary: whatever is wrong with one look, leases and stalls need the next
-                if str(error) != self._complaint:
-                    log.warning("%s", error, exc_info=not isinstance(error, ExlabError))
-                self._complaint = str(error)
+                self._complaint.about("looking after the work", error)
         self._store.database.release()
 
     def look(self) -> None:
@@ -127,6 +126,7 @@ class Keeper:
         self._follow_settings()
         if self._clock.monotonic() - self._started >= HEALTHY_AFTER_SECONDS:
             self._health.reached()
+        self._store.database.require_in_place()
 
     def _follow_clock(self) -> None:
         wall, monotonic = self._clock.now(), self._clock.monotonic()

@@ -21,6 +21,7 @@ from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, Deferred, Faile
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
+from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.claims import ClaimedJob
@@ -79,16 +80,20 @@ class WorkerPool:
         self._work = threading.Condition(self._lock)
         self._news = 0
         self._stopping = False
+        self._wanted = 0
         self._workers: list[_Worker] = []
         self._running: dict[int, _Running] = {}
         self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
+        self._complaint = Complaint(log)
 
     def start(self) -> None:
-        """Start the workers."""
-        with self._lock:
-            for _ in range(self._settings.current.sync.workers):
-                self._add_worker()
+        """Start the workers; those for which there is no thread to be had now follow later."""
+        self._wanted = self._settings.current.sync.workers
+        try:
+            self._fill_up()
+        except RuntimeError as error:
+            self._complaint.about("not every worker could be started", error)
 
     def stop(self) -> None:
         """End every worker that is not inside a transfer and wait for those; what still runs is left behind."""
@@ -150,6 +155,7 @@ class WorkerPool:
 
     def give_up_stalled(self) -> None:
         """Leave transfers behind that moved no byte for `stall_s`, and put new workers in their place."""
+        self._fill_up()
         limit = self._settings.current.sync.stall_s
         now = time.monotonic()
         with self._lock:
@@ -176,17 +182,24 @@ class WorkerPool:
                 return
             worker.left_behind = True
             self._workers.remove(worker)
-            if not self._stopping:
-                self._add_worker()
+        self._fill_up()
 
-    def _add_worker(self) -> None:
-        worker = _Worker(f"worker-{next(self._number)}", self._loop)
-        self._workers.append(worker)
-        worker.thread.start()
+    def _fill_up(self) -> None:
+        """Start workers until there are as many as there should be.
+
+        Raises:
+            RuntimeError: there is no thread to be had; the next look at what stalls tries again.
+        """
+        with self._lock:
+            while not self._stopping and len(self._workers) < self._wanted:
+                worker = _Worker(f"worker-{next(self._number)}", self._loop)
+                worker.thread.start()
+                self._workers.append(worker)
 
     def _loop(self, worker: _Worker) -> None:
         job: ClaimedJob | None = None
         news = 0
+        complaint = Complaint(log)
         while not worker.left_behind:
             try:
                 if job is None:
@@ -199,9 +212,9 @@ class WorkerPool:
                     self._idle(news)
                 else:
                     job = self._work_on(worker, job)
+                complaint.is_over()
             except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
-                unforeseen = not isinstance(error, StoreError)
-                log.warning("the workers cannot use the database now: %s", error, exc_info=unforeseen)
+                complaint.about("the workers cannot go on now", error)
                 job = None
                 self._pause(ERROR_PAUSE_SECONDS)
         self._store.database.release()
@@ -234,6 +247,7 @@ class WorkerPool:
 
     def _finish(self, job: ClaimedJob, outcome: Outcome) -> ClaimedJob | None:
         """Write the outcome until the database takes it: a result that is lost would leave the row in flight."""
+        complaint = Complaint(log)
         while True:
             now = self._clock.now()
             decision = decide_next(job.history, outcome, now, settle_s=self._settings.current.sync.settle_s)
@@ -253,7 +267,7 @@ class WorkerPool:
                 outcome = Failed(ErrorKind.UNKNOWN, str(error))
                 continue
             except StoreError as error:
-                log.warning("job %d: its result cannot be written yet: %s", job.job_id, error)
+                complaint.about(f"job {job.job_id}: its result cannot be written yet", error)
                 if self._pause(ERROR_PAUSE_SECONDS):
                     raise
                 continue

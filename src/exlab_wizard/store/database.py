@@ -7,6 +7,7 @@ here, in order, instead of in SQLite's busy handler, which sleeps; other process
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +19,13 @@ from typing import Final, Literal, Self
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
-from exlab_wizard.errors import RuleError, StoreError
+from exlab_wizard.errors import DamagedError, RuleError, StoreError
 from exlab_wizard.store.driver import driver, has_wal_reset_bug
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.turns import Turns
 from exlab_wizard.store.values import Row, Value
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 PAGE_BYTES: Final = 2048
@@ -130,13 +133,17 @@ class Database:
         Raises:
             StoreError: it was deleted, moved or replaced.
         """
-        if self._file is not None and self._stamp() != self._file:
+        if not self.in_place():
             msg = f"the database {str(self.path)!r} was deleted, moved or replaced while it was in use. Put it back."
             raise StoreError(msg)
 
+    def in_place(self) -> bool:
+        """Return whether the file is still the one that was opened."""
+        return self._file is None or self._stamp() == self._file
+
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = os.stat(self.path)  # noqa: PTH116 - asked before each look at the drain; Path.stat takes twice as long
+            status = os.stat(self.path)  # noqa: PTH116 - asked before each claim; Path.stat takes twice as long
         except OSError:
             return None
         return status.st_dev, status.st_ino
@@ -258,8 +265,9 @@ class Database:
                 connection.execute("CREATE TABLE wal_ballast (filler BLOB)")
                 connection.execute("INSERT INTO wal_ballast VALUES (zeroblob(?))", (WAL_TARGET_BYTES,))
                 connection.execute("ROLLBACK")
-            except driver.Error as error:
-                raise self._explained("write", error) from error
+            except driver.OperationalError as error:
+                # Without room for a WAL of full size there may be room for commits.
+                log.warning("the WAL stays small: %s", self._explained("write", error))
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -290,11 +298,18 @@ class Database:
         text = str(error)
         if isinstance(error, driver.IntegrityError):
             return RuleError(f"the database {str(self.path)!r} refuses the change: {text}")
+        if type(error) is driver.DatabaseError:  # its subclasses are about everything else
+            return DamagedError(
+                f"the database {str(self.path)!r} is damaged: {text}. Quit exlab-wizard and restore a backup:"
+                " `exlab-wizard db backup --list` names them, `exlab-wizard db restore FILE` keeps the damaged file."
+            )
         hint = "Run `exlab-wizard db check`."
         if "locked" in text or "busy" in text:
             hint = "Another program holds a transaction open on it; close that program."
         elif "unable to open" in text or "readonly" in text:
             hint = "Check that the state dir exists and that your account may write it."
+        elif "I/O" in text:
+            hint = "Check the disk of the state dir: it may be failing, or full."
         elif "full" in text:
             hint = "Make room on the disk of the state dir."
         return StoreError(f"cannot {op} the database {str(self.path)!r}: {text}. {hint}".rstrip())

@@ -113,7 +113,12 @@ class Jobs:
         self._db = database
 
     def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
-        """Make `job` durable; a run that is pending for that destination already is found, not doubled."""
+        """Make `job` durable; a run that is pending for that destination already is found, not doubled.
+
+        Raises:
+            StoreError: it is not queued, or not where anybody would find it.
+        """
+        self._db.require_in_place()
         reached(Point.ENQUEUE_BEFORE_COMMIT)
         rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
         if rows:
@@ -130,7 +135,12 @@ class Jobs:
         return queued
 
     def claim(self, launch_id: int, now: datetime) -> ClaimedJob | None:
-        """Take the next due job for this launch; None when there is none or the launch is draining."""
+        """Take the next due job for this launch; None when there is none or the launch is draining.
+
+        Raises:
+            StoreError: the database cannot be written, or is not the file that others see.
+        """
+        self._db.require_in_place()
         with self._db.transaction() as transaction:
             promote_in(transaction, now)
             job = take_in(transaction, launch_id, now)
@@ -154,7 +164,7 @@ class Jobs:
         """
         with self._db.transaction() as transaction:
             finished = finish_in(transaction, job, decision, now)
-            following = take_in(transaction, launch_id, now)
+            following = take_in(transaction, launch_id, now) if self._db.in_place() else None
         reached(Point.FINISH_AFTER_COMMIT)
         if following is not None:
             reached(Point.CLAIM_AFTER_COMMIT)

@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard import __version__
-from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.errors import DamagedError, RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.backup import Backups
@@ -25,7 +25,7 @@ KNOWN_REVISIONS: Final = ("0001",)
 HEAD_REVISION: Final = KNOWN_REVISIONS[-1]
 
 
-class DamagedDatabaseError(StoreError):
+class DamagedDatabaseError(DamagedError):
     """The file is not readable as a database; it was left as it is."""
 
     exit_status = 4
