@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.store import lab
 
-from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.job import ErrorKind, JobState
+from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store import inspection, schema
 from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.check import INVARIANTS, check
+from exlab_wizard.store.check import INVARIANTS, WAYS_FORWARD, check, check_rows
 from exlab_wizard.store.database import WAL_LIMIT_BYTES, WAL_TARGET_BYTES, Database
 from exlab_wizard.store.driver import has_wal_reset_bug
 from exlab_wizard.store.jobs import ENQUEUE
@@ -230,6 +231,12 @@ def test_a_database_in_use_passes_every_check(store: Store, launch_id: int) -> N
     assert len(check(store.database)) == len(INVARIANTS) + 4
 
 
+LATER_LAUNCH = (
+    "INSERT INTO launches (host, boot_id, pid, process_started_at, version, started_at)"
+    " VALUES ('lab-pc', 'boot-1', 1, 'x', '0', 'x')"
+)
+
+
 @pytest.mark.parametrize(
     ("fault", "sql"),
     [
@@ -242,9 +249,14 @@ def test_a_database_in_use_passes_every_check(store: Store, launch_id: int) -> N
             "UPDATE sync_jobs SET claim_id = 'x' WHERE state = 'verified'",
         ),
         (
-            "jobs in flight belong to a launch that has not ended",
+            "jobs in flight belong to the last launch, which is open or was forced",
             "UPDATE launches SET ended_at = 'x', end_reason = 'drained'",
         ),
+        (
+            "jobs in flight belong to the last launch, which is open or was forced",
+            LATER_LAUNCH,
+        ),
+        ("only the last launch is open", LATER_LAUNCH),
         (
             "finished jobs, and only those, have an end",
             "UPDATE sync_jobs SET finished_at = NULL WHERE state = 'verified'",
@@ -266,6 +278,29 @@ def test_a_database_in_use_passes_every_check(store: Store, launch_id: int) -> N
             "DELETE FROM job_events WHERE to_state = 'verifying'",
         ),
         ("the last event of a job is its state", "UPDATE sync_jobs SET state = 'cleaned' WHERE state = 'verified'"),
+        ("attempts are the claims that were not given back", "UPDATE sync_jobs SET attempts = 7"),
+        (
+            "attempts are the claims that were not given back",
+            (
+                "INSERT INTO job_events (job_id, at, from_state, to_state, reason)"
+                " VALUES (2, 'x', 'queued', 'running', 'claimed')"
+            ),
+        ),
+        (
+            "interruptions are the quits and machine restarts that cut a job off",
+            "UPDATE sync_jobs SET interruptions = 1 WHERE state = 'running'",
+        ),
+        (
+            "crashes are at most the launches that died with the job in flight",
+            "UPDATE sync_jobs SET crashes = 1 WHERE state = 'running'",
+        ),
+        (
+            "a launch that cut a job off ended that way",
+            (
+                "INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id)"
+                " VALUES (2, 'x', 'running', 'resumable', 'crashed', 1)"
+            ),
+        ),
         (
             "closed sessions, and only those, have an end",
             (
@@ -285,6 +320,42 @@ def test_a_row_that_contradicts_the_rules_is_named(store: Store, launch_id: int,
     found = broken(store, sql)
     assert fault in found
     assert found[fault]
+
+
+def test_every_budget_adds_up_however_an_attempt_ends(store: Store, launch_id: int) -> None:
+    failed = Decision(JobState.QUEUED, "tried again: network", not_before=lab.NOW, error_kind=ErrorKind.NETWORK)
+    waits = Decision(JobState.QUEUED, "waits: source_changing", attempt_given_back=True, not_before=lab.NOW)
+    (job_id,) = lab.enqueue(store, "a")
+    for decision in (failed, waits, failed, lab.CUT_OFF):
+        assert store.jobs.finish(lab.claim(store, launch_id), decision, lab.NOW)
+    for boot in ("boot-1", "boot-1", "boot-2"):
+        lab.claim(store, lab.launch(store, boot).launch_id)
+    recovery = lab.launch(store, "boot-2")
+    held = lab.claim(store, recovery.launch_id)
+    assert store.jobs.requeue_claim(held.job_id, held.claim_id)
+    lab.claim(store, recovery.launch_id)
+    row = lab.row(store, job_id)
+    assert (row["attempts"], row["interruptions"], row["crashes"]) == (3, 2, 2)
+    assert broken(store) == {}
+    lab.launch(store, "boot-2")
+    assert lab.row(store, job_id)["error_kind"] == "crash_loop"
+    assert broken(store) == {}
+    assert store.jobs.retry(job_id)
+    assert broken(store) == {}
+
+
+def test_work_that_nobody_will_go_on_with_is_named(store: Store, launch_id: int) -> None:
+    lab.bring_to(store, launch_id, JobState.RESUMABLE)
+    lab.execute(store, "INSERT INTO sync_jobs (run_path, destination, enqueued_at, not_before) VALUES"
+                " ('/a', 'nas', 'x', '2999-01-01T00:00:00.000Z')")  # fmt: skip
+    found = {finding.name: finding.detail for finding in check_rows(store.database, *WAYS_FORWARD) if not finding.ok}
+    assert found == {
+        "what was cut off is queued by the launch that runs now": "job 1",
+        "no job waits longer than the longest delay": "job 2 waits until 2999-01-01T00:00:00.000Z",
+    }
+    store.launches.drain(launch_id, lab.NOW)
+    lab.execute(store, "UPDATE sync_jobs SET not_before = NULL")
+    assert all(finding.ok for finding in check_rows(store.database, *WAYS_FORWARD))
 
 
 def test_two_pending_jobs_of_one_run_are_named(store: Store) -> None:

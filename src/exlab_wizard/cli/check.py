@@ -1,45 +1,81 @@
-"""`db check`: damage, broken references, rows that contradict each other."""
+"""`db check`: damage, broken references, rows that contradict each other; on demand, every published run as well."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import click
 
 from exlab_wizard.cli.access import database_missing, database_of
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import Json, emit, example, json_option, table
+from exlab_wizard.cli.output import Json, bar, emit, example, json_option, say, table
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.audit import Fault, Rule, audit_runs
+from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
-from exlab_wizard.store.check import check
+from exlab_wizard.store.check import WAYS_FORWARD, Finding, check
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.store import Store
 
 
 class CheckFailedError(ExlabError):
-    """The database did not pass."""
+    """Something did not pass."""
 
 
-@click.command("check", epilog=example("exlab-wizard db check"))
+@click.command("check", epilog=example("exlab-wizard db check", "exlab-wizard db check --runs"))
+@click.option("--runs", is_flag=True, help="Also read every published run back, and look for what nobody verified.")
 @json_option
 @click.pass_obj
-def check_command(place: Place, *, as_json: bool) -> None:
+def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
     """Look for damage and for rows that contradict each other; reads the whole file and changes nothing.
+
+    With --runs it also reads every run on every destination back and compares each byte; that takes as long as reading
+    takes. It may run beside the application.
 
     Status 1 when something is wrong, 4 when it is damaged beyond reading or of another schema.
     """
     if not place.state_dir.database.exists():
         raise database_missing(place)
     database = database_of(place)
+    faults: list[Fault] | None = None
     try:
         schema.require_current(database)
-        findings = check(database)
+        findings = check(database, *(WAYS_FORWARD if runs else ()))
+        if runs:
+            faults = _read_back(place, database, as_json=as_json)
+            findings += [_finding(rule, faults) for rule in Rule]
     finally:
         database.close()
+    _report(database, findings, faults, as_json=as_json)
+
+
+def _read_back(place: Place, database: Database, *, as_json: bool) -> list[Fault]:
+    settings = SettingsFile(place.config).read()
+    with bar("reading runs back", hidden=as_json) as progress:
+        return audit_runs(Store(database), settings, progress)
+
+
+def _finding(rule: Rule, faults: Sequence[Fault]) -> Finding:
+    number = sum(fault.rule == rule for fault in faults)
+    return Finding(rule.value, ok=not number, detail=f"{number} found" if number else "")
+
+
+def _report(database: Database, findings: Sequence[Finding], faults: Sequence[Fault] | None, *, as_json: bool) -> None:
     wrong = [finding.name for finding in findings if not finding.ok]
     if as_json:
-        listed: list[Json] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
-        emit({"database": str(database.path), "ok": not wrong, "findings": listed})
+        document: dict[str, Json] = {"database": str(database.path), "ok": not wrong}
+        document["findings"] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
+        if faults is not None:
+            document["faults"] = [{"rule": f.rule, "subject": f.subject, "detail": f.detail} for f in faults]
+        emit(document)
     else:
         rows = [(finding.name, "ok" if finding.ok else "WRONG", finding.detail) for finding in findings]
         table(("check", "result", "detail"), rows)
+        for fault in faults or ():
+            say(f"{fault.subject}: {fault.detail}")
     if wrong:
-        faults = ", ".join(wrong)
-        msg = f"the database {str(database.path)!r} has faults: {faults}. `exlab-wizard db backup --list` names backups"
+        what = ", ".join(wrong)
+        msg = f"the database {str(database.path)!r} has faults: {what}. `exlab-wizard db backup --list` names backups"
+        if faults:
+            msg = f"not everything is as it should be: {what}. `exlab-wizard sync` brings back a run that is missing"
         raise CheckFailedError(msg)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +13,7 @@ import click
 from exlab_wizard.cli.access import database_missing, database_of, opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.lazy import Lazy, LazyGroup
-from exlab_wizard.cli.output import emit, example, json_option, say, table
+from exlab_wizard.cli.output import bar, emit, example, json_option, say, table
 from exlab_wizard.cli.words import moment, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import StoreError, UsageError
@@ -73,7 +71,11 @@ def backup(place: Place, *, file: str | None, listing: bool, as_json: bool) -> N
             raise UsageError(msg)
         _list(backups, as_json=as_json)
         return
-    with opened(place) as store, _progress(hidden=as_json) as progress:
+    with opened(place) as store, bar("backup", hidden=as_json) as moved:
+
+        def progress(left: int, total: int) -> None:
+            moved(total - left, total)
+
         if file is None:
             target = backups.create(store.database, SystemClock().now(), label="manual", progress=progress)
         else:
@@ -146,17 +148,3 @@ def upgrade(place: Place, *, as_json: bool) -> None:
         emit({"upgraded": done, "schema": schema.HEAD_REVISION})
     else:
         say(f"upgraded to schema {schema.HEAD_REVISION}" if done else f"schema {schema.HEAD_REVISION} is current")
-
-
-@contextmanager
-def _progress(*, hidden: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a bar on a terminal; nothing elsewhere."""
-    if hidden or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415 - rich is loaded only where something is drawn
-    from rich.progress import Progress  # noqa: PLC0415 - likewise
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("backup", total=None)
-        yield lambda left, total: bars.update(task, completed=total - left, total=total)

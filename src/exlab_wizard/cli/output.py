@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias, TypeVar
 
 import click
@@ -102,3 +103,17 @@ def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
     for row in cells:
         drawn.add_row(*[Text(cell) for cell in row])
     Console(highlight=False).print(drawn)
+
+
+@contextmanager
+def bar(label: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar while the block runs, on a terminal only; what is yielded is told how much is done, and of what."""
+    if hidden or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is loaded only where something is drawn
+    from rich.progress import Progress  # noqa: PLC0415 - likewise
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -68,13 +68,23 @@ class Attempts:
         run = Path(job.run_path)
         request = TransferRequest(
             job_id=job.job_id,
-            # Workstations share destinations, and each counts its jobs from 1.
-            job_key=f"{self._installation}-{job.job_id}",
+            job_key=job_key(self._installation, job.job_id),
             run_path=run,
             destination=destination.folder,
-            final_parts=(job.equipment_id, run.name) if job.equipment_id else (run.name,),
+            final_parts=final_parts(job.run_path, job.equipment_id),
             settle_s=settings.sync.settle_s,
             host=self._host,
         )
         journal = StoreJournal(self._store, job, control, self._progressed)
         return MountTransfer(request, journal, control, self._limits.bucket(job.destination))
+
+
+def job_key(installation: str, job_id: int) -> str:
+    """Return the name of a job's incoming folder: workstations share destinations, and each counts its jobs from 1."""
+    return f"{installation}-{job_id}"
+
+
+def final_parts(run_path: str, equipment_id: str | None) -> tuple[str, ...]:
+    """Return the folder names from a destination down to a run's final path."""
+    name = Path(run_path).name
+    return (equipment_id, name) if equipment_id else (name,)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from exlab_wizard.domain.job import TRANSITIONS
+from exlab_wizard.domain.outcome import RETRY_DELAYS_SECONDS
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -25,17 +26,53 @@ SHOWN: Final = 5
 _FINISHED: Final = "('verified', 'cleaned', 'failed', 'cancelled')"
 _IN_FLIGHT: Final = "('running', 'verifying')"
 
+_BY_HAND: Final = "changed with SQL"
+_CLAIMED_BY_HAND: Final = "e.to_state = 'running' AND e.reason IS NOT 'claimed'"
+_WAS_IN_FLIGHT: Final = f"e.from_state IN {_IN_FLIGHT}"
+_CUT_OFF: Final = f"({_WAS_IN_FLIGHT} AND e.to_state = 'resumable' AND e.reason IS NOT '{_BY_HAND}')"
+_GIVEN_UP: Final = f"({_WAS_IN_FLIGHT} AND e.to_state = 'failed' AND e.reason = 'failed: crash_loop')"
+_PUT_BACK: Final = (
+    f"({_WAS_IN_FLIGHT} AND e.to_state = 'queued'"
+    " AND (e.reason GLOB 'waits: *' OR e.reason = 'no worker held its claim'))"
+)
+_GIVEN_BACK: Final = f"({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})"
+
+
+def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_retry: bool) -> str:
+    """Return the query for jobs whose `column` is not (`relation`) what their events, summed by `counted`, say.
+
+    A job that somebody has set running by hand was never counted as claimed: its budgets follow from nothing.
+    """
+    begin = (
+        " AND e.id > coalesce((SELECT max(r.id) FROM job_events r WHERE r.job_id = j.id"
+        " AND r.from_state = 'failed' AND r.to_state = 'queued'), 0)"
+        if since_retry
+        else ""
+    )
+    return (
+        f"SELECT 'job ' || id || ': {column} is ' || held || ', its events say ' || told FROM (SELECT j.id,"
+        f" j.{column} AS held, (SELECT CASE WHEN max({_CLAIMED_BY_HAND}) THEN NULL ELSE coalesce(sum({counted}), 0) END"
+        f" FROM job_events e WHERE e.job_id = j.id{begin}) AS told FROM sync_jobs j) WHERE NOT (held {relation} told)"
+    )
+
+
 INVARIANTS: Final = (
     (
         "jobs in flight, and only those, have a claim",
         f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)",
     ),
     (
-        "jobs in flight belong to a launch that has not ended",
+        # A forced quit that could not mark its rows leaves them to the next launch, which recovers all there are.
+        "jobs in flight belong to the last launch, which is open or was forced",
         (
             "SELECT 'job ' || j.id FROM sync_jobs j LEFT JOIN launches l ON l.id = j.launch_id"
-            f" WHERE j.state IN {_IN_FLIGHT} AND (l.id IS NULL OR l.ended_at IS NOT NULL)"
+            f" WHERE j.state IN {_IN_FLIGHT} AND (l.id IS NOT (SELECT max(id) FROM launches)"
+            " OR coalesce(l.end_reason, 'forced') <> 'forced')"
         ),
+    ),
+    (
+        "only the last launch is open",
+        "SELECT 'launch ' || id FROM launches WHERE ended_at IS NULL AND id <> (SELECT max(id) FROM launches)",
     ),
     (
         "a run is pending once for each destination",
@@ -73,10 +110,52 @@ INVARIANTS: Final = (
         ),
     ),
     (
+        # A job retried by an operator begins with fresh budgets.
+        "attempts are the claims that were not given back",
+        _budget(
+            "attempts", f"(e.to_state = 'running') - ({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})", "=", since_retry=True
+        ),
+    ),
+    (
+        "interruptions are the quits and machine restarts that cut a job off",
+        _budget("interruptions", f"{_CUT_OFF} AND e.reason <> 'crashed'", "=", since_retry=False),
+    ),
+    (
+        # Progress clears the count.
+        "crashes are at most the launches that died with the job in flight",
+        _budget("crashes", f"({_CUT_OFF} AND e.reason = 'crashed') OR {_GIVEN_UP}", "<=", since_retry=True),
+    ),
+    (
+        "a launch that cut a job off ended that way",
+        (
+            "SELECT 'event ' || e.id || ' of job ' || e.job_id FROM job_events e"
+            f" LEFT JOIN launches l ON l.id = e.launch_id WHERE {_CUT_OFF}"
+            " AND e.reason IN ('crashed', 'host_restarted') AND l.end_reason IS NOT e.reason"
+        ),
+    ),
+    (
         "closed sessions, and only those, have an end",
         "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)",
     ),
 )
+
+WAYS_FORWARD: Final = (
+    (
+        "what was cut off is queued by the launch that runs now",
+        (
+            "SELECT 'job ' || j.id FROM sync_jobs j, launches l WHERE j.state = 'resumable'"
+            " AND l.id = (SELECT max(id) FROM launches) AND l.ended_at IS NULL AND l.draining_since IS NULL"
+        ),
+    ),
+    (
+        "no job waits longer than the longest delay",
+        (
+            "SELECT 'job ' || id || ' waits until ' || not_before FROM sync_jobs WHERE state = 'queued'"
+            f" AND not_before > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{max(RETRY_DELAYS_SECONDS) + 60} seconds')"
+        ),
+    ),
+)
+"""What a job needs in order to be finished without anybody's help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +167,26 @@ class Finding:
     detail: str
 
 
-def check(database: Database) -> list[Finding]:
-    """Look at everything and return what was found, good or bad.
+def check(database: Database, *rules: tuple[str, str]) -> list[Finding]:
+    """Look at everything, and at more `rules` of the form of `INVARIANTS`; return what was found, good or bad.
 
     Raises:
         StoreError: the file is of another schema, or damaged so far that it cannot be read at all.
     """
     schema.require_current(database)
+    schema_looks: list[tuple[str, Callable[[], str]]] = [
+        ("the legal moves are this program's", lambda: _other_moves(database)),
+        ("tables, indexes, triggers and views are this program's", lambda: _other_objects(database)),
+    ]
+    return [*check_rows(database, *rules), *(_finding(name, look) for name, look in schema_looks)]
+
+
+def check_rows(database: Database, *rules: tuple[str, str]) -> list[Finding]:
+    """Look at the file and its rows, and at more `rules` of the form of `INVARIANTS`."""
     looks: list[tuple[str, Callable[[], str]]] = [
         ("the file is undamaged", lambda: _broken(database, f"PRAGMA integrity_check({SHOWN + 1})", [("ok",)])),
         ("references lead somewhere", lambda: _broken(database, "PRAGMA foreign_key_check", [])),
-        ("the legal moves are this program's", lambda: _other_moves(database)),
-        ("tables, indexes, triggers and views are this program's", lambda: _other_objects(database)),
-        *((name, partial(_broken, database, sql, [])) for name, sql in INVARIANTS),
+        *((name, partial(_broken, database, sql, [])) for name, sql in (*INVARIANTS, *rules)),
     ]
     return [_finding(name, look) for name, look in looks]
 

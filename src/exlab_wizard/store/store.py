@@ -8,6 +8,7 @@ from exlab_wizard.store.files import Files
 from exlab_wizard.store.jobs import Jobs
 from exlab_wizard.store.launches import Launches
 from exlab_wizard.store.lists import Lists
+from exlab_wizard.store.publications import Publications
 from exlab_wizard.store.quits import Quits
 from exlab_wizard.store.sessions import Sessions
 
@@ -25,6 +26,7 @@ class Store:
         self.drain = Drain(database)
         self.quits = Quits(database)
         self.lists = Lists(database)
+        self.publications = Publications(database)
 
     def close(self) -> None:
         """Close every connection of this process."""

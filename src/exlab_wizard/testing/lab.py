@@ -21,7 +21,9 @@ from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.points import Point
+from exlab_wizard.runtime.audit import audit
 from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
@@ -165,8 +167,9 @@ class Lab(Application):
 
     def losses(self) -> list[str]:
         """Return one sentence for each thing that is lost, damaged or left over; none is what everybody wants."""
-        lost: list[str] = []
         with self.store() as store:
+            faults = audit(store, SettingsFile(self.config).read())
+            lost = [f"{fault.subject}: {fault.detail} ({fault.rule})" for fault in faults]
             for handed in self.handed:
                 row = store.lists.job(handed.job_id)
                 if row is None or row["run_path"] != str(handed.run):

@@ -51,6 +51,9 @@ class Owner:
     host: str
     run_path: str
     files: int
+    symlinks: int
+    folders: int
+    checksums_sha256: str
 
 
 def read_owner(tree: Tree) -> Owner | None:
@@ -71,7 +74,8 @@ def read_owner(tree: Tree) -> Owner | None:
         return None
     if not isinstance(found, dict):
         return None
-    texts = [found.get(key) for key in ("job_key", "host", "run_path")]
-    job_key, host, run_path = (text if isinstance(text, str) else "" for text in texts)
-    files = found.get("files")
-    return Owner(job_key, host, run_path, files if isinstance(files, int) else -1)
+    texts = [found.get(key) for key in ("job_key", "host", "run_path", "checksums_sha256")]
+    job_key, host, run_path, checksums = (text if isinstance(text, str) else "" for text in texts)
+    counts = [found.get(key) for key in ("files", "symlinks", "folders")]
+    files, symlinks, folders = (count if isinstance(count, int) else -1 for count in counts)
+    return Owner(job_key, host, run_path, files, symlinks, folders, checksums)

@@ -1,0 +1,98 @@
+"""One published run, read back whole and compared with everything that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.manifest import RESERVED
+from exlab_wizard.transfer.published import Published
+
+MISSING: Final = "it is missing"
+ALTERED: Final = "its bytes are not those that were verified"
+UNLISTED: Final = "nobody verified it: no checksum list names it"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knows of a run: the rows of the job that published it last, and of its other jobs.
+
+    `job_keys` are all its jobs. While one of them is not finished, the folder may be between two steps.
+    """
+
+    rows: Mapping[str, FileRecord]
+    others: Mapping[str, FileRecord]
+    job_key: str
+    job_keys: frozenset[str]
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something about a published run that should not be so; `path` is its folder, or what in it is concerned."""
+
+    path: Path
+    detail: str
+
+
+def read_back(final: Path, known: Known, control: Control, moved: Callable[[int], None]) -> Iterator[Difference]:
+    """Yield how the folder `final` differs from what is known; `moved` is told of the bytes that were read."""
+    try:
+        published = Published.at(final)
+    except (ExlabError, OSError, ValueError) as error:
+        yield Difference(final, f"it cannot be read: {error}" if final.is_dir() else MISSING)
+        return
+    yield from _receipt(published, known)
+    for path in sorted({*known.rows, *published.listed}):
+        detail = _file(published, known.rows.get(path), path, control, moved)
+        if detail:
+            yield Difference(final / path, detail)
+    for path in sorted(published.found.keys() - published.listed.keys() - known.rows.keys()):
+        if not _is_on_its_way(published, known, path, control):
+            yield Difference(final / path, UNLISTED)
+
+
+def _receipt(published: Published, known: Known) -> Iterator[Difference]:
+    owner = published.owner
+    if owner is None:
+        yield Difference(published.root, "it has no receipt")
+    elif owner.job_key not in known.job_keys:
+        yield Difference(published.root, f"its receipt is of {owner.run_path!r}, job {owner.job_key}")
+    elif owner.checksums_sha256 != published.list_sha256 and not known.unfinished:
+        yield Difference(published.root, "its checksum list is not the one that its receipt names")
+    elif owner.job_key == known.job_key and owner.files != len(known.rows):
+        yield Difference(published.root, f"its receipt counts {owner.files} files, the database {len(known.rows)}")
+    elif (published.links, published.folders) < (owner.symlinks, owner.folders):
+        yield Difference(published.root, "symlinks or folders that its receipt counts are missing")
+
+
+def _file(
+    published: Published, row: FileRecord | None, path: str, control: Control, moved: Callable[[int], None]
+) -> str:
+    """Return what is wrong with one file, or nothing."""
+    listed = published.listed.get(path)
+    if path not in published.found:
+        return MISSING
+    if row is not None and (row.state is not FileState.VERIFIED or row.sha256 != listed):
+        return f"the checksum list says {listed}, the database says {row.sha256} ({row.state})"
+    if row is not None and row.size != published.found[path]:
+        return f"it has {published.found[path]} bytes, and {row.size} were verified"
+    try:
+        found = published.hash_of(path, control)
+    except OSError as error:
+        return f"it cannot be read: {error}"
+    moved(published.found[path])
+    return "" if found == listed else ALTERED
+
+
+def _is_on_its_way(published: Published, known: Known, path: str, control: Control) -> bool:
+    """Whether a file that no list names was verified by a job that has not come to writing the list, or is our own."""
+    row = known.others.get(path)
+    if row is not None and row.state is FileState.VERIFIED:
+        return published.hash_of(path, control) == row.sha256
+    return known.unfinished and path.removesuffix(".new") in RESERVED

@@ -1,0 +1,61 @@
+"""Reads a published run back: what its receipt and its checksum list say, and what lies there.
+
+Nothing is changed and nothing is believed: every hash is of bytes that came from the destination just now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from exlab_wizard.transfer.checksums import parse_checksums
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.manifest import CHECKSUMS, scan
+from exlab_wizard.transfer.receipt import Owner, read_owner
+from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.verify import read_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A folder on a destination as it stands; `found` is path to size of every file but our own two."""
+
+    root: Path
+    owner: Owner | None
+    listed: dict[str, str]
+    list_sha256: str
+    found: dict[str, int]
+    links: int
+    folders: int
+
+    @classmethod
+    def at(cls, root: Path) -> Self:
+        """Look at the folder `root`, reading none of the run's own bytes.
+
+        Raises:
+            OSError: it is missing or cannot be read.
+            TransferError: something in it cannot be read, or is neither file, folder nor symlink.
+            ValueError: the checksum list is none.
+        """
+        with Tree(root) as tree:
+            manifest = scan(tree, Failures(root, root), lambda: None)
+            owner = read_owner(tree)
+            with open(tree.open(CHECKSUMS, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                content = file.read()
+        listed = parse_checksums(content.split(b"\n"))
+        found = {file.path: file.size for file in manifest.files}
+        links, folders = len(manifest.links), len(manifest.folders)
+        return cls(root, owner, listed, hashlib.sha256(content).hexdigest(), found, links, folders)
+
+    def hash_of(self, path: str, control: Control) -> str:
+        """Return the SHA-256 of one of the files that were found.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with Tree(self.root) as tree:
+            return read_hash(tree, path, self.found[path], control)
