@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from exlab_wizard import __version__
+from exlab_wizard import __version__, points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
@@ -18,6 +21,7 @@ from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
+from exlab_wizard.testing import Lab
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
@@ -138,6 +142,28 @@ def test_the_commands_that_the_documentation_shows_exist() -> None:
 def test_the_make_targets_that_the_documentation_shows_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"run", "test", "demo"} <= shown(r"make ([a-z-]+)") <= targets
+
+
+def test_every_point_is_documented_in_the_words_of_the_program() -> None:
+    source = ast.parse(Path(points.__file__).read_text(encoding="utf-8"))
+    words = next(node.body for node in source.body if isinstance(node, ast.ClassDef))
+    told = [node.value.value for node in words if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    rows = re.findall(r"^\| `(\w+:\w+)` \| (.*) \|$", page("testing.md"), re.MULTILINE)
+    assert rows == list(zip(points.Point, told[1:], strict=True))
+
+
+def test_everything_that_the_lab_offers_is_documented() -> None:
+    offered = {name for name in vars(Lab) if not name.startswith("_")} - {"victim"}
+    assert {name for name in offered if f"{name}(" not in page("testing.md")} == set()
+
+
+@pytest.mark.slow
+def test_the_example_of_the_plugin_passes(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page("testing.md"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'temp'}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_changelog_knows_this_version() -> None:
