@@ -63,6 +63,7 @@ test-fast: setup system-packages  ## every test but the slow ones
 
 faults-full: setup system-packages  ## every error at every call site, once and lasting
 	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
+
 model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
 
