@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Final
 
 from tests.soak.book import Book
-from tests.soak.scene import Scene
+from tests.soak.scene import ORDINARY_LIMIT_MIB_S, Scene
 
 from exlab_wizard.store.driver import driver
 from exlab_wizard.transfer.marker import MARKER
@@ -52,7 +52,6 @@ class Faults:
             except Exception as error:  # boundary: a fault that fails must not end all others
                 self._book.violated(f"{kind} met {type(error).__name__}: {error}")
             self._book.note(f"fault over: {kind}")
-        self._scene.set_limit(None)
         self._idle.set()
 
     def pause(self) -> None:
@@ -60,7 +59,6 @@ class Faults:
         self._idle.clear()
         self.may_go_on.clear()
         self._idle.wait(20)
-        self._scene.set_limit(None)
 
     def _last(self, least: float, most: float) -> None:
         self._stop.wait(self._chance.uniform(least, most))
@@ -109,7 +107,7 @@ class Faults:
     def change_limit(self) -> None:
         self._scene.set_limit(self._chance.choice(LIMITS_MIB_S))
         self._last(1, 4)
-        self._scene.set_limit(None)
+        self._scene.set_limit(ORDINARY_LIMIT_MIB_S)
 
     def hold_lock(self) -> None:
         with closing(driver.connect(self._scene.database, timeout=10.0, isolation_level=None)) as connection:

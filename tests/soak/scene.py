@@ -24,6 +24,8 @@ WORKERS: Final = 2
 WINDOW_SECONDS: Final = 2.0
 SESSION_END_SECONDS: Final = 5.0
 SMALL_BYTES: Final = 96 * MIB
+ORDINARY_LIMIT_MIB_S: Final = 12.0
+"""Slow enough that most kills cut something off, fast enough that the queue does not only grow."""
 
 
 class Scene(Program):
@@ -31,14 +33,13 @@ class Scene(Program):
 
     def __init__(self, home: Path) -> None:
         self.small = home / "small"
-        self.limit_mib_s: float | None = None
         self.place_of_nas = threading.Lock()
         """Held by whoever moves the destination, and by whoever looks into it."""
         super().__init__(home)
         self.instrument = home / "instrument"
         self.instrument.mkdir()
         self.has_small = self._mount()
-        self.set_limit(None)
+        self.set_limit(ORDINARY_LIMIT_MIB_S)
 
     def _mount(self) -> bool:
         self.small.mkdir()
@@ -50,7 +51,6 @@ class Scene(Program):
 
     def set_limit(self, mib_s: float | None) -> None:
         """Change the bandwidth limit; the file is replaced in one step, as editors do."""
-        self.limit_mib_s = mib_s
         limit = "" if mib_s is None else f"bandwidth_mib_s = {mib_s}\n"
         small = f"[destinations.small]\ntarget = {json.dumps(str(self.small))}\n" if self.has_small else ""
         fresh = self.config.with_suffix(".new")

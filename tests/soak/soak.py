@@ -22,8 +22,8 @@ from tests.soak.gauges import WAL_LIMIT_BYTES, LogWatch, Sample, growth, sample
 from tests.soak.reckoning import Reckoning
 from tests.soak.scene import Scene
 
-LONG_EVERY: Final = 6
-LONG_SECONDS: Final = 40.0
+LONG_EVERY_SECONDS: Final = 150.0
+LONG_SECONDS: Final = 30.0
 TALLY_SECONDS: Final = 90.0
 LAST_PATIENCE_SECONDS: Final = 240.0
 SWEEP_SECONDS: Final = 32.0
@@ -77,26 +77,28 @@ class Soak:
             thread.start()
         try:
             self._launch_again_and_again(began + self._seconds, clients, faults)
-        finally:
             self._stop.set()
             for thread in threads[1:]:
                 thread.join()
             self._finish()
+        finally:
+            self._stop.set()
             self._stop_watch.set()
-            watch.thread.join()
+            for thread in threads:
+                thread.join()
         return self._report(time.monotonic() - began, watch.largest)
 
     def _launch_again_and_again(self, end: float, clients: list[Client], faults: Faults) -> None:
-        tallied, number = time.monotonic(), 0
+        tallied, lived_long = time.monotonic(), -LONG_EVERY_SECONDS
         while time.monotonic() < end and not self._book.violations:
-            number += 1
             if self._chance.random() < 0.08:
                 self._book.count("launches")
                 self._endings.kill_starting()
             else:
                 self._start()
-                if number % LONG_EVERY == 1:
+                if time.monotonic() - lived_long > LONG_EVERY_SECONDS:
                     self._live_long(min(LONG_SECONDS, self._seconds / 6), clients, faults)
+                    lived_long = time.monotonic()
                 else:
                     self._live()
                 while not self._endings.end():
@@ -149,6 +151,7 @@ class Soak:
     def _finish(self) -> None:
         """With clients and faults gone, everything that is pending arrives, and the program quits drained."""
         scene, reckoning = self._scene, self._reckoning
+        scene.set_limit(None)
         if scene.process.poll() is None:
             scene.process.kill()
             reckoning.after_launch(scene.process.wait())
