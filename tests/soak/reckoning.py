@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ from tests.soak.scene import WORKERS, Scene
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.outcome import CRASH_LIMIT
-from exlab_wizard.store.check import check
-from exlab_wizard.store.database import Database
+from exlab_wizard.runtime.audit import audit
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.check import WAYS_FORWARD, check, check_rows
 from exlab_wizard.store.values import Value
 from exlab_wizard.transfer.manifest import OWN_FOLDER
 from exlab_wizard.transfer.marker import MARKER
@@ -74,6 +76,9 @@ class Reckoning:
         self._marks: dict[int, list[int]] = {}
         """For each job its progress at each crash that it was in flight at."""
         self._to_resume: dict[int, Job] = {}
+        self._removed = scene.home / "removed"
+        self._removed.mkdir()
+        self._removing: threading.Thread | None = None
 
     def jobs(self) -> list[Job]:
         """Return every job."""
@@ -93,6 +98,7 @@ class Reckoning:
             self._book.count("quits without a receipt")
         self._check_resumed(jobs)
         if reason is None:
+            self._book.count("jobs cut off", len(in_flight))
             for job in in_flight:
                 self._marks.setdefault(job.id, []).append(job.mark)
             self._count_sent_again(in_flight)
@@ -137,14 +143,17 @@ class Reckoning:
             self._scene.query(RETRY, job.id)
 
     def check_database(self) -> None:
-        """Run every check of `db check`."""
-        database = Database(self._scene.database)
-        try:
-            for finding in check(database):
+        """Run every check of `db check`, and the rule that every job has a way forward."""
+        with self._scene.store() as store:
+            for finding in [*check(store.database), *check_rows(store.database, *WAYS_FORWARD)]:
                 if not finding.ok:
                     self._book.violated(f"{finding.name}: {finding.detail}")
-        finally:
-            database.close()
+
+    def _audit(self) -> None:
+        """Let the program's own audit read everything back; it must come to the same."""
+        with self._scene.store() as store:
+            for fault in audit(store, SettingsFile(self._scene.config).read()):
+                self._book.violated(f"{fault.rule}: {fault.subject}: {fault.detail}")
 
     def tally(self, *, last: bool = False) -> None:
         """Compare every run with its jobs and with what was published of it, and remove what passed."""
@@ -170,7 +179,13 @@ class Reckoning:
                     self._remove(run)
             finally:
                 run.at_work.release()
+        if self._removing is not None:
+            self._removing.join()
+        self._removing = threading.Thread(target=self._empty_removed, name="remove")
+        self._removing.start()
         if last:
+            self._removing.join()
+            self._audit()
             self._look_at_destinations(by_run)
             self._weigh_database()
 
@@ -219,11 +234,19 @@ class Reckoning:
         return folder / run.equipment / run.path.name if run.equipment else folder / run.path.name
 
     def _remove(self, run: Run) -> None:
+        """Delete rows and files; those on the disk later, since that takes its time."""
         self._scene.query("DELETE FROM sync_jobs WHERE run_path = ?", str(run.path))
-        shutil.rmtree(self._final(run))
-        shutil.rmtree(run.path)
+        if run.destination == "small":
+            shutil.rmtree(self._final(run))
+        else:
+            self._final(run).rename(self._removed / f"{run.path.name}-published")
+        run.path.rename(self._removed / run.path.name)
         self._book.forget(run)
         self._book.count("runs verified, compared and removed")
+
+    def _empty_removed(self) -> None:
+        for folder in list(self._removed.iterdir()):
+            shutil.rmtree(folder)
 
     def _look_at_destinations(self, by_run: dict[Path, list[Job]]) -> None:
         """See that nothing is visible that is not verified, and nothing is left over but of cancelled jobs."""

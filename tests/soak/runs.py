@@ -31,7 +31,7 @@ EDIT: Final = b"edited"
 
 def many(chance: random.Random) -> dict[str, int]:
     """Return some hundred small files in folders."""
-    return {f"frames/{n % 7}/{n:04}.tif": chance.randrange(20_000) for n in range(chance.randrange(50, 400))}
+    return {f"frames/{n % 7}/{n:04}.tif": chance.randrange(20_000) for n in range(chance.randrange(20, 250))}
 
 
 def large(chance: random.Random) -> dict[str, int]:
