@@ -137,11 +137,8 @@ _CLAIMED: Final = (
     Mutant(
         "the end of an attempt whose claim is lost",
         "runtime/journal.py",
-        """\
-progress)
-        if not held:
-            raise self._lost()""",
-        "progress)\n        assert held in (True, False)",
+        "        if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):\n",
+        "        if self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)) is None:\n",
         (f"{_WORKERS}test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt",),
         dies_of=_NOT_RAISED,
     ),
@@ -404,8 +401,8 @@ _PUBLISHED: Final = (
     Mutant(
         "the installation in the name of an incoming folder",
         "runtime/attempt.py",
-        'job_key=f"{self._installation}-{job.job_id}"',
-        'job_key=f"{job.job_id}"',
+        'return f"{installation}-{job_id}"',
+        'return f"{job_id}"',
         ("tests/recovery/test_workers.py::test_the_incoming_folder_is_named_after_installation_and_job",),
     ),
     Mutant(
