@@ -190,6 +190,32 @@ def test_a_hung_transfer_holds_up_no_other_and_its_late_result_changes_nothing(b
     verified(bench, hung)
 
 
+def test_a_stalled_transfer_that_stops_when_told_is_tried_again_by_this_launch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, finish = threading.Event(), bench.jobs.finish
+
+    def stop_when_told(_job: ClaimedJob, control: Control) -> Outcome:
+        control.last_moved -= 1000
+        control.wait(20)
+        told.set()
+        return Interrupted(control.reason)
+
+    def finish_later(*arguments: object) -> bool:
+        told.wait(0.5)
+        until(lambda: bench.state(job) != "running" or not told.is_set(), 5, "the worker to write its result first")
+        return finish(*arguments)  # type: ignore[arg-type]
+
+    bench.attempts.scripts["/stalled"] = stop_when_told
+    job = bench.enqueue("/stalled")
+    bench.pool.start()
+    until(lambda: bench.attempts.tried, 5, "the transfer to run")
+    monkeypatch.setattr(bench.jobs, "finish", finish_later)
+    bench.pool.give_up_stalled()
+    assert told.wait(5)
+    assert bench.row("state, error_kind, attempts, interruptions", job) == ("queued", "network", 1, 0)
+
+
 def test_a_transfer_that_moves_bytes_is_not_given_up(bench: Bench) -> None:
     released = threading.Event()
 

@@ -171,12 +171,13 @@ class WorkerPool:
             "it is tried again by itself, by another worker."
         )
         log.warning("job %d: %s", running.job.job_id, detail)
-        running.control.request_stop("stalled")
         now = self._clock.now()
         settle_s = self._settings.current.sync.settle_s
         decision = decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s)
         if decision is not None:
             self._store.jobs.finish(running.job, decision, now)
+        # Only now: one that still hears it would count as cut off by a quit, and nobody would go on before a launch.
+        running.control.request_stop("stalled")
         with self._lock:
             if worker.left_behind or worker.running is not running:
                 return
