@@ -329,10 +329,13 @@ class World:
         return sum(lease.expires_at <= now and lease.close("expired") for lease in self.leases.values())
 
     def move_clock(self, step: timedelta) -> None:
-        """Keep every active lease as long as it was when the wall clock was set."""
+        """Keep every lease as long as it was when the clock was set, and every delay when it was set back."""
         for lease in self.leases.values():
             if lease.state == "active":
                 lease.expires_at += step
+        for job in self.jobs.values():
+            if job.not_before is not None and step < timedelta(0):
+                job.not_before += step
 
     # launches
 

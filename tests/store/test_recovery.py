@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from tests.store import lab
 
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import LeaseState, SessionKind
-from exlab_wizard.domain.outcome import CRASH_LIMIT
+from exlab_wizard.domain.outcome import CRASH_LIMIT, Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.check import check
 from exlab_wizard.store.claims import ClaimedJob
@@ -49,6 +50,16 @@ def test_what_was_in_flight_is_queued_again_and_only_a_crash_counts_against_it(
     ended = lab.execute(store, f"SELECT end_reason, ended_at FROM launches WHERE id = {launch_id}")
     assert ended == [(reason, "2026-03-01T12:00:00.000Z")]
     assert all(finding.ok for finding in check(store.database))
+
+
+def test_a_job_put_off_by_a_clock_that_was_years_ahead_is_due_again(store: Store, launch_id: int) -> None:
+    ahead, soon = lab.enqueue(store, "ahead", "soon")
+    for not_before in (lab.later(10 * 365 * 86_400), lab.later(7200)):
+        waits = Decision(JobState.QUEUED, "waits: source_changing", attempt_given_back=True, not_before=not_before)
+        assert store.jobs.finish(lab.claim(store, launch_id), waits, lab.NOW)
+    lab.launch(store)
+    assert lab.row(store, ahead)["not_before"] is None
+    assert lab.row(store, soon)["not_before"] == to_text(lab.later(7200))
 
 
 def test_what_a_forced_quit_could_not_mark_is_an_interruption(store: Store, launch_id: int) -> None:

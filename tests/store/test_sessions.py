@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 from tests.store import lab
 
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.lease import LeaseState, SessionKind
+from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.sessions import NewSession
@@ -81,6 +84,18 @@ def test_a_clock_that_was_set_moves_the_expiries_along(store: Store, launch_id: 
     assert untouched.expires_at == lab.later(60)
     assert active(store, step.total_seconds() + 59) == 1
     assert store.sessions.renew(lease.id, lab.NOW + step) == lab.later(60) + step
+
+
+@pytest.mark.parametrize(("hours", "waits"), [(-24 * 365, -24 * 365), (8, 0)])
+def test_a_clock_that_was_set_back_lets_no_job_wait_longer(
+    store: Store, launch_id: int, hours: int, waits: int
+) -> None:
+    """Time forward may be time that the machine slept, and that counts as waiting."""
+    (job_id,) = lab.enqueue(store, "a")
+    retried = Decision(JobState.QUEUED, "tried again: network", not_before=lab.later(30), error_kind=ErrorKind.NETWORK)
+    assert store.jobs.finish(lab.claim(store, launch_id), retried, lab.NOW)
+    store.sessions.move_clock(timedelta(hours=hours))
+    assert lab.row(store, job_id)["not_before"] == to_text(lab.later(30) + timedelta(hours=waits))
 
 
 def test_no_session_opens_while_the_gate_is_closed_and_the_open_ones_go_on(store: Store, launch_id: int) -> None:

@@ -13,6 +13,8 @@ from typing import Final
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 
 RETRY_DELAYS_SECONDS: Final = (30, 120, 480, 1800, 7200)
+LONGEST_WAIT: Final = timedelta(days=1, seconds=max(RETRY_DELAYS_SECONDS))
+"""Nothing waits longer by itself, even by a clock that is a day off: what does was put off by a clock set wrong."""
 CRASH_LIMIT: Final = 3
 SUSPECT_AFTER_CRASHES: Final = 2
 OFFLINE_RECHECK_SECONDS: Final = 600

@@ -132,8 +132,9 @@ class Keeper:
         wall, monotonic = self._clock.now(), self._clock.monotonic()
         step = clock_step(wall - self._wall, monotonic - self._monotonic)
         if step:
-            log.warning("the clock was set by %+.1f s; session leases move along", step.total_seconds())
+            log.warning("the clock was set by %+.1f s; session leases and delays move along", step.total_seconds())
             self._store.sessions.move_clock(step)
+            self._workers.wake()
         # Last: a step that could not be written is seen again, and nothing expires before.
         self._wall, self._monotonic = wall, monotonic
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from exlab_wizard.domain.job import TRANSITIONS
-from exlab_wizard.domain.outcome import RETRY_DELAYS_SECONDS
+from exlab_wizard.domain.outcome import LONGEST_WAIT
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -151,7 +151,7 @@ WAYS_FORWARD: Final = (
         "no job waits longer than the longest delay",
         (
             "SELECT 'job ' || id || ' waits until ' || not_before FROM sync_jobs WHERE state = 'queued'"
-            f" AND not_before > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{max(RETRY_DELAYS_SECONDS) + 60} seconds')"
+            f" AND not_before > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{LONGEST_WAIT.total_seconds():.0f} seconds')"
         ),
     ),
 )

@@ -72,6 +72,11 @@ WAITING_DESTINATIONS: Final = Statement(
     )
     .group_by(_job.destination, _job.waiting_on)
 )
+MOVE_DELAYS: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_DELAYED)
+    .values(not_before=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', sync_jobs.not_before, :step)"))
+)
 NEXT_DUE_AT: Final = Statement(sa.select(sa.func.min(_job.not_before)).where(IS_DELAYED))
 RETRY: Final = Statement(
     sa.update(sync_jobs)

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
-from exlab_wizard.domain.outcome import CRASH_LIMIT
+from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import (
+    IS_DELAYED,
     IS_IN_FLIGHT,
     IS_RESUMABLE,
     installation,
@@ -83,6 +84,12 @@ REQUEUE_RESUMABLE: Final = Statement(
     sa.update(sync_jobs)
     .where(IS_RESUMABLE)
     .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'resumed by the next launch'"))
+)
+# What was put off by a clock set wrong would wait for years.
+END_ENDLESS_DELAYS: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_DELAYED, _job.not_before > _b("latest"))
+    .values(not_before=sa.null(), waiting_on=sa.null())
 )
 RENEW_LEASES: Final = Statement(
     sa.update(session_leases)
@@ -197,6 +204,7 @@ class Launches:
                 budgets: dict[str, Value] = {"crashed": int(crashed), "interrupted": int(not crashed)}
                 cut_off += transaction.change(REQUEUE_IN_FLIGHT, of_launch | budgets)
             marked = transaction.change(REQUEUE_RESUMABLE)
+            transaction.change(END_ENDLESS_DELAYS, {"latest": to_text(now + LONGEST_WAIT)})
             sessions = transaction.change(RENEW_LEASES, {"now": text})
             opening: dict[str, Value] = {
                 "host": process.host,

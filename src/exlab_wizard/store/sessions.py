@@ -16,7 +16,7 @@ from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import Enqueued, NewJob, enqueue_in
+from exlab_wizard.store.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import launches, session_leases
 from exlab_wizard.store.values import Value, path_to_sql
@@ -165,5 +165,12 @@ class Sessions:
         return None if at is None else from_text(str(at))
 
     def move_clock(self, step: timedelta) -> None:
-        """Move all active leases by the step that the wall clock made."""
-        self._db.write(MOVE_CLOCK, {"step": f"{step.total_seconds():+.3f} seconds"})
+        """Move all active leases by the step that the wall clock made, and by a step back what jobs wait for, too.
+
+        A step forward counts as waiting: it may be the time that the machine slept.
+        """
+        by: dict[str, Value] = {"step": f"{step.total_seconds():+.3f} seconds"}
+        with self._db.transaction() as transaction:
+            transaction.change(MOVE_CLOCK, by)
+            if step < timedelta(0):
+                transaction.change(MOVE_DELAYS, by)
