@@ -152,7 +152,7 @@ class _Audit:
             if job_id is None:
                 continue  # another workstation's
             state = self._store.jobs.state_of(job_id)
-            if state is None:
+            if state is None and not self._store.jobs.is_unwanted(job_id):
                 yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is not in the database")
             elif state in _DONE and folder.exists():
                 yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is {state}, and its copy was left behind")

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.settings import SettingsFile
@@ -61,19 +60,15 @@ class Housekeeping:
         self._store.database.release()
 
     def sweep(self) -> None:
-        """Remove the partial copies of jobs that were cancelled; what failed keeps its own, to go on from."""
-        installation = self._store.launches.installation_id()
-
-        def is_over(job_id: int) -> bool:
-            return self._store.jobs.state_of(job_id) is JobState.CANCELLED
-
+        """Remove partial copies of jobs that were cancelled or deleted; what failed keeps its own, to go on from."""
+        installation, is_over = self._store.launches.installation_id(), self._store.jobs.is_unwanted
         for name, destination in self._settings.current.destinations.items():
             try:
                 removed = remove_leftovers(destination.folder, installation, is_over)
             except TransferWaitError:
                 continue  # offline: the next look may find it
             if removed:
-                log.info("destination %s: removed the partial copies of cancelled jobs %s", name, removed)
+                log.info("destination %s: removed the partial copies of jobs %s, which nobody wants", name, removed)
 
     def look(self) -> None:
         """Check once, back up if a day is over, and shrink the WAL; only while nothing is leased or in flight."""

@@ -89,6 +89,7 @@ CANCEL: Final = Statement(
     .values(state=state(JobState.CANCELLED), state_reason=sa.literal_column("'cancelled by an operator'"))
 )
 STATE_OF: Final = Statement(sa.select(_job.state).where(_job.id == _b("job")))
+NEWEST: Final = Statement(sa.select(sa.func.max(_job.id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,17 @@ class Jobs:
         """Return the job's state, or None when there is no such job."""
         rows = self._db.read(STATE_OF, {"job": job_id})
         return JobState(str(rows[0][0])) if rows else None
+
+    def is_unwanted(self, job_id: int) -> bool:
+        """Return whether the job is cancelled, or was deleted; one that is newer than all we know is not ours to judge.
+
+        A database that was restored from a backup does not know the newest.
+        """
+        state = self.state_of(job_id)
+        if state is not None:
+            return state is JobState.CANCELLED
+        newest = self._db.read(NEWEST)[0][0]
+        return newest is not None and job_id < whole(newest)
 
 
 def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:
