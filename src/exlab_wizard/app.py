@@ -20,7 +20,6 @@ from queue import SimpleQueue
 from typing import Final
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
-from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
@@ -33,6 +32,7 @@ from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
+from exlab_wizard.runtime.standby import Standby, begin, begin_or_do
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import Settings, SettingsFile
 from exlab_wizard.store import schema
@@ -117,7 +117,10 @@ def run(
     with InstanceLock(options.state_dir), signals_into(lambda number: inbox.put(_Signal(number))):
         application = _build(options, inbox)
         if announce is not None:
-            announce(application.ready)
+            try:
+                announce(application.ready)
+            except OSError as error:  # a full disk, or a reader that went away: no reason to sync nothing
+                log.warning("that work may begin could not be written: %s", error)
         return application.run(companion)
 
 
@@ -206,6 +209,7 @@ class _Application:
     gate: LaunchGate
     coordinator: QuitCoordinator
     session_end_window_s: float
+    standby: Standby = field(default_factory=lambda: Standby("quit"))
     status: int = 0
     quitting: bool = False
     hurried: bool = False
@@ -220,8 +224,9 @@ class _Application:
             services.insert(0, self.workers)
         for service in services:
             service.start()
+        self.standby.start()
         self.coordinator.prepare()
-        self._thread("compile", compile_statements)
+        begin("compile", compile_statements)
         if companion is not None:
             self._accompany(companion)
         outcome = self._take_messages()
@@ -260,7 +265,8 @@ class _Application:
             # The last resort against whatever hangs on the way; what is not written by then, the next launch recovers.
             timer = threading.Timer(self.session_end_window_s - LAST_RESORT_SECONDS, lambda: os._exit(self.status))
             timer.daemon = True
-            timer.start()
+            with contextlib.suppress(RuntimeError):  # without a thread to be had, the quit's own limits have to do
+                timer.start()
         log.info("%s received", signal.Signals(number).name)
         if not self.quitting:
             self.status = 0 if session_end else self.status
@@ -288,15 +294,15 @@ class _Application:
         self.quitting, self.hurried = True, session_end
         self.gate.requested(trigger, quit_id)
 
-        def drive() -> None:
+        def drive(loop: asyncio.AbstractEventLoop) -> None:
             outcome = QuitOutcome.FORCED
             try:
-                outcome = asyncio.run(self.coordinator.quit(sigterm=session_end, force=force))
+                outcome = loop.run_until_complete(self.coordinator.quit(sigterm=session_end, force=force))
             except Exception:  # boundary: a quit always ends, even when it fails in a way that nobody foresaw
                 log.exception("the quit failed; the application ends, and the next launch resumes what was in flight")
             self.inbox.put(_QuitEnded(outcome))
 
-        self._thread("quit", drive)
+        self.standby.hand(drive)
 
     def _accompany(self, companion: Callable[[Store], int]) -> None:
         def accompany() -> None:
@@ -306,7 +312,7 @@ class _Application:
             finally:
                 self.inbox.put(_CompanionEnded(status))
 
-        self._thread("companion", accompany)
+        begin("companion", accompany)
 
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that is left, in order; a step that fails or hangs never keeps the next from running."""
@@ -325,19 +331,5 @@ class _Application:
             ("exit receipt", receipt),
             ("database", self.store.close),
         ):
-            done = self._thread(f"stop-{name}", step)
-            done.join(STEP_SECONDS)
-            if done.is_alive():
-                log.error("stopping: %s hangs and is left behind", name)
+            begin_or_do(f"stopping: {name}", step, STEP_SECONDS)
         log.info("exlab-wizard has quit: %s", reason)
-
-    def _thread(self, name: str, act: Callable[[], None]) -> threading.Thread:
-        def guarded() -> None:
-            try:
-                act()
-            except ExlabError as error:
-                log.error("%s: %s", name, error)  # noqa: TRY400 - the sentence says it all
-
-        thread = threading.Thread(target=guarded, name=name, daemon=True)
-        thread.start()
-        return thread

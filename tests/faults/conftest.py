@@ -20,7 +20,8 @@ def program(shim: Path, tmp_path: Path) -> Iterator[FaultyProgram]:
     """Return the program on files in memory, not started yet; no fault is armed, and no traceback may be left."""
     with folder_in_memory(tmp_path) as home, FaultyProgram(home, shim) as program:
         yield program
-        assert "Traceback" not in program.log()
+        if program.was_started:
+            assert "Traceback" not in program.log()
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,11 @@ class FaultyProgram(Program):
         self.configure()
         self._number = 0
 
+    @property
+    def was_started(self) -> bool:
+        """Whether there is a log to look at."""
+        return self._starts > 0
+
     def new_run(self, files: dict[str, int] | None = None) -> Path:
         """Write a run of a name of its own."""
         self._number += 1

@@ -84,10 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status: object = cli.main(
-            args=None if arguments is None else list(arguments), prog_name=PROGRAM, standalone_mode=False
-        )
-        sys.stdout.flush()
+        return _run(arguments)
     except ExlabError as error:
         for line in str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]:
             complain(line)
@@ -101,10 +98,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         complain("stopped")
         return INTERRUPTED
+    except (OSError, MemoryError, RuntimeError) as error:
+        complain(_refused_by_the_system(error))
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        status: object = cli.main(
+            args=None if arguments is None else list(arguments), prog_name=PROGRAM, standalone_mode=False
+        )
+        sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
         return BROKEN_PIPE
     return status if isinstance(status, int) else 0
+
+
+def _refused_by_the_system(error: Exception) -> str:
+    """Return the sentence for it; what is no refusal of the system is a fault of ours, and keeps its trace."""
+    from exlab_wizard.transfer.failures import exhausted, is_exhaustion  # noqa: PLC0415 - only where it went wrong
+
+    if is_exhaustion(error):
+        return exhausted(error)
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f" {str(error.filename)!r}"
+        return f"cannot use{where}: {error.strerror or error}. Check that it is there and that your account may use it."
+    raise error
 
 
 def _explained(error: click.ClickException) -> str:

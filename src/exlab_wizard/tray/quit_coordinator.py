@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.shutdown import DrainCount, Phase, QuitEvent, QuitOutcome, advance
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
+from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.protocols import (
     Answer,
     DrainGate,
@@ -86,6 +87,8 @@ class QuitCoordinator:
         self._said: set[str] = set()
         # Never the loop's own executor: its threads are waited for when the loop closes, however long they hang.
         self._storing, self._asking = ThreadPoolExecutor(1, "quit-store"), ThreadPoolExecutor(1, "quit-ask")
+        # More than one: a step that hangs keeps its thread.
+        self._acting = ThreadPoolExecutor(4, "quit-act")
 
     @property
     def phase(self) -> Phase:
@@ -102,8 +105,9 @@ class QuitCoordinator:
         return self._session_end == math.inf
 
     def prepare(self) -> None:
-        """Open what a quit needs ahead of time: its thread, and that thread's connection to the database."""
-        self._storing.submit(self._predicate.count)
+        """Open what a quit needs ahead of time: its threads, and a connection to the database."""
+        for thread in (self._storing, self._asking, self._acting):
+            thread.submit(self._predicate.count if thread is self._storing else bool)
 
     def post(self, event: QuitEvent) -> None:
         """Hand in an answer, a second quit, or a force. Callable from any thread."""
@@ -161,7 +165,7 @@ class QuitCoordinator:
             return QuitOutcome.KEPT_RUNNING
         await self._note(lambda: self._gate.decided(outcome))
         for stop in (self._workers.stop, self._window.close, self._server.stop):
-            await self._note(stop, STOP_PATIENCE_SECONDS, ThreadPoolExecutor(1, "quit-stop"))
+            await self._note(stop, STOP_PATIENCE_SECONDS, self._acting)
         return outcome
 
     async def _step(self) -> QuitEvent:
@@ -229,7 +233,7 @@ class QuitCoordinator:
             if hung:
                 log.warning("%d transfers did not react and are left behind; their jobs are marked to resume", hung)
 
-        if not await self._note(force, FORCE_PATIENCE_SECONDS, ThreadPoolExecutor(1, "quit-force")):
+        if not await self._note(force, FORCE_PATIENCE_SECONDS, self._acting):
             log.error("the jobs in flight could not be marked; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
@@ -294,7 +298,8 @@ class QuitCoordinator:
         try:
             await self._beside(act, patience, thread or self._storing)
         except Exception as error:  # boundary: whatever fails on the way, the quit goes on to its end
-            self._say(f"while quitting: {error}", None if isinstance(error, ExlabError) else error)
+            foreseen = isinstance(error, ExlabError) or is_exhaustion(error)
+            self._say(f"while quitting: {error}", None if foreseen else error)
             return False
         return True
 

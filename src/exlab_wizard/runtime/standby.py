@@ -1,0 +1,68 @@
+"""Threads of the application, and one that stands ready: a computer that has run out of threads can still quit.
+
+What a thread does may fail with an error that has its sentence; that is logged, and ends nothing but the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from exlab_wizard.errors import ExlabError
+
+log = logging.getLogger(__name__)
+
+
+class Standby:
+    """A thread with an event loop, both made ahead of time."""
+
+    def __init__(self, name: str) -> None:
+        """Prepare; nothing runs yet."""
+        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Be ready; the thread lives as long as the process."""
+        self._thread.start()
+
+    def hand(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+        """Let the thread do `act`, with its loop, when it has done what it was handed before."""
+        self._acts.put(act)
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        while True:
+            self._acts.get()(loop)
+
+
+def begin(name: str, act: Callable[[], None]) -> threading.Thread:
+    """Do `act` in a thread of its own.
+
+    Raises:
+        RuntimeError: there is no thread to be had.
+    """
+    thread = threading.Thread(target=_guarded, args=(name, act), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def begin_or_do(name: str, act: Callable[[], None], patience_s: float) -> None:
+    """Do `act` and return when it is done, or when it hangs; where there is no thread to be had, do it here."""
+    try:
+        thread = begin(name, act)
+    except RuntimeError:
+        _guarded(name, act)
+        return
+    thread.join(patience_s)
+    if thread.is_alive():
+        log.error("%s hangs and is left behind", name)
+
+
+def _guarded(name: str, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except ExlabError as error:
+        log.error("%s: %s", name, error)  # noqa: TRY400 - the sentence says it all
