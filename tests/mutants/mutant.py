@@ -19,6 +19,7 @@ from tests.mutants.witness import REPORT, Testimony
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = "exlab_wizard"
 PATIENCE_SECONDS: Final = 100.0
+PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:pytest_cov", "-p", "tests.mutants.witness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Verdict:
 def mutate(mutant: Mutant, folder: Path) -> Path:
     """Copy the program into `folder` with the one fault, and return the mutated file."""
     copy = folder / "src" / PACKAGE
-    shutil.copytree(ROOT / "src" / PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "migrations", folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src" / PACKAGE, copy)  # compiled modules too: all but one stay as they were
+    shutil.copytree(ROOT / "migrations", folder / "migrations")
     file = copy / mutant.module
     text = file.read_text("utf-8")
     found = text.count(mutant.text)
@@ -67,7 +68,7 @@ def judge(mutant: Mutant, folder: Path) -> Verdict:
     strange = ("COV_", "COVERAGE_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     environment |= {"PYTHONPATH": str(folder / "src"), REPORT: str(report)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.mutants.witness"]
+    command = [sys.executable, "-m", "pytest", "-q", *PLUGINS]
     done = subprocess.run(
         [*command, f"--basetemp={folder / 'tmp'}", *mutant.tests],
         cwd=ROOT,
