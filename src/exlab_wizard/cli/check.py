@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from exlab_wizard.cli.access import database_missing, database_of
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, bar, emit, example, json_option, say, table
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.access import database_missing, database_of
 from exlab_wizard.runtime.audit import Fault, Rule, audit_runs
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
@@ -35,8 +35,8 @@ def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
     Status 1 when something is wrong, 4 when it is damaged beyond reading or of another schema.
     """
     if not place.state_dir.database.exists():
-        raise database_missing(place)
-    database = database_of(place)
+        raise database_missing(place.state_dir)
+    database = database_of(place.state_dir)
     faults: list[Fault] | None = None
     try:
         schema.require_current(database)

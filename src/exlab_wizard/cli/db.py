@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import click
 
-from exlab_wizard.cli.access import database_missing, database_of, opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.lazy import Lazy, LazyGroup
 from exlab_wizard.cli.output import bar, emit, example, json_option, say, table
 from exlab_wizard.cli.words import moment, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import StoreError, UsageError
+from exlab_wizard.runtime.access import database_missing, database_of, opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.store import schema
@@ -71,7 +71,7 @@ def backup(place: Place, *, file: str | None, listing: bool, as_json: bool) -> N
             raise UsageError(msg)
         _list(backups, as_json=as_json)
         return
-    with opened(place) as store, bar("backup", hidden=as_json) as moved:
+    with opened(place.state_dir) as store, bar("backup", hidden=as_json) as moved:
 
         def progress(left: int, total: int) -> None:
             moved(total - left, total)
@@ -137,9 +137,9 @@ def restore(place: Place, *, file: str, as_json: bool) -> None:
 def upgrade(place: Place, *, as_json: bool) -> None:
     """Bring the database to this program's schema, with a backup first. `run` does this by itself."""
     if not place.state_dir.database.exists():
-        raise database_missing(place)
+        raise database_missing(place.state_dir)
     with InstanceLock(place.state_dir):
-        database = database_of(place)
+        database = database_of(place.state_dir)
         try:
             done = schema.upgrade(database, Backups(place.state_dir), SystemClock().now())
         finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.jobs import JOB_ID, no_such_job
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.instance import is_running
 from exlab_wizard.store.jobs import CANCEL, RETRY, STATE_OF
 from exlab_wizard.store.statement import Statement
@@ -53,7 +53,7 @@ def cancel(place: Place, *, ids: tuple[int, ...], as_json: bool) -> None:
 def _decide(
     place: Place, ids: tuple[int, ...], statement: Statement, target: JobState, only_from: JobState | None = None
 ) -> None:
-    with opened(place) as store, store.database.transaction() as transaction:
+    with opened(place.state_dir) as store, store.database.transaction() as transaction:
         for job_id in dict.fromkeys(ids):
             rows = transaction.run(STATE_OF, {"job": job_id})
             if not rows:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.jobs import LONGEST_PAGE, PAGE
 from exlab_wizard.cli.output import emit, example, json_option, say, table
 from exlab_wizard.cli.words import moment
+from exlab_wizard.runtime.access import opened
 
 limit_option = click.option(
     "--limit", type=click.IntRange(1, LONGEST_PAGE), default=PAGE, show_default=True, help="At most so many."
@@ -21,7 +21,7 @@ limit_option = click.option(
 @click.pass_obj
 def sessions(place: Place, *, limit: int, as_json: bool) -> None:
     """List sessions, the active ones first: foreground work that a quit waits for, kept alive by heartbeats."""
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         found = store.lists.sessions(limit=limit)
     if as_json:
         emit(found)
@@ -39,7 +39,7 @@ def sessions(place: Place, *, limit: int, as_json: bool) -> None:
 @click.pass_obj
 def history(place: Place, *, limit: int, as_json: bool) -> None:
     """List launches with how each ended, and quits with what they waited for; the newest first."""
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         launches, quits = store.lists.launches(limit=limit), store.lists.quits(limit=limit)
     if as_json:
         emit({"launches": launches, "quits": quits})

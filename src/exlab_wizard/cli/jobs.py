@@ -6,12 +6,12 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say, table
 from exlab_wizard.cli.words import moment, progress, standing
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import UsageError
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.store.lists import MAX_ID, Record
 
 JOB_ID: Final = click.IntRange(1, MAX_ID)
@@ -40,7 +40,7 @@ def jobs(  # noqa: PLR0913 - one parameter for each option
         _one(place, job_id, as_json=as_json)
         return
     wanted = limit or PAGE
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         found = store.lists.jobs(limit=wanted, before=before, in_state=JobState(state) if state else None)
     if as_json:
         emit(found)
@@ -64,7 +64,7 @@ def no_such_job(job_id: int) -> UsageError:
 
 
 def _one(place: Place, job_id: int, *, as_json: bool) -> None:
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         job = store.lists.job(job_id)
         if job is None:
             raise no_such_job(job_id)

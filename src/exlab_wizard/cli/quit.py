@@ -13,13 +13,13 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.question import ask, can_ask
 from exlab_wizard.cli.words import blocking
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import is_running
 from exlab_wizard.store.launches import OpenLaunch
@@ -64,7 +64,7 @@ def quit_command(place: Place, *, force: bool, wait_for: float | None, as_json: 
         msg = f"not running for the state dir {str(place.state_dir.root)!r}; `exlab-wizard run` starts it"
         raise NotRunningError(msg)
     began = time.monotonic()
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         asked = _Quit(store, lambda: is_running(place.state_dir), force=force)
         try:
             outcome = asked.follow(began + wait_for if wait_for is not None else None)

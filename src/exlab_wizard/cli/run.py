@@ -8,11 +8,11 @@ import os
 import click
 
 from exlab_wizard import __version__, app
-from exlab_wizard.cli.access import last_open_launch
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.logs import log_to_stderr
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
+from exlab_wizard.runtime.access import last_open_launch
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.store.launches import Recovery
 
@@ -90,7 +90,7 @@ def resumption(recovery: Recovery) -> str:
 
 
 def _tell_who_runs(place: Place, *, as_json: bool) -> None:
-    launch = last_open_launch(place)
+    launch = last_open_launch(place.state_dir)
     if as_json:
         emit({"event": "already_running", "pid": launch.pid if launch else None})
     elif launch is None:

@@ -8,12 +8,12 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.words import blocking, moment, number, plural, size, waiting
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.shutdown import Blocker
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.instance import is_running
 from exlab_wizard.store.launches import OpenLaunch
 from exlab_wizard.store.lists import Record
@@ -54,7 +54,7 @@ def status(place: Place, *, as_json: bool) -> None:
     if not place.state_dir.database.exists():
         _tell_nothing(place, running=running, as_json=as_json)
         return
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         standing = _Standing(store, running=running)
     if as_json:
         emit({**_where(place), **_document(standing)})

@@ -10,11 +10,11 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.watch import Watched, become_application, follow_application
 from exlab_wizard.errors import TransferError, UsageError
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.settings import SettingsFile
@@ -66,7 +66,7 @@ def sync(  # noqa: PLR0913 - one parameter for each option
         _check_equipment(equipment)
     runs = _checked(paths, destinations, place.state_dir.root)
     new = [NewJob(run, destination, equipment_id=equipment, priority=priority) for run in runs]
-    with opened(place, create=True) as store:
+    with opened(place.state_dir, create=True) as store:
         queued = store.jobs.enqueue_all(new, SystemClock().now())
     running = is_running(place.state_dir)
     if not as_json:

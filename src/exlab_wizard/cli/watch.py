@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exlab_wizard.cli.access import opened
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.display import Display, Lines, Live, Silent
 from exlab_wizard.cli.output import complain, emit, note
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.errors import NotRunningError
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.instance import is_running
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.store import Store
@@ -65,7 +65,7 @@ def follow_application(place: Place, watched: Watched) -> int:
         NotRunningError: the application ended before they did.
     """
     looked = 0.0
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         try:
             with watched.display() as display:
                 while True:
@@ -97,7 +97,7 @@ def become_application(place: Place, watched: Watched) -> int:
     options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
     with watched.display() as display:
         app.run(options, companion=lambda store: _accompany(store, watched, display))
-    with opened(place) as store:
+    with opened(place.state_dir) as store:
         jobs = watched.look(store)
     status = watched.report(jobs)
     # A worker may hang inside the operating system; the interpreter would wait for it.

@@ -17,10 +17,10 @@ from typing import Final
 
 import psutil
 
-from exlab_wizard.cli.access import opened
-from exlab_wizard.cli.context import Place
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point
+from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
@@ -63,8 +63,7 @@ class Lab(Application):
     def sync(self, run: Path, *, equipment: str | None = None, priority: int = 0) -> int:
         """Hand a run in, as `exlab-wizard sync` does, and return its job; from now on it must not be lost."""
         content = picture(run)
-        place = Place.named(str(self.state), str(self.config))
-        with opened(place, create=True) as store:
+        with opened(StateDir.at(self.state), create=True) as store:
             job = NewJob(str(run), "nas", equipment_id=equipment, priority=priority)
             job_id = store.jobs.enqueue(job, SystemClock().now()).job_id
         self.handed.append(Handed(run, job_id, content))

@@ -1,7 +1,6 @@
-"""How a command gets at the database, and whether an application runs beside it.
+"""How a process that is not the application gets at its database, whether or not an application runs beside it.
 
-Commands work on the database directly, with or without a running application. Only who holds the instance lock brings
-an older database up to date.
+Only who holds the instance lock brings an older database up to date.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from exlab_wizard.cli.context import Place
 from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock, is_network_path
 from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
 from exlab_wizard.store import schema
@@ -25,20 +24,20 @@ _PATIENCE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.05
 
 
-def database_missing(place: Place) -> StoreError:
+def database_missing(state_dir: StateDir) -> StoreError:
     """Return the error for a command that needs a database where there is none."""
-    where = str(place.state_dir.database)
+    where = str(state_dir.database)
     return StoreError(f"there is no database at {where!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it")
 
 
-def database_of(place: Place) -> Database:
+def database_of(state_dir: StateDir) -> Database:
     """Return the database, not yet touched, in the journal mode that its file system can take."""
-    journal_mode = "delete" if is_network_path(place.state_dir.root) else None
-    return Database(place.state_dir.database, journal_mode=journal_mode)
+    journal_mode = "delete" if is_network_path(state_dir.root) else None
+    return Database(state_dir.database, journal_mode=journal_mode)
 
 
 @contextlib.contextmanager
-def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
+def opened(state_dir: StateDir, *, create: bool = False) -> Iterator[Store]:
     """Open the database with this program's schema; `create` makes state dir and database where there is none.
 
     Raises:
@@ -46,19 +45,19 @@ def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
         RefusedError: it has another schema, and it cannot be migrated here.
     """
     if create:
-        place.state_dir.create()
-    elif not place.state_dir.database.exists():
-        raise database_missing(place)
-    database = database_of(place)
+        state_dir.create()
+    elif not state_dir.database.exists():
+        raise database_missing(state_dir)
+    database = database_of(state_dir)
     store = Store(database)
     try:
-        _bring_up_to_date(place, database)
+        _bring_up_to_date(state_dir, database)
         yield store
     finally:
         store.close()
 
 
-def _bring_up_to_date(place: Place, database: Database) -> None:
+def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
     """Migrate under the instance lock; whoever holds it is about to do the same, and is waited for."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -68,8 +67,8 @@ def _bring_up_to_date(place: Place, database: Database) -> None:
             raise
         except RefusedError:
             try:
-                with InstanceLock(place.state_dir):
-                    schema.upgrade(database, Backups(place.state_dir), SystemClock().now())
+                with InstanceLock(state_dir):
+                    schema.upgrade(database, Backups(state_dir), SystemClock().now())
             except InstanceHeldError:
                 if time.monotonic() > deadline:
                     raise
@@ -78,10 +77,10 @@ def _bring_up_to_date(place: Place, database: Database) -> None:
             return
 
 
-def last_open_launch(place: Place) -> OpenLaunch | None:
+def last_open_launch(state_dir: StateDir) -> OpenLaunch | None:
     """Return the launch that has not ended, as the database tells it; None where nothing can be told."""
     try:
-        with opened(place) as store:
+        with opened(state_dir) as store:
             return store.launches.open_launch()
     except StoreError:
         return None
