@@ -45,7 +45,7 @@ class Enumeration:
         self._prepared = Stage(home / "prepared", nursery)
         scenario.prepare(self._prepared)
         self._sources = picture(self._prepared.runs)
-        stage = self._prepared.copy_to(self._replay)
+        stage = self.replay()
         process = scenario.act(stage)
         assert process.end() == 0, process.output.logged()
         self.all_points = stage.points()
@@ -53,6 +53,10 @@ class Enumeration:
         assert not [str(point) for point in self.all_points if point.path.startswith(str(stage.runs))]
         wrong = [*scenario.afterwards(stage, process), *looks.finish(stage), *looks.in_the_end(stage, scenario)]
         assert wrong == [], f"{scenario.name}, without a kill: {wrong}"
+
+    def replay(self) -> Stage:
+        """Return a fresh copy of what was prepared, in the place of the last one."""
+        return self._prepared.copy_to(self._replay)
 
     def kill_at(self, aims: Iterable[Aim]) -> Tally:
         """Kill once at each of `aims`, and look at what follows."""
@@ -64,7 +68,7 @@ class Enumeration:
         return tally
 
     def _kill(self, aim: Aim, tally: Tally) -> None:
-        scenario, stage = self.scenario, self._prepared.copy_to(self._replay)
+        scenario, stage = self.scenario, self.replay()
         stage.aim = aim
         process = scenario.act(stage)
         status, landed = process.end(), stage.points()
