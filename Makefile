@@ -11,6 +11,7 @@ PYTEST_ARGS =
 MODEL_SECONDS = 600
 SOAK_MINUTES = 10
 SOAK_ARGS =
+RECOVERY_ARGS =
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -18,7 +19,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full coverage mutants soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full recovery-full coverage mutants soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -66,6 +67,9 @@ faults-full: setup system-packages  ## every error at every call site, once and 
 
 model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
+
+recovery-full: setup system-packages  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
+	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)
 
 coverage: setup system-packages  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.crash.nursery import Nursery
-
-SHIM = Path(__file__).parent / "crash" / "shim.c"
+from tests.crash.nursery import Nursery, compile_shim
 
 pytest_plugins = ["exlab_wizard.testing"]
 
@@ -39,10 +36,7 @@ def state_dir(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def kill_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that kills a process at one of its system calls; asleep until its variables are set."""
-    library = tmp_path_factory.mktemp("shim") / "shim.so"
-    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["cc", *options, "-o", str(library), str(SHIM), "-ldl"], check=True)
-    return library
+    return compile_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture(scope="session")

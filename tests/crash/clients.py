@@ -1,20 +1,26 @@
-"""What a program that embeds this one does, one call each: run in children of the nursery, told the state dir first."""
+"""Other programs than ours, run in children of the nursery and told the state dir first: one that embeds us, and the
+next version of our own.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
+from exlab_wizard.cli.main import main
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.store import Store
 
 COMPLETE: Final = "tests.crash.clients:complete"
+NEXT_VERSION: Final = "tests.crash.clients:next_version"
 KEEP_HOUSE: Final = "tests.crash.clients:keep_house"
 
 
@@ -38,3 +44,15 @@ def keep_house(arguments: list[str]) -> int:
     Housekeeping(store, Backups(state_dir), settings, SystemClock(), check=True).look()
     store.close()
     return 0
+
+
+def next_version(arguments: list[str]) -> int:
+    """Run a command of a program that has one migration more: STATE MIGRATIONS COMMAND..."""
+    state, migrations, *command = arguments
+    with mock.patch.multiple(
+        schema,
+        KNOWN_REVISIONS=(*schema.KNOWN_REVISIONS, "0002"),
+        HEAD_REVISION="0002",
+        migrations_dir=lambda: Path(migrations),
+    ):
+        return main(["--state-dir", state, *command])

@@ -62,8 +62,8 @@ def of_the_work(points: Sequence[Point]) -> list[Point]:
     return list(points[len(of_the_start(points)) :])
 
 
-def sifted(points: Sequence[Point], sift: int = SIFT) -> list[Point]:
-    """Leave out most of a long row of equal calls by one thread on one file.
+def sifted(points: Sequence[Point], of: str = "") -> list[Point]:
+    """Leave out most of a long row of equal calls by one thread on one file whose name ends in `of`.
 
     Such rows grow the write-ahead log by pages that no commit follows, or write a large file: one page more or less is
     the same to whoever finds it.
@@ -71,8 +71,11 @@ def sifted(points: Sequence[Point], sift: int = SIFT) -> list[Point]:
     kept: list[Point] = []
     for _, row in groupby(points, key=lambda point: (point.thread, point.call, point.path)):
         equal = list(row)
+        if not equal[0].path.endswith(of):
+            kept += equal
+            continue
         middle = equal[EDGE : max(EDGE, len(equal) - EDGE)]
-        kept += [*equal[:EDGE], *middle[::sift], *equal[max(EDGE, len(equal) - EDGE) :]]
+        kept += [*equal[:EDGE], *middle[::SIFT], *equal[max(EDGE, len(equal) - EDGE) :]]
     return kept
 
 

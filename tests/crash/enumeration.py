@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.crash import looks
 from tests.crash.crash_points import Aim, Point
@@ -36,14 +37,14 @@ class Tally:
 
 
 class Enumeration:
-    """One scenario, prepared once in `home`, and killed as often as wanted."""
+    """One act of a scenario, on one prepared stage, killed as often as wanted."""
 
-    def __init__(self, scenario: Scenario, home: Path, nursery: Nursery) -> None:
-        """Prepare it and count its points; without a kill all must be well."""
+    def __init__(self, scenario: Scenario, prepared: Stage, name: str) -> None:
+        """Count the points of the act on a copy of `prepared`; without a kill all must be well."""
         self.scenario = scenario
-        self._replay = home / "replay"
-        self._prepared = Stage(home / "prepared", nursery)
-        scenario.prepare(self._prepared)
+        self.name = name
+        self._prepared = prepared
+        self._replay = prepared.home / "replay"
         self._sources = picture(self._prepared.runs)
         stage = self.replay()
         process = scenario.act(stage)
@@ -52,7 +53,23 @@ class Enumeration:
         self.points = scenario.points(self.all_points, stage.marks)
         assert not [str(point) for point in self.all_points if point.path.startswith(str(stage.runs))]
         wrong = [*scenario.afterwards(stage, process), *looks.finish(stage), *looks.in_the_end(stage, scenario)]
-        assert wrong == [], f"{scenario.name}, without a kill: {wrong}"
+        assert wrong == [], f"{name}, without a kill: {wrong}"
+
+    @classmethod
+    def of(cls, scenario: Scenario, home: Path, nursery: Nursery) -> Self:
+        """Prepare `scenario` in `home`, which does not exist yet."""
+        prepared = Stage(home, nursery)
+        scenario.prepare(prepared)
+        return cls(scenario, prepared, scenario.name)
+
+    def after(self, aim: Aim) -> Enumeration:
+        """Return the enumeration of the same act on what a kill of it has left."""
+        stage = self._prepared.copy_to(self._prepared.home / "again")
+        stage.aim = aim
+        assert self.scenario.act(stage).end() == -signal.SIGKILL, f"{self.name}: not killed at {aim}"
+        (landed,) = stage.points()
+        stage.aim = None
+        return Enumeration(self.scenario, stage, f"{self.name}, after a kill at {landed}")
 
     def replay(self) -> Stage:
         """Return a fresh copy of what was prepared, in the place of the last one."""
@@ -64,7 +81,7 @@ class Enumeration:
         for aim in aims:
             self._kill(aim, tally)
         if picture(self._prepared.runs) != self._sources:
-            tally.violations.append(f"{self.scenario.name}: a source has changed")
+            tally.violations.append(f"{self.name}: a source has changed")
         return tally
 
     def _kill(self, aim: Aim, tally: Tally) -> None:
@@ -74,12 +91,12 @@ class Enumeration:
         status, landed = process.end(), stage.points()
         if status == -signal.SIGKILL and len(landed) == 1:
             tally.landed += landed
-            where = f"{scenario.name}, {'after' if aim.after else 'before'} {landed[0]}"
+            where = f"{self.name}, {'after' if aim.after else 'before'} {landed[0]}"
         elif status == 0 and not landed:
             tally.beyond.append(aim)
-            where = f"{scenario.name}, never at {aim}"
+            where = f"{self.name}, never at {aim}"
         else:
-            tally.violations.append(f"{scenario.name} at {aim}: ended with {status}: {process.output.logged()[-300:]}")
+            tally.violations.append(f"{self.name} at {aim}: ended with {status}: {process.output.logged()[-300:]}")
             return
         wrong = looks.at_once(stage, scenario)
         try:

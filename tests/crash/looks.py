@@ -20,10 +20,9 @@ from exlab_wizard.store.database import Database
 from exlab_wizard.testing import Picture
 from exlab_wizard.testing.application import RUN
 
-UNDECIDED: Final = "SELECT count(*) FROM sync_jobs WHERE state NOT IN ('verified', 'failed', 'cancelled')"
 ORDINARY: Final = re.compile(
     r"exlab-wizard\.db(\.replaced-\w+(-wal|-shm)?)?|config\.toml|instance\.lock|nas|spare"
-    r"|backups|writing\.lock|exlab-wizard-\d{8}T\d{9}Z-\w+\.db"
+    r"|backups|writing\.lock|exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db"
 )
 """What may lie in a state dir when no program runs on it."""
 
@@ -57,7 +56,7 @@ def finish(stage: Stage) -> list[str]:
     process = stage.launch(*RUN)
     if not process.await_line("ready"):
         return [f"the next launch ends with {process.end()}: {process.output.logged()[-300:]}"]
-    status = stage.drive(process, lambda: stage.number(UNDECIDED) == 0)
+    status = stage.drive(process, stage.is_idle)
     return [] if status == 0 else [f"the next launch ends with {status}: {process.output.logged()[-300:]}"]
 
 

@@ -23,8 +23,17 @@ from tests.crash.fork_server import MESSAGE_BYTES, Request
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COMMAND_LINE: Final = "exlab_wizard.cli.main:main"
+_SHIM: Final = Path(__file__).with_name("shim.c")
 _READY_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
+
+
+def compile_shim(folder: Path) -> Path:
+    """Compile the kill shim into `folder`, and return the library to preload."""
+    library = folder / "shim.so"
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["cc", *options, "-o", str(library), str(_SHIM), "-ldl"], check=True)
+    return library
 
 
 class Nursery:

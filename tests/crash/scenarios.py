@@ -17,6 +17,7 @@ from tests.crash import clients
 from tests.crash.crash_points import Aim, Point, of_the_start, of_the_work
 from tests.crash.stage import Process, Stage
 from tests.program import MIB, until, write_run
+from tests.store.lab import next_migration
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import RefusedError
@@ -37,7 +38,7 @@ SMALL: Final = {
 LARGE: Final = 26 * MIB
 MIDWAY: Final = 40
 """Writes of a large file after which a checkpoint is durable and more is sent."""
-TRIES: Final = 5
+TRIES: Final = 20
 ACKNOWLEDGED: Final = "(queued)"
 
 
@@ -161,6 +162,40 @@ class FirstLaunch(Scenario):
         stage.drive(launch, lambda: "ready" in launch.output.said())
         stage.do("sync", str(stage.runs / "run"))
         return []
+
+
+class Migration(Scenario):
+    """The start of a version with one migration more, on a database with a run that is queued."""
+
+    name = "migration"
+
+    def prepare(self, stage: Stage) -> None:
+        next_migration(self._migrations(stage))
+        stage.do("sync", small_run(stage))
+
+    def _migrations(self, stage: Stage) -> Path:
+        return stage.runs.parent / "migrations"
+
+    def act(self, stage: Stage) -> Process:
+        process = stage.aimed(str(self._migrations(stage)), *RUN, entry=clients.NEXT_VERSION)
+        stage.drive(process, lambda: is_over(process, 1))
+        return process
+
+    def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
+        return of_the_start(points)
+
+    def afterwards(self, stage: Stage, _process: Process) -> list[str]:
+        process = stage.launch(str(self._migrations(stage)), *RUN, entry=clients.NEXT_VERSION)
+        assert process.await_line("ready")
+        stage.drive(process, stage.is_idle)
+        version = stage.value("SELECT version_num FROM alembic_version")
+        wrong = [*unusable_backups(stage), *([] if version == "0002" else [f"the schema is {version!r}"])]
+        if not Backups(StateDir.at(stage.state)).all():
+            wrong.append("there is no backup from before the migration")
+        # What else is looked at is this version's: take the other's tables away again.
+        for sql in ("DROP TABLE more", "DROP TABLE even_more", "UPDATE alembic_version SET version_num = '0001'"):
+            stage.query(sql)
+        return wrong
 
 
 class SmallFiles(Scenario):
@@ -328,23 +363,6 @@ class Resume(Recovery):
 
     def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
         return of_the_work(points)
-
-
-class RecoveryAgain(Recovery):
-    """The launch after a recovery that was killed as well: `first` is where."""
-
-    name = "recovery, again"
-
-    def __init__(self, first: Aim) -> None:
-        """Kill the first recovery at `first`."""
-        self._first = first
-
-    def prepare(self, stage: Stage) -> None:
-        super().prepare(stage)
-        stage.aim = self._first
-        process = self.act(stage)
-        assert process.end() == -signal.SIGKILL, f"the first recovery was not killed at {self._first}"
-        stage.aim = None
 
 
 class DailyBackup(Scenario):
@@ -525,6 +543,7 @@ def unusable_backups(stage: Stage) -> list[str]:
 ALL: Final[tuple[type[Scenario], ...]] = (
     Enqueue,
     FirstLaunch,
+    Migration,
     SmallFiles,
     LargeFile,
     Publish,

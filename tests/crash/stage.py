@@ -5,17 +5,22 @@ Between a kill and the relaunch nothing here opens the database: who closes it l
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from tests.crash.crash_points import Aim, Point, read_points
 from tests.crash.nursery import COMMAND_LINE, Child, Nursery
 from tests.program import PATIENCE_SECONDS, Program, until
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+ENOUGH: Final = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,20 @@ class Process:
             self.child.wait(PATIENCE_SECONDS)
             msg = f"still running after {PATIENCE_SECONDS:g} s:\n{self.output.logged()}"
             raise AssertionError(msg) from None
+
+
+@contextlib.contextmanager
+def theatre() -> Iterator[Path]:
+    """Lend a folder in memory where there is room for it, else on the disk.
+
+    A kill never loses what was written, on whatever file system; a disk would only cost time.
+    """
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH
+    folder = Path(tempfile.mkdtemp(prefix="exlab-crash-", dir=MEMORY if roomy else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 class Stage(Program):
@@ -140,6 +159,10 @@ class Stage(Program):
     def points(self) -> list[Point]:
         """Return the points of the last aimed command: all of them, or the one at which it was killed."""
         return read_points(self._log)
+
+    def is_idle(self) -> bool:
+        """Return whether every job is decided; not for a process that is to be killed, since it opens the database."""
+        return not self.number("SELECT count(*) FROM sync_jobs WHERE state NOT IN ('verified', 'failed', 'cancelled')")
 
     def drive(self, process: Process, is_done: Callable[[], bool]) -> int:
         """Quit a launch when it is done, or find it dead; return how it ended."""

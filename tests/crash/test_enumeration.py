@@ -11,7 +11,7 @@ import pytest
 from tests.crash.crash_points import both_sides, dealt, sifted, spread
 from tests.crash.enumeration import Enumeration
 from tests.crash.nursery import Nursery
-from tests.crash.scenarios import ALL, Recovery, RecoveryAgain, Scenario
+from tests.crash.scenarios import ALL, Recovery, Scenario
 
 pytestmark = pytest.mark.slow
 
@@ -27,19 +27,31 @@ AGAIN = 4
 """So many points of a recovery are killed at, and so many of the recovery after that."""
 
 
+class Prepared:
+    """The scenarios of this process, each prepared when it is first asked for."""
+
+    def __init__(self, home: Path, nursery: Nursery) -> None:
+        self._home, self._nursery = home, nursery
+        self._known: dict[str, Enumeration] = {}
+
+    def of(self, scenario: Scenario) -> Enumeration:
+        """Return what was enumerated of `scenario`."""
+        if scenario.name not in self._known:
+            self._known[scenario.name] = Enumeration.of(scenario, self._home / scenario.name, self._nursery)
+        return self._known[scenario.name]
+
+
 @pytest.fixture(scope="module")
-def enumerations() -> dict[str, Enumeration]:
-    """Return the scenarios that this process has prepared so far."""
-    return {}
+def prepared(theatre: Path, nursery: Nursery) -> Prepared:
+    """Return what the tests of this module share."""
+    return Prepared(theatre, nursery)
 
 
 @pytest.mark.parametrize(("scenario", "share"), SHARES, ids=[f"{one.name} {share}" for one, share in SHARES])
 def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
-    scenario: Scenario, share: int, enumerations: dict[str, Enumeration], theatre: Path, nursery: Nursery
+    scenario: Scenario, share: int, prepared: Prepared
 ) -> None:
-    if scenario.name not in enumerations:
-        enumerations[scenario.name] = Enumeration(scenario, theatre / scenario.name, nursery)
-    enumeration = enumerations[scenario.name]
+    enumeration = prepared.of(scenario)
     groups = GROUPS.get(scenario.name, 1)
     aims = list(dealt(spread(both_sides(sifted(enumeration.points)), groups * SIZE), share, groups))
     assert len(aims) == SIZE
@@ -55,13 +67,10 @@ def test_all_groups_together_kill_at_three_hundred_points() -> None:
 
 
 @pytest.mark.parametrize("first", range(AGAIN))
-def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(
-    first: int, theatre: Path, nursery: Nursery
-) -> None:
-    once = Enumeration(Recovery(), theatre / f"recovery {first}", nursery)
-    aim = spread(both_sides(sifted(once.points)), AGAIN)[first]
-    again = Enumeration(RecoveryAgain(aim), theatre / f"again {first}", nursery)
+def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(first: int, prepared: Prepared) -> None:
+    once = prepared.of(Recovery())
+    again = once.after(spread(both_sides(sifted(once.points)), AGAIN)[first])
     tally = again.kill_at(spread(both_sides(sifted(again.points)), AGAIN))
-    print(f"recovery, again, first killed at {aim}: {tally}")  # noqa: T201 - shown with -s
+    print(f"{again.name}: {tally}")  # noqa: T201 - shown with -s
     assert tally.violations == []
     assert len(tally.landed) == AGAIN

@@ -67,7 +67,7 @@ def test_the_shim_counts_exactly_the_calls_that_strace_counts(stage: Stage, kill
 
 
 def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatre: Path, nursery: Nursery) -> None:
-    enumeration = Enumeration(AddDestination(), theatre / "before and after", nursery)
+    enumeration = Enumeration.of(AddDestination(), theatre / "before and after", nursery)
     (rename,) = [point for point in enumeration.points if point.call == "rename"]
     for after in (False, True):
         stage = enumeration.replay()
@@ -79,7 +79,7 @@ def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatr
 
 
 def test_an_aim_beyond_the_last_call_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
-    tally = Enumeration(Enqueue(), theatre / "beyond", nursery).kill_at([Aim(1_000_000, after=False)])
+    tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim(1_000_000, after=False)])
     assert (tally.landed, len(tally.beyond), tally.violations) == ([], 1, [])
 
 
@@ -94,7 +94,7 @@ def test_a_death_that_the_shim_did_not_write_down_is_a_violation(theatre: Path, 
                 process.end()
             return process
 
-    tally = Enumeration(Murdered(), theatre / "murdered", nursery).kill_at([Aim(5, after=False)])
+    tally = Enumeration.of(Murdered(), theatre / "murdered", nursery).kill_at([Aim(5, after=False)])
     assert tally.landed == []
     (violation,) = tally.violations
     assert "ended with -9" in violation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 import time
@@ -38,6 +39,18 @@ def migrate(state_dir: StateDir) -> None:
     database = Database(state_dir.database)
     schema.upgrade(database, Backups(state_dir), NOW)
     database.close()
+
+
+def next_migration(folder: Path) -> Path:
+    """Copy the migrations to `folder` with one more, revision 0002, and return its file."""
+    shutil.copytree(schema.migrations_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "versions" / "0002_more.py"
+    file.write_text(
+        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+        "def upgrade():\n    op.execute('CREATE TABLE more (x INTEGER)')\n"
+        "    op.execute('CREATE TABLE even_more (x INTEGER)')\n"
+    )
+    return file
 
 
 def this_process(boot_id: str = BOOT) -> ThisProcess:

@@ -158,17 +158,10 @@ def test_killed_inside_a_migration_leaves_the_old_schema_and_the_next_launch_mig
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program with one more migration; returns its file."""
-    folder = tmp_path / "migrations"
-    shutil.copytree(schema.migrations_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "versions" / "0002_more.py"
-    file.write_text(
-        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
-        "def upgrade():\n    op.execute('CREATE TABLE more (x INTEGER)')\n"
-        "    op.execute('CREATE TABLE even_more (x INTEGER)')\n"
-    )
+    file = lab.next_migration(tmp_path / "migrations")
     monkeypatch.setattr(schema, "KNOWN_REVISIONS", ("0001", "0002"))
     monkeypatch.setattr(schema, "HEAD_REVISION", "0002")
-    monkeypatch.setattr(schema, "migrations_dir", lambda: folder)
+    monkeypatch.setattr(schema, "migrations_dir", lambda: tmp_path / "migrations")
     return file
 
 

@@ -1,0 +1,69 @@
+"""`python -m tests.crash`: kill at every crash point of every scenario, before and after it, and print a table.
+
+Status 1 when anything was lost, doubled or damaged, or when too many points were not there at their replay. Only rows
+of pages that grow the write-ahead log, thousands of equal ones at each launch, are thinned out without `--every`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from tests.crash.full_run import RECOVERY_AGAIN, Row, full_run
+from tests.crash.nursery import compile_shim
+from tests.crash.scenarios import ALL
+from tests.crash.stage import theatre
+
+NAMES: Final = [*(scenario.name for scenario in ALL), RECOVERY_AGAIN]
+BEYOND_PERCENT: Final = 2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="SCENARIO")
+    parser.add_argument("--every", action="store_true", help="kill at each page that grows the write-ahead log, too")
+    options = parser.parse_args()
+    began = time.monotonic()
+    rows = {name: Row(name) for name in options.only}
+    with theatre() as home:
+        for share in full_run(home, compile_shim(home), options.only, options.workers, every=options.every):
+            rows[share.name].add(share)
+            told = f"{share.name}: {share.landed.total()} landed, {len(share.violations)} violations"
+            sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {told}\n")
+    show([*rows.values(), summed(list(rows.values()))], time.monotonic() - began)
+    violations = [violation for row in rows.values() for violation in row.violations]
+    for violation in violations:
+        sys.stdout.write(f"{violation}\n")
+    aimed, beyond = sum(row.aimed for row in rows.values()), sum(row.beyond for row in rows.values())
+    return int(bool(violations) or beyond * 100 > aimed * BEYOND_PERCENT)
+
+
+def summed(rows: list[Row]) -> Row:
+    """Return one row for all."""
+    everything = Row("all")
+    for row in rows:
+        everything.add(row)
+        everything.points = sum((one.points for one in rows), start=row.points - row.points)
+    return everything
+
+
+def show(rows: list[Row], seconds: float) -> None:
+    """Print one line for each scenario."""
+    table = Table("scenario", title=f"killed at system calls, {seconds:.0f} s", box=None, pad_edge=False)
+    for column in ("points", "kills", "landed", "beyond", "violations"):
+        table.add_column(column, justify="right")
+    table.add_column("points by call")
+    for row in rows:
+        numbers = (row.points.total(), row.aimed, row.landed.total(), row.beyond, len(row.violations))
+        by_call = ", ".join(f"{call} {count}" for call, count in sorted(row.points.items()))
+        table.add_row(row.name, *(f"{number:,}" for number in numbers), by_call)
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
