@@ -15,8 +15,9 @@ from tests.crash.scenarios import Scenario
 from tests.crash.stage import Stage
 from tests.program import picture
 
+from exlab_wizard.runtime.audit import audit
+from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.check import check
-from exlab_wizard.store.database import Database
 from exlab_wizard.testing import Picture
 from exlab_wizard.testing.application import RUN
 
@@ -66,11 +67,10 @@ def in_the_end(stage: Stage, scenario: Scenario) -> list[str]:
 
 
 def _database(stage: Stage) -> Iterator[str]:
-    database = Database(stage.database)
-    try:
-        yield from (f"{finding.name}: {finding.detail}" for finding in check(database) if not finding.ok)
-    finally:
-        database.close()
+    with stage.store() as store:
+        yield from (f"{finding.name}: {finding.detail}" for finding in check(store.database) if not finding.ok)
+        for fault in audit(store, SettingsFile(stage.config).read()):
+            yield f"{fault.rule}: {fault.subject}: {fault.detail}"
     if stage.value("SELECT count(*) FROM launches WHERE ended_at IS NULL"):
         yield "a launch has no end"
     for job, attempts in stage.query("SELECT id, attempts FROM sync_jobs WHERE state = 'verified' AND attempts <> 1"):
