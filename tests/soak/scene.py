@@ -21,7 +21,7 @@ from exlab_wizard.transfer.marker import create_marker
 from exlab_wizard.transfer.publish import INCOMING
 
 WORKERS: Final = 2
-WINDOW_SECONDS: Final = 2.0
+WINDOW_SECONDS: Final = 1.0
 SESSION_END_SECONDS: Final = 5.0
 SMALL_BYTES: Final = 96 * MIB
 ORDINARY_LIMIT_MIB_S: Final = 12.0
