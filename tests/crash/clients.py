@@ -1,10 +1,11 @@
-"""Other programs than ours, run in children of the nursery and told the state dir first: one that embeds us, and the
-next version of our own.
+"""Other programs than ours, run in children of the nursery and told the state dir first: one that embeds us, the next
+version of our own, and ours where the state dir lies on a network file system.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 from unittest import mock
 
@@ -21,6 +22,7 @@ from exlab_wizard.store.store import Store
 
 COMPLETE: Final = "tests.crash.clients:complete"
 NEXT_VERSION: Final = "tests.crash.clients:next_version"
+ON_NETWORK: Final = "tests.crash.clients:on_network"
 KEEP_HOUSE: Final = "tests.crash.clients:keep_house"
 
 
@@ -55,4 +57,12 @@ def next_version(arguments: list[str]) -> int:
         HEAD_REVISION="0002",
         migrations_dir=lambda: Path(migrations),
     ):
+        return main(["--state-dir", state, *command])
+
+
+def on_network(arguments: list[str]) -> int:
+    """Run a command that finds all on a network file system, and so keeps a rollback journal: STATE COMMAND..."""
+    state, *command = arguments
+    everywhere = SimpleNamespace(mountpoint="/", fstype="nfs4", opts="rw")
+    with mock.patch("psutil.disk_partitions", return_value=[everywhere]):
         return main(["--state-dir", state, *command])

@@ -31,7 +31,7 @@ ORDINARY: Final = re.compile(
 def at_once(stage: Stage, scenario: Scenario) -> list[str]:
     """Return what is wrong with what a reader of the destination sees at the instant of the kill."""
     wrong: list[str] = []
-    for name in scenario.expected:
+    for name in scenario.expected if scenario.shown is None else scenario.shown:
         final = stage.nas / name
         if not os.path.lexists(final):
             continue

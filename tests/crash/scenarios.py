@@ -40,13 +40,17 @@ MIDWAY: Final = 40
 """Writes of a large file after which a checkpoint is durable and more is sent."""
 TRIES: Final = 20
 ACKNOWLEDGED: Final = "(queued)"
+HAS_FAILED: Final = "job 1: failed"
 
 
 class Scenario:
-    """One act, and everything around it. `expected` names the runs that must have arrived in the end."""
+    """One act, and everything around it."""
 
     name: ClassVar[str]
-    expected: Sequence[str] = ("run",)
+    expected: ClassVar[Sequence[str]] = ("run",)
+    """The runs that must have arrived in the end."""
+    shown: ClassVar[Sequence[str] | None] = None
+    """Those that a reader of the destination may see at the instant of the kill, if not the same."""
     was_published: ClassVar[bool] = False
     """Whether a reader may see a part: more files for a run that is there already come one by one."""
 
@@ -213,6 +217,34 @@ class SmallFiles(Scenario):
 
     def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
         return of_the_work(points)
+
+
+class TwoRuns(SmallFiles):
+    """The same with two runs at once: both use the incoming folder, and one may find it gone."""
+
+    name = "two runs"
+    expected = ("run", "other")
+
+    def prepare(self, stage: Stage) -> None:
+        stage.do("sync", small_run(stage), small_run(stage, "other", 2))
+
+    def act(self, stage: Stage) -> Process:
+        process = stage.aimed(*RUN)
+        stage.drive(process, lambda: is_over(process, 1, 2))
+        return process
+
+
+class NetworkHome(SmallFiles):
+    """The same where the state dir lies on a network file system: a rollback journal instead of a log."""
+
+    name = "network home"
+
+    def prepare(self, stage: Stage) -> None:
+        stage.entry = clients.ON_NETWORK
+        super().prepare(stage)
+
+    def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
+        return list(points)
 
 
 class LargeFile(SmallFiles):
@@ -453,6 +485,37 @@ class Restore(Scenario):
         return wrong
 
 
+class Conflict(SmallFiles):
+    """A job that fails, since somebody's folder stands at the final path. It is moved away, and the job retried."""
+
+    name = "conflict"
+    shown = ()
+
+    def prepare(self, stage: Stage) -> None:
+        super().prepare(stage)
+        taken(stage).parent.mkdir()
+        taken(stage).write_bytes(b"data")
+
+    def act(self, stage: Stage) -> Process:
+        process = stage.aimed(*RUN)
+        stage.drive(process, lambda: HAS_FAILED in process.output.logged())
+        return process
+
+    def at_once(self, stage: Stage) -> list[str]:
+        return [] if taken(stage).read_bytes() == b"data" else ["somebody's file has changed"]
+
+    def afterwards(self, stage: Stage, _process: Process) -> list[str]:
+        process = stage.launch(*RUN)
+        assert process.await_line("ready")
+        stage.drive(process, stage.is_idle)
+        found = stage.query("SELECT state, error_kind, attempts FROM sync_jobs")
+        wrong = [] if found == [("failed", "conflict", 1)] else [f"the job is {found}"]
+        wrong += self.at_once(stage)
+        give_way(stage)
+        stage.do("retry", "1")
+        return wrong
+
+
 class Retry(Scenario):
     """`retry` of a failed job."""
 
@@ -461,14 +524,10 @@ class Retry(Scenario):
     states: ClassVar[tuple[str, str]] = ("failed", "queued")
 
     def prepare(self, stage: Stage) -> None:
-        taken = stage.nas / "run" / "somebody's"
-        taken.parent.mkdir()
-        taken.write_bytes(b"data")
-        stage.do("sync", small_run(stage))
+        Conflict().prepare(stage)
         process = stage.launch(*RUN)
-        stage.drive(process, lambda: "job 1: failed" in process.output.logged())
-        taken.unlink()
-        taken.parent.rmdir()
+        stage.drive(process, lambda: HAS_FAILED in process.output.logged())
+        give_way(stage)
 
     def act(self, stage: Stage) -> Process:
         process = stage.aimed(self.command, "1")
@@ -529,6 +588,17 @@ class AddDestination(Scenario):
         return []
 
 
+def taken(stage: Stage) -> Path:
+    """Return the file of somebody else's at the final path of the run."""
+    return stage.nas / "run" / "somebody's"
+
+
+def give_way(stage: Stage) -> None:
+    """Remove what is somebody else's."""
+    taken(stage).unlink()
+    taken(stage).parent.rmdir()
+
+
 def unusable_backups(stage: Stage) -> list[str]:
     """Return what is wrong with files that look like backups."""
     wrong: list[str] = []
@@ -545,6 +615,8 @@ ALL: Final[tuple[type[Scenario], ...]] = (
     FirstLaunch,
     Migration,
     SmallFiles,
+    TwoRuns,
+    NetworkHome,
     LargeFile,
     Publish,
     Merge,
@@ -556,6 +628,7 @@ ALL: Final[tuple[type[Scenario], ...]] = (
     DailyBackup,
     Backup,
     Restore,
+    Conflict,
     Retry,
     Cancel,
     AddDestination,

@@ -98,6 +98,8 @@ class Stage(Program):
         self.nursery = nursery
         self.runs = runs or home / "runs"
         self.aim: Aim | None = None
+        self.entry = COMMAND_LINE
+        """What runs where a command names nothing else."""
         self.marks: dict[str, int] = {}
         self._log = home / "points"
         self._processes = 0
@@ -106,6 +108,7 @@ class Stage(Program):
         """Return a copy in `home`, which may hold an earlier one; the runs are shared."""
         shutil.rmtree(home, ignore_errors=True)
         copy = type(self)(home, self.nursery, self.runs)
+        copy.entry = self.entry
         copy.take_from(self)
         return copy
 
@@ -121,11 +124,11 @@ class Stage(Program):
             text = self.config.read_text("utf-8").replace(str(other.home), str(self.home))
             self.config.write_text(text, encoding="utf-8")
 
-    def launch(self, *arguments: str, entry: str = COMMAND_LINE) -> Process:
+    def launch(self, *arguments: str, entry: str = "") -> Process:
         """Start a command, or another `entry` that is told the state dir first; nothing kills it."""
         return self._launch(arguments, entry, {})
 
-    def aimed(self, *arguments: str, entry: str = COMMAND_LINE) -> Process:
+    def aimed(self, *arguments: str, entry: str = "") -> Process:
         """Start a command whose points are counted, or which is killed where `aim` says."""
         self._log.unlink(missing_ok=True)
         watched = "\n".join(str(folder) for folder in (self.state, self.nas, self.runs))
@@ -133,6 +136,7 @@ class Stage(Program):
         return self._launch(arguments, entry, {"CRASH_ROOTS": watched, "CRASH_LOG": str(self._log), "CRASH_AT": at})
 
     def _launch(self, arguments: tuple[str, ...], entry: str, more: dict[str, str]) -> Process:
+        entry = entry or self.entry
         self._processes += 1
         output = Output(self.home / f"{self._processes}.out", self.home / f"{self._processes}.err")
         named = ["--state-dir", str(self.state)] if entry == COMMAND_LINE else [str(self.state)]
@@ -146,7 +150,7 @@ class Stage(Program):
         )
         return Process(child, output)
 
-    def do(self, *arguments: str, entry: str = COMMAND_LINE) -> str:
+    def do(self, *arguments: str, entry: str = "") -> str:
         """Run a command to its good end, and return what it said."""
         process = self.launch(*arguments, entry=entry)
         assert process.end() == 0, process.output.logged()

@@ -20,7 +20,17 @@ SIZE = 13
 """Kills in one group."""
 BEYOND = 1
 """So many of them may find that their replay ends before: racing threads do not always need as many calls."""
-GROUPS = {"first launch": 2, "small files": 3, "large file": 2, "publish": 2, "merge": 3, "recovery": 2, "resume": 2}
+GROUPS = {
+    "first launch": 2,
+    "small files": 2,
+    "two runs": 2,
+    "network home": 2,
+    "large file": 2,
+    "publish": 2,
+    "merge": 3,
+    "recovery": 2,
+    "resume": 2,
+}
 """Scenarios with many points get more than one group."""
 SHARES = [(scenario(), share) for scenario in ALL for share in range(GROUPS.get(scenario.name, 1))]
 AGAIN = 4
