@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from exlab_wizard.domain.bandwidth import Window, parse_days
 from exlab_wizard.errors import SettingsError
 
+LARGEST_BYTES: Final = 1 << 20
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -137,20 +138,30 @@ class SettingsFile:
         """Work on `path`; a file that does not exist stands for the defaults."""
         self.path = path
         self._seen: tuple[int, int, int] | None = None
+        self._held_something = False
         self._current = Settings()
 
     def read(self) -> Settings:
         """Return the settings as the file holds them now.
 
         Raises:
-            SettingsError: the file cannot be read or used; one line for each fault.
+            SettingsError: the file cannot be read or used; one line for each fault. A file that has become empty, or
+                is gone, is one that somebody is replacing.
         """
         self._seen = self._stamp()
-        self._current = parse(self._text(), str(self.path))
+        text = self._text()
+        if self._held_something and not text.strip():
+            msg = f"{self.path}: is gone, or empty. Write it again; to go on without any settings, start anew."
+            raise SettingsError(msg)
+        self._current = parse(text, str(self.path))
+        self._held_something = bool(text.strip())
         return self._current
 
     def _text(self) -> str:
         try:
+            if self.path.stat().st_size > LARGEST_BYTES:
+                msg = f"{self.path}: has more than {LARGEST_BYTES:,} bytes; this is no configuration"
+                raise SettingsError(msg)
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
@@ -208,6 +219,9 @@ def parse(text: str, where: str) -> Settings:
         return Settings.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         msg = f"{where}: not valid TOML: {error}"
+        raise SettingsError(msg) from error
+    except RecursionError as error:
+        msg = f"{where}: not valid TOML: too many brackets inside each other"
         raise SettingsError(msg) from error
     except ValidationError as error:
         lines = [_fault(where, fault["loc"], fault["msg"], fault["input"], fault["type"]) for fault in error.errors()]

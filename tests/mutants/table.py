@@ -251,7 +251,7 @@ _RECOVERED: Final = (
     Mutant(
         "the instance lock",
         "runtime/instance.py",
-        "            self._lock.acquire(timeout=0)",
+        "            self._lock.acquire(timeout=0)\n            self._lock_folder()",
         "            pass",
         ("tests/cli/test_db.py::test_restore_is_refused_while_somebody_runs",),
     ),

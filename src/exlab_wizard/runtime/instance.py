@@ -1,17 +1,23 @@
-"""One running application per state dir, held by a kernel file lock: free the moment its holder dies.
+"""One running application per state dir, held by kernel locks: free the moment their holder dies.
 
-Never a PID file: PIDs are reused, and a file outlives the process that wrote it.
+Never a PID file: PIDs are reused, and a file outlives the process that wrote it. The lock file is locked, and the state
+dir itself where the system locks folders: who deletes a "stale" lock file does not let a second application in.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from types import TracebackType
 from typing import Self
 
 from filelock import FileLock, Timeout
 
-from exlab_wizard.errors import RefusedError
+from exlab_wizard.errors import ExlabError, RefusedError
 from exlab_wizard.paths import StateDir
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class InstanceHeldError(RefusedError):
@@ -23,23 +29,57 @@ class InstanceLock:
 
     def __init__(self, state_dir: StateDir) -> None:
         """Prepare the lock; nothing is taken yet."""
+        self._state_dir = state_dir
         self._lock = FileLock(state_dir.lock, thread_local=False)
+        self._folder: int | None = None
 
     def acquire(self) -> None:
         """Take the lock without waiting.
 
         Raises:
             InstanceHeldError: another process holds it.
+            ExlabError: there is something that cannot be locked.
         """
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:
+            self._lock_folder()
+        except (Timeout, BlockingIOError):
+            self.release()
             msg = "exlab-wizard is running for this state dir; quit it first with: exlab-wizard quit"
             raise InstanceHeldError(msg) from None
+        except OSError as error:
+            self.release()
+            msg = (
+                f"the lock file {str(self._state_dir.lock)!r} cannot be locked: {error.strerror or error}. "
+                "Remove what lies there, or make it writable for your account."
+            )
+            raise ExlabError(msg) from error
+
+    def _lock_folder(self) -> None:
+        """Lock the state dir itself.
+
+        Raises:
+            BlockingIOError: another process has.
+        """
+        if sys.platform == "win32":
+            return
+        self._folder = os.open(self._state_dir.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # this file system locks no folders: the lock file has to do
+            self._release_folder()
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
+        self._release_folder()
         self._lock.release()
+
+    def _release_folder(self) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            os.close(folder)
 
     def __enter__(self) -> Self:
         """Take the lock."""
@@ -55,7 +95,7 @@ class InstanceLock:
 
 def is_running(state_dir: StateDir) -> bool:
     """Return whether some process is the running application of this state dir."""
-    if not state_dir.lock.exists():
+    if not state_dir.lock.exists() and not state_dir.database.exists():
         return False
     probe = InstanceLock(state_dir)
     try:
