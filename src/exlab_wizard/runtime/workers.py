@@ -201,7 +201,7 @@ class WorkerPool:
         job: ClaimedJob | None = None
         news = 0
         complaint = Complaint(log)
-        while not worker.left_behind:
+        while job is not None or not worker.left_behind:
             try:
                 if job is None:
                     with self._lock:
@@ -224,11 +224,17 @@ class WorkerPool:
         """Run one attempt, write down how it ended, and return the next job."""
         running = _Running(job)
         with self._lock:
+            over = self._stopping or worker.left_behind
             earlier = self._running.get(job.job_id)
             hangs = earlier is not None and not earlier.left_transfer
-            if not hangs:
+            if not over and not hangs:
                 self._running[job.job_id] = running
                 worker.running = running
+        if over:
+            # Claimed at the very moment at which everything was forced to stop, or this worker was left behind.
+            if self._store.jobs.requeue_claim(job.job_id, job.claim_id):
+                self.wake()
+            return None
         if hangs:
             # Two writers on one incoming folder would be worse than waiting.
             detail = "An earlier attempt still hangs inside the operating system; it goes on when that one ends."
