@@ -98,7 +98,7 @@ class Lab(Application):
             raise AssertionError(self._missed(Point(point), nth, f"lived on for {within:g} s")) from None
         if process.returncode != KILLED:
             raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
-        if self._notes.points("killed") != [Point(point)] or self._notes.points("reached").count(Point(point)) != nth:
+        if not self._sprang("kill", Point(point), nth):
             raise AssertionError(self._missed(Point(point), nth, "was killed by something else"))
 
     @contextlib.contextmanager
@@ -115,7 +115,7 @@ class Lab(Application):
         def is_held() -> bool:
             if process.poll() is not None:
                 raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
-            return self._notes.points("held") == [Point(point)]
+            return self._sprang("hold", Point(point), nth)
 
         until(is_held, within, f"the program to reach {point}")
         try:
@@ -133,8 +133,13 @@ class Lab(Application):
         place = ["--state-dir", str(self.state)] if module == PROGRAM else []
         return self._spawn([*trap, *place, *(command or RUN)])
 
+    def _sprang(self, act: str, point: Point, nth: int) -> bool:
+        """Whether the victim noted that it acted, right after it had reached the point for the nth time."""
+        lines = self._notes.lines()
+        return (act, point) in lines and lines[: lines.index((act, point))].count(("reached", point)) == nth
+
     def _missed(self, point: Point, nth: int, what: str) -> str:
-        reached = ", ".join(self._notes.points("reached")) or "none"
+        reached = ", ".join(point for word, point in self._notes.lines() if word == "reached") or "none"
         return f"{point} was not reached {nth} time(s): the program {what}. Points reached: {reached}.\n{self.log()}"
 
     def _require_dead(self) -> None:

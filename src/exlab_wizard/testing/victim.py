@@ -11,7 +11,7 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +34,13 @@ class Notes:
         os.write(fd, f"{word} {point}\n".encode())
         os.close(fd)
 
-    def points(self, word: str) -> list[Point]:
-        """Return the points of the lines that begin with `word`: `reached`, `killed` or `held`."""
+    def lines(self) -> list[tuple[str, Point]]:
+        """Return what happened, in order: a word (`reached`, `kill` or `hold`) and the point."""
         try:
             lines = self._path.read_text("utf-8").splitlines()
         except FileNotFoundError:
             return []
-        return [Point(line.split()[1]) for line in lines if line.split()[0] == word]
+        return [(word, Point(point)) for word, point in (line.split() for line in lines)]
 
     def release(self) -> None:
         """Let the thread that is held go on."""
@@ -56,9 +56,9 @@ class Notes:
 class Trap:
     """A listener that acts when a point is reached for the nth time, in whatever thread that is."""
 
-    def __init__(self, notes: Notes, point: Point, nth: int, spring: Callable[[Notes, Point], None]) -> None:
-        """Call `spring` when `point` is reached for the `nth` time, counted from 1."""
-        self._notes, self._point, self._nth, self._spring = notes, point, nth, spring
+    def __init__(self, notes: Notes, act: str, point: Point, nth: int) -> None:
+        """Do `act`, `kill` or `hold`, when `point` is reached for the `nth` time, counted from 1."""
+        self._notes, self._act, self._point, self._nth = notes, act, point, nth
         self._count = 0
         self._turn = threading.Lock()
 
@@ -68,27 +68,23 @@ class Trap:
             self._notes.write("reached", point)
             self._count += point is self._point
             springs = point is self._point and self._count == self._nth
-        if springs:
-            self._spring(self._notes, point)
+            if springs:
+                self._notes.write(self._act, point)
+        if springs and self._act == "kill":
+            kill()
+        elif springs:
+            self._notes.wait_for_release()
 
 
-def kill(notes: Notes, point: Point) -> None:
-    """Die as by `kill -9`, having noted it."""
-    notes.write("killed", point)
+def kill() -> None:
+    """Die as by `kill -9`."""
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def hold(notes: Notes, point: Point) -> None:
-    """Hold this thread until the lab releases it."""
-    notes.write("held", point)
-    notes.wait_for_release()
 
 
 def main(arguments: Sequence[str]) -> None:
     """Set the trap, then run a module as `python -m` would: NOTES ACT POINT NTH MODULE [ARGUMENT…]."""
     notes, act, point, nth, module, *rest = arguments
-    acts = {"kill": kill, "hold": hold}
-    watch(Trap(Notes(Path(notes)), Point(point), int(nth), acts[act]))
+    watch(Trap(Notes(Path(notes)), act, Point(point), int(nth)))
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
