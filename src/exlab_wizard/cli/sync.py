@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,10 +17,9 @@ from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.jobs import Enqueued, NewJob
-from exlab_wizard.transfer.runpath import check_run_path
+from exlab_wizard.transfer.runpath import checked_run, equipment_fault
 
 HIGHEST_PRIORITY: Final = 1_000
-_EQUIPMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
 
 
 @click.command(
@@ -62,8 +59,9 @@ def sync(  # noqa: PLR0913 - one parameter for each option
     """
     destinations = {key: value.folder for key, value in SettingsFile(place.config).read().destinations.items()}
     destination = _choose(destinations, name)
-    if equipment is not None:
-        _check_equipment(equipment)
+    fault = None if equipment is None else equipment_fault(equipment)
+    if fault:
+        raise UsageError(fault)
     runs = _checked(paths, destinations, place.state_dir.root)
     new = [NewJob(run, destination, equipment_id=equipment, priority=priority) for run in runs]
     with opened(place.state_dir, create=True) as store:
@@ -94,15 +92,6 @@ def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
     return name
 
 
-def _check_equipment(equipment: str) -> None:
-    if not _EQUIPMENT.fullmatch(equipment) or ".." in equipment or equipment[-1] in ". ":
-        msg = (
-            f"the equipment id {equipment!r} must be a plain folder name: it begins with a letter or digit, holds"
-            " letters, digits, space, . _ - only, at most 63, no '..', and ends in neither space nor dot"
-        )
-        raise UsageError(msg)
-
-
 def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
     """Return the runs as absolute paths, links in them kept as they are, each once."""
     runs: list[str] = []
@@ -111,19 +100,9 @@ def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: 
             msg = "an empty path names no run"
             raise UsageError(msg)
         try:
-            # Not resolve(): a run that is reached through a link keeps the name it was given.
-            run = os.path.abspath(path)  # noqa: PTH100 - it also takes out "..", which Path.absolute() leaves
-            check_run_path(Path(run), destinations)
-            inside = state_dir.resolve().is_relative_to(Path(run).resolve())
+            run = checked_run(path, destinations, state_dir)
         except TransferError as error:
             raise UsageError(str(error)) from error
-        except OSError as error:
-            msg = f"the run {path!r} cannot be read: {error.strerror or error}"
-            raise UsageError(msg) from error
-        if inside:
-            # The application would read its own live database as a file, and by that drop SQLite's locks on it.
-            msg = f"the run {run!r} contains the state dir {str(state_dir)!r}; give one run folder below it"
-            raise UsageError(msg)
         runs.append(run)
     return list(dict.fromkeys(runs))
 

@@ -1,13 +1,50 @@
-"""Refuses run paths that cannot be meant, in one line that says what to do instead."""
+"""Refuses run paths and instrument names that cannot be meant, in one line that says what to do instead.
+
+The command line and the HTTP API ask here, so that both accept the same.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
+
+_EQUIPMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
+
+
+def equipment_fault(equipment: str) -> str | None:
+    """Return what is wrong with the id of an instrument, which becomes a folder on the destination; None: nothing."""
+    if _EQUIPMENT.fullmatch(equipment) and ".." not in equipment and equipment[-1] not in ". ":
+        return None
+    return (
+        f"the equipment id {equipment!r} must be a plain folder name: it begins with a letter or digit, holds"
+        " letters, digits, space, . _ - only, at most 63, no '..', and ends in neither space nor dot"
+    )
+
+
+def checked_run(path: str, destinations: Mapping[str, Path], state_dir: Path) -> str:
+    """Return the run at `path` as an absolute path, links in it kept as they are.
+
+    Raises:
+        TransferError: it cannot be synced; source_missing when there is nothing, config for everything else.
+    """
+    # Not resolve(): a run that is reached through a link keeps the name it was given.
+    run = os.path.abspath(path)  # noqa: PTH100 - it also takes out "..", which Path.absolute() leaves
+    try:
+        check_run_path(Path(run), destinations)
+        inside = state_dir.resolve().is_relative_to(Path(run).resolve())
+    except OSError as error:
+        raise _refused(Path(run), "Give a path that this account can read.", ErrorKind.CONFIG, error) from error
+    if inside:
+        # The application would read its own live database as a file, and by that drop SQLite's locks on it.
+        hint = f"It contains the state dir {str(state_dir)!r}: give one run folder below it."
+        raise _refused(Path(run), hint, ErrorKind.CONFIG)
+    return run
 
 
 def check_run_path(run_path: Path, destinations: Mapping[str, Path]) -> None:
