@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -19,10 +20,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
+from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.first_run import give_first_destination
 from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
 from exlab_wizard.runtime.health import Health
@@ -30,25 +33,27 @@ from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
 from exlab_wizard.runtime.standby import Standby, begin, begin_or_do
 from exlab_wizard.runtime.workers import WorkerPool
-from exlab_wizard.settings import Settings, SettingsFile
+from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
-from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.statement import compile_statements
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.prompts import FirstAnswer, RemoteQuestion, TerminalQuestion
-from exlab_wizard.tray.protocols import NoServer, NoWindow
+from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
+from exlab_wizard.tray.protocols import NoWindow, ServedApplication
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
+from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS: Final = 1.0
+TOKEN_BYTES: Final = 32
 LAST_RESORT_SECONDS: Final = 0.25
 """Before the end of the session-end window; whatever still hangs then is left behind."""
 
@@ -61,18 +66,6 @@ class Options:
     config: Path
     headless: bool = True
     window: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What a launch found and has: shown once, when work may begin."""
-
-    launch_id: int
-    recovery: Recovery
-    database: Path
-    destinations: dict[str, str]
-    first_destination: Path | None
-    safe_mode: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +145,32 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     recovery = store.launches.recover(process, clock.now())
     health = Health(store, recovery.launch_id, clock)
     safe_mode = health.start_is_deadly(recovery)
-    ready = Ready(recovery.launch_id, recovery, database.path, _targets(settings.current), first, safe_mode)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
-    box = _Late()
-    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, box.changed)
+    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
     gate = LaunchGate(store, recovery.launch_id, clock)
+    audience, token = Audience(clock), secrets.token_urlsafe(TOKEN_BYTES)
+
+    def make(port: int) -> ServedApplication:
+        from exlab_wizard.server.application import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
+        from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
+
+        parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
+        return HttpApplication(Backend(*parts, safe_mode=safe_mode), port=port, token=token)
+
+    server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
     coordinator = QuitCoordinator(
         gate=gate,
         predicate=StorePredicate(store, clock),
         workers=workers,
-        question=FirstAnswer([TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, clock)]),
+        question=FirstAnswer(
+            [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, clock), ApiQuestion(audience)]
+        ),
         window=NoWindow(),
-        server=NoServer(),
+        server=server,
         clock=clock,
         window_s=settings.current.quit.window_s,
         session_end_window_s=settings.current.quit.session_end_window_s,
     )
-    box.coordinator = coordinator
     keeper = Keeper(
         store,
         settings,
@@ -181,20 +183,18 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     window = settings.current.quit.session_end_window_s
-    return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, window)
+    targets = {name: destination.target for name, destination in settings.current.destinations.items()}
+    ready = Ready(recovery.launch_id, recovery, database.path, targets, first, safe_mode, _url(server))
+    return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, window)
 
 
-def _targets(settings: Settings) -> dict[str, str]:
-    return {name: destination.target for name, destination in settings.destinations.items()}
-
-
-class _Late:
-    """Breaks the one circle in the wiring: workers tell the coordinator, and the coordinator stops the workers."""
-
-    coordinator: QuitCoordinator
-
-    def changed(self) -> None:
-        self.coordinator.changed()
+def _url(server: ServerRunner) -> str | None:
+    """Return where the API will answer in a moment; None when it cannot."""
+    try:
+        return f"http://{HOST}:{server.bind()}/"
+    except ServerError as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+        return None
 
 
 @dataclass(slots=True)
@@ -208,6 +208,7 @@ class _Application:
     housekeeping: Housekeeping
     gate: LaunchGate
     coordinator: QuitCoordinator
+    server: ServerRunner
     session_end_window_s: float
     standby: Standby = field(default_factory=lambda: Standby("quit"))
     status: int = 0
@@ -225,6 +226,8 @@ class _Application:
         for service in services:
             service.start()
         self.standby.start()
+        if self.ready.url is not None:
+            begin("server", self.server.start)
         self.coordinator.prepare()
         begin("compile", compile_statements)
         if companion is not None:

@@ -23,6 +23,7 @@ class StateDir:
     root: Path
     database: Path
     lock: Path
+    server: Path
     backups: Path
     logs: Path
     first_destination: Path
@@ -34,6 +35,7 @@ class StateDir:
             root=root,
             database=root / "exlab-wizard.db",
             lock=root / "instance.lock",
+            server=root / "server.json",
             backups=root / "backups",
             logs=root / "logs",
             first_destination=root / "nas",

@@ -56,6 +56,21 @@ class SessionSettings(_Section):
     ttl_s: float = Field(60.0, ge=1, le=3_600, description="seconds that a session lives without a heartbeat")
 
 
+def _absolute_folder(root: str) -> str:
+    if not Path(root).is_absolute():
+        msg = "name an absolute folder, such as /data/runs"
+        raise ValueError(msg)
+    return root
+
+
+class ServerSettings(_Section):
+    """The HTTP API."""
+
+    roots: tuple[Annotated[str, AfterValidator(_absolute_folder)], ...] = Field(
+        (), description="folders in which runs may lie that are handed in over HTTP; without any, everywhere"
+    )
+
+
 class ScheduleEntry(_Section):
     """Hours of the week in which the bandwidth limit holds, in local time."""
 
@@ -119,6 +134,7 @@ class Settings(_Section):
     quit: QuitSettings = QuitSettings()
     sync: SyncSettings = SyncSettings()
     sessions: SessionSettings = SessionSettings()
+    server: ServerSettings = ServerSettings()
     destinations: dict[str, DestinationSettings] = {}
 
     @field_validator("destinations")

@@ -14,6 +14,7 @@ from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
 from exlab_wizard.runtime.access import last_open_launch
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
+from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.store.launches import Recovery
 
 
@@ -46,7 +47,7 @@ def run(place: Place, *, headless: bool, no_window: bool, as_json: bool) -> None
             app.leave(code)
 
 
-def _announce(place: Place, ready: app.Ready, *, as_json: bool) -> None:
+def _announce(place: Place, ready: Ready, *, as_json: bool) -> None:
     if as_json:
         emit(
             {
@@ -56,6 +57,7 @@ def _announce(place: Place, ready: app.Ready, *, as_json: bool) -> None:
                 "version": __version__,
                 "state_dir": str(place.state_dir.root),
                 "database": str(ready.database),
+                "url": ready.url,
                 "destinations": dict(ready.destinations),
                 "resumed": ready.recovery.resumed,
                 "crashed": ready.recovery.crashed,
@@ -67,6 +69,7 @@ def _announce(place: Place, ready: app.Ready, *, as_json: bool) -> None:
     say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {ready.launch_id}).")
     say(f"  state dir    {place.state_dir.root}")
     say(f"  database     {ready.database}")
+    say(f"  HTTP API     {ready.url or 'does not start; see the log'}")
     for name, folder in ready.destinations.items():
         say(f"  destination  {name} → {folder}")
     if ready.first_destination is not None:

@@ -115,7 +115,9 @@ class Blocker:
     eta_s: float | None
 
 
-def headline(operations: int) -> str:
-    """Return the question's first line, in the singular or the plural."""
+def headline(operations: int | None) -> str:
+    """Return the question's first line, in the singular or the plural; None is an unknown number."""
+    if operations is None:
+        return "It is unknown what is still running. Force quit anyway?"
     noun = "operation" if operations == 1 else "operations"
     return f"{operations} {noun} still running. Force quit anyway?"

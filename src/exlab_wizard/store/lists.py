@@ -39,6 +39,24 @@ EVENTS: Final = Statement(
         " FROM job_events WHERE job_id = :job ORDER BY id LIMIT :limit"
     )
 )
+EVENTS_PAGE: Final = Statement(
+    sa.text(
+        "SELECT id, job_id, at, from_state, to_state, reason, launch_id, detail FROM ("
+        " SELECT 0 AS id, id AS job_id, enqueued_at AS at, NULL AS from_state, 'queued' AS to_state,"
+        " 'enqueued' AS reason, NULL AS launch_id, NULL AS detail FROM sync_jobs WHERE id = :job"
+        " UNION ALL SELECT id, job_id, at, from_state, to_state, reason, launch_id, detail"
+        " FROM job_events WHERE job_id = :job AND id < :before) WHERE id < :before ORDER BY id DESC LIMIT :limit"
+    )
+)
+# Rows are inserted in the order of opening, and none is ever deleted.
+_OPENED: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid").label("number")
+SESSIONS_PAGE: Final = Statement(
+    sa.select(_OPENED, *session_leases.c)
+    .where(sa.literal_column("session_leases.rowid") < _b("before"))
+    .order_by(sa.literal_column("session_leases.rowid").desc())
+    .limit(_b("limit"))
+)
+SESSION: Final = Statement(sa.select(*session_leases.c).where(session_leases.c.id == _b("id")))
 SESSIONS: Final = Statement(
     sa.select(*session_leases.c)
     .order_by((session_leases.c.state == "active").desc(), session_leases.c.opened_at.desc())
@@ -82,6 +100,21 @@ class Lists:
     def events(self, job_id: int, *, limit: int = 10_000) -> list[Record]:
         """Return a job's timeline, oldest first."""
         return self._records(EVENTS, {"job": job_id, "limit": limit})
+
+    def events_page(self, job_id: int, *, limit: int, before: int | None = None) -> list[Record]:
+        """Return a job's moves below id `before`, newest first; the last of all is being queued, with id 0."""
+        return self._records(
+            EVENTS_PAGE, {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
+        )
+
+    def session(self, lease_id: str) -> Record | None:
+        """Return one session, or None."""
+        found = self._records(SESSION, {"id": lease_id})
+        return found[0] if found else None
+
+    def sessions_page(self, *, limit: int, before: int | None = None) -> list[Record]:
+        """Return sessions in the reverse order of their opening, each with its `number`, those below `before`."""
+        return self._records(SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
 
     def sessions(self, *, limit: int) -> list[Record]:
         """Return sessions, the active ones first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import launches, session_leases
-from exlab_wizard.store.values import Value, path_to_sql
+from exlab_wizard.store.values import Value, path_to_sql, whole
 
 _lease = session_leases.c
 _b = sa.bindparam
@@ -66,6 +67,14 @@ MOVE_CLOCK: Final = Statement(
     )
 )
 NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(_IS_ACTIVE))
+# The newest job of a run that was queued by then is the one that the closing queued, or found pending.
+JOBS_OF_CLOSED: Final = Statement(
+    sa.text(
+        "SELECT job.run_path, job.destination, max(job.id) FROM sync_jobs AS job, session_leases AS lease"
+        " WHERE lease.id = :id AND job.enqueued_at <= lease.closed_at"
+        " AND job.run_path IN (SELECT value FROM json_each(:paths)) GROUP BY job.run_path, job.destination"
+    )
+)
 STATE_OF: Final = Statement(sa.select(_lease.state, _lease.expires_at).where(_lease.id == _b("id")))
 
 
@@ -147,6 +156,17 @@ class Sessions:
             queued = [enqueue_in(transaction, run, now) for run in runs]
         reached(Point.LEASE_COMPLETED)
         return queued
+
+    def jobs_of_completed(self, lease_id: str, runs: Sequence[NewJob]) -> list[int] | None:
+        """Return the jobs of `runs` as `complete` returned them; None when they were not those that it was given.
+
+        For the client that lost the answer and asks again: history is searched, which takes its time.
+        """
+        paths = json.dumps([run.run_path for run in runs])
+        rows = self._db.read(JOBS_OF_CLOSED, {"id": lease_id, "paths": paths})
+        found = {(path, destination): whole(job) for path, destination, job in rows}
+        jobs = [found.get((path_to_sql(run.run_path), run.destination)) for run in runs]
+        return [job for job in jobs if job is not None] if None not in jobs else None
 
     def abort(self, lease_id: str, now: datetime) -> bool:
         """Close the lease without result; False when it is not active."""

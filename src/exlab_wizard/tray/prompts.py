@@ -1,4 +1,4 @@
-"""The surfaces of the quit question: the terminal of a foreground program, and the terminal of `exlab-wizard quit`.
+"""The surfaces of the quit question: the terminal of a foreground program, that of `exlab-wizard quit`, the HTTP API.
 
 All that can show it do so at once; the first answer counts and the others withdraw.
 """
@@ -17,6 +17,7 @@ from typing import Final, Protocol, TextIO
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.errors import ExlabError, StoreError
+from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.tray.protocols import Answer, Question, Standing
 from exlab_wizard.tray.wording import question
@@ -138,6 +139,23 @@ class RemoteQuestion:
             return self._quits.undecided(self._launch_id)
         except StoreError:
             return []
+
+
+class ApiQuestion:
+    """Asks the clients of the HTTP API: they see the question, and their answers go straight to the coordinator."""
+
+    def __init__(self, audience: Audience) -> None:
+        """Ask `audience`."""
+        self._audience = audience
+
+    def available(self) -> bool:
+        """Return whether a client listens, or looked a moment ago."""
+        return self._audience.present
+
+    async def ask(self, standing: Callable[[], Standing]) -> Answer:  # noqa: ARG002 - the clients ask for it themselves
+        """Let the question stand until it is withdrawn."""
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets this event")
 
 
 class FirstAnswer:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 Answer = Literal["force", "wait", "keep_running"]
 
@@ -81,6 +84,19 @@ class Question(Protocol):
 
     async def ask(self, standing: Callable[[], Standing]) -> Answer:
         """Show the question, keep it up to date, and return the answer; cancelling withdraws it."""
+
+
+class ServedApplication(Protocol):
+    """An ASGI application that the server runner serves."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+    def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Return body and headers of the answer, status 400, to what is not HTTP."""
+
+    def close(self) -> None:
+        """End the event streams and let go of all threads; for the event loop's thread."""
 
 
 class ServerRunner(Protocol):

@@ -201,7 +201,7 @@ class QuitCoordinator:
                 if await self._idle():
                     return QuitEvent.IDLE
                 if self._events:
-                    return self._events.pop(0)
+                    return await self._taken(self._events.pop(0))
                 if asking.done():
                     return await self._answered(asking)
                 if self._session_end <= self._clock.monotonic():
@@ -219,7 +219,10 @@ class QuitCoordinator:
         if error is not None:
             self._say(f"the question cannot be shown: {error}")
             return QuitEvent.WINDOW_OVER_UNASKABLE
-        event = _ANSWERS[asking.result()]
+        return await self._taken(_ANSWERS[asking.result()])
+
+    async def _taken(self, event: QuitEvent) -> QuitEvent:
+        """Return what was answered, on whichever surface; to wait begins a fresh window."""
         if event is QuitEvent.WAIT:
             await self._note(self._gate.waited)
             self._window_end = self._clock.monotonic() + self._window_s

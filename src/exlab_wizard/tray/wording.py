@@ -45,7 +45,7 @@ def describe(blocker: Blocker) -> str:
 def question(standing: Standing) -> str:
     """Return the whole question but for its choices."""
     if standing.count is None:
-        return f"It is unknown what is still running. Force quit anyway?\n  {standing.trouble}\n{TRUTH}"
+        return f"{headline(None)}\n  {standing.trouble}\n{TRUTH}"
     lines = [headline(standing.count.operations)]
     lines += [f"  {describe(blocker)}" for blocker in standing.blockers]
     return "\n".join([*lines, TRUTH])

@@ -1,0 +1,1 @@
+"""Floor 3: the HTTP interface of the running application, for the programs and pages of its owner."""

@@ -1,0 +1,80 @@
+"""What the routes work on: the parts of the running application, each with its type; there are no globals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from exlab_wizard.domain.clock import Clock, to_text
+from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.runtime.audience import Audience
+from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.lists import Record
+from exlab_wizard.store.store import Store
+
+
+class QuitControl(Protocol):
+    """The quit of this process, as far as the API sees it."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the application stands."""
+
+    @property
+    def deadline(self) -> float:
+        """When the present window ends, on the monotonic clock; infinite where none runs."""
+
+    def post(self, event: QuitEvent) -> None:
+        """Hand in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The running application behind its API."""
+
+    store: Store
+    settings: SettingsFile
+    state_dir: Path
+    launch_id: int
+    clock: Clock
+    quit: QuitControl
+    workers: WorkerPool
+    keeper: Keeper
+    audience: Audience
+    safe_mode: bool
+
+    def now(self) -> datetime:
+        """Return wall time."""
+        return self.clock.now()
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether a quit is under way."""
+        return self.quit.phase is not Phase.RUNNING
+
+    def quit_deadline(self) -> str | None:
+        """Return when the present window of a quit ends, as wall time; None where none runs."""
+        if self.quit.phase not in (Phase.DRAINING, Phase.ASKING):
+            return None
+        left = self.quit.deadline - self.clock.monotonic()
+        # A window that is over while the question stands has no end any more.
+        return to_text(self.now() + timedelta(seconds=left)) if 0 <= left < timedelta.max.total_seconds() else None
+
+    def destinations(self) -> Mapping[str, Path]:
+        """Return the configured destinations and their folders."""
+        return {name: value.folder for name, value in self.settings.current.destinations.items()}
+
+
+def shown(record: Record) -> Record:
+    """Return a row whose texts can be sent as UTF-8; other bytes in a name stand as their hexadecimal escapes."""
+    return {name: _shown(value) if isinstance(value, str) else value for name, value in record.items()}
+
+
+def _shown(text: str) -> str:
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")

@@ -1,0 +1,88 @@
+"""The quit over HTTP: what it waits for, asking for one, answering its question.
+
+A quit that is asked for here goes the way of every other: a row that the application notices by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Final
+
+from fastapi import APIRouter
+
+from exlab_wizard.domain.shutdown import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
+from exlab_wizard.errors import PredicateUnreadableError
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.models import AnswerQuit, AnswerTaken, AskQuit, BlockerView, DrainView, QuitAsked
+
+ACCEPTED: Final = 202
+_EVENTS: Final = {
+    "force": QuitEvent.FORCE,
+    "wait": QuitEvent.WAIT,
+    "keep_running": QuitEvent.KEEP_RUNNING,
+}
+
+
+class DrainRoutes:
+    """`/api/v1/drain` and `/api/v1/quit`."""
+
+    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+        """Build the router."""
+        self._backend = backend
+        self._lanes = lanes
+        self.router = APIRouter(tags=["quit"])
+        add = self.router.add_api_route
+        add("/drain", self.look, methods=["GET"], responses=refusals(503))
+        add("/quit", self.ask, methods=["POST"], status_code=ACCEPTED, responses=refusals(422, 503))
+        add("/quit/answer", self.answer, methods=["POST"], status_code=ACCEPTED, responses=refusals(409, 422))
+
+    async def look(self) -> DrainView:
+        """Show what a quit waits for, or would wait for. Whoever looks during a quit can be asked its question."""
+        self._backend.audience.seen()
+        return await self._lanes.reads.run(lambda: drain_view(self._backend))
+
+    async def ask(self, body: AskQuit | None = None) -> QuitAsked:
+        """Ask for a quit; it begins within half a second. A second one while the question stands forces."""
+        force = body is not None and body.force
+        self._backend.audience.seen()
+        quits, backend = self._backend.store.quits, self._backend
+
+        def request() -> int:
+            return quits.request(backend.launch_id, QuitTrigger.API, backend.now(), force=force)
+
+        return QuitAsked(quit_id=await self._lanes.writes.run(request))
+
+    async def answer(self, body: AnswerQuit) -> AnswerTaken:
+        """Answer the question of a quit; the first answer counts, wherever it is given."""
+        self._backend.audience.seen()
+        if self._backend.quit.phase is not Phase.ASKING:
+            raise ApiError(
+                Code.NO_QUESTION, "No quit waits for an answer now.", details={"phase": self._backend.quit.phase}
+            )
+        self._backend.quit.post(_EVENTS[body.answer])
+        return AnswerTaken(answer=body.answer)
+
+
+def drain_view(backend: Backend) -> DrainView:
+    """Return the predicate as it is now, and what it counts. What cannot be read is unknown, never idle."""
+    phase = backend.quit.phase
+    count: DrainCount | None = None
+    reason: str | None = None
+    blockers: list[Blocker] = []
+    try:
+        count = backend.store.drain.count(backend.now())
+        blockers = backend.store.drain.blockers()
+    except PredicateUnreadableError as error:
+        count, reason = None, str(error)
+    return DrainView(
+        active_sessions=None if count is None else count.active_sessions,
+        in_flight_jobs=None if count is None else count.in_flight_jobs,
+        idle=None if count is None else count.idle,
+        reason=reason,
+        phase=phase,
+        deadline=backend.quit_deadline(),
+        question=headline(None if count is None else count.operations) if phase is Phase.ASKING else None,
+        blockers=[BlockerView.model_validate(shown(asdict(one))) for one in blockers],
+    )

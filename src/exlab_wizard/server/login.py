@@ -1,0 +1,90 @@
+"""The way in for a browser: a one-time code in a URL, exchanged for a cookie that no script can read.
+
+The token never stands in a URL. A code is valid for 30 seconds and once; cookies are valid until the application ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import RedirectResponse
+
+from exlab_wizard.domain.clock import Clock
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.models import LoginLink
+
+CODE_SECONDS: Final = 30.0
+MOST_CODES: Final = 16
+MOST_COOKIES: Final = 64
+COOKIE: Final = "exlab_wizard"
+
+
+class Logins:
+    """The codes and cookies of one launch. Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with none."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._codes: dict[str, float] = {}
+        self._cookies: list[bytes] = []
+
+    def new_code(self) -> str:
+        """Return a code that opens the door once, within 30 seconds."""
+        code = secrets.token_urlsafe(32)
+        with self._lock:
+            self._codes[code] = self._clock.monotonic() + CODE_SECONDS
+            while len(self._codes) > MOST_CODES:
+                del self._codes[next(iter(self._codes))]
+        return code
+
+    def redeem(self, code: str) -> str | None:
+        """Return the cookie that `code` is good for; None when it was used, is too old, or never was."""
+        with self._lock:
+            known = next((held for held in self._codes if secrets.compare_digest(held.encode(), code.encode())), None)
+            if known is None or self._codes.pop(known) < self._clock.monotonic():
+                return None
+            cookie = secrets.token_urlsafe(32)
+            self._cookies = [*self._cookies, cookie.encode()][-MOST_COOKIES:]
+            return cookie
+
+    def accepts(self, cookie: bytes) -> bool:
+        """Return whether a browser got this cookie here."""
+        return any(secrets.compare_digest(held, cookie) for held in self._cookies)
+
+
+class LoginRoutes:
+    """`POST /api/v1/login` for whoever holds the token, `GET /login` for the browser."""
+
+    def __init__(self, logins: Logins) -> None:
+        """Build the routers: `api` needs the token, `door` needs the code."""
+        self._logins = logins
+        self.api = APIRouter(tags=["login"])
+        self.api.add_api_route("/login", self.link, methods=["POST"], status_code=201, responses=refusals())
+        self.door = APIRouter(tags=["login"])
+        self.door.add_api_route(
+            "/login",
+            self.enter,
+            methods=["GET"],
+            status_code=303,
+            responses=refusals(422),
+            response_class=RedirectResponse,
+        )
+
+    async def link(self) -> LoginLink:
+        """Make a URL that lets a browser in, once, within 30 seconds."""
+        return LoginLink(path=f"/login?code={self._logins.new_code()}", expires_in_s=CODE_SECONDS)
+
+    async def enter(self, code: Annotated[str, Query(max_length=100)]) -> RedirectResponse:
+        """Exchange the code for a cookie and go to the first page."""
+        cookie = self._logins.redeem(code)
+        if cookie is None:
+            raise ApiError(
+                Code.UNAUTHORIZED, "This link was used before, or is older than 30 s. Open the window again."
+            )
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
+        return answer

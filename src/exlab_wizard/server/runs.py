@@ -1,0 +1,80 @@
+"""The runs that a client names, checked before the database hears of them, in threads that a hanging share may keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.errors import TransferError
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.lanes import Lane
+from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.transfer.runpath import checked_run, equipment_fault
+
+PATIENCE_SECONDS: Final = 10.0
+
+
+class RunCheck:
+    """Refuses runs that cannot be meant."""
+
+    def __init__(self, backend: Backend, lane: Lane) -> None:
+        """Look at paths in `lane`."""
+        self._backend = backend
+        self._lane = lane
+
+    async def check(self, jobs: Sequence[NewJob], fields: Sequence[str]) -> list[NewJob]:
+        """Return `jobs` with their paths made plain; `fields` is what the request calls each path.
+
+        Raises:
+            ApiError: one of them cannot be synced.
+        """
+        try:
+            return await self._lane.run(lambda: self._checked(jobs, fields), PATIENCE_SECONDS)
+        except TimeoutError:
+            message = (
+                f"A file system did not answer in {PATIENCE_SECONDS:g} s: the run's, or a destination's. Look after it."
+            )
+            raise ApiError(Code.PATH_UNREACHABLE, message) from None
+
+    def _checked(self, jobs: Sequence[NewJob], fields: Sequence[str]) -> list[NewJob]:
+        destinations = self._backend.destinations()
+        roots = [Path(root) for root in self._backend.settings.current.server.roots]
+        checked: list[NewJob] = []
+        for job, field in zip(jobs, fields, strict=True):
+            _check_names(job, field, list(destinations))
+            run = self._run(job.run_path, field)
+            if roots and not any(Path(run).resolve().is_relative_to(root.resolve()) for root in roots):
+                message = f"The run {run!r} lies outside the folders that `server.roots` in the settings allows."
+                raise ApiError(Code.OUTSIDE_ROOTS, message, field=field)
+            checked.append(NewJob(run, job.destination, job.equipment_id, job.session_id, job.priority))
+        return checked
+
+    def _run(self, path: str, field: str) -> str:
+        if not Path(path).is_absolute():
+            message = f"{field}: name the run by its absolute path."
+            raise ApiError(Code.INVALID, message, field=field)
+        try:
+            return checked_run(path, self._backend.destinations(), self._backend.state_dir)
+        except TransferError as error:
+            raise ApiError(Code.RUN_REFUSED, str(error), field=field, details={"kind": error.kind.value}) from error
+
+
+def check_equipment(equipment: str | None) -> None:
+    """Return when it is a plain name, or none.
+
+    Raises:
+        ApiError: it is not.
+    """
+    fault = None if equipment is None else equipment_fault(equipment)
+    if fault:
+        raise ApiError(Code.INVALID, f"{fault[0].upper()}{fault[1:]}.", field="equipment_id")
+
+
+def _check_names(job: NewJob, field: str, known: list[str]) -> None:
+    check_equipment(job.equipment_id)
+    if job.destination not in known:
+        beside = f"{field.rpartition('.')[0]}.destination".lstrip(".")
+        message = f"There is no destination {job.destination!r}. Known: {', '.join(known) or 'none'}."
+        raise ApiError(Code.UNKNOWN_DESTINATION, message, field=beside, details={"known": known})

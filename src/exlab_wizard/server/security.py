@@ -1,0 +1,165 @@
+"""The door: who may come in, by which name, with how much. Other users of the machine and web pages get nothing.
+
+It stands before everything else, gives each request its trace id, writes its log line, and turns what nobody caught
+into the envelope. The token and the query string are never logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from exlab_wizard.server.errors import ApiError, Code, as_api_error, new_trace_id, refusal
+from exlab_wizard.server.login import COOKIE, Logins
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT_BYTES: Final = 1 << 20
+MOST_REQUESTS: Final = 512
+OPEN_PATHS: Final = ("/api/v1/health", "/login")
+"""What answers without a token: how it is, in one word for each component; and the exchange of a one-time code."""
+_READS: Final = ("GET", "HEAD")
+_LOGGED_CHARS: Final = 200
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Door:
+    """ASGI middleware; pure, so that event streams pass through it untouched."""
+
+    def __init__(self, app: ASGIApp, *, port: int, token: str, logins: Logins) -> None:
+        """Let in who holds `token` or a cookie of `logins`, at our `port`."""
+        self._app = app
+        self._token = token.encode()
+        self._logins = logins
+        self._hosts = re.compile(rf"(?:127\.0\.0\.1|localhost|\[::1\]):{port}", re.IGNORECASE)
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        visit = _Visit(scope, receive, send)
+        self._requests += 1
+        try:
+            self._check(scope)
+            await self._app(scope, visit.receive, visit.send)
+        except Exception as error:  # boundary: whatever a handler raises, the client gets the envelope
+            await visit.fail(error)
+        finally:
+            self._requests -= 1
+            visit.note()
+
+    def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Return body and headers of the answer to what is not HTTP, and note it."""
+        trace_id = new_trace_id()
+        log.info("http: not HTTP: 400, trace %s", trace_id)
+        answer = refusal(ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large."), trace_id)
+        answer.headers.update(_HEADERS)
+        del answer.headers["content-length"]
+        return bytes(answer.body), list(answer.raw_headers)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if not self._hosts.fullmatch(headers.get("host", "")):
+            raise ApiError(
+                Code.BAD_HOST, "Use the address in server.json: this server answers to this machine's own name only."
+            )
+        self._check_origin(scope["method"], headers)
+        credentials = self._credentials(headers)
+        if credentials is False or (credentials is None and scope["path"] not in OPEN_PATHS):
+            raise ApiError(Code.UNAUTHORIZED, "Send the token of server.json: `Authorization: Bearer TOKEN`.")
+        scope["state"]["authenticated"] = credentials is True
+        if self._requests > MOST_REQUESTS:
+            raise ApiError(Code.BUSY, "Too many requests at the same time. Send this one again in a moment.")
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
+            raise _too_large()
+
+    def _check_origin(self, method: str, headers: Headers) -> None:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        foreign = origin is not None and not self._hosts.fullmatch(origin.removeprefix("http://"))
+        # A person may follow a link to us from anywhere; a cookie that is Strict does not come with that.
+        visited = method in _READS and headers.get("sec-fetch-mode") == "navigate"
+        if foreign or (site not in ("same-origin", "none") and not visited):
+            raise ApiError(Code.CROSS_ORIGIN, "Pages of other sites may not use this server.")
+
+    def _credentials(self, headers: Headers) -> bool | None:
+        """Return whether what was sent is valid; None where nothing was sent."""
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            return scheme.lower() == "bearer" and secrets.compare_digest(token.strip().encode(), self._token)
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return None
+        return None if cookie is None else self._logins.accepts(cookie.value.encode())
+
+
+class _Visit:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._trace_id = new_trace_id()
+        scope.setdefault("state", {})["trace_id"] = self._trace_id
+        self._received = 0
+        self._status = 0
+        self._fault: Exception | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > BODY_LIMIT_BYTES:
+            raise _too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        """Answer with the envelope, unless an answer has begun."""
+        told = as_api_error(error)
+        if told.code is Code.INTERNAL:
+            self._fault = error
+        if not self._status:
+            await refusal(told, self._trace_id)(self._scope, self._receive, self.send)
+
+    def note(self) -> None:
+        """Write the log line: the path without its query, nothing of headers and body."""
+        level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING  # noqa: PLR2004 - the classes of HTTP
+        if self._fault is not None:
+            level = logging.ERROR
+        path = str(self._scope["path"])[:_LOGGED_CHARS]
+        log.log(
+            level,
+            "http: %s %r: %d, trace %s",
+            self._scope["method"],
+            path,
+            self._status,
+            self._trace_id,
+            exc_info=self._fault,
+        )
+
+
+def _too_large() -> ApiError:
+    return ApiError(Code.TOO_LARGE, f"The body is larger than {BODY_LIMIT_BYTES} bytes.")

@@ -1,0 +1,142 @@
+"""Runs the HTTP server in a thread of its own: bound early, imported late, stopped at once.
+
+The port is taken when the application is built, so its address is known before anything answers; who connects by then
+waits in the kernel's queue until the thread has imported what it needs. A server that cannot start never keeps the
+application from syncing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.server_file import ServerAddress, remove_server_file, write_server_file
+from exlab_wizard.tray.protocols import ServedApplication
+
+if TYPE_CHECKING:
+    from exlab_wizard.tray.serving import Serving
+
+log = logging.getLogger(__name__)
+
+HOST: Final = "127.0.0.1"
+BACKLOG: Final = 256
+# In steps, so that a quit in the first half second need not wait for all of it.
+_LATE: Final = ("asyncio", "h11", "uvicorn.server", "fastapi.routing", "fastapi", "exlab_wizard.tray.serving")
+
+
+class ServerError(ExlabError):
+    """The HTTP server cannot start; everything else works without it."""
+
+
+class ServerRunner:
+    """A service: `start` returns when requests are answered, `stop` when the thread has ended."""
+
+    def __init__(self, make: Callable[[int], ServedApplication], file: Path, *, token: str, started_at: str) -> None:
+        """Serve what `make` builds for a port, called in the server's thread; `file` tells clients where and how."""
+        self._make = make
+        self._file = file
+        self._token = token
+        self._started_at = started_at
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._serving: Serving | None = None
+        self._settled = threading.Event()
+        self._stopping = False
+        self._failure: BaseException | None = None
+
+    def bind(self) -> int:
+        """Take a port and return it; from now on clients may connect, and wait.
+
+        Raises:
+            ServerError: there is none to be had.
+        """
+        if self._socket is None:
+            remove_server_file(self._file)
+            # Without SO_REUSEADDR: with it the system may hand one free port to two programs at once.
+            taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                if sys.platform == "win32":
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+                taken.bind((HOST, 0))
+                taken.listen(BACKLOG)
+            except OSError as error:
+                taken.close()
+                msg = f"the HTTP API cannot start: no port of {HOST} is free ({error}); syncing goes on without it"
+                raise ServerError(msg) from error
+            self._socket = taken
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def start(self) -> None:
+        """Start answering; returns when requests are answered, or when it was stopped meanwhile.
+
+        Raises:
+            ServerError: it cannot start.
+        """
+        port = self.bind()
+        with self._lock:
+            self._stopping, self._failure = False, None
+            self._settled.clear()
+            self._thread = threading.Thread(target=self._serve, args=(port,), name="http", daemon=True)
+            self._thread.start()
+        self._settled.wait()
+        if self._failure is not None:
+            msg = f"the HTTP API cannot start: {self._failure}; syncing goes on without it"
+            raise ServerError(msg) from self._failure
+
+    def stop(self) -> None:
+        """End it: streams are closed, requests in hand answered, the thread is over. Harmless before `start`."""
+        with self._lock:
+            self._stopping = True
+            if self._serving is not None:
+                self._serving.stop()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        self._let_go()
+
+    def _serve(self, port: int) -> None:
+        try:
+            for module in _LATE:
+                if self._stopping:
+                    return
+                import_module(module)
+            from exlab_wizard.tray.serving import Serving  # noqa: PLC0415 - imported here, where nobody waits for it
+
+            application = self._make(port)
+            with self._lock:
+                if self._stopping or self._socket is None:
+                    return
+                self._serving = Serving(application, self._socket)
+            self._serving.run(lambda: self._answering(port))
+        except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
+            self._failure = error
+            log.exception("the HTTP API has ended; syncing goes on without it")
+        finally:
+            self._let_go()
+            self._settled.set()
+
+    def _answering(self, port: int) -> None:
+        address = ServerAddress(port, os.getpid(), self._started_at, self._token)
+        write_server_file(self._file, address)
+        log.info("the HTTP API answers at http://%s:%d/", HOST, port)
+        self._settled.set()
+
+    def _let_go(self) -> None:
+        """Give everything back, the file first: what it promises must hold."""
+        with self._lock, contextlib.suppress(OSError):
+            self._serving = None
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+                remove_server_file(self._file)
