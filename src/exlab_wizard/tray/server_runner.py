@@ -129,7 +129,7 @@ class ServerRunner:
     def _answering(self, port: int) -> None:
         address = ServerAddress(port, os.getpid(), self._started_at, self._token)
         write_server_file(self._file, address)
-        log.info("the HTTP API answers at http://%s:%d/", HOST, port)
+        log.debug("the HTTP API answers at http://%s:%d/", HOST, port)
         self._settled.set()
 
     def _let_go(self) -> None:
