@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import TransferError, TransferWaitError
 from exlab_wizard.transfer import bigfile, mount, publish, smallfiles
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.manifest import RECEIPT
+from exlab_wizard.transfer.manifest import CHECKSUMS, RECEIPT
 from exlab_wizard.transfer.marker import MARKER, create_marker, probe
 from exlab_wizard.transfer.mount import MountTransfer
 from exlab_wizard.transfer.runpath import check_run_path
@@ -329,7 +330,7 @@ def test_run_paths_that_cannot_be_meant_are_refused_with_a_remedy(world: World) 
         assert "\n" not in str(caught.value)
 
 
-def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time(
+def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time_and_lists_all_that_stands_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.write("a.dat")
@@ -353,8 +354,11 @@ def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time(
     assert (world.final / "new1.dat").exists()
     assert not (world.final / "new3.dat").exists()
     world.again()
+    (world.run / "new0.dat").rename(world.run / "renamed.dat")
     world.sync()
-    assert world.journal.put == []
+    assert set(world.journal.put) == {"renamed.dat"}
+    standing = {path.name for path in world.final.iterdir() if path.is_file()}
+    assert standing == set(re.findall(r"  (.*)", (world.final / CHECKSUMS).read_text("ascii")))
     assert world.sha256sum_passes()
     assert not (world.nas / ".exlab-incoming").exists()
 

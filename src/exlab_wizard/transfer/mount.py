@@ -52,6 +52,7 @@ from exlab_wizard.transfer.publish import (
 from exlab_wizard.transfer.receipt import Receipt, read_owner
 from exlab_wizard.transfer.sweep import sweep
 from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.verify import read_hash
 
 _ROUNDS: Final = 3
 _FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", INCOMING, MARKER})
@@ -162,6 +163,7 @@ class MountTransfer:
                 final = Tree(self._final)
             with final:
                 published = Comparison(source, final, self._control, self._failures).published(manifest)
+                self._list_forgotten(final, manifest)
                 ledger = self._filler.fill(source, target, manifest, published)
                 self._check_source(source, manifest)
                 self._failures.check_online()
@@ -194,18 +196,33 @@ class MountTransfer:
     def _check_source(self, source: Tree, manifest: Manifest) -> None:
         check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)
 
+    def _list_forgotten(self, final: Tree, manifest: Manifest) -> None:
+        """Name in the list what an attempt added that was cut off, and the run has no more: its row is about to go."""
+        listed, wanted = self._listed(final), {file.path for file in manifest.files}
+        forgotten: dict[str, str] = {}
+        with self._failures.target("Cannot read back", final.root):
+            for row in self._journal.load():
+                if row.path in wanted or row.path in listed or row.state is not FileState.VERIFIED:
+                    continue
+                if final.exists(row.path) and read_hash(final, row.path, row.size, self._control) == row.sha256:
+                    forgotten[row.path] = row.sha256
+            if forgotten:
+                write_own(final, CHECKSUMS, format_checksums(listed | forgotten))
+
     def _update_own(self, final: Tree, manifest: Manifest, ledger: Ledger) -> None:
         """Checksums of what was published earlier stay, even of files that the run no longer has."""
-        hashes: dict[str, str] = {}
+        sent = {path: row.sha256 or "" for path, row in ledger.rows.items()}
+        self._write_own(final, manifest, self._listed(final) | sent)
+
+    def _listed(self, final: Tree) -> dict[str, str]:
         with self._failures.target("Cannot read", final.root / CHECKSUMS), suppress(FileNotFoundError):
             fd = final.open(CHECKSUMS, os.O_RDONLY)
             with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
                 try:
-                    hashes = parse_checksums(file)
+                    return parse_checksums(file)
                 except ValueError as error:
                     raise conflict(final.root / CHECKSUMS, f"It is damaged: {error}.") from error
-        hashes.update((path, row.sha256 or "") for path, row in ledger.rows.items())
-        self._write_own(final, manifest, hashes)
+        return {}
 
     def _write_own(self, tree: Tree, manifest: Manifest, hashes: Mapping[str, str]) -> None:
         checksums = b"".join(format_checksums(hashes))
