@@ -203,3 +203,5 @@ def test_a_run_between_two_steps_of_a_merge_is_no_fault(nas_lab: Lab, synced: La
             "verified",
             "verifying",
         ]
+        store.jobs.cancel(3)
+        assert audit(store, SettingsFile(nas_lab.config).read()) == []

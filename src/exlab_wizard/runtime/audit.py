@@ -139,7 +139,9 @@ class _Audit:
             others=others,
             job_key=job_key(self._installation, job_id),
             job_keys=frozenset(job_key(self._installation, number) for number in jobs),
-            unfinished=any(state in UNFINISHED for state in jobs.values()),
+            in_between=any(
+                state in UNFINISHED or (number > job_id and state not in _DONE) for number, state in jobs.items()
+            ),
         )
 
     def _moved(self, size: int) -> None:

@@ -22,14 +22,15 @@ UNLISTED: Final = "nobody verified it: no checksum list names it"
 class Known:
     """What the database knows of a run: the rows of the job that published it last, and of its other jobs.
 
-    `job_keys` are all its jobs. While one of them is not finished, the folder may be between two steps.
+    `job_keys` are all its jobs. `in_between`: one of them is not finished, or a later one was cut off, failed or
+    cancelled: the folder may stand between two of its steps.
     """
 
     rows: Mapping[str, FileRecord]
     others: Mapping[str, FileRecord]
     job_key: str
     job_keys: frozenset[str]
-    unfinished: bool
+    in_between: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _receipt(published: Published, known: Known) -> Iterator[Difference]:
         yield Difference(published.root, "it has no receipt")
     elif owner.job_key not in known.job_keys:
         yield Difference(published.root, f"its receipt is of {owner.run_path!r}, job {owner.job_key}")
-    elif owner.checksums_sha256 != published.list_sha256 and not known.unfinished:
+    elif owner.checksums_sha256 != published.list_sha256 and not known.in_between:
         yield Difference(published.root, "its checksum list is not the one that its receipt names")
     elif owner.job_key == known.job_key and owner.files != len(known.rows):
         yield Difference(published.root, f"its receipt counts {owner.files} files, the database {len(known.rows)}")
@@ -95,4 +96,4 @@ def _is_on_its_way(published: Published, known: Known, path: str, control: Contr
     row = known.others.get(path)
     if row is not None and row.state is FileState.VERIFIED:
         return published.hash_of(path, control) == row.sha256
-    return known.unfinished and path.removesuffix(".new") in RESERVED
+    return known.in_between and path.removesuffix(".new") in RESERVED
