@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,14 +29,13 @@
 enum call {
     OPEN = 1 << 0, READ = 1 << 1, WRITE = 1 << 2, FSYNC = 1 << 3, RENAME = 1 << 4, MKDIR = 1 << 5, UNLINK = 1 << 6,
     STAT = 1 << 7, LIST = 1 << 8, LINK = 1 << 9, DRESS = 1 << 10, TRUNCATE = 1 << 11, CLOSE = 1 << 12, ROOM = 1 << 13,
-    THREAD = 1 << 14, LOCK = 1 << 15,
+    THREAD = 1 << 14, LOCK = 1 << 15, CLOCK = 1 << 16,
 };
 enum effect { FAIL = 0, SHORT = 1, ZEROS = 2, AFTERWARDS = 3, LOSE = 4 };
 
 struct rule {
     uint32_t armed, calls, effect, delay_ms;
-    int32_t error;
-    uint32_t unused;
+    int32_t error, shift_s;
     int64_t skip, times, seen, hits;
     char pattern[456];
 };
@@ -253,6 +253,35 @@ PLAIN(int, -1, statvfs64, (const char *path, struct statvfs64 *into), (path, int
 PLAIN(int, -1, fstatvfs, (int fd, struct statvfs *into), (fd, into), ROOM, fd, NULL)
 PLAIN(int, -1, fstatvfs64, (int fd, struct statvfs64 *into), (fd, into), ROOM, fd, NULL)
 PLAIN(int, -1, flock, (int fd, int how), (fd, how), LOCK, fd, NULL)
+
+/* By how many seconds the wall clock is set; the steady clock is nobody's to set. */
+static time_t shift(void)
+{
+    time_t by = 0;
+    for (int n = 0; rules && n < RULES; n++) {
+        struct rule *rule = &rules[n];
+        if (!__atomic_load_n(&rule->armed, __ATOMIC_ACQUIRE) || !(rule->calls & CLOCK)) continue;
+        __atomic_fetch_add(&rule->hits, 1, __ATOMIC_ACQ_REL);
+        by += rule->shift_s;
+    }
+    return by;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    REAL(clock_gettime);
+    int result = real(clock, now);
+    if (!result && clock == CLOCK_REALTIME) now->tv_sec += shift();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    REAL(gettimeofday);
+    int result = real(now, zone);
+    if (!result) now->tv_sec += shift();
+    return result;
+}
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *with)
 {

@@ -20,7 +20,7 @@ SOURCE: Final = Path(__file__).with_name("shim.c")
 FOREVER: Final = -1
 HANGING_SECONDS: Final = 3600.0
 _RULES: Final = 8
-_RULE: Final = struct.Struct("@IIIIiIqqqq456s")
+_RULE: Final = struct.Struct("@IIIIiiqqqq456s")
 _COUNTS: Final = struct.Struct("@qq")
 _COUNTS_AT: Final = 40
 
@@ -47,6 +47,8 @@ class Call(IntFlag):
     ROOM = 1 << 13
     THREAD = 1 << 14
     LOCK = 1 << 15
+    CLOCK = 1 << 16
+    """Reading the wall clock; `shift_s` says by how much it is set."""
 
 
 class Effect(IntEnum):
@@ -113,18 +115,23 @@ class Faults:
         times: int = FOREVER,
         effect: Effect = Effect.FAIL,
         delay_s: float = 0.0,
+        shift_s: int = 0,
     ) -> Fault:
         """Change `times` calls on paths that match the shell pattern, after the first `skip` of them."""
         for number in range(_RULES):
             at = number * _RULE.size
             if not struct.unpack_from("@I", self._page, at)[0]:
                 delay_ms = int(delay_s * 1000)
-                rule = _RULE.pack(0, calls, effect, delay_ms, error, 0, skip, times, 0, 0, str(pattern).encode())
+                rule = _RULE.pack(0, calls, effect, delay_ms, error, shift_s, skip, times, 0, 0, str(pattern).encode())
                 self._page[at : at + _RULE.size] = rule
                 self._page[at : at + 4] = struct.pack("@I", 1)
                 return Fault(self._page, number)
         msg = "too many faults at once"
         raise AssertionError(msg)
+
+    def set_clock(self, shift_s: int) -> Fault:
+        """Set the wall clock of the program by so many seconds, until the fault is lifted."""
+        return self.arm(Call.CLOCK, "", shift_s=shift_s)
 
     def lift_all(self) -> None:
         """Let every call through."""

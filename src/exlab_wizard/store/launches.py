@@ -11,11 +11,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database
+from exlab_wizard.store.jobs import MOVE_DELAYS
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import (
     IS_DELAYED,
@@ -86,6 +87,7 @@ REQUEUE_RESUMABLE: Final = Statement(
     .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'resumed by the next launch'"))
 )
 # What was put off by a clock set wrong would wait for years.
+LAST_MOMENT: Final = Statement(sa.select(sa.func.max(sa.func.coalesce(_launch.ended_at, _launch.started_at))))
 END_ENDLESS_DELAYS: Final = Statement(
     sa.update(sync_jobs)
     .where(IS_DELAYED, _job.not_before > _b("latest"))
@@ -191,6 +193,10 @@ class Launches:
         text = to_text(now)
         reached(Point.RECOVERY_BEFORE)
         with self._db.transaction() as transaction:
+            last = transaction.run(LAST_MOMENT)[0][0]
+            if last is not None and str(last) > text:  # the clock was set back since then, and delays with it
+                step = now - from_text(str(last))
+                transaction.change(MOVE_DELAYS, {"step": f"{step.total_seconds():+.3f} seconds"})
             dead = transaction.run(CLOSE_DEAD, {"now": text, "boot_id": process.boot_id})
             reached(Point.RECOVERY_DEAD_CLOSED)
             loops = cut_off = 0
