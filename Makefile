@@ -19,7 +19,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full recovery-full coverage mutants soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full points-full recovery-full coverage mutants soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -67,6 +67,9 @@ faults-full: setup system-packages  ## every error at every call site, once and 
 
 model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
+
+points-full: setup system-packages  ## kill at every pair of named points
+	EXLAB_POINTS=full $(PYTEST) tests/testing $(PYTEST_ARGS)
 
 recovery-full: setup system-packages  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
 	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)

@@ -58,6 +58,32 @@ def test_killed_while_it_syncs_the_next_launch_finishes_the_run(exlab: Lab, poin
     finish(exlab)
 
 
+def reached_again(point: Point) -> list[Point]:
+    """Return what a launch comes to that goes on from a kill at `point`: nothing is done twice."""
+    if point is Point.FINISH_AFTER_COMMIT:
+        return []
+    if point in VISIBLE:
+        claims = [Point.CLAIM_BEFORE_COMMIT, Point.CLAIM_AFTER_COMMIT]
+        return [*claims, Point.PUBLISH_DONE, Point.FINISH_BEFORE_COMMIT, Point.FINISH_AFTER_COMMIT]
+    if SYNC.index(point) < SYNC.index(Point.COPY_CHECKPOINTED):
+        return SYNC
+    return [later for later in SYNC if not later.startswith("copy:")]
+
+
+PAIRS = [(first, second) for first in SYNC for second in reached_again(first)]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS if os.environ.get("EXLAB_POINTS") == "full" else PAIRS[::29])
+def test_killed_twice_on_its_way_the_run_arrives_all_the_same(exlab: Lab, first: Point, second: Point) -> None:
+    exlab.sync(exlab.make_run())
+    exlab.kill_at(first)
+    exlab.assert_nothing_lost()
+    exlab.kill_at(second)
+    assert (exlab.nas / "run-1").exists() == bool({first, second} & VISIBLE)
+    exlab.assert_nothing_lost()
+    finish(exlab)
+
+
 @pytest.mark.parametrize("point", [Point.COPY_WRITTEN, Point.COPY_FLUSHED, Point.COPY_CHECKPOINTED])
 def test_killed_in_the_middle_of_a_large_file_it_goes_on_there(exlab: Lab, point: Point) -> None:
     exlab.sync(exlab.make_run(files=BIG))

@@ -85,17 +85,20 @@ class MountTransfer:
             if self._is_published():
                 self._journal.all_sent()
                 remove_empty(self._incoming.parent)
-                return Completed(str(self._final))
-            with self._failures.source("Cannot open the run", ""):
-                source = Tree(self._request.run_path)
-            with source:
-                manifest = scan(source, self._failures, self._control.check)
-                check_settled(manifest, self._request.run_path, self._request.settle_s, time.time_ns())
-                self._bring(source, manifest)
+            else:
+                self._publish()
         except OSError as error:  # no path leads here that is known; the operator still gets a sentence
             raise self._failures.of_target("Cannot work in", self._request.destination, error) from error
         reached(Point.PUBLISH_DONE)
         return Completed(str(self._final))
+
+    def _publish(self) -> None:
+        with self._failures.source("Cannot open the run", ""):
+            source = Tree(self._request.run_path)
+        with source:
+            manifest = scan(source, self._failures, self._control.check)
+            check_settled(manifest, self._request.run_path, self._request.settle_s, time.time_ns())
+            self._bring(source, manifest)
 
     def _check_request(self) -> None:
         parts = (*self._request.final_parts, self._request.job_key)
