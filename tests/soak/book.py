@@ -28,6 +28,8 @@ class Run:
     """The last of them was cancelled by the soak itself."""
     edited_at: float | None = None
     """Wall time of the last edit; a run is edited once at most, and never after it was cancelled."""
+    edited_quietly: bool = False
+    """The edit kept size and time: in a file that was sent already nobody can notice it."""
     compared: int | None = None
     """The job of which the published run was compared, and was right."""
     at_work: threading.Lock = field(default_factory=threading.Lock)

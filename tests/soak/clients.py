@@ -33,6 +33,7 @@ from exlab_wizard.store.store import Store
 CLIENTS: Final = 4
 BACKLOG: Final = 25
 LEASE_SECONDS: Final = 20.0
+LEFT_ALONE_SECONDS: Final = 3.0
 VIEWS: Final = ("pending_work", "failed_work", "drain_status", "launch_history", "quit_history", "cleanup_candidates")
 UNFINISHED: Final = "SELECT run_path FROM sync_jobs WHERE finished_at IS NULL ORDER BY id"
 
@@ -133,13 +134,16 @@ class Client:
         launch = self._store.launches.open_launch()
         if launch is None or self._crowded():
             return
-        session = NewSession(SessionKind.RUN, self._name, LEASE_SECONDS)
+        left_alone = self._chance.random() < 0.05
+        session = NewSession(SessionKind.RUN, self._name, LEFT_ALONE_SECONDS if left_alone else LEASE_SECONDS)
         try:
             lease = self._store.sessions.open(session, launch.id, datetime.now(UTC))
         except RefusedError:
             self._book.count("sessions refused while shutting down")
             return
-        self._book.count("sessions opened")
+        self._book.count("sessions left alone" if left_alone else "sessions opened")
+        if left_alone:
+            return
         made = [self._new_run() for _ in range(self._chance.randrange(1, 3))]
         renewed = time.monotonic()
         for _ in range(self._chance.randrange(0, 5)):
@@ -183,10 +187,11 @@ class Client:
         with run.at_work:
             run.edited_at = time.time()
             how = self._chance.choice(["edited", "edited, its time kept", "grown"])
+            run.edited_quietly = how == "edited, its time kept"
             if how == "grown":
                 runs.grow(run, self._chance, self._stop)
             else:
-                runs.edit(run, self._chance, quietly=how != "edited")
+                runs.edit(run, self._chance, quietly=run.edited_quietly)
             run.edited_at = time.time()
             self._book.count(f"source {how}")
 

@@ -5,6 +5,7 @@ Samples of two launches are compared only when nothing was in flight in either.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +40,19 @@ def sample(launch: int, pid: int) -> Sample:
 
 
 def growth(samples: list[Sample]) -> list[str]:
-    """Return one sentence for each thing of which the last sample has more than the first."""
-    if len(samples) < 2:
-        return []
-    first, last = samples[0], samples[-1]
+    """Return one sentence for each thing that grew: from the first launch to the last, and within a long one."""
+    within = [(one, other) for one, other in itertools.pairwise(samples) if one.launch == other.launch]
+    return [sentence for one, other in [*within, (samples[0], samples[-1])] for sentence in _growth(one, other)]
+
+
+def _growth(before: Sample, after: Sample) -> list[str]:
     limits = (
-        ("memory", first.rss + MEMORY_SLACK_BYTES, last.rss),
-        ("descriptors", first.descriptors + HANDLES_SLACK, last.descriptors),
-        ("threads", first.threads + HANDLES_SLACK, last.threads),
+        ("memory", before.rss + MEMORY_SLACK_BYTES, after.rss),
+        ("descriptors", before.descriptors + HANDLES_SLACK, after.descriptors),
+        ("threads", before.threads + HANDLES_SLACK, after.threads),
     )
     return [
-        f"{what} grew: {now} in launch {last.launch}, at most {most} expected from launch {first.launch}"
+        f"{what} grew: {now} in launch {after.launch}, at most {most} expected from launch {before.launch}"
         for what, most, now in limits
         if now > most
     ]

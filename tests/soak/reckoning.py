@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 from tests.program import MIB, picture
 from tests.soak.book import Book, Run
 from tests.soak.endings import KILLED
@@ -76,6 +77,7 @@ class Reckoning:
         self._marks: dict[int, list[int]] = {}
         """For each job its progress at each crash that it was in flight at."""
         self._to_resume: dict[int, Job] = {}
+        self.most_sent_again = 0
         self._removed = scene.home / "removed"
         self._removed.mkdir()
         self._removing: threading.Thread | None = None
@@ -112,6 +114,7 @@ class Reckoning:
                 again += max(0, lying.get(job.id, 0) - job.done)
                 self._to_resume[job.id] = job
         self._book.count("bytes sent again", again)
+        self.most_sent_again = max(self.most_sent_again, again)
         if again > AGAIN_AT_MOST:
             self._book.violated(f"{again} bytes are to be sent again after one kill: {in_flight}")
 
@@ -187,6 +190,7 @@ class Reckoning:
             self._removing.join()
             self._audit()
             self._look_at_destinations(by_run)
+            self._look_for_leftovers()
             self._weigh_database()
 
     def _compare(self, run: Run, mine: list[Job], *, last: bool) -> bool:
@@ -218,7 +222,7 @@ class Reckoning:
         # With no file at all there is nothing to check, and sha256sum calls that an error.
         hashes = final / OWN_FOLDER / "checksums.sha256"
         wrong = said.returncode and (not hashes.exists() or hashes.stat().st_size)
-        settled = run.edited_at is not None and job.verified_at is not None
+        settled = run.edited_at is not None and not run.edited_quietly and job.verified_at is not None
         settled = settled and from_text(str(job.verified_at)).timestamp() - (run.edited_at or 0) > SETTLED_SECONDS
         wanted = run.versions[-1:] if settled else run.versions
         if seen not in wanted:
@@ -262,6 +266,15 @@ class Reckoning:
         for job_id in self._scene.bytes_in_incoming():
             if job_id not in cancelled:
                 self._book.violated(f"the partial copy of job {job_id} was left on the destination")
+
+    def _look_for_leftovers(self) -> None:
+        """See that no session is held, and no process works on this state dir, now that the program has quit."""
+        held = self._scene.query("SELECT id, label FROM session_leases WHERE state = 'active'")
+        if held:
+            self._book.violated(f"sessions that nobody renews are still active: {held}")
+        for process in psutil.process_iter(["cmdline"]):
+            if str(self._scene.state) in (process.info["cmdline"] or ()):
+                self._book.violated(f"a process was left behind: {process.info['cmdline']}")
 
     def _weigh_database(self) -> None:
         pages, free, size = (

@@ -6,7 +6,7 @@ The small destination is a file system of its own; where that may not be mounted
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -44,10 +44,10 @@ class Scene(Program):
     def _mount(self) -> bool:
         self.small.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_BYTES}", "exlab-soak", str(self.small)]
-        mounted = os.name != "nt" and subprocess.run(command, check=False, capture_output=True).returncode == 0
-        if mounted:
-            create_marker(self.small, "small")
-        return mounted
+        if shutil.which("mount") is None or subprocess.run(command, check=False, capture_output=True).returncode:
+            return False
+        create_marker(self.small, "small")
+        return True
 
     def set_limit(self, mib_s: float | None) -> None:
         """Change the bandwidth limit; the file is replaced in one step, as editors do."""
