@@ -240,6 +240,13 @@ _RECOVERED: Final = (
         (f"{_RECOVERY}test_a_job_that_kills_every_launch_is_given_up_and_the_others_complete",),
     ),
     Mutant(
+        "one suspect at a time",
+        "store/claims.py",
+        "sa.not_(_suspect_in_flight)",
+        "sa.true()",
+        (f"{_RECOVERY}test_a_job_that_kills_every_launch_is_given_up_and_the_others_complete",),
+    ),
+    Mutant(
         "the difference between a machine that went down and a crash",
         "store/launches.py",
         '(_launch.boot_id == _b("boot_id"), "crashed")',

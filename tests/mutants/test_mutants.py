@@ -9,13 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.mutants.mutant import PACKAGE, Mutant, judge
+from tests.mutants.mutant import PACKAGE, ROOT, Mutant, judge
 from tests.mutants.table import MUTANTS
 
-pytestmark = pytest.mark.slow
+each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.missing)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.missing)
+@each_mutant
+def test_the_text_stands_where_the_table_says(mutant: Mutant) -> None:
+    text = (ROOT / "src" / PACKAGE / mutant.module).read_text("utf-8")
+    assert text.count(mutant.text) == 1, f"it has moved; mend the table:\n{mutant.text}"
+
+
+@pytest.mark.slow
+@each_mutant
 def test_the_suite_fails_without(mutant: Mutant, tmp_path: Path) -> None:
     verdict = judge(mutant, tmp_path)
     module = ".".join([PACKAGE, *Path(mutant.module).with_suffix("").parts])
