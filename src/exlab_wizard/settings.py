@@ -105,6 +105,9 @@ class DestinationSettings(_Section):
     target: Annotated[str, AfterValidator(_supported_target)] = Field(
         description="the folder of the mounted share, absolute"
     )
+    marker: str = Field(
+        "", max_length=64, description="the id in its marker file; a share with another one is not written to"
+    )
     bandwidth_mib_s: float | None = Field(
         None, gt=0, le=100_000, description="MiB per second that all transfers to it share; absent is unlimited"
     )
@@ -201,7 +204,9 @@ class SettingsFile:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def add_destination(self, name: str, target: str, bandwidth_mib_s: float | None = None) -> Settings:
+    def add_destination(
+        self, name: str, target: str, bandwidth_mib_s: float | None = None, *, marker: str = ""
+    ) -> Settings:
         """Add a destination, keep what else stands in the file, comments included, and return the new settings.
 
         Raises:
@@ -215,6 +220,8 @@ class SettingsFile:
         destinations = document.setdefault("destinations", tomlkit.table(is_super_table=True))
         entry = tomlkit.table()
         entry["target"] = target
+        if marker:
+            entry["marker"] = marker
         if bandwidth_mib_s is not None:
             entry["bandwidth_mib_s"] = bandwidth_mib_s
         destinations[name] = entry

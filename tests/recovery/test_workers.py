@@ -240,7 +240,7 @@ def test_a_share_that_hangs_when_looked_at_keeps_no_worker_from_another_share(
 ) -> None:
     hangs, goes_on = threading.Event(), threading.Event()
 
-    def hang(_folder: Path) -> None:
+    def hang(_folder: Path, _marker_id: str) -> None:
         hangs.set()
         goes_on.wait(20)
 

@@ -49,9 +49,9 @@ def add(  # noqa: PLR0913 - one parameter for each option
     marked = (folder / MARKER).exists()
     try:
         _check_writable(folder)
-        create_marker(folder, name)
+        marker = create_marker(folder, name)
         if known is None:
-            file.add_destination(name, str(folder), bandwidth)
+            file.add_destination(name, str(folder), bandwidth, marker=marker)
     except ExlabError:
         _undo(folder, marked=marked, made=made)
         raise
@@ -160,7 +160,7 @@ def test(place: Place, *, name: str, as_json: bool) -> None:
     if name not in known:
         msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
         raise UsageError(msg)
-    findings = examine(known[name].folder)
+    findings = examine(known[name].folder, known[name].marker)
     good = all(finding.ok for finding in findings)
     if as_json:
         checks: list[Json] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]

@@ -26,11 +26,11 @@ class Finding:
     detail: str
 
 
-def examine(folder: Path, patience_s: float = PATIENCE_SECONDS) -> list[Finding]:
+def examine(folder: Path, marker_id: str = "", patience_s: float = PATIENCE_SECONDS) -> list[Finding]:
     """Return what was found about the folder; the list ends at the first thing that does not work."""
     found: list[Finding] = []
     # A dead network share blocks its caller inside the kernel: only another thread can be left behind.
-    worker = threading.Thread(target=_try_all, args=(folder, found), daemon=True)
+    worker = threading.Thread(target=_try_all, args=(folder, marker_id, found), daemon=True)
     worker.start()
     worker.join(patience_s)
     if worker.is_alive():
@@ -38,11 +38,11 @@ def examine(folder: Path, patience_s: float = PATIENCE_SECONDS) -> list[Finding]
     return found
 
 
-def _try_all(folder: Path, found: list[Finding]) -> None:
+def _try_all(folder: Path, marker_id: str, found: list[Finding]) -> None:
     try:
         folder.stat()
         found.append(Finding("reachable", ok=True, detail=str(folder)))
-        probe(folder)
+        probe(folder, marker_id)
         found.append(Finding("marker", ok=True, detail="is there"))
         _write_and_rename(folder, found)
         free = shutil.disk_usage(folder).free

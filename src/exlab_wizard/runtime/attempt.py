@@ -74,6 +74,7 @@ class Attempts:
             final_parts=final_parts(job.run_path, job.equipment_id),
             settle_s=settings.sync.settle_s,
             host=self._host,
+            marker_id=destination.marker,
         )
         journal = StoreJournal(self._store, job, control, self._progressed)
         return MountTransfer(request, journal, control, self._limits.bucket(job.destination))

@@ -20,6 +20,6 @@ def give_first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
     """
     folder = state_dir.first_destination
     folder.mkdir(parents=True, exist_ok=True)
-    create_marker(folder, FIRST_DESTINATION)
-    settings.add_destination(FIRST_DESTINATION, str(folder))
+    marker = create_marker(folder, FIRST_DESTINATION)
+    settings.add_destination(FIRST_DESTINATION, str(folder), marker=marker)
     return folder

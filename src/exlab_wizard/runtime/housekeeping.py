@@ -64,7 +64,7 @@ class Housekeeping:
         installation, is_over = self._store.launches.installation_id(), self._store.jobs.is_unwanted
         for name, destination in self._settings.current.destinations.items():
             try:
-                removed = remove_leftovers(destination.folder, installation, is_over)
+                removed = remove_leftovers(destination.folder, installation, is_over, destination.marker)
             except TransferWaitError:
                 continue  # offline: the next look may find it
             if removed:

@@ -81,7 +81,7 @@ class Probes:
         if settings is None:
             return False
         try:
-            probe(settings.folder)
+            probe(settings.folder, settings.marker)
         except TransferWaitError:
             return False
         return reason is not WaitReason.DESTINATION_FULL or _free(settings.folder) > need

@@ -41,9 +41,9 @@ EXHAUSTED_HINT: Final = (
 class Failures:
     """Names the file and the remedy for what went wrong between one run and one destination."""
 
-    def __init__(self, run_path: Path, destination: Path) -> None:
-        """Remember both ends."""
-        self._run_path, self._destination = run_path, destination
+    def __init__(self, run_path: Path, destination: Path, marker_id: str = "") -> None:
+        """Remember both ends, and by what the destination is known."""
+        self._run_path, self._destination, self._marker_id = run_path, destination, marker_id
 
     def check_online(self) -> None:
         """Return when the destination still carries its marker.
@@ -51,7 +51,7 @@ class Failures:
         Raises:
             TransferWaitError: it is offline.
         """
-        probe(self._destination)
+        probe(self._destination, self._marker_id)
 
     @contextmanager
     def source(self, op: str, name: str) -> Iterator[None]:
@@ -99,7 +99,7 @@ class Failures:
     def of_target(self, op: str, path: Path | str, error: OSError) -> ExlabError:
         """Return what an error at `path` (absolute, or relative to the destination) means."""
         try:
-            probe(self._destination)
+            probe(self._destination, self._marker_id)
         except TransferWaitError as offline:
             return offline
         cause = error.strerror or str(error)

@@ -101,7 +101,8 @@ class TransferRequest:
     """One run to one mounted destination.
 
     `job_key` names the incoming folder; it differs between workstations that share a destination. `final_parts` are
-    the folder names from `destination` down to the run's final path.
+    the folder names from `destination` down to the run's final path. `marker_id` is the one that the destination's
+    marker must have; empty allows any.
     """
 
     job_id: int
@@ -111,3 +112,4 @@ class TransferRequest:
     final_parts: tuple[str, ...]
     settle_s: float
     host: str
+    marker_id: str = ""

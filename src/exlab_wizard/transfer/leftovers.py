@@ -16,14 +16,16 @@ from exlab_wizard.transfer.sweep import sweep
 from exlab_wizard.transfer.tree import Tree
 
 
-def remove_leftovers(destination: Path, installation: str, is_over: Callable[[int], bool]) -> list[int]:
+def remove_leftovers(
+    destination: Path, installation: str, is_over: Callable[[int], bool], marker_id: str = ""
+) -> list[int]:
     """Remove the incoming folders whose job `is_over` for good, and return the numbers of those jobs.
 
     Raises:
         TransferWaitError: the destination is offline.
         OSError: a folder cannot be removed; the next look tries again.
     """
-    probe(destination)
+    probe(destination, marker_id)
     ours = re.compile(rf"{re.escape(installation)}-(\d+)")
     incoming = destination / INCOMING
     removed: list[int] = []

@@ -1,8 +1,12 @@
-"""The marker file by which a destination is told from the empty folder that an unmounted share leaves behind."""
+"""The marker file by which a destination is told from the empty folder that an unmounted share leaves behind.
+
+It holds an id, by which it is told from another destination that is mounted in its place.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,24 +18,47 @@ from exlab_wizard.errors import TransferError, TransferWaitError
 MARKER: Final = ".exlab-destination"
 
 
-def probe(destination: Path) -> None:
-    """Return when `destination` is there and carries its marker.
+def probe(destination: Path, marker_id: str = "") -> None:
+    """Return when `destination` is there and carries its marker, the one of that id if there is one to ask for.
 
     Raises:
         TransferWaitError: it is offline, for whatever reason.
     """
     try:
         (destination / MARKER).stat()
+        found = read_id(destination) if marker_id else ""
     except OSError as error:
         detail = (
             f"{str(destination)!r} is offline: its marker file {MARKER} cannot be seen ({error.strerror or error})."
             " Mount the share, or run `exlab-wizard destination add` for a new one."
         )
         raise TransferWaitError(WaitReason.DESTINATION_OFFLINE, detail) from error
+    if found != marker_id:
+        detail = (
+            f"{str(destination)!r} is another destination: its marker file {MARKER} has the id {found!r}, not"
+            f" {marker_id!r}. Mount the right share, or correct `marker` of the destination in the configuration."
+        )
+        raise TransferWaitError(WaitReason.DESTINATION_OFFLINE, detail)
 
 
-def create_marker(destination: Path, name: str) -> None:
-    """Mark an existing folder as the destination called `name`; a marker that is there already is kept.
+def read_id(destination: Path) -> str:
+    """Return the id in the marker of `destination`; empty for a marker without one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        content = json.loads((destination / MARKER).read_text(encoding="utf-8", errors="replace"))
+    except ValueError:
+        return ""
+    found = content.get("id") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def create_marker(destination: Path, name: str) -> str:
+    """Mark an existing folder as the destination called `name`, and return the marker's id.
+
+    A marker that is there already is kept; without an id in it, what is returned is empty.
 
     Raises:
         TransferError: config when the folder is missing, auth when it cannot be written to.
@@ -40,11 +67,14 @@ def create_marker(destination: Path, name: str) -> None:
     try:
         with (destination / MARKER).open("x", encoding="utf-8") as marker:
             marker.write(json.dumps(content) + "\n")
+            marker.flush()
+            os.fsync(marker.fileno())
     except FileExistsError:
-        return
+        return read_id(destination)
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = "Create or mount the folder first."
         raise TransferError("Cannot mark", str(destination), hint, ErrorKind.CONFIG, error.strerror or "") from error
     except OSError as error:
         hint = "Make it writable for the account that runs exlab-wizard."
         raise TransferError("Cannot mark", str(destination), hint, ErrorKind.AUTH, error.strerror or "") from error
+    return content["id"]

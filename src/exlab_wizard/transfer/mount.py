@@ -36,7 +36,7 @@ from exlab_wizard.transfer.manifest import (
     check_unchanged,
     scan,
 )
-from exlab_wizard.transfer.marker import MARKER, probe
+from exlab_wizard.transfer.marker import MARKER
 from exlab_wizard.transfer.merge import Comparison, is_known_run
 from exlab_wizard.transfer.publish import (
     INCOMING,
@@ -66,7 +66,7 @@ class MountTransfer:
         self._request, self._journal, self._control = request, journal, control
         self._final = request.destination.joinpath(*request.final_parts)
         self._incoming = request.destination / INCOMING / request.job_key
-        self._failures = Failures(request.run_path, request.destination)
+        self._failures = Failures(request.run_path, request.destination, request.marker_id)
         self._filler = Incoming(request, journal, control, limiter, self._failures)
         self._started_at = datetime.now(UTC)
 
@@ -80,7 +80,7 @@ class MountTransfer:
             ClaimLostError: the job is no longer ours; nothing was touched since.
         """
         self._check_request()
-        probe(self._request.destination)
+        self._failures.check_online()
         try:
             if self._is_published():
                 self._journal.all_sent()
