@@ -18,11 +18,11 @@ from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.question import ask, can_ask
 from exlab_wizard.cli.words import blocking
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.standing import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.store.launches import OpenLaunch
 from exlab_wizard.store.quits import QuitView
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.protocols import Standing

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from exlab_wizard.domain.standing import OpenLaunch
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock, is_network_path
@@ -17,7 +18,6 @@ from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
-from exlab_wizard.store.launches import OpenLaunch
 from exlab_wizard.store.store import Store
 
 _PATIENCE_SECONDS: Final = 15.0

@@ -22,6 +22,7 @@ from exlab_wizard.server.login import LoginRoutes, Logins
 from exlab_wizard.server.runs import RunCheck
 from exlab_wizard.server.security import Door
 from exlab_wizard.server.sessions import SessionRoutes
+from exlab_wizard.server.status import StatusRoutes
 
 PREFIX: Final = "/api/v1"
 _DESCRIPTION: Final = (
@@ -37,7 +38,7 @@ class HttpApplication:
         """Build it for the server at `port`, for whoever holds `token`."""
         self._lanes = Lanes(backend.store.database)
         logins = Logins(backend.clock)
-        self._door = Door(_routes(backend, self._lanes, logins), port=port, token=token, logins=logins)
+        self._door = Door(_routes(backend, self._lanes, logins, token), port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,7 +53,7 @@ class HttpApplication:
         self._lanes.close()
 
 
-def _routes(backend: Backend, lanes: Lanes, logins: Logins) -> FastAPI:
+def _routes(backend: Backend, lanes: Lanes, logins: Logins, token: str) -> FastAPI:
     app = FastAPI(
         title="exlab-wizard",
         version=__version__,
@@ -70,7 +71,8 @@ def _routes(backend: Backend, lanes: Lanes, logins: Logins) -> FastAPI:
         SessionRoutes(backend, lanes, runs).router,
         JobRoutes(backend, lanes, runs).router,
         DrainRoutes(backend, lanes).router,
-        HealthRoutes(backend, lanes).router,
+        HealthRoutes(backend, lanes, token).router,
+        StatusRoutes(backend, lanes).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -254,6 +254,9 @@ class HealthView(BaseModel):
 
     status: Status
     components: dict[str, ComponentHealth] = Field(description="database, workers, leases, destinations, server")
+    proof: str | None = Field(
+        default=None, description="HMAC-SHA256 of `exlab-wizard server CHALLENGE` with the token as key, in hexadecimal"
+    )
     bytes_last_minute: int | None = Field(
         default=None, description="bytes sent and read back in the last minute; only with the token"
     )

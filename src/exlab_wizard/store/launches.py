@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
+from exlab_wizard.domain.standing import OpenLaunch
 from exlab_wizard.points import Point, reached
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.jobs import MOVE_DELAYS
@@ -167,18 +168,6 @@ class Recovery:
     resumed: int
     crash_loops: int
     sessions: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenLaunch:
-    """The launch that has not ended, as the database knows it; whether it lives is for the instance lock to say."""
-
-    id: int
-    pid: int
-    host: str
-    version: str
-    started_at: str
-    draining_since: str | None
 
 
 class Launches:

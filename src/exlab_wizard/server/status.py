@@ -1,0 +1,33 @@
+"""Everything at a glance, as `exlab-wizard status` shows it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from fastapi import APIRouter, Response
+
+from exlab_wizard.domain.standing import Standing
+from exlab_wizard.runtime.status import read_standing
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import MEDIA_TYPE, refusals
+from exlab_wizard.server.lanes import Lanes
+
+
+class StatusRoutes:
+    """`/api/v1/status`."""
+
+    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+        """Build the router."""
+        self._backend = backend
+        self._lanes = lanes
+        self.router = APIRouter(tags=["status"])
+        self.router.add_api_route(
+            "/status", self.look, methods=["GET"], response_model=Standing, responses=refusals(503)
+        )
+
+    async def look(self) -> Response:
+        """Show what runs, waits and failed, and who is at work; rows as in the database."""
+        standing = await self._lanes.reads.run(lambda: read_standing(self._backend.store))
+        # Escaped here: bytes of a name that are no text stand as lone surrogates, which UTF-8 cannot carry.
+        return Response(json.dumps(asdict(standing)), media_type=MEDIA_TYPE)
