@@ -24,7 +24,7 @@ ROOT_ROOM = ""
 FLOORS = {
     4: {"app", "cli", "testing", "__main__"},
     3: {"server", "tray", "window"},
-    2: {"runtime"},
+    2: {"runtime", "client"},
     1: {"store", "transfer"},
     0: {"domain", "errors", "settings", "paths", "points", ROOT_ROOM},
 }

@@ -1,0 +1,188 @@
+"""The application's API as methods: sessions, jobs, drain, quit, health. Each call ends within a timeout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+from urllib.parse import urlencode
+
+from exlab_wizard.client.answers import Drain, Event, Health, Job, JobEvent, Queued, SessionRow, standing
+from exlab_wizard.client.errors import RunToSync, UnreachableError
+from exlab_wizard.client.events import Listening
+from exlab_wizard.client.fields import Fields
+from exlab_wizard.client.handover import is_text, queue_run, shown
+from exlab_wizard.client.presence import told_when_not_running
+from exlab_wizard.client.session import Session, Work
+from exlab_wizard.client.wire import Document, Wire
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.standing import Standing
+from exlab_wizard.errors import UsageError
+from exlab_wizard.paths import StateDir, default_state_dir
+
+PAGE: int = 50
+_Answer = TypeVar("_Answer")
+
+
+class Client:
+    """The running application of one state dir. Thread-safe; a forked child may go on using it.
+
+    Methods raise `NotRunningError` where no application runs, `UnreachableError` where it does not answer, and
+    `AnswerError` where it refuses.
+    """
+
+    def __init__(self, state_dir: StateDir, wire: Wire | None = None) -> None:
+        """Prepare; nothing is read or connected before the first call, so this works while nothing runs."""
+        self._state_dir = state_dir
+        self._wire = wire or Wire(state_dir)
+
+    @classmethod
+    def at(cls, state_dir: str | os.PathLike[str] | None = None) -> Self:
+        """Return a client for the application of `state_dir`, else of `EXLAB_STATE_DIR`, else of the user's own.
+
+        The application need not run yet.
+        """
+        root = default_state_dir() if state_dir is None else Path(state_dir).expanduser().absolute()
+        return cls(StateDir.at(root))
+
+    @classmethod
+    def connect(cls, state_dir: str | os.PathLike[str] | None = None) -> Self:
+        """Return a client whose application has just answered; see `at` for which one that is."""
+        client = cls.at(state_dir)
+        client.url()
+        return client
+
+    def close(self) -> None:
+        """Close this thread's connection. Those of other threads close when they end."""
+        self._wire.release()
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def url(self) -> str:
+        """Return the server's address, once it has proved to be the application's; another one after each launch."""
+        with told_when_not_running(self._state_dir):
+            return self._wire.location().url
+
+    def call(self, method: str, path: str, body: Document | None = None, *, repeat: bool = True) -> Document:
+        """Send a request for which there is no method here; `path` begins after `/api/v1`.
+
+        `repeat` says whether it may be sent twice when the connection is lost.
+        """
+        with told_when_not_running(self._state_dir):
+            return self._wire.call(method, path, body, repeat=repeat).document
+
+    def health(self) -> Health:
+        """Return how the application's parts are."""
+        return _read(Health.read, self.call("GET", "/health"))
+
+    def session(  # noqa: PLR0913 - one parameter for each field of the lease
+        self,
+        *,
+        kind: Literal["run", "project"],
+        label: str,
+        operator: str | None = None,
+        equipment_id: str | None = None,
+        run_path: str | os.PathLike[str] | None = None,
+        ttl_s: float | None = None,
+        must_open: bool = True,
+        on_quit: Callable[[Session], None] | None = None,
+    ) -> Session:
+        """Return a session for a `with` block: work that a quit waits for, and runs that are queued at its end.
+
+        With `must_open` False the block is entered whether or not the application answers. `on_quit` is called, from
+        the thread of the heartbeats, when a quit begins to wait for the session.
+        """
+        path = None if run_path is None else shown(os.path.abspath(run_path))  # noqa: PTH100 - as `Session.add_run`
+        work = Work(kind, label, operator, equipment_id, path, ttl_s)
+        return Session(self._wire, self._state_dir, work, must_open=must_open, on_quit=on_quit)
+
+    def sessions(self, *, limit: int = PAGE) -> list[SessionRow]:
+        """Return sessions, the active ones first."""
+        answer = self.call("GET", f"/sessions?{urlencode({'limit': limit})}")
+        return [_read_one(SessionRow.read, one) for one in Fields(answer).each("sessions")]
+
+    def enqueue(
+        self,
+        run_path: str | os.PathLike[str],
+        destination: str,
+        *,
+        priority: int = 0,
+        equipment_id: str | None = None,
+    ) -> Queued:
+        """Queue a run, or find it where it is pending already. When this returns it is durable."""
+        run = RunToSync(os.path.abspath(run_path), destination)  # noqa: PTH100 - as `Session.add_run`
+        if not is_text(run.path):
+            msg = f"the run {run.path!r} has bytes in its name that JSON cannot carry. Use: exlab-wizard sync PATH"
+            raise UsageError(msg)
+        with told_when_not_running(self._state_dir):
+            return queue_run(self._wire, run, priority=priority, equipment_id=equipment_id)
+
+    def jobs(self, *, state: JobState | None = None, limit: int = PAGE, before: int | None = None) -> list[Job]:
+        """Return jobs, the newest first; `before` an id, the next page."""
+        asked = {"state": state, "limit": limit, "before": before}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        return [_read_one(Job.read, one) for one in Fields(self.call("GET", f"/jobs?{query}")).each("jobs")]
+
+    def job(self, job_id: int) -> Job:
+        """Return one job."""
+        return _read(Job.read, self.call("GET", f"/jobs/{job_id}"))
+
+    def job_events(self, job_id: int) -> list[JobEvent]:
+        """Return everything that happened to a job, the oldest first."""
+        answer = Fields(self.call("GET", f"/jobs/{job_id}/events"))
+        return [_read_one(JobEvent.read, one) for one in answer.each("events")]
+
+    def retry(self, job_id: int) -> None:
+        """Queue a failed job again, with fresh budgets."""
+        self.call("POST", f"/jobs/{job_id}/retry", repeat=False)
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel a job that is not finished; a running copy stops within a second."""
+        self.call("POST", f"/jobs/{job_id}/cancel", repeat=False)
+
+    def standing(self) -> Standing:
+        """Return what runs, waits and failed, at a glance."""
+        return _read(standing, self.call("GET", "/status"))
+
+    def drain(self) -> Drain:
+        """Return what a quit would wait for, and how far it is if one is under way."""
+        return _read(Drain.read, self.call("GET", "/drain"))
+
+    def quit(self, *, force: bool = False) -> None:
+        """Ask the application to quit; it answers at once and then drains."""
+        self.call("POST", "/quit", {"force": force}, repeat=False)
+
+    def answer(self, answer: Literal["force", "wait", "keep_running"]) -> None:
+        """Answer the question of a quit."""
+        self.call("POST", "/quit/answer", {"answer": answer}, repeat=False)
+
+    def events(self, *, after: str | None = None, patience_s: float = 10.0) -> Iterator[Event]:
+        """Yield what happens, from now on or after the event `after`, across restarts of the application.
+
+        An event of kind `resync` says that some were missed: read again what you show. It ends, with NotRunningError or
+        UnreachableError, when the application is away for longer than `patience_s`.
+        """
+        with told_when_not_running(self._state_dir):
+            yield from Listening(self._wire, after, patience_s).events()
+
+
+def _read(read: Callable[[Fields], _Answer], document: Document) -> _Answer:
+    return _read_one(read, Fields(document))
+
+
+def _read_one(read: Callable[[Fields], _Answer], fields: Fields) -> _Answer:
+    try:
+        return read(fields)
+    except ValueError as error:
+        msg = f"the application's answer is of another version than this program: {error}. Use the same of both."
+        raise UnreachableError(msg, sent=True) from error

@@ -1,0 +1,75 @@
+"""Why a call to the application brought no answer, or not the wanted one. Each is one sentence with what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exlab_wizard import errors
+from exlab_wizard.errors import ExlabError, RefusedError
+
+_BAD_REQUEST: Final = 400
+_UNPROCESSABLE: Final = 422
+_SERVER_FAULT: Final = 500
+SHUTTING_DOWN: Final = "shutting_down"
+
+
+class UnreachableError(ExlabError):
+    """No answer was to be had that can be trusted. With `sent` the call may have taken effect all the same."""
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        """Keep whether the request may have reached the application."""
+        super().__init__(message)
+        self.sent = sent
+
+
+class NotRunningError(UnreachableError, errors.NotRunningError):
+    """Nobody answers because no process is the application of this state dir."""
+
+
+class AnswerError(RefusedError):
+    """The application answered with an error: `code` is for programs, the text for people, `status` is HTTP's."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the envelope
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        details: Mapping[str, object] | None = None,
+        trace_id: str | None = None,
+    ) -> None:
+        """Keep the parts of the answer; `trace_id` finds the line in the application's log."""
+        super().__init__(message)
+        self.status, self.code, self.field, self.trace_id = status, code, field, trace_id
+        self.details: Mapping[str, object] = details or {}
+        if self.is_fault:
+            self.exit_status = 1
+        elif status in (_BAD_REQUEST, _UNPROCESSABLE):
+            self.exit_status = 2
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the application failed at the call, or cannot do it now, instead of refusing it."""
+        return self.status >= _SERVER_FAULT and self.code != SHUTTING_DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class RunToSync:
+    """A run of a session and the destination it is for; `path` is absolute."""
+
+    path: str
+    destination: str
+
+
+class RunsNotQueuedError(ExlabError):
+    """Runs of a session that ended are not queued; `runs` are those, and the text says how to queue them."""
+
+    def __init__(self, runs: Sequence[RunToSync], why: Sequence[str]) -> None:
+        """Name every run with the command that queues it."""
+        commands = "; ".join(f"exlab-wizard sync --to {run.destination} {shlex.quote(run.path)}" for run in runs)
+        super().__init__(f"{len(runs)} run(s) of the session are not queued: {'; '.join(why)}. Queue them: {commands}")
+        self.runs = tuple(runs)

@@ -1,0 +1,87 @@
+"""Listens to the application's event stream, and goes on after the last event when the stream is cut."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
+from typing import Final
+
+from exlab_wizard.client.answers import Event
+from exlab_wizard.client.errors import UnreachableError
+from exlab_wizard.client.wire import Wire
+
+SILENCE_SECONDS: Final = 45.0
+"""The server says something, if only a comment, more often than that."""
+_PAUSE_SECONDS: Final = 0.2
+
+
+class Listening:
+    """One listener; it remembers the id of the last event."""
+
+    def __init__(self, wire: Wire, after: str | None, patience_s: float) -> None:
+        """Prepare to go on after the event `after`; `patience_s` is how long the application may be away."""
+        self._wire = wire
+        self._last = after
+        self._patience_s = patience_s
+
+    def events(self) -> Iterator[Event]:
+        """Yield events; connect again when the stream ends.
+
+        Raises:
+            UnreachableError: the application was away for too long.
+            AnswerError: it refuses the stream.
+        """
+        lost_at: float | None = None
+        while True:
+            try:
+                with self._connected() as response:
+                    lost_at = None
+                    yield from self._parsed(response)
+            except (UnreachableError, OSError, HTTPException) as error:
+                lost_at = time.monotonic() if lost_at is None else lost_at
+                if time.monotonic() - lost_at >= self._patience_s:
+                    raise _gone(error) from error
+            threading.Event().wait(_PAUSE_SECONDS)
+
+    def _connected(self) -> HTTPResponse:
+        headers = {"Accept": "text/event-stream"}
+        if self._last is not None:
+            headers["Last-Event-ID"] = self._last
+        return self._wire.stream("/events", headers, SILENCE_SECONDS)
+
+    def _parsed(self, response: HTTPResponse) -> Iterator[Event]:
+        """Yield the events of one connection. What was cut off in the middle of an event is sent again."""
+        last, kind = self._last, "message"
+        data: list[str] = []
+        while line := response.readline():
+            text = line.decode().rstrip("\r\n")
+            name, _, value = text.partition(":")
+            value = value.removeprefix(" ")
+            if name == "id":
+                last = value
+            elif name == "event":
+                kind = value
+            elif name == "data":
+                data.append(value)
+            elif not text and data:
+                self._last = last
+                yield Event(last or "", kind, _document("\n".join(data)))
+                kind, data = "message", []
+
+
+def _document(text: str) -> dict[str, object]:
+    try:
+        document: object = json.loads(text)
+    except ValueError as error:
+        msg = f"an event is no JSON: {text[:100]!r}"
+        raise UnreachableError(msg, sent=True) from error
+    return {str(name): value for name, value in document.items()} if isinstance(document, dict) else {"value": document}
+
+
+def _gone(error: Exception) -> UnreachableError:
+    if isinstance(error, UnreachableError):
+        return error
+    return UnreachableError(f"the event stream was cut: {str(error) or type(error).__name__}")

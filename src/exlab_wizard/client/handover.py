@@ -1,0 +1,136 @@
+"""Brings the runs of an ended session into the queue, by whichever way is open.
+
+With the session where it is alive; as jobs of their own where it is not; directly into the database where the
+application does not answer. All ways are the application's own and find a run that is queued already, so trying
+several queues nothing twice. It gives up only when none is open for a while, and then says so for each run.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from exlab_wizard.client.answers import Queued
+from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
+from exlab_wizard.client.fields import Fields
+from exlab_wizard.client.wire import Wire
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.paths import StateDir
+
+PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 5.0
+"""Short, since the database is the next way, and taking both queues nothing twice."""
+
+
+class Handover:
+    """Runs of one session on their way into the queue."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        state_dir: StateDir,
+        session_id: str | None,
+        equipment_id: str | None,
+        runs: Sequence[RunToSync],
+    ) -> None:
+        """Prepare; `session_id` is None where no session could be opened."""
+        self._wire = wire
+        self._state_dir = state_dir
+        self._session_id = session_id
+        self._equipment_id = equipment_id
+        self._runs = list(dict.fromkeys(runs))
+
+    def finish(self, patience_s: float = PATIENCE_SECONDS) -> list[int]:
+        """Return the jobs of the runs, in their order, once all are durable.
+
+        Raises:
+            RunsNotQueuedError: some are not: the application refused them, or no way was open for `patience_s`.
+        """
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                return self._through_the_server()
+            except UnreachableError as error:
+                away = str(error)
+            except AnswerError as error:
+                if not error.is_fault:
+                    raise
+                away = str(error)
+            try:
+                return self._through_the_database()
+            except ExlabError as error:
+                if time.monotonic() >= deadline:
+                    raise RunsNotQueuedError(self._runs, [away, str(error)]) from error
+            threading.Event().wait(_PAUSE_SECONDS)
+
+    def _through_the_server(self) -> list[int]:
+        if not all(is_text(run.path) for run in self._runs):
+            msg = "a name holds bytes that are no text, which JSON cannot carry"
+            raise UnreachableError(msg)
+        if self._session_id is not None:
+            try:
+                return self._with_the_session(self._session_id)
+            except AnswerError as error:
+                if error.is_fault:
+                    raise
+        return self._one_by_one()
+
+    def _with_the_session(self, session_id: str) -> list[int]:
+        runs = [{"path": run.path, "destination": run.destination} for run in self._runs]
+        answer = self._wire.call("POST", f"/sessions/{session_id}/complete", {"runs": runs}, answer_s=_ANSWER_SECONDS)
+        return list(Fields(answer.document).numbers("jobs"))
+
+    def _one_by_one(self) -> list[int]:
+        """Queue each run as a job of its own; one that is refused keeps none of the others back."""
+        jobs: list[int] = []
+        refused: list[RunToSync] = []
+        why: list[str] = []
+        for run in self._runs:
+            try:
+                jobs.append(self._queued(run))
+            except AnswerError as error:
+                if error.is_fault:
+                    raise
+                refused.append(run)
+                why.append(str(error))
+        if refused:
+            raise RunsNotQueuedError(refused, why)
+        return jobs
+
+    def _queued(self, run: RunToSync) -> int:
+        return queue_run(self._wire, run, equipment_id=self._equipment_id, answer_s=_ANSWER_SECONDS).job_id
+
+    def _through_the_database(self) -> list[int]:
+        from exlab_wizard.client.direct import complete  # noqa: PLC0415 - SQLAlchemy, only where nothing else is left
+
+        return complete(self._state_dir, self._session_id, self._equipment_id, self._runs)
+
+
+def is_text(path: str) -> bool:
+    """Return whether JSON can carry the path: a name on a disk may hold any bytes."""
+    return shown(path) == path
+
+
+def shown(path: str) -> str:
+    r"""Return the path with bytes that are no text written as `\xNN`, as the application shows it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def queue_run(
+    wire: Wire, run: RunToSync, *, priority: int = 0, equipment_id: str | None = None, answer_s: float | None = None
+) -> Queued:
+    """Queue a run, or find it where it is pending already; the answer is durable.
+
+    Raises:
+        UnreachableError: no answer.
+        AnswerError: the run or its destination is refused.
+    """
+    body: dict[str, object] = {"run_path": run.path, "destination": run.destination, "priority": priority}
+    if equipment_id is not None:
+        body["equipment_id"] = equipment_id
+    answer = wire.call("POST", "/jobs", body, answer_s=answer_s)
+    return Queued(Fields(answer.document).whole("id"), created=answer.created)

@@ -1,0 +1,26 @@
+"""Tells an application that does not run from one that does not answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from exlab_wizard.client.errors import NotRunningError, UnreachableError
+from exlab_wizard.paths import StateDir
+
+
+@contextlib.contextmanager
+def told_when_not_running(state_dir: StateDir) -> Iterator[None]:
+    """Turn "no answer" into `NotRunningError` where no process is the application.
+
+    Not for what is tried again and again: looking takes the instance lock for a moment, and a launch may want it.
+    """
+    try:
+        yield
+    except UnreachableError as error:
+        from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - only where nobody answered
+
+        if error.sent or is_running(state_dir):
+            raise
+        msg = f"not running for the state dir {str(state_dir.root)!r}; `exlab-wizard run` starts it"
+        raise NotRunningError(msg) from error

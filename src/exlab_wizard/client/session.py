@@ -1,0 +1,255 @@
+"""A session: foreground work that a quit waits for, kept alive by a thread that sends heartbeats.
+
+It outlives restarts of the application and a connection that is away, and opens anew when it expired meanwhile. What
+goes wrong on the way is logged once and shown as `trouble`; the work inside is never interrupted by it. Its runs are
+queued when it ends well, whatever became of the lease, and none when it ends with an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+from exlab_wizard.client.answers import Lease
+from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
+from exlab_wizard.client.fields import Fields
+from exlab_wizard.client.handover import Handover
+from exlab_wizard.client.presence import told_when_not_running
+from exlab_wizard.client.wire import Answer, Document, Wire
+from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.paths import StateDir
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS: Final = 1.0
+"""How soon a heartbeat that got no answer is sent again; the application may just be starting."""
+ABORT_SECONDS: Final = 3.0
+"""How long the end of a block that failed may take; its exception is what counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session protects: `kind` is `run` or `project`, `label` is what people read."""
+
+    kind: str
+    label: str
+    operator: str | None = None
+    equipment_id: str | None = None
+    run_path: str | None = None
+    ttl_s: float | None = None
+
+    def body(self, session_id: str) -> Document:
+        """Return the request that opens it under an id of our own, so that a lost answer can be asked for again."""
+        known: Document = asdict(self)
+        return {"id": session_id, **{name: value for name, value in known.items() if value is not None}}
+
+
+class Session:
+    """One piece of foreground work, for one `with` block. Its methods may be called from any thread.
+
+    In a forked child it does nothing: it belongs to the process that opened it.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        state_dir: StateDir,
+        work: Work,
+        *,
+        must_open: bool = True,
+        on_quit: Callable[[Session], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is sent before the block is entered.
+
+        With `must_open` False the block is entered even where the application is away or shutting down; the session
+        opens as soon as it can. `on_quit` is called, from the thread of the heartbeats, when a quit begins to wait.
+        """
+        self._wire = wire
+        self._state_dir = state_dir
+        self._work = work
+        self._must_open = must_open
+        self._on_quit = on_quit
+        self._id = os.urandom(16).hex()
+        self._pid = os.getpid()
+        self._beating = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="session-heartbeat", daemon=True)
+        self._runs: list[RunToSync] = []
+        self._lease: Lease | None = None
+        self._trouble: Exception | None = None
+        self._jobs: list[int] = []
+
+    @property
+    def id(self) -> str:
+        """The session's id; another one after it expired and was opened anew."""
+        return self._id
+
+    @property
+    def lease(self) -> Lease | None:
+        """The session as the application answered last; None while it is not open."""
+        return self._lease
+
+    @property
+    def quit_waiting(self) -> bool:
+        """Whether somebody wants the application to quit, and it waits for this session."""
+        return self._lease is not None and self._lease.shutting_down
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the patience of the waiting quit ends, where that is known."""
+        return None if self._lease is None else self._lease.deadline
+
+    @property
+    def trouble(self) -> Exception | None:
+        """Why the last heartbeat did not arrive; None while all is well."""
+        return self._trouble
+
+    @property
+    def jobs(self) -> list[int]:
+        """The jobs of the runs, in their order, once the block was left and all are queued."""
+        return list(self._jobs)
+
+    def add_run(self, path: str | os.PathLike[str], destination: str) -> None:
+        """Let a run be queued for `destination` when the block is left without an exception."""
+        # Not resolve(): a run that is reached through a link keeps the name it was given.
+        self._runs.append(RunToSync(os.path.abspath(path), destination))  # noqa: PTH100 - it also takes out ".."
+
+    def renew(self) -> None:
+        """Send a heartbeat now, open the session if it is not open, and take down what the application says.
+
+        Raises:
+            UnreachableError: no answer; the thread goes on trying.
+            AnswerError: the application is shutting down and opens no session.
+        """
+        with self._beating:
+            if self._over.is_set() or os.getpid() != self._pid:
+                return
+            was_waiting = self.quit_waiting
+            self._lease = self._renewed()
+        if self.quit_waiting and not was_waiting:
+            log.info("a quit of exlab-wizard waits for the session %s", self._work.label)
+            if self._on_quit is not None:
+                self._on_quit(self)
+
+    def complete(self) -> list[int]:
+        """End the session and queue its runs; return their jobs, durable. Leaving the block does it by itself.
+
+        Raises:
+            RunsNotQueuedError: some runs could not be queued; the text says how to queue them.
+        """
+        if self._end():
+            session_id = None if self._lease is None else self._id
+            equipment_id = self._work.equipment_id
+            handover = Handover(self._wire, self._state_dir, session_id, equipment_id, self._runs)
+            try:
+                self._jobs = handover.finish()
+            except RunsNotQueuedError:
+                self._close_without_result()
+                raise
+        return self.jobs
+
+    def abort(self) -> None:
+        """End the session without result. Where the application is away, the lease runs out by itself."""
+        if self._end():
+            self._close_without_result()
+
+    def _close_without_result(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            self._wire.call("POST", f"/sessions/{self._id}/abort", answer_s=ABORT_SECONDS)
+        except ExlabError as error:
+            until = f"{self._lease.expires_at:%H:%M:%S} UTC"
+            log.warning("the session %s was not closed; it ends by itself at %s: %s", self._work.label, until, error)
+
+    def _end(self) -> bool:
+        """Send no heartbeat from now on: it could find the session closed and open another. False: it had ended."""
+        with self._beating:
+            if self._over.is_set():
+                return False
+            self._over.set()
+        return True
+
+    def _renewed(self) -> Lease:
+        if self._lease is not None:
+            try:
+                return _lease(self._wire.call("POST", f"/sessions/{self._id}/heartbeat"))
+            except AnswerError as error:
+                if error.is_fault:
+                    raise
+                # Expired while nobody renewed it, or closed by somebody else: what is left of the work gets a new one.
+                log.warning("the session %s ended before its work: %s A new one is opened.", self._work.label, error)
+                self._lease = None
+                self._id = os.urandom(16).hex()
+        lease = _lease(self._wire.call("POST", "/sessions", self._work.body(self._id)))
+        if lease.state is not LeaseState.ACTIVE:
+            self._id = os.urandom(16).hex()
+            msg = f"the session was {lease.state} at once; the next heartbeat opens a new one"
+            raise UnreachableError(msg)
+        return lease
+
+    def _keep_alive(self) -> None:
+        while not self._over.wait(self._pause()):
+            self._beat()
+        self._wire.release()
+
+    def _pause(self) -> float:
+        wanted = None if self._lease is None or self._trouble is not None else self._lease.heartbeat_s
+        return AGAIN_SECONDS if wanted is None else wanted
+
+    def _beat(self) -> None:
+        try:
+            self.renew()
+        except Exception as error:  # boundary: the work inside must not end because its heartbeats cannot be sent
+            if str(error) != str(self._trouble):
+                log.warning("no heartbeat of the session %s: %s", self._work.label, error, exc_info=_unforeseen(error))
+            self._trouble = error
+        else:
+            self._trouble = None
+
+    def __enter__(self) -> Self:
+        """Open the session and begin to keep it alive.
+
+        Raises:
+            NotRunningError: the application does not run.
+            UnreachableError: it runs, but its server does not answer.
+            AnswerError: it is shutting down, or refuses the session.
+        """
+        if self._must_open:
+            with told_when_not_running(self._state_dir):
+                self.renew()
+        else:
+            self._beat()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it: with its runs queued, or aborted when the block raised.
+
+        Raises:
+            RunsNotQueuedError: some runs could not be queued; the text says how to queue them.
+        """
+        if os.getpid() != self._pid:
+            return
+        if error is None:
+            self.complete()
+        else:
+            self.abort()
+
+
+def _lease(answer: Answer) -> Lease:
+    return Lease.read(Fields(answer.document))
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    """Return what belongs into the log with its trace: what this program has no sentence for."""
+    return None if isinstance(error, ExlabError) else error

@@ -1,0 +1,241 @@
+"""Requests to the application: JSON over one keep-alive connection for each thread, with a timeout on everything.
+
+Before the token is sent, whoever answers at the port must prove that it knows the token. A connection that was lost is
+made anew from a fresh `server.json`, since port and token change with each launch. A request is repeated only when it
+may be: an answer that was lost is then asked for again. A forked child never uses its parent's connection.
+"""
+
+from __future__ import annotations
+
+import hmac
+import http.client
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from exlab_wizard.client.errors import AnswerError, UnreachableError
+from exlab_wizard.client.location import Location, read_location
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.proof import CHALLENGE_HEADER, proof_of
+
+Document = Mapping[str, object]
+
+API: Final = "/api/v1"
+PROOF_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 20.0
+_CREATED: Final = 201
+_UNAUTHORIZED: Final = 401
+_FIRST_ERROR: Final = 400
+_IDLE_FAULTS: Final = (http.client.HTTPException, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the application said: HTTP's status, and the document."""
+
+    status: int
+    document: Document
+
+    @property
+    def created(self) -> bool:
+        """Whether the request made something new; otherwise it found what was there."""
+        return self.status == _CREATED
+
+
+@dataclass(slots=True)
+class _Held:
+    """A connection whose other end has proved itself, and whose process made it."""
+
+    connection: http.client.HTTPConnection
+    location: Location
+    pid: int
+
+
+class Wire:
+    """The way to the application of one state dir. Thread-safe: each thread has a connection of its own."""
+
+    def __init__(
+        self, state_dir: StateDir, *, proof_s: float = PROOF_SECONDS, answer_s: float = ANSWER_SECONDS
+    ) -> None:
+        """Prepare; nothing is read or connected before the first call.
+
+        `proof_s` is how long the server has to prove itself, `answer_s` how long a request may take. A write waits up
+        to 10 s for another program that holds the database.
+        """
+        self._state_dir = state_dir
+        self._proof_s = proof_s
+        self._answer_s = answer_s
+        self._local = threading.local()
+
+    def location(self) -> Location:
+        """Return where the server is, once it has proved itself on this thread's connection.
+
+        Raises:
+            UnreachableError: no server that is ours answers.
+        """
+        return self._connected().location
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Document | None = None,
+        *,
+        repeat: bool = True,
+        answer_s: float | None = None,
+    ) -> Answer:
+        """Send one request and return its answer, within `answer_s` where that is given.
+
+        When the connection is lost the request is sent once more, on a new one; with `repeat` False it is not, since
+        that could do the thing twice.
+
+        Raises:
+            UnreachableError: no answer.
+            AnswerError: the answer is an error.
+        """
+        if not repeat:
+            # A kept connection may have been closed meanwhile; only on a new one a failure says something.
+            self.release()
+        try:
+            answer = self._exchange(method, path, body, answer_s)
+        except UnreachableError as error:
+            if not (repeat and error.sent) or isinstance(error.__cause__, TimeoutError):
+                raise
+            answer = self._exchange(method, path, body, answer_s)
+        if answer.status == _UNAUTHORIZED:
+            # Of another launch: the request was refused, so sending it again cannot do the thing twice.
+            self.release()
+            answer = self._exchange(method, path, body, answer_s)
+        if answer.status >= _FIRST_ERROR:
+            raise _error_of(answer)
+        return answer
+
+    def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> http.client.HTTPResponse:
+        """Return an answer that goes on, on a connection of its own; closing it closes that.
+
+        Raises:
+            UnreachableError: no answer.
+            AnswerError: the answer is an error.
+        """
+        held = self._open()
+        try:
+            _set_timeout(held.connection, silence_s)
+            held.connection.request("GET", API + path, headers={**_authority(held.location), **headers})
+            response = held.connection.getresponse()
+            if response.status >= _FIRST_ERROR:
+                raise _error_of(Answer(response.status, _document_in(response.read())))
+        except _IDLE_FAULTS as error:
+            held.connection.close()
+            raise _unreachable(held.location, error, sent=False) from error
+        except AnswerError:
+            held.connection.close()
+            raise
+        return response
+
+    def release(self) -> None:
+        """Close this thread's connection, if it has one; the next call opens another."""
+        held: _Held | None = getattr(self._local, "held", None)
+        self._local.held = None
+        if held is not None:
+            # In a forked child this closes the child's copy only.
+            held.connection.close()
+
+    def _exchange(self, method: str, path: str, body: Document | None, answer_s: float | None) -> Answer:
+        held = self._connected()
+        payload = None if body is None else json.dumps(body, allow_nan=False)
+        headers = _authority(held.location)
+        if payload is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            _set_timeout(held.connection, answer_s or self._answer_s)
+            held.connection.request(method, API + path, payload, headers)
+            response = held.connection.getresponse()
+            content = response.read()
+        except _IDLE_FAULTS as error:
+            self.release()
+            raise _unreachable(held.location, error, sent=True) from error
+        if response.will_close:
+            self.release()
+        return Answer(response.status, _document_in(content))
+
+    def _connected(self) -> _Held:
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is not None and held.pid == os.getpid():
+            return held
+        self.release()
+        held = self._open()
+        self._local.held = held
+        return held
+
+    def _open(self) -> _Held:
+        location = read_location(self._state_dir.server)
+        connection = http.client.HTTPConnection("127.0.0.1", location.port, timeout=self._proof_s)
+        try:
+            _require_proof(connection, location)
+        except _IDLE_FAULTS as error:
+            connection.close()
+            raise _unreachable(location, error, sent=False) from error
+        except UnreachableError:
+            connection.close()
+            raise
+        return _Held(connection, location, os.getpid())
+
+
+def _authority(location: Location) -> dict[str, str]:
+    return {"Authorization": f"Bearer {location.token}"}
+
+
+def _set_timeout(connection: http.client.HTTPConnection, seconds: float) -> None:
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
+
+
+def _require_proof(connection: http.client.HTTPConnection, location: Location) -> None:
+    """Let the other end prove that it knows the token, without telling it."""
+    challenge = os.urandom(16).hex()
+    connection.connect()
+    # A connection that was closed is never opened again by itself: the token would go to whoever answers then.
+    connection.auto_open = 0
+    connection.request("GET", f"{API}/health", headers={CHALLENGE_HEADER: challenge})
+    response = connection.getresponse()
+    # A stranger's answer may be endless.
+    document = _document_in(response.read(1 << 20))
+    proof = document.get("proof")
+    if not (
+        isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(location.token, challenge).encode())
+    ):
+        msg = f"what answers at port {location.port} is not the application that server.json is of; it got no token"
+        raise UnreachableError(msg)
+
+
+def _document_in(content: bytes) -> Document:
+    try:
+        document: object = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return {str(name): value for name, value in document.items()} if isinstance(document, dict) else {}
+
+
+def _error_of(answer: Answer) -> AnswerError:
+    match answer.document.get("error"):
+        case {"code": str(code), "message": str(message), **rest}:
+            field, details, trace_id = rest.get("field"), rest.get("details"), rest.get("trace_id")
+            return AnswerError(
+                answer.status,
+                code,
+                message,
+                field=field if isinstance(field, str) else None,
+                details=details if isinstance(details, dict) else None,
+                trace_id=trace_id if isinstance(trace_id, str) else None,
+            )
+    msg = f"the application answered with status {answer.status} and no explanation"
+    return AnswerError(answer.status, "unknown", msg)
+
+
+def _unreachable(location: Location, error: Exception, *, sent: bool) -> UnreachableError:
+    said = str(error) or type(error).__name__
+    msg = f"the application's server at {location.url} (pid {location.pid}) does not answer: {said}"
+    return UnreachableError(msg, sent=sent)
