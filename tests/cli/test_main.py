@@ -78,7 +78,7 @@ def test_ctrl_c_is_one_line_and_status_130(cli: Cli, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("exlab_wizard.cli.status.is_running", interrupted)
+    monkeypatch.setattr("exlab_wizard.cli.status.from_application", interrupted)
     answer = cli("status")
     assert (answer.status, answer.err) == (130, "exlab-wizard: stopped\n")
 

@@ -1,18 +1,24 @@
-"""`retry` and `cancel`: an operator's decision about jobs. All ids are decided in one transaction, or none."""
+"""`retry` and `cancel`: an operator's decision about jobs. All ids are decided in one transaction, or none.
+
+The running application decides about one; several at once are for the database, which takes them together.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.jobs import JOB_ID, no_such_job
+from exlab_wizard.cli.jobs import JOB_ID
 from exlab_wizard.cli.output import emit, example, json_option, note, say
-from exlab_wizard.domain.job import JobState, legal_moves
-from exlab_wizard.errors import RefusedError, StoreError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.store.jobs import CANCEL, RETRY, STATE_OF
-from exlab_wizard.store.statement import Statement
+from exlab_wizard.cli.remote import from_application
+from exlab_wizard.domain.job import JobState
+
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
+
+_VERBS: Final[dict[JobState, str]] = {JobState.QUEUED: "retry", JobState.CANCELLED: "cancel"}
 
 
 @click.command("retry", epilog=example("exlab-wizard retry 7", "exlab-wizard retry 7 8 9"))
@@ -25,15 +31,9 @@ def retry(place: Place, *, ids: tuple[int, ...], as_json: bool) -> None:
     Mend what the job complains about first: `exlab-wizard jobs ID` shows it. If one of the jobs is not failed, nothing
     is changed and the status is 4.
     """
-    try:
-        _decide(place, ids, RETRY, JobState.QUEUED, only_from=JobState.FAILED)
-    except StoreError as error:
-        if "UNIQUE" not in str(error):
-            raise
-        msg = "the same run is pending for the same destination again, in another job; nothing was changed"
-        raise RefusedError(msg) from error
+    running = _decide(place, ids, JobState.QUEUED)
     _tell(ids, "queued", "queued again", as_json=as_json)
-    if not is_running(place.state_dir):
+    if not running:
         note("exlab-wizard is not running: they start with the next `exlab-wizard run`")
 
 
@@ -46,33 +46,34 @@ def cancel(place: Place, *, ids: tuple[int, ...], as_json: bool) -> None:
 
     If one of the jobs cannot be cancelled any more, nothing is changed and the status is 4.
     """
-    _decide(place, ids, CANCEL, JobState.CANCELLED)
+    _decide(place, ids, JobState.CANCELLED)
     _tell(ids, "cancelled", "cancelled", as_json=as_json)
 
 
-def _decide(
-    place: Place, ids: tuple[int, ...], statement: Statement, target: JobState, only_from: JobState | None = None
-) -> None:
-    with opened(place.state_dir) as store, store.database.transaction() as transaction:
-        for job_id in dict.fromkeys(ids):
-            rows = transaction.run(STATE_OF, {"job": job_id})
-            if not rows:
-                raise no_such_job(job_id)
-            state = JobState(str(rows[0][0]))
-            allowed = state is only_from if only_from else target in legal_moves(state)
-            if not allowed:
-                raise _refusal(job_id, state, target)
-            transaction.change(statement, {"job": job_id})
+def _decide(place: Place, ids: tuple[int, ...], target: JobState) -> bool:
+    """Move the jobs, and return whether the application runs."""
+    may_be_done = False
 
+    def ask(client: Client) -> bool | None:
+        nonlocal may_be_done
+        if len(set(ids)) > 1:
+            return None
+        from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - loaded by now, since there is a client
 
-def _refusal(job_id: int, state: JobState, target: JobState) -> RefusedError:
-    # Only an operator's moves are of use to the reader; a worker's are not.
-    possible = [f"`exlab-wizard cancel {job_id}`"] if JobState.CANCELLED in legal_moves(state) else []
-    if state is JobState.FAILED:
-        possible.append(f"`exlab-wizard retry {job_id}`")
-    verb = "retried" if target is JobState.QUEUED else "cancelled"
-    can = f"possible: {', '.join(possible)}" if possible else "nothing is left to decide about it"
-    return RefusedError(f"job {job_id} is {state} and cannot be {verb}; {can}. Nothing was changed.")
+        try:
+            client.call("POST", f"/jobs/{ids[0]}/{_VERBS[target]}", repeat=False)
+        except UnreachableError as error:
+            may_be_done = error.sent
+            raise
+        return True
+
+    if from_application(place, ask):
+        return True
+    from exlab_wizard.cli.decision import decide  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - likewise
+
+    decide(place.state_dir, ids, target, may_be_done=may_be_done)
+    return is_running(place.state_dir)
 
 
 def _tell(ids: tuple[int, ...], state: str, done: str, *, as_json: bool) -> None:

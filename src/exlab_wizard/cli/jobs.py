@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say, table
+from exlab_wizard.cli.remote import from_application, row_of, rows_of
 from exlab_wizard.cli.words import moment, progress, standing
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.standing import Row
 from exlab_wizard.errors import UsageError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.store.lists import MAX_ID, Record
 
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
+
+MAX_ID: Final = 1 << 62
 JOB_ID: Final = click.IntRange(1, MAX_ID)
 PAGE: Final = 50
 LONGEST_PAGE: Final = 100_000
+LONGEST_ANSWER: Final = 1_000
+"""How many rows the application gives at once; who wants more is served by the database."""
 _TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not_before")
 
 
@@ -40,8 +47,7 @@ def jobs(  # noqa: PLR0913 - one parameter for each option
         _one(place, job_id, as_json=as_json)
         return
     wanted = limit or PAGE
-    with opened(place.state_dir) as store:
-        found = store.lists.jobs(limit=wanted, before=before, in_state=JobState(state) if state else None)
+    found = _page(place, wanted, before, state)
     if as_json:
         emit(found)
     elif not found:
@@ -63,12 +69,48 @@ def no_such_job(job_id: int) -> UsageError:
     return UsageError(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
 
 
-def _one(place: Place, job_id: int, *, as_json: bool) -> None:
+def _page(place: Place, limit: int, before: int | None, state: str | None) -> list[Row]:
+    query = urlencode(
+        {name: value for name, value in (("limit", limit), ("before", before), ("state", state)) if value}
+    )
+
+    def ask(client: Client) -> list[Row] | None:
+        return rows_of(client.call("GET", f"/jobs?{query}"), "jobs") if limit <= LONGEST_ANSWER else None
+
+    found = from_application(place, ask)
+    if found is not None:
+        return found
+    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - most calls are answered by the application
+
     with opened(place.state_dir) as store:
-        job = store.lists.job(job_id)
-        if job is None:
+        return store.lists.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
+
+
+def _with_events(place: Place, job_id: int) -> tuple[Row, list[Row]]:
+    """Return a job and everything that happened to it, the oldest first."""
+
+    def ask(client: Client) -> tuple[Row, list[Row]] | None:
+        job = row_of(client.call("GET", f"/jobs/{job_id}"))
+        answer = client.call("GET", f"/jobs/{job_id}/events?limit={LONGEST_ANSWER}")
+        events = rows_of(answer, "events")
+        if job is None or events is None or answer.get("next") is not None:
+            return None
+        return job, events[::-1]
+
+    found = from_application(place, ask)
+    if found is not None:
+        return found
+    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - most calls are answered by the application
+
+    with opened(place.state_dir) as store:
+        read = store.lists.job(job_id)
+        if read is None:
             raise no_such_job(job_id)
-        events = store.lists.events(job_id)
+        return read, store.lists.events(job_id)
+
+
+def _one(place: Place, job_id: int, *, as_json: bool) -> None:
+    job, events = _with_events(place, job_id)
     if as_json:
         emit({**job, "events": events})
         return
@@ -80,7 +122,7 @@ def _one(place: Place, job_id: int, *, as_json: bool) -> None:
     )
 
 
-def _tell(job: Record) -> None:
+def _tell(job: Row) -> None:
     say(f"job {job['id']}: {job['state']}")
     for name, value in job.items():
         if name in ("id", "state") or value is None:
