@@ -21,7 +21,7 @@ from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
-from exlab_wizard.testing import Lab
+from exlab_wizard.testing import Application, Lab
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
@@ -154,8 +154,8 @@ def test_every_point_is_documented_in_the_words_of_the_program() -> None:
 
 
 def test_everything_that_the_lab_offers_is_documented() -> None:
-    offered = {name for name in vars(Lab) if not name.startswith("_")} - {"victim"}
-    assert {name for name in offered if f"{name}(" not in page("testing.md")} == set()
+    offered = {name for kind in (Lab, Application) for name in vars(kind) if not name.startswith("_")} - {"victim"}
+    assert {name for name in offered if not re.search(rf"`(with )?{name}[(`]", page("testing.md"))} == set()
 
 
 @pytest.mark.slow

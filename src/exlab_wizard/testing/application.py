@@ -7,6 +7,7 @@ replaced, and nothing outside the lab's own folder is touched.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -19,7 +20,10 @@ from types import TracebackType
 from typing import IO, Final, Self, TypeVar
 
 import exlab_wizard
+from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.runtime.server_file import ServerAddress, read_server_file
+from exlab_wizard.server.errors import Json
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
 from exlab_wizard.store.jobs import STATE_OF, NewJob
@@ -34,7 +38,7 @@ _LOOK_SECONDS: Final = 0.02
 _Answer = TypeVar("_Answer")
 
 
-def until(condition: Callable[[], _Answer], timeout: float = PATIENCE_SECONDS, what: str = "") -> _Answer:
+def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SECONDS, what: str = "") -> _Answer:
     """Return the first answer of `condition` that is true.
 
     Raises:
@@ -209,6 +213,30 @@ class Application:
             yield store
         finally:
             store.close()
+
+    def api(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
+        """Ask the running application over HTTP, as its owner, and return the status and the answer.
+
+        `path` is what follows `/api/v1`.
+
+        Raises:
+            OSError: it does not answer any more.
+            http.client.HTTPException: likewise, in the middle of an answer.
+        """
+
+        def listening() -> ServerAddress | None:
+            address = read_server_file(StateDir.at(self.state).server)
+            return address if address is not None and address.pid == self.process.pid else None
+
+        address = until(listening, what="the application to listen")
+        connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            content = None if body is None else json.dumps(body)
+            headers = {"Authorization": f"Bearer {address.token}", "Content-Type": "application/json"}
+            connection.request(method, f"/api/v1{path}", content, headers)
+            answer = connection.getresponse()
+            document: Json = json.loads(answer.read() or b"null")
+            return answer.status, document
 
     def checksums_pass(self, name: str) -> bool:
         """Return whether `sha256sum -c` is content with the published run `name`."""
