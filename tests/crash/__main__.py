@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from typing import Final
 
 from rich.console import Console
@@ -35,21 +36,14 @@ def main() -> int:
             rows[share.name].add(share)
             told = f"{share.name}: {share.landed.total()} landed, {len(share.violations)} violations"
             sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {told}\n")
-    show([*rows.values(), summed(list(rows.values()))], time.monotonic() - began)
-    violations = [violation for row in rows.values() for violation in row.violations]
-    for violation in violations:
-        sys.stdout.write(f"{violation}\n")
-    aimed, beyond = sum(row.aimed for row in rows.values()), sum(row.beyond for row in rows.values())
-    return int(bool(violations) or beyond * 100 > aimed * BEYOND_PERCENT)
-
-
-def summed(rows: list[Row]) -> Row:
-    """Return one row for all."""
-    everything = Row("all")
-    for row in rows:
-        everything.add(row)
-        everything.points = sum((one.points for one in rows), start=row.points - row.points)
-    return everything
+            sys.stderr.writelines(f"          {violation}\n" for violation in share.violations)
+    total = Row("all")
+    for row in rows.values():
+        total.add(row)
+    total.points = sum((row.points for row in rows.values()), Counter())
+    show([*rows.values(), total], time.monotonic() - began)
+    sys.stdout.writelines(f"{violation}\n" for violation in total.violations)
+    return int(bool(total.violations) or total.beyond * 100 > total.aimed * BEYOND_PERCENT)
 
 
 def show(rows: list[Row], seconds: float) -> None:

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Final
 
 EDGE: Final = 8
-"""Of a long row of equal calls, so many at either end are always points to kill at."""
 SIFT: Final = 64
-"""And of those between, one in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +60,39 @@ def of_the_work(points: Sequence[Point]) -> list[Point]:
     return list(points[len(of_the_start(points)) :])
 
 
-def sifted(points: Sequence[Point], of: str = "") -> list[Point]:
-    """Leave out most of a long row of equal calls by one thread on one file whose name ends in `of`.
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """Of a long row of pages written to the write-ahead log keep both ends, and one in 64 between.
 
-    Such rows grow the write-ahead log by pages that no commit follows, or write a large file: one page more or less is
-    the same to whoever finds it.
+    A launch grows the log by thousands of pages that no commit follows: one more or less is the same to who finds it.
     """
+    return _thinned(points, "-wal", EDGE, SIFT)
+
+
+def turning(points: Sequence[Point]) -> list[Point]:
+    """Keep the first and the last of each row of equal calls by one thread on one file: where one thing ends."""
+    return _thinned(points, "", 1, len(points))
+
+
+def _thinned(points: Sequence[Point], of: str, edge: int, step: int) -> list[Point]:
     kept: list[Point] = []
     for _, row in groupby(points, key=lambda point: (point.thread, point.call, point.path)):
         equal = list(row)
         if not equal[0].path.endswith(of):
             kept += equal
             continue
-        middle = equal[EDGE : max(EDGE, len(equal) - EDGE)]
-        kept += [*equal[:EDGE], *middle[::SIFT], *equal[max(EDGE, len(equal) - EDGE) :]]
+        last = max(edge, len(equal) - edge)
+        kept += [*equal[:edge], *equal[edge + step : last : step], *equal[last:]]
     return kept
 
 
 def both_sides(points: Sequence[Point]) -> list[Aim]:
     """Return two aims for each point."""
     return [Aim(point.number, after) for point in points for after in (False, True)]
+
+
+def in_turn(points: Sequence[Point]) -> list[Aim]:
+    """Return one aim for each point: before one, after the next."""
+    return [Aim(point.number, after=at % 2 == 1) for at, point in enumerate(points)]
 
 
 def spread(aims: Sequence[Aim], count: int) -> list[Aim]:

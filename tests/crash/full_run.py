@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
-from tests.crash.crash_points import Aim, Point, both_sides, dealt, sifted, spread
+from tests.crash.crash_points import Aim, Point, both_sides, dealt, spread, thinned
 from tests.crash.enumeration import Enumeration, Tally
 from tests.crash.nursery import Nursery
 from tests.crash.scenarios import ALL, Recovery
@@ -93,7 +93,7 @@ class Player:
         return self._known[ALL[number].name]
 
     def _chosen(self, enumeration: Enumeration) -> list[Point]:
-        return enumeration.points if self._every else sifted(enumeration.points, of="-wal")
+        return enumeration.points if self._every else thinned(enumeration.points)
 
 
 def enter(home: Path, shim: Path, every: bool) -> None:  # noqa: FBT001 - a pool passes what it has by position

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.crash.crash_points import both_sides, dealt, sifted, spread
+from tests.crash.crash_points import Aim, both_sides, dealt, in_turn, spread, turning
 from tests.crash.enumeration import Enumeration
 from tests.crash.nursery import Nursery
 from tests.crash.scenarios import ALL, Recovery, Scenario
@@ -16,20 +16,20 @@ from tests.crash.scenarios import ALL, Recovery, Scenario
 pytestmark = pytest.mark.slow
 
 WANTED = 300
-SIZE = 13
+SIZE = 12
 """Kills in one group."""
 BEYOND = 1
 """So many of them may find that their replay ends before: racing threads do not always need as many calls."""
 GROUPS = {
-    "first launch": 2,
-    "small files": 2,
+    "small files": 3,
     "two runs": 2,
     "network home": 2,
     "large file": 2,
-    "publish": 2,
-    "merge": 3,
-    "recovery": 2,
+    "publish": 3,
+    "merge": 4,
+    "quit that drains": 2,
     "resume": 2,
+    "db restore": 2,
 }
 """Scenarios with many points get more than one group."""
 SHARES = [(scenario(), share) for scenario in ALL for share in range(GROUPS.get(scenario.name, 1))]
@@ -57,13 +57,19 @@ def prepared(theatre: Path, nursery: Nursery) -> Prepared:
     return Prepared(theatre, nursery)
 
 
+def cut(enumeration: Enumeration, size: int) -> list[Aim]:
+    """Return `size` aims, evenly spread over where one thing ends and another begins."""
+    points = turning(enumeration.points)
+    return spread(in_turn(points) if len(points) >= size else both_sides(points), size)
+
+
 @pytest.mark.parametrize(("scenario", "share"), SHARES, ids=[f"{one.name} {share}" for one, share in SHARES])
 def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
     scenario: Scenario, share: int, prepared: Prepared
 ) -> None:
     enumeration = prepared.of(scenario)
     groups = GROUPS.get(scenario.name, 1)
-    aims = list(dealt(spread(both_sides(sifted(enumeration.points)), groups * SIZE), share, groups))
+    aims = list(dealt(cut(enumeration, groups * SIZE), share, groups))
     assert len(aims) == SIZE
     tally = enumeration.kill_at(aims)
     print(f"{scenario.name}: {len(enumeration.points)} points enumerated; {tally}")  # noqa: T201 - shown with -s
@@ -79,8 +85,8 @@ def test_all_groups_together_kill_at_three_hundred_points() -> None:
 @pytest.mark.parametrize("first", range(AGAIN))
 def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(first: int, prepared: Prepared) -> None:
     once = prepared.of(Recovery())
-    again = once.after(spread(both_sides(sifted(once.points)), AGAIN)[first])
-    tally = again.kill_at(spread(both_sides(sifted(again.points)), AGAIN))
+    again = once.after(cut(once, AGAIN)[first])
+    tally = again.kill_at(cut(again, AGAIN))
     print(f"{again.name}: {tally}")  # noqa: T201 - shown with -s
     assert tally.violations == []
     assert len(tally.landed) == AGAIN
