@@ -83,6 +83,16 @@ def test_symlinks_that_are_added_to_a_published_run_keep_their_times(world: Worl
 
 
 @posix
+def test_a_symlink_that_a_killed_attempt_has_made_gets_its_time_all_the_same(world: World) -> None:
+    (world.run / "link").symlink_to("a.dat")
+    os.utime(world.run / "link", ns=(10**18, 10**18), follow_symlinks=False)
+    world.incoming.mkdir(parents=True)
+    (world.incoming / "link").symlink_to("a.dat")
+    world.sync()
+    assert (world.final / "link").lstat().st_mtime_ns == 10**18
+
+
+@posix
 def test_fifo_and_socket_are_named_before_anything_is_copied(world: World) -> None:
     world.write("good.dat")
     os.mkfifo(world.run / "pipe")

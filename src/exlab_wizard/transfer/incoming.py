@@ -107,11 +107,13 @@ class Incoming:
         for link in links:
             self._control.check()
             try:
-                if target.exists(link.path):
-                    if os.fsdecode(target.readlink(link.path)) == link.target:
-                        continue
+                stands = target.exists(link.path)
+                if stands and os.fsdecode(target.readlink(link.path)) != link.target:
                     target.unlink(link.path)
-                target.symlink(link.target, link.path)
+                    stands = False
+                if not stands:
+                    target.symlink(link.target, link.path)
+                # Also of one that stands: an earlier attempt may have been killed before it came to this.
                 tolerate_unsupported(target.utime, link.path, link.mtime_ns)
             except OSError as error:
                 self._failures.check_online()
