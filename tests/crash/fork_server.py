@@ -24,7 +24,15 @@ from typing import Final
 
 MESSAGE_BYTES: Final = 1 << 18
 PACKAGE: Final = "exlab_wizard"
-ALSO: Final = ("alembic.command", "alembic.config", "alembic.runtime.migration", "alembic.ddl.sqlite")
+ALSO: Final = (
+    "alembic.command",
+    "alembic.config",
+    "alembic.ddl.sqlite",
+    "alembic.runtime.migration",
+    "pydantic.v1",
+    "tomlkit",
+    "uvicorn.lifespan.off",
+)
 _ARM_SHIM: Final = "crash_shim_arm"
 _SET_PARENT_DEATH_SIGNAL: Final = 1
 
@@ -47,7 +55,7 @@ class Request:
 
 
 def import_everything() -> None:
-    """Import every module that the command line may need, and what it imports only when a migration is due."""
+    """Import every module that the command line may need, and what these import when they first need it."""
     package = importlib.import_module(PACKAGE)
     for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
         if not module.name.endswith("__main__") and not module.name.startswith(f"{PACKAGE}.testing"):

@@ -16,9 +16,10 @@ from tests.crash.scenarios import ALL, Recovery, Scenario
 pytestmark = pytest.mark.slow
 
 WANTED = 300
-SIZE = 12
+SIZE = 11
 """Kills in one group."""
 BEYOND = 1
+BEYOND_IF_TIMED = 3
 """So many of them may find that their replay ends before: racing threads do not always need as many calls."""
 GROUPS = {
     "small files": 3,
@@ -57,6 +58,11 @@ def prepared(theatre: Path, nursery: Nursery) -> Prepared:
     return Prepared(theatre, nursery)
 
 
+def tolerance(scenario: Scenario) -> int:
+    """Return how many kills of a group may come too late."""
+    return BEYOND_IF_TIMED if scenario.is_timed else BEYOND
+
+
 def cut(enumeration: Enumeration, size: int) -> list[Aim]:
     """Return `size` aims, evenly spread over where one thing ends and another begins."""
     points = turning(enumeration.points)
@@ -74,12 +80,12 @@ def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
     tally = enumeration.kill_at(aims)
     print(f"{scenario.name}: {len(enumeration.points)} points enumerated; {tally}")  # noqa: T201 - shown with -s
     assert tally.violations == []
-    assert len(tally.beyond) <= BEYOND
+    assert len(tally.beyond) <= tolerance(scenario)
     assert len(tally.landed) + len(tally.beyond) == SIZE
 
 
 def test_all_groups_together_kill_at_three_hundred_points() -> None:
-    assert len(SHARES) * (SIZE - BEYOND) >= WANTED
+    assert sum(SIZE - tolerance(scenario) for scenario, _ in SHARES) >= WANTED
 
 
 @pytest.mark.parametrize("first", range(AGAIN))
