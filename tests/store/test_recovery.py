@@ -11,7 +11,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.outcome import CRASH_LIMIT, Decision
 from exlab_wizard.paths import StateDir
@@ -163,6 +163,19 @@ def test_a_launch_after_a_clean_end_finds_nothing_to_recover(store: Store, launc
         0,
     ) * 3
     assert (lab.row(store, job_id), lab.row(store, waiting)) == before
+
+
+def test_a_launch_of_long_ago_with_a_wrong_clock_lets_no_later_one_retry_at_once(store: Store, launch_id: int) -> None:
+    """Else each restart would burn a retry: six restarts, and a NAS that is away for an hour has failed the job."""
+    store.launches.end(launch_id, "drained", lab.later(10 * 365 * 86_400))
+    set_right = lab.launch(store).launch_id
+    (job_id,) = lab.enqueue(store, "a")
+    later = Decision(JobState.QUEUED, "tried again: network", not_before=lab.later(30), error_kind=ErrorKind.NETWORK)
+    assert store.jobs.finish(lab.claim(store, set_right), later, lab.NOW)
+    for second in range(1, 6):
+        current = lab.launch(store, at=lab.later(second)).launch_id
+        assert store.jobs.claim(current, lab.later(second)) is None
+    assert lab.row(store, job_id)["attempts"] == 1
 
 
 def test_launches_that_never_became_healthy_are_told_from_those_that_did(store: Store, launch_id: int) -> None:

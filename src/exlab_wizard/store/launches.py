@@ -88,7 +88,9 @@ REQUEUE_RESUMABLE: Final = Statement(
     .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'resumed by the next launch'"))
 )
 # What was put off by a clock set wrong would wait for years.
-LAST_MOMENT: Final = Statement(sa.select(sa.func.max(sa.func.coalesce(_launch.ended_at, _launch.started_at))))
+LAST_MOMENT: Final = Statement(
+    sa.select(sa.func.coalesce(_launch.ended_at, _launch.started_at)).order_by(_launch.id.desc()).limit(_ONE)
+)
 END_ENDLESS_DELAYS: Final = Statement(
     sa.update(sync_jobs)
     .where(IS_DELAYED, _job.not_before > _b("latest"))
@@ -182,9 +184,9 @@ class Launches:
         text = to_text(now)
         reached(Point.RECOVERY_BEFORE)
         with self._db.transaction() as transaction:
-            last = transaction.run(LAST_MOMENT)[0][0]
-            if last is not None and str(last) > text:  # the clock was set back since then, and delays with it
-                step = now - from_text(str(last))
+            last = transaction.run(LAST_MOMENT)
+            if last and str(last[0][0]) > text:  # the clock was set back since then, and delays with it
+                step = now - from_text(str(last[0][0]))
                 transaction.change(MOVE_DELAYS, {"step": f"{step.total_seconds():+.3f} seconds"})
             dead = transaction.run(CLOSE_DEAD, {"now": text, "boot_id": process.boot_id})
             reached(Point.RECOVERY_DEAD_CLOSED)
