@@ -64,8 +64,10 @@ class StoreMachine(Repairing):
         return not self.has_ended()
 
     @precondition(has_ended)
-    @rule(at=process)
-    def launch_again(self, at: int) -> None:
+    @rule(at=process, hours=st.sampled_from([0, 0, 5, -5]))
+    def launch_again(self, at: int, hours: float) -> None:
+        """The clock may have been set while nobody ran who would have noticed."""
+        self.now += timedelta(hours=hours)
         self._recover(at)
 
     @precondition(lambda self: self.runs() and self.world.count(self.now)[1])
@@ -114,7 +116,7 @@ class StoreMachine(Repairing):
     def _end(self, at: int, reason: str) -> None:
         self._decide(at, reason)
         self.stores[at].launches.end(self.launch.id, reason, self.now)
-        self.launch.end = reason
+        self.launch.end, self.launch.last_known = reason, self.now
 
     def _decide(self, at: int, outcome: str) -> None:
         self.stores[at].quits.decide(self.launch.id, QuitOutcome(outcome), self.now)

@@ -139,6 +139,7 @@ class Launch:
     id: int
     boot: str
     resumed: int
+    last_known: datetime
     draining: bool = False
     end: str | None = None
 
@@ -333,17 +334,24 @@ class World:
         for lease in self.leases.values():
             if lease.state == "active":
                 lease.expires_at += step
+        if step < timedelta(0):
+            self._wait_less(-step)
+
+    def _wait_less(self, by: timedelta) -> None:
         for job in self.jobs.values():
-            if job.not_before is not None and step < timedelta(0):
-                job.not_before += step
+            if job.not_before is not None:
+                job.not_before -= by
 
     # launches
 
     def recover(self, boot: str, now: datetime) -> Recovered:
         """Take over what dead launches left, and open the next launch."""
+        newest = self.launches[max(self.launches)].last_known if self.launches else now
+        if newest > now:  # the clock was set back while nobody ran
+            self._wait_less(newest - now)
         dead = [launch for launch in self.launches.values() if launch.end is None]
         for launch in dead:
-            launch.end = "crashed" if launch.boot == boot else "host_restarted"
+            launch.end, launch.last_known = "crashed" if launch.boot == boot else "host_restarted", now
         loops = cut_off = 0
         for job in self.jobs.values():
             if job.state not in IN_FLIGHT:
@@ -368,6 +376,6 @@ class World:
         for lease in active:
             lease.expires_at = now + timedelta(seconds=lease.ttl_s)
         number = max(self.launches, default=0) + 1
-        self.launches[number] = Launch(number, boot, len(waiting))
+        self.launches[number] = Launch(number, boot, len(waiting), now)
         ends = {launch.end for launch in dead}
         return Recovered(number, "crashed" in ends, "host_restarted" in ends, cut_off, len(waiting), loops, len(active))
