@@ -118,16 +118,16 @@ class _Pipeline:
         fresh = 0 if self._start else os.O_TRUNC
         try:
             self._target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | fresh, self._file.mode)
-            stack.callback(self._close_target)
+            stack.callback(self._close, self._target)
             self._back = attempt.target.open(path, os.O_RDONLY)
-            stack.callback(os.close, self._back)
+            stack.callback(self._close, self._back)
         except OSError as error:
             raise attempt.target_error("Cannot create", path, error) from error
 
-    def _close_target(self) -> None:
+    def _close(self, descriptor: int) -> None:
         """Closing may be when a file server says that it could not keep what it took."""
         try:
-            os.close(self._target)
+            os.close(descriptor)
         except OSError as error:
             raise self._attempt.target_error("Cannot write", self._file.path, error) from error
 

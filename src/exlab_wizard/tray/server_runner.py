@@ -61,17 +61,17 @@ class ServerRunner:
             ServerError: there is none to be had.
         """
         if self._socket is None:
-            remove_server_file(self._file)
             # Without SO_REUSEADDR: with it the system may hand one free port to two programs at once.
             taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
+                remove_server_file(self._file)
                 if sys.platform == "win32":
                     taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
                 taken.bind((HOST, 0))
                 taken.listen(BACKLOG)
             except OSError as error:
                 taken.close()
-                msg = f"the HTTP API cannot start: no port of {HOST} is free ({error}); syncing goes on without it"
+                msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
                 raise ServerError(msg) from error
             self._socket = taken
         port: int = self._socket.getsockname()[1]
@@ -121,7 +121,8 @@ class ServerRunner:
             self._serving.run(lambda: self._answering(port))
         except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
             self._failure = error
-            log.exception("the HTTP API has ended; syncing goes on without it")
+            if self._settled.is_set() or not isinstance(error, OSError):  # else `start` has the sentence
+                log.exception("the HTTP API has ended; syncing goes on without it")
         finally:
             self._let_go()
             self._settled.set()
