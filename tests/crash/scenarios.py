@@ -19,6 +19,7 @@ from tests.crash.stage import Process, Stage
 from tests.program import MIB, until, write_run
 from tests.store.lab import next_migration
 
+from exlab_wizard.client import Client
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.paths import StateDir
@@ -329,6 +330,49 @@ class CompleteSession(Scenario):
         return wrong
 
 
+class ClientSession(Scenario):
+    """A client holds a session of the living application and hands in two runs at its end, which may meet the kill.
+
+    Whatever became of the application: what the client was told is queued, once.
+    """
+
+    name = "client session"
+    expected = ("first", "second")
+
+    def prepare(self, stage: Stage) -> None:
+        for number, name in enumerate(self.expected):
+            small_run(stage, name, number)
+        process = stage.launch(*RUN)
+        assert process.await_line("ready")
+        process.interrupt()
+        process.end()
+
+    def act(self, stage: Stage) -> Process:
+        process = stage.aimed(*RUN)
+        server = StateDir.at(stage.state).server
+        until(lambda: process.has_ended or server.exists(), what="the server")
+        if not process.has_ended:
+            with (
+                Client.at(stage.state) as client,
+                client.session(kind="run", label="a test", must_open=False) as session,
+            ):
+                for name in self.expected:
+                    session.add_run(stage.runs / name, "nas")
+            stage.acknowledged = len(session.jobs)
+        stage.drive(process, lambda: is_over(process, 1, 2))
+        return process
+
+    def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
+        return of_the_work(points)
+
+    def afterwards(self, stage: Stage, _process: Process) -> list[str]:
+        queued = stage.number("SELECT count(*) FROM sync_jobs")
+        if queued == 0:
+            stage.do("sync", *(str(stage.runs / name) for name in self.expected))
+        known = queued in {0, 2} and queued >= stage.acknowledged
+        return [] if known else [f"{queued} jobs, and the client was told of {stage.acknowledged}"]
+
+
 class Drain(Scenario):
     """Ctrl-C while one run is copied and another waits: the first is brought to its end, the second stays queued."""
 
@@ -624,6 +668,7 @@ ALL: Final[tuple[type[Scenario], ...]] = (
     Publish,
     Merge,
     CompleteSession,
+    ClientSession,
     Drain,
     ForcedQuit,
     Recovery,

@@ -100,6 +100,8 @@ class Stage(Program):
         self.aim: Aim | None = None
         self.entry = COMMAND_LINE
         """What runs where a command names nothing else."""
+        self.acknowledged = 0
+        """How many jobs somebody outside was told of."""
         self.marks: dict[str, int] = {}
         self._log = home / "points"
         self._processes = 0

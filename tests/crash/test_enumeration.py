@@ -16,7 +16,7 @@ from tests.crash.scenarios import ALL, Recovery, Scenario
 pytestmark = pytest.mark.slow
 
 WANTED = 300
-SIZE = 11
+SIZE = 10
 """Kills in one group."""
 BEYOND = 1
 BEYOND_IF_TIMED = 3
@@ -28,6 +28,7 @@ GROUPS = {
     "large file": 2,
     "publish": 3,
     "merge": 4,
+    "client session": 2,
     "quit that drains": 2,
     "resume": 2,
     "db restore": 2,
