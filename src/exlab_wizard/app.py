@@ -146,9 +146,10 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     health = Health(store, recovery.launch_id, clock)
     safe_mode = health.start_is_deadly(recovery)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
-    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
+    audience = Audience(clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
+    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
     gate = LaunchGate(store, recovery.launch_id, clock)
-    audience, token = Audience(clock), secrets.token_urlsafe(TOKEN_BYTES)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
 
     def make(port: int) -> ServedApplication:
         from exlab_wizard.server.application import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
@@ -179,7 +180,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
         clock,
         health=health,
         quit_asked=lambda quits: inbox.put(_QuitAsked(quits)),
-        changed=coordinator.changed,
+        changed=audience.changed,
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     window = settings.current.quit.session_end_window_s

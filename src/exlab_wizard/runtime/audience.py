@@ -1,8 +1,12 @@
-"""Who could answer a question over HTTP: whoever listens to the events now, or looked at the quit a moment ago."""
+"""Who follows the application over HTTP, and so could answer a question: whoever listens, or looked a moment ago.
+
+It hands on that something may have changed; where nobody listens that costs next to nothing.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
@@ -14,34 +18,42 @@ ATTENTION_SECONDS: Final = 5.0
 class Audience:
     """Thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Begin with nobody there."""
+    def __init__(self, clock: Clock, always: Callable[[], None] = lambda: None) -> None:
+        """Begin with nobody there; `always` is told of changes too, whoever listens."""
         self._clock = clock
+        self._always = always
         self._lock = threading.Lock()
-        self._listeners = 0
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._seen_until = float("-inf")
 
     @property
     def listeners(self) -> int:
         """How many event streams are open."""
-        return self._listeners
+        return len(self._listeners)
 
     @property
     def present(self) -> bool:
         """Whether somebody would see a question."""
-        return self._listeners > 0 or self._clock.monotonic() < self._seen_until
+        return bool(self._listeners) or self._clock.monotonic() < self._seen_until
 
     def seen(self) -> None:
         """Note that somebody looks now."""
         self._seen_until = self._clock.monotonic() + ATTENTION_SECONDS
 
-    def enter(self) -> None:
-        """Note that an event stream was opened."""
-        with self._lock:
-            self._listeners += 1
+    def changed(self) -> None:
+        """Tell those who listen that something may have changed; they must not take long."""
+        self._always()
+        for tell in set(self._listeners):
+            tell()
 
-    def leave(self) -> None:
-        """Note that one was closed; its reader may come back."""
+    def enter(self, tell: Callable[[], None]) -> None:
+        """Begin to listen."""
         with self._lock:
-            self._listeners -= 1
+            self._listeners = (*self._listeners, tell)
+
+    def leave(self, tell: Callable[[], None]) -> None:
+        """Listen once less; whoever it was may come back in a moment."""
+        with self._lock:
+            at = self._listeners.index(tell)
+            self._listeners = self._listeners[:at] + self._listeners[at + 1 :]
         self.seen()

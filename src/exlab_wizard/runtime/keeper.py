@@ -72,6 +72,7 @@ class Keeper:
         self._wall = clock.now()
         self._monotonic = clock.monotonic()
         self._started = self._monotonic
+        self._well_at = self._monotonic
         self._complaint = Complaint(log)
 
     def start(self) -> None:
@@ -84,6 +85,11 @@ class Keeper:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it last looked after everything without an error; more than a few mean that it cannot."""
+        return self._clock.monotonic() - self._well_at
+
     def _loop(self) -> None:
         chores_due = 0.0
         while not self._stop.wait(LOOK_SECONDS):
@@ -92,6 +98,7 @@ class Keeper:
                 if self._clock.monotonic() >= chores_due:
                     chores_due = self._clock.monotonic() + CHORES_SECONDS
                     self.chores()
+                self._well_at = self._clock.monotonic()
                 self._complaint.is_over()
             except Exception as error:  # boundary: whatever is wrong with one look, leases and stalls need the next
                 self._complaint.about("looking after the work", error)

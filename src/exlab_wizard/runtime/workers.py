@@ -22,6 +22,7 @@ from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.complaint import Complaint
+from exlab_wizard.runtime.meter import Meter
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.claims import ClaimedJob
@@ -38,7 +39,7 @@ _DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINAT
 @dataclass(slots=True)
 class _Running:
     job: ClaimedJob
-    control: Control = field(default_factory=Control)
+    control: Control
     ended: threading.Event = field(default_factory=threading.Event)
     left_transfer: bool = False
 
@@ -54,6 +55,16 @@ class _Worker:
         self.left_behind = False
         self.running: _Running | None = None
         self.thread = threading.Thread(target=loop, args=(self,), name=name, daemon=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStanding:
+    """How many workers there should be, are, and are at work; and transfers that were told to stop and have not yet."""
+
+    wanted: int
+    alive: int
+    busy: int
+    stopping: int
 
 
 class WorkerPool:
@@ -76,6 +87,7 @@ class WorkerPool:
         self._clock = clock
         self._changed = changed
         self._probes = Probes(store, settings, self.wake)
+        self.meter = Meter()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._news = 0
@@ -104,6 +116,14 @@ class WorkerPool:
         for worker in idle:
             if worker.thread.is_alive() and worker.thread is not threading.current_thread():
                 worker.thread.join(timeout=2.0)
+
+    def standing(self) -> PoolStanding:
+        """Return who is at work and who is not there any more."""
+        with self._lock:
+            alive = [worker for worker in self._workers if worker.thread.is_alive()]
+            busy = [worker for worker in alive if worker.running is not None]
+            hung = sum(one.control.stop_requested and not one.left_transfer for one in self._running.values())
+            return PoolStanding(self._wanted, len(alive), len(busy), hung)
 
     def wake(self) -> None:
         """Let the idle workers look for work now."""
@@ -222,7 +242,7 @@ class WorkerPool:
 
     def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
         """Run one attempt, write down how it ended, and return the next job."""
-        running = _Running(job)
+        running = _Running(job, Control(self.meter.add))
         with self._lock:
             over = self._stopping or worker.left_behind
             earlier = self._running.get(job.job_id)

@@ -15,6 +15,8 @@ from exlab_wizard.errors import StoreError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.drain import DrainRoutes
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, refusal, trace_id_of
+from exlab_wizard.server.events import EventRoutes
+from exlab_wizard.server.feed import Feed
 from exlab_wizard.server.health import HealthRoutes
 from exlab_wizard.server.jobs import JobRoutes
 from exlab_wizard.server.lanes import Lanes
@@ -37,8 +39,10 @@ class HttpApplication:
     def __init__(self, backend: Backend, *, port: int, token: str) -> None:
         """Build it for the server at `port`, for whoever holds `token`."""
         self._lanes = Lanes(backend.store.database)
+        self._feed = Feed(backend, self._lanes.reads)
         logins = Logins(backend.clock)
-        self._door = Door(_routes(backend, self._lanes, logins, token), port=port, token=token, logins=logins)
+        routes = _routes(backend, self._lanes, self._feed, logins, token)
+        self._door = Door(routes, port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -50,10 +54,11 @@ class HttpApplication:
 
     def close(self) -> None:
         """End event streams and threads; requests that are being answered are answered. For the event loop's thread."""
+        self._feed.close()
         self._lanes.close()
 
 
-def _routes(backend: Backend, lanes: Lanes, logins: Logins, token: str) -> FastAPI:
+def _routes(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str) -> FastAPI:
     app = FastAPI(
         title="exlab-wizard",
         version=__version__,
@@ -71,6 +76,7 @@ def _routes(backend: Backend, lanes: Lanes, logins: Logins, token: str) -> FastA
         SessionRoutes(backend, lanes, runs).router,
         JobRoutes(backend, lanes, runs).router,
         DrainRoutes(backend, lanes).router,
+        EventRoutes(backend, feed).router,
         HealthRoutes(backend, lanes, token).router,
         StatusRoutes(backend, lanes).router,
         login.api,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
 
 from exlab_wizard import __version__
+from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.errors import ExlabError
 from exlab_wizard.runtime.proof import CHALLENGE_HEADER, proof_of
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import ComponentHealth, HealthView
+from exlab_wizard.server.lanes import MOST_WAITING, Lanes
+from exlab_wizard.server.models import ComponentHealth, HealthView, Status
+
+SILENT_SECONDS: Final = 5.0
+"""The keeper looks four times a second; what keeps it for so long keeps leases from expiring too."""
+PATIENCE_SECONDS: Final = 2.0
+_WORST: Final[tuple[Status, ...]] = ("error", "warn", "ok")
 
 
 class HealthRoutes:
@@ -23,7 +31,7 @@ class HealthRoutes:
         self._backend = backend
         self._lanes = lanes
         self.router = APIRouter(tags=["health"])
-        self.router.add_api_route("/health", self.look, methods=["GET"], responses=refusals())
+        self.router.add_api_route("/health", self.look, methods=["GET"], responses=refusals(422))
 
     async def look(
         self,
@@ -32,7 +40,83 @@ class HealthRoutes:
     ) -> HealthView:
         """Show how the application is; always 200, the worst component wins."""
         proof = None if challenge is None else proof_of(self._token, challenge)
-        components = {"server": ComponentHealth(status="ok")}
+        components = {"server": self._server()}
+        try:
+            components |= await self._lanes.reads.run(self._behind, PATIENCE_SECONDS)
+        except (TimeoutError, ExlabError) as error:
+            reason = str(error) or f"no answer within {PATIENCE_SECONDS:g} s"
+            components["database"] = ComponentHealth(status="error", reason=reason)
+        status = next(word for word in _WORST if any(one.status == word for one in components.values()))
         if not request.state.authenticated:
-            return HealthView(status="ok", components=components, proof=proof)
-        return HealthView(status="ok", components=components, version=__version__, launch_id=self._backend.launch_id)
+            bare = {name: ComponentHealth(status=one.status) for name, one in components.items()}
+            return HealthView(status=status, components=bare, proof=proof)
+        return HealthView(
+            status=status,
+            components=components,
+            bytes_last_minute=self._backend.workers.meter.last_minute(),
+            version=__version__,
+            launch_id=self._backend.launch_id,
+            phase=self._backend.quit.phase,
+            proof=proof,
+        )
+
+    def _behind(self) -> dict[str, ComponentHealth]:
+        looks: dict[str, Callable[[], ComponentHealth]] = {
+            "database": self._database,
+            "workers": self._workers,
+            "leases": self._leases,
+            "destinations": self._destinations,
+        }
+        return {name: _looked(look) for name, look in looks.items()}
+
+    def _database(self) -> ComponentHealth:
+        self._backend.store.drain.count(self._backend.now())
+        return ComponentHealth(status="ok", reason="can be read")
+
+    def _workers(self) -> ComponentHealth:
+        standing = self._backend.workers.standing()
+        if self._backend.safe_mode:
+            reason = "safe mode: the last launches all ended within seconds, so nothing is synced; see the log"
+            return ComponentHealth(status="warn", reason=reason)
+        if self._backend.quit.phase is not Phase.RUNNING:
+            return ComponentHealth(status="ok", reason=f"a quit is under way; {standing.busy} at work")
+        if standing.alive < standing.wanted:
+            dead = standing.wanted - standing.alive
+            reason = f"{dead} of {standing.wanted} workers have ended; start the application again"
+            return ComponentHealth(status="error", reason=reason)
+        if standing.stopping:
+            reason = f"{standing.stopping} transfers were told to stop and hang; look after their destination"
+            return ComponentHealth(status="warn", reason=reason)
+        words = f"{standing.busy} of {standing.wanted} at work" if standing.busy else f"all {standing.wanted} idle"
+        return ComponentHealth(status="ok", reason=words)
+
+    def _leases(self) -> ComponentHealth:
+        silent_s = self._backend.keeper.silent_s
+        if silent_s > SILENT_SECONDS:
+            reason = f"for {silent_s:.0f} s nobody could look whether sessions expire; see the log"
+            return ComponentHealth(status="error", reason=reason)
+        count = self._backend.store.drain.count(self._backend.now()).active_sessions
+        return ComponentHealth(status="ok", reason=f"{count} active")
+
+    def _destinations(self) -> ComponentHealth:
+        known = self._backend.destinations()
+        if not known:
+            reason = "none is configured: exlab-wizard destination add NAME FOLDER"
+            return ComponentHealth(status="warn", reason=reason)
+        waiting = [f"{name}: {why}" for name, why, _ in self._backend.store.jobs.waiting_destinations()]
+        if waiting:
+            return ComponentHealth(status="warn", reason=f"jobs wait for {', '.join(waiting)}")
+        return ComponentHealth(status="ok", reason=f"{len(known)} configured; no job waits for one")
+
+    def _server(self) -> ComponentHealth:
+        waiting = max(lane.waiting for lane in self._lanes.all())
+        status: Status = "ok" if waiting < MOST_WAITING // 2 else "warn"
+        listeners = self._backend.audience.listeners
+        return ComponentHealth(status=status, reason=f"{waiting} requests wait, {listeners} event streams are open")
+
+
+def _looked(look: Callable[[], ComponentHealth]) -> ComponentHealth:
+    try:
+        return look()
+    except ExlabError as error:
+        return ComponentHealth(status="error", reason=str(error))

@@ -95,7 +95,11 @@ class Lanes:
         self.writes = Lane("write", 2, database)
         self.paths = Lane("path", 4, database)
 
+    def all(self) -> tuple[Lane, ...]:
+        """Return all three."""
+        return self.reads, self.writes, self.paths
+
     def close(self) -> None:
         """Let all threads end."""
-        for lane in (self.reads, self.writes, self.paths):
+        for lane in self.all():
             lane.close()

@@ -89,58 +89,60 @@ class Lists:
         """Return jobs below id `before`, newest first."""
         params: dict[str, Value] = {"before": MAX_ID if before is None else before, "limit": limit}
         if in_state is None:
-            return self._records(JOBS, params)
-        return self._records(JOBS_IN_STATE, {**params, "state": in_state.value})
+            return records(self._db, JOBS, params)
+        return records(self._db, JOBS_IN_STATE, {**params, "state": in_state.value})
 
     def job(self, job_id: int) -> Record | None:
         """Return one job, or None."""
-        found = self._records(JOB, {"job": job_id})
+        found = records(self._db, JOB, {"job": job_id})
         return found[0] if found else None
 
     def events(self, job_id: int, *, limit: int = 10_000) -> list[Record]:
         """Return a job's timeline, oldest first."""
-        return self._records(EVENTS, {"job": job_id, "limit": limit})
+        return records(self._db, EVENTS, {"job": job_id, "limit": limit})
 
     def events_page(self, job_id: int, *, limit: int, before: int | None = None) -> list[Record]:
         """Return a job's moves below id `before`, newest first; the last of all is being queued, with id 0."""
-        return self._records(
-            EVENTS_PAGE, {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
+        return records(
+            self._db, EVENTS_PAGE, {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
         )
 
     def session(self, lease_id: str) -> Record | None:
         """Return one session, or None."""
-        found = self._records(SESSION, {"id": lease_id})
+        found = records(self._db, SESSION, {"id": lease_id})
         return found[0] if found else None
 
     def sessions_page(self, *, limit: int, before: int | None = None) -> list[Record]:
         """Return sessions in the reverse order of their opening, each with its `number`, those below `before`."""
-        return self._records(SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
+        return records(self._db, SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
 
     def sessions(self, *, limit: int) -> list[Record]:
         """Return sessions, the active ones first."""
-        return self._records(SESSIONS, {"limit": limit})
+        return records(self._db, SESSIONS, {"limit": limit})
 
     def launches(self, *, limit: int) -> list[Record]:
         """Return launches, newest first."""
-        return self._records(LAUNCHES, {"limit": limit})
+        return records(self._db, LAUNCHES, {"limit": limit})
 
     def quits(self, *, limit: int) -> list[Record]:
         """Return quits, newest first."""
-        return self._records(QUITS, {"limit": limit})
+        return records(self._db, QUITS, {"limit": limit})
 
     def pending(self) -> list[Record]:
         """Return how many unfinished jobs there are in each state, and their bytes left."""
-        return self._records(PENDING, {})
+        return records(self._db, PENDING, {})
 
     def failed(self) -> int:
         """Return how many jobs wait for an operator."""
-        count = self._records(FAILED, {})[0]["jobs"]
+        count = records(self._db, FAILED, {})[0]["jobs"]
         assert isinstance(count, int)
         return count
 
-    def _records(self, statement: Statement, params: dict[str, Value]) -> list[Record]:
-        columns, rows = self._db.read_table(statement, params)
-        return [{name: _shown(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+
+def records(database: Database, statement: Statement, params: dict[str, Value]) -> list[Record]:
+    """Return the rows of a query as dictionaries."""
+    columns, rows = database.read_table(statement, params)
+    return [{name: _shown(value) for name, value in zip(columns, row, strict=True)} for row in rows]
 
 
 def _shown(value: Value) -> str | int | float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exlab_wizard.store.changes import Changes
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.drain import Drain
 from exlab_wizard.store.files import Files
@@ -26,6 +27,7 @@ class Store:
         self.drain = Drain(database)
         self.quits = Quits(database)
         self.lists = Lists(database)
+        self.changes = Changes(database)
         self.publications = Publications(database)
 
     def close(self) -> None:

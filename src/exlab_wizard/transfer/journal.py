@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,8 +59,9 @@ class Limiter(Protocol):
 class Control:
     """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
 
-    def __init__(self) -> None:
-        """Start with no stop requested and the last sign of life now."""
+    def __init__(self, counted: Callable[[int], None] = lambda _size: None) -> None:
+        """Start with no stop requested and the last sign of life now; `counted` hears of all bytes that are moved."""
+        self._counted = counted
         self._stop = threading.Event()
         self.reason = ""
         self.bytes_moved = 0
@@ -94,6 +95,7 @@ class Control:
         """Note that `size` bytes were read, written or read back: the transfer is not stalled."""
         self.bytes_moved += size
         self.last_moved = time.monotonic()
+        self._counted(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""The event stream over HTTP: server-sent events with ids, for pages and programs that follow what happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.feed import Feed, Reader
+
+MOST_STREAMS: Final = 32
+RETRY_MILLISECONDS: Final = 1_000
+
+
+class EventRoutes:
+    """`/api/v1/events`."""
+
+    def __init__(self, backend: Backend, feed: Feed) -> None:
+        """Build the router."""
+        self._backend = backend
+        self._feed = feed
+        self.router = APIRouter(tags=["events"])
+        self.router.add_api_route(
+            "/events",
+            self.follow,
+            methods=["GET"],
+            response_class=EventSourceResponse,
+            dependencies=[Depends(self._reading)],
+            responses=refusals(422, 429),
+        )
+
+    async def follow(self, request: Request) -> AsyncIterator[ServerSentEvent]:
+        """Follow what happens, from now on or from `Last-Event-ID` on."""
+        reader: Reader = request.state.reader
+        retry: int | None = RETRY_MILLISECONDS
+        async for event in reader.events():
+            yield ServerSentEvent(raw_data=event.text, event=event.name, id=self._feed.event_id(event), retry=retry)
+            retry = None
+
+    async def _reading(
+        self, request: Request, last_event_id: Annotated[str | None, Header(max_length=100)] = None
+    ) -> AsyncIterator[None]:
+        """Lend a reader before the answer begins, so that it can still be refused."""
+        if self._backend.audience.listeners >= MOST_STREAMS:
+            raise ApiError(Code.TOO_MANY_STREAMS, f"{MOST_STREAMS} event streams are open already. Close one.")
+        async with self._feed.reader(last_event_id) as reader:
+            request.state.reader = reader
+            yield
