@@ -132,15 +132,8 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     settings = SettingsFile(options.config)
     settings.read()
     first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
-    state_dir = options.state_dir
-    database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
-    backups = Backups(state_dir)
-    schema.upgrade(database, backups, clock.now())
-    store = Store(database)
-    clean = store.launches.open_launch() is None
-    if not clean:
-        schema.quick_check(database)
-    database.grow_wal()
+    state_dir, backups = options.state_dir, Backups(options.state_dir)
+    store, clean = _opened(state_dir, backups, clock)
     process = this_process()
     recovery = store.launches.recover(process, clock.now())
     health = Health(store, recovery.launch_id, clock)
@@ -185,8 +178,20 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     window = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
-    ready = Ready(recovery.launch_id, recovery, database.path, targets, first, safe_mode, _url(server))
+    ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
     return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, window)
+
+
+def _opened(state_dir: StateDir, backups: Backups, clock: SystemClock) -> tuple[Store, bool]:
+    """Return the database, up to date, and whether the last launch ended well; read through it when not."""
+    database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
+    schema.upgrade(database, backups, clock.now())
+    store = Store(database)
+    clean = store.launches.open_launch() is None
+    if not clean:
+        schema.quick_check(database)
+    database.grow_wal()
+    return store, clean
 
 
 def _url(server: ServerRunner) -> str | None:

@@ -67,7 +67,7 @@ class Stream:
 
     def wait_for(self, wanted: Callable[[Event], bool], what: str) -> Event:
         """Return the first event that is wanted."""
-        return until(lambda: next(filter(wanted, self.got), None), what=what) or self.got[0]
+        return until(lambda: [event for event in self.got if wanted(event)], what=what)[0]
 
     def __enter__(self) -> Self:
         return self
