@@ -71,7 +71,10 @@ class Endings:
 
     def kill(self) -> None:
         """SIGKILL, out of the blue."""
-        self._scene.kill()
+        self._scene.process.kill()
+        status = self._gone()
+        if status != KILLED:
+            self._book.violated(f"before it could be killed it had ended with {status}: {self._scene.log()[-600:]}")
 
     def kill_starting(self) -> None:
         """Start, and SIGKILL before it is ready; it may be faster."""

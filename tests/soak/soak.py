@@ -30,6 +30,7 @@ TALLY_SECONDS: Final = 90.0
 LAST_PATIENCE_SECONDS: Final = 240.0
 SWEEP_SECONDS: Final = 32.0
 """By then the first look of the housekeeping has removed what cancelled jobs left."""
+LEAST_ENDINGS: Final = 3
 BUSY: Final = (
     "SELECT count(*) FROM sync_jobs"
     " WHERE state IN ('running', 'verifying') OR (state = 'queued' AND not_before IS NULL)"
@@ -91,8 +92,9 @@ class Soak:
         return self._report(time.monotonic() - began, watch.largest)
 
     def _launch_again_and_again(self, end: float, clients: list[Client], faults: Faults) -> None:
-        tallied, lived_long = time.monotonic(), -LONG_EVERY_SECONDS
-        while time.monotonic() < end and not self._book.violations:
+        tallied, lived_long, endings = time.monotonic(), -LONG_EVERY_SECONDS, 0
+        while (time.monotonic() < end or endings < LEAST_ENDINGS) and not self._book.violations:
+            endings += 1
             if self._chance.random() < 0.08:
                 self._book.count("launches")
                 self._endings.kill_starting()
@@ -139,7 +141,7 @@ class Soak:
             faults.pause()
             for client in clients:
                 client.may_go_on.clear()
-            deadline = time.monotonic() + LONG_SECONDS
+            deadline = time.monotonic() + min(LONG_SECONDS, self._seconds / 6)
             while self._scene.number(BUSY) and time.monotonic() < deadline:
                 self._pause.wait(0.1)
             if not self._scene.number(BUSY):

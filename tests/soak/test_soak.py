@@ -13,6 +13,7 @@ SECONDS = 15.0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_doubled_or_damaged_under_kills_quits_and_faults(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     with Scene(tmp_path) as scene:
