@@ -1,12 +1,15 @@
 """What the running application takes: memory, descriptors, threads, and the files of its database.
 
-Samples of two launches are compared only when nothing was in flight in either.
+Samples are compared only when nothing was in flight, and the process had worked for a while: what it loads and keeps
+for later is no growth.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +20,8 @@ from exlab_wizard.testing import MIB
 
 LOOK_SECONDS: Final = 0.25
 WAL_LIMIT_BYTES: Final = 64 * MIB
-MEMORY_SLACK_BYTES: Final = 32 * MIB
+WARM_SECONDS: Final = 12.0
+MEMORY_SLACK_BYTES: Final = 48 * MIB
 HANDLES_SLACK: Final = 2
 """A probe of a destination, or a look at the database, may be under way while the sample is taken."""
 
@@ -27,6 +31,7 @@ class Sample:
     """One process, while nothing is in flight."""
 
     launch: int
+    age_s: float
     rss: int
     descriptors: int
     threads: int
@@ -36,13 +41,16 @@ def sample(launch: int, pid: int) -> Sample:
     """Return what a process takes now."""
     process = psutil.Process(pid)
     with process.oneshot():
-        return Sample(launch, process.memory_info().rss, process.num_fds(), process.num_threads())
+        age_s = time.time() - process.create_time()
+        return Sample(launch, age_s, process.memory_info().rss, process.num_fds(), process.num_threads())
 
 
 def growth(samples: list[Sample]) -> list[str]:
     """Return one sentence for each thing that grew: from the first launch to the last, and within a long one."""
-    within = [(one, other) for one, other in itertools.pairwise(samples) if one.launch == other.launch]
-    return [sentence for one, other in [*within, (samples[0], samples[-1])] for sentence in _growth(one, other)]
+    warm = [one for one in samples if one.age_s >= WARM_SECONDS]
+    within = [(one, other) for one, other in itertools.pairwise(warm) if one.launch == other.launch]
+    across = [(warm[0], warm[-1])] if warm else []
+    return [sentence for one, other in [*within, *across] for sentence in _growth(one, other)]
 
 
 def _growth(before: Sample, after: Sample) -> list[str]:
@@ -69,5 +77,5 @@ class LogWatch:
 
     def _work(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            if self._wal.exists():
+            with contextlib.suppress(FileNotFoundError):  # whoever closes the database last removes it
                 self.largest = max(self.largest, self._wal.stat().st_size)
