@@ -1,23 +1,26 @@
-"""`sync`: queue runs. All paths are checked before the first is queued, and all are queued in one transaction."""
+"""`sync`: queue runs, by the running application where it answers, else in the database.
+
+The application queues one; several at once are for the database, which takes all of them or none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say
-from exlab_wizard.cli.watch import Watched, become_application, follow_application
-from exlab_wizard.errors import TransferError, UsageError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.instance import InstanceHeldError, is_running
-from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.jobs import Enqueued, NewJob
-from exlab_wizard.transfer.runpath import checked_run, equipment_fault
+from exlab_wizard.cli.receipt import Receipt, Wanted
+from exlab_wizard.cli.remote import from_application
+
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
 
 HIGHEST_PRIORITY: Final = 1_000
 
@@ -57,77 +60,52 @@ def sync(  # noqa: PLR0913 - one parameter for each option
     This works whether the application runs or not; without it the sync starts with the next `exlab-wizard run`. With
     --wait and no application, this command is the application until the sync is done.
     """
-    destinations = {key: value.folder for key, value in SettingsFile(place.config).read().destinations.items()}
-    destination = _choose(destinations, name)
-    fault = None if equipment is None else equipment_fault(equipment)
-    if fault:
-        raise UsageError(fault)
-    runs = _checked(paths, destinations, place.state_dir.root)
-    new = [NewJob(run, destination, equipment_id=equipment, priority=priority) for run in runs]
-    with opened(place.state_dir, create=True) as store:
-        queued = store.jobs.enqueue_all(new, SystemClock().now())
-    running = is_running(place.state_dir)
+    wanted = Wanted(paths, name, equipment, priority)
+    queued = _by_the_application(place, wanted)
+    running = queued is not None
+    if queued is None:
+        from exlab_wizard.cli.intake import queue_runs  # noqa: PLC0415 - most calls are answered by the application
+        from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - likewise
+
+        queued = queue_runs(place, wanted)
+        running = is_running(place.state_dir)
     if not as_json:
-        _tell(new, queued, running=running, wait=wait)
+        _tell(queued, running=running, wait=wait)
     elif not wait:
-        emit({"running": running, "jobs": _receipts(new, queued)})
+        emit({"running": running, "jobs": [asdict(receipt) for receipt in queued]})
     if not wait:
         return 0
-    return _wait(place, Watched([job.job_id for job in queued], as_json=as_json), running=running)
+    from exlab_wizard.cli.watch import Watched, watch  # noqa: PLC0415 - only who waits loads it
+
+    return watch(place, Watched([receipt.id for receipt in queued], as_json=as_json), running=running)
 
 
-def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
-    known = ", ".join(destinations)
-    if not destinations:
-        msg = "no destination is configured. Add one with: exlab-wizard destination add NAME FOLDER"
-        raise UsageError(msg)
-    if name is None:
-        if len(destinations) > 1:
-            msg = f"there are several destinations; name one with --to: {known}"
-            raise UsageError(msg)
-        return next(iter(destinations))
-    if name not in destinations:
-        msg = f"there is no destination {name!r}; known: {known}"
-        raise UsageError(msg)
-    return name
+def _by_the_application(place: Place, wanted: Wanted) -> list[Receipt] | None:
+    def ask(client: Client) -> list[Receipt] | None:
+        from exlab_wizard.client.handover import is_text  # noqa: PLC0415 - loaded by now, since there is a client
+
+        destination = wanted.destination or _only_destination(place.config)
+        if destination is None or len(wanted.paths) != 1 or not wanted.paths[0] or not is_text(wanted.paths[0]):
+            return None
+        run = os.path.abspath(wanted.paths[0])  # noqa: PTH100 - links stay as they are, ".." goes
+        queued = client.enqueue(run, destination, priority=wanted.priority, equipment_id=wanted.equipment)
+        return [Receipt(queued.job_id, run, destination, created=queued.created)]
+
+    return from_application(place, ask)
 
 
-def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
-    """Return the runs as absolute paths, links in them kept as they are, each once."""
-    runs: list[str] = []
-    for path in paths:
-        if not path:
-            msg = "an empty path names no run"
-            raise UsageError(msg)
-        try:
-            run = checked_run(path, destinations, state_dir)
-        except TransferError as error:
-            raise UsageError(str(error)) from error
-        runs.append(run)
-    return list(dict.fromkeys(runs))
+def _only_destination(config: Path) -> str | None:
+    """Return the name of the only destination. The file is checked by whoever queues."""
+    try:
+        known: object = tomllib.loads(config.read_text("utf-8")).get("destinations")
+    except (OSError, ValueError):
+        return None
+    return str(next(iter(known))) if isinstance(known, dict) and len(known) == 1 else None
 
 
-def _receipts(new: Sequence[NewJob], queued: Sequence[Enqueued]) -> list[dict[str, str | int | bool]]:
-    return [
-        {"id": receipt.job_id, "run_path": job.run_path, "destination": job.destination, "created": receipt.created}
-        for job, receipt in zip(new, queued, strict=True)
-    ]
-
-
-def _tell(new: Sequence[NewJob], queued: Sequence[Enqueued], *, running: bool, wait: bool) -> None:
-    for job, receipt in zip(new, queued, strict=True):
+def _tell(queued: Sequence[Receipt], *, running: bool, wait: bool) -> None:
+    for receipt in queued:
         done = "queued" if receipt.created else "already pending"
-        say(f"job {receipt.job_id}: {job.run_path} → {job.destination} ({done})")
+        say(f"job {receipt.id}: {receipt.run_path} → {receipt.destination} ({done})")
     if not running and not wait:
         note("exlab-wizard is not running: the sync starts with the next `exlab-wizard run`")
-
-
-def _wait(place: Place, watched: Watched, *, running: bool) -> int:
-    """Follow the jobs, as the application where there is none."""
-    while not running:
-        try:
-            return become_application(place, watched)
-        except InstanceHeldError:
-            # Somebody else starts it in this moment, or only looked whether it runs.
-            running = is_running(place.state_dir)
-    return follow_application(place, watched)

@@ -18,7 +18,7 @@ from exlab_wizard.cli.output import complain, emit, note
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.instance import is_running
+from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.store import Store
 
@@ -56,6 +56,21 @@ class Watched:
             told = job["error_detail"] or job["state_reason"] or "it goes on with the next `exlab-wizard run`"
             complain(f"job {job['id']} {job['run_path']} is {job['state']}: {told}")
         return 1 if bad else 0
+
+
+def watch(place: Place, watched: Watched, *, running: bool) -> int:
+    """Follow the jobs, as the application where there is none; returns the exit status.
+
+    Raises:
+        NotRunningError: the application ended before they did.
+    """
+    while not running:
+        try:
+            return become_application(place, watched)
+        except InstanceHeldError:
+            # Somebody else starts it in this moment, or only looked whether it runs.
+            running = is_running(place.state_dir)
+    return follow_application(place, watched)
 
 
 def follow_application(place: Place, watched: Watched) -> int:

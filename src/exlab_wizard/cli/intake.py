@@ -1,0 +1,67 @@
+"""Queues runs in the database: all paths are checked before the first is queued, and all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.receipt import Receipt, Wanted
+from exlab_wizard.errors import TransferError, UsageError
+from exlab_wizard.runtime.access import opened
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.transfer.runpath import checked_run, equipment_fault
+
+
+def queue_runs(place: Place, wanted: Wanted) -> list[Receipt]:
+    """Return the receipt of each run, once all are durable.
+
+    Raises:
+        UsageError: one of them cannot be meant as it stands; nothing was queued.
+    """
+    destinations = {key: value.folder for key, value in SettingsFile(place.config).read().destinations.items()}
+    destination = _choose(destinations, wanted.destination)
+    fault = None if wanted.equipment is None else equipment_fault(wanted.equipment)
+    if fault:
+        raise UsageError(fault)
+    runs = _checked(wanted.paths, destinations, place.state_dir.root)
+    new = [NewJob(run, destination, equipment_id=wanted.equipment, priority=wanted.priority) for run in runs]
+    with opened(place.state_dir, create=True) as store:
+        queued = store.jobs.enqueue_all(new, SystemClock().now())
+    return [
+        Receipt(receipt.job_id, job.run_path, job.destination, created=receipt.created)
+        for job, receipt in zip(new, queued, strict=True)
+    ]
+
+
+def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
+    known = ", ".join(destinations)
+    if not destinations:
+        msg = "no destination is configured. Add one with: exlab-wizard destination add NAME FOLDER"
+        raise UsageError(msg)
+    if name is None:
+        if len(destinations) > 1:
+            msg = f"there are several destinations; name one with --to: {known}"
+            raise UsageError(msg)
+        return next(iter(destinations))
+    if name not in destinations:
+        msg = f"there is no destination {name!r}; known: {known}"
+        raise UsageError(msg)
+    return name
+
+
+def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
+    """Return the runs as absolute paths, links in them kept as they are, each once."""
+    runs: list[str] = []
+    for path in paths:
+        if not path:
+            msg = "an empty path names no run"
+            raise UsageError(msg)
+        try:
+            run = checked_run(path, destinations, state_dir)
+        except TransferError as error:
+            raise UsageError(str(error)) from error
+        runs.append(run)
+    return list(dict.fromkeys(runs))
