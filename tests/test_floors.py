@@ -26,7 +26,7 @@ FLOORS = {
     3: {"server", "tray", "window"},
     2: {"runtime", "client"},
     1: {"store", "transfer"},
-    0: {"domain", "errors", "settings", "paths", "points", ROOT_ROOM},
+    0: {"domain", "errors", "settings", "paths", "points", "durable", ROOT_ROOM},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 STRANGERS = ({"store", "transfer"}, {"server", "tray"})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
+from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import UsageError
 
 APP = "exlab-wizard"
@@ -42,13 +43,13 @@ class StateDir:
         )
 
     def create(self) -> None:
-        """Create the state dir, readable by its owner only, and prove that it can be written.
+        """Create the state dir, durably, readable by its owner only, and prove that it can be written.
 
         Raises:
             UsageError: it cannot be created or written; the message names it and what to do.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self.root, 0o700)
             # One name for all: what a killed start leaves, the next one removes; two at once take turns.
             probe = self.root / ".write-test"
             probe.write_bytes(b"")

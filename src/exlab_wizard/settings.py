@@ -6,7 +6,6 @@ allowed.
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from datetime import time
@@ -16,6 +15,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from exlab_wizard.domain.bandwidth import Window, parse_days
+from exlab_wizard.durable import make_folder, replace_file
 from exlab_wizard.errors import SettingsError
 
 LARGEST_BYTES: Final = 1 << 20
@@ -263,18 +263,11 @@ def _fault(where: str, location: tuple[int | str, ...], message: str, value: obj
 
 def _replace(path: Path, text: str) -> None:
     """Put `text` in the place of the file in one step, durable, readable by its owner only."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _remove_abandoned(path)
-        with part.open("w", encoding="utf-8") as file:
-            part.chmod(0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(path, text.encode(), 0o600)
     except OSError as error:
-        part.unlink(missing_ok=True)
         msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or name another file with --config."
         raise SettingsError(msg) from error
 

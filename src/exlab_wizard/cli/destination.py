@@ -11,6 +11,7 @@ import click
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, emit, example, json_option, say, table
 from exlab_wizard.cli.reach import examine
+from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError
 from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
 from exlab_wizard.transfer.marker import MARKER, create_marker
@@ -99,7 +100,7 @@ def _make(folder: Path, *, create: bool) -> bool:
         if not create:
             msg = f"there is no folder {str(folder)!r}; mount the share, or let it be made with --create"
             raise UsageError(msg)
-        folder.mkdir(parents=True)
+        make_folder(folder)
     except OSError as error:
         msg = f"the folder {str(folder)!r} cannot be used: {error.strerror or error}"
         raise UsageError(msg) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.durable import make_folder
 from exlab_wizard.paths import StateDir
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.transfer.marker import create_marker
@@ -19,7 +20,7 @@ def give_first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
         ExlabError: the folder or the configuration cannot be written.
     """
     folder = state_dir.first_destination
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     marker = create_marker(folder, FIRST_DESTINATION)
     settings.add_destination(FIRST_DESTINATION, str(folder), marker=marker)
     return folder

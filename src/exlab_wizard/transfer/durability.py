@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from exlab_wizard.durable import full_sync, sync_file
+
 if sys.platform != "win32":
     import fcntl
 
@@ -50,28 +52,6 @@ def sync_data(fd: int) -> None:
         os.fdatasync(fd)
     else:
         sync_file(fd)
-
-
-def sync_file(fd: int) -> None:
-    """Return when bytes, times and permissions of the open file or folder `fd` survive a power cut.
-
-    Raises:
-        OSError: they do not.
-    """
-    if sys.platform == "darwin" and _full_sync(fd):
-        return
-    os.fsync(fd)
-
-
-def _full_sync(fd: int) -> bool:
-    """Flush the drive's cache too, which fsync on macOS does not; network volumes refuse."""
-    if sys.platform != "darwin":
-        return False
-    try:
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    except OSError:
-        return False
-    return True
 
 
 def syncs_at_once(fd: int) -> bool:
@@ -111,7 +91,7 @@ def sync_each(names: Sequence[str], open_file: Callable[[str, int], int]) -> Non
     if sys.platform == "darwin" and names:
         fd = open_file(names[-1], flags)
         try:  # one barrier empties the drive's cache of all of them
-            _full_sync(fd)
+            full_sync(fd)
         finally:
             os.close(fd)
 

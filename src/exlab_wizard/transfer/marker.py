@@ -6,13 +6,13 @@ It holds an id, by which it is told from another destination that is mounted in 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind, WaitReason
+from exlab_wizard.durable import replace_file, sync_folder
 from exlab_wizard.errors import TransferError, TransferWaitError
 
 MARKER: Final = ".exlab-destination"
@@ -56,7 +56,7 @@ def read_id(destination: Path) -> str:
 
 
 def create_marker(destination: Path, name: str) -> str:
-    """Mark an existing folder as the destination called `name`, and return the marker's id.
+    """Mark an existing folder, durably, as the destination called `name`, and return the marker's id.
 
     A marker that is there already is kept; without an id in it, what is returned is empty.
 
@@ -65,11 +65,10 @@ def create_marker(destination: Path, name: str) -> str:
     """
     content = {"name": name, "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"), "id": uuid.uuid4().hex}
     try:
-        with (destination / MARKER).open("x", encoding="utf-8") as marker:
-            marker.write(json.dumps(content) + "\n")
-            marker.flush()
-            os.fsync(marker.fileno())
-    except FileExistsError:
+        if (destination / MARKER).exists():
+            sync_folder(destination)  # whoever put it there may have been cut off before this
+            return read_id(destination)
+        replace_file(destination / MARKER, (json.dumps(content) + "\n").encode())
         return read_id(destination)
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = "Create or mount the folder first."
@@ -77,4 +76,3 @@ def create_marker(destination: Path, name: str) -> str:
     except OSError as error:
         hint = "Make it writable for the account that runs exlab-wizard."
         raise TransferError("Cannot mark", str(destination), hint, ErrorKind.AUTH, error.strerror or "") from error
-    return content["id"]
