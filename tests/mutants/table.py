@@ -35,7 +35,7 @@ _DURABLE: Final = (
     Mutant(
         "the flush before the last row of a big file",
         "transfer/bigfile.py",
-        "                durability.sync_file(self._target)",
+        "                sync_file(self._target)",
         "                pass",
         (_ROWS_AFTER_BYTES,),
     ),
@@ -70,7 +70,7 @@ _DURABLE: Final = (
     Mutant(
         "the flush of the notes themselves",
         "transfer/publish.py",
-        "        durability.sync_file(fd)\n    finally:",
+        "        sync_file(fd)\n    finally:",
         "        pass\n    finally:",
         (_NAME_LAST,),
     ),

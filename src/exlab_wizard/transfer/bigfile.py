@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.durable import sync_file
 from exlab_wizard.errors import StoppedError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer import durability
@@ -236,9 +237,11 @@ class _Pipeline:
         try:
             if segment.last:
                 attempt.dress(file)
-                durability.sync_file(self._target)
+                sync_file(self._target)
             else:
                 durability.sync_data(self._target)
+            if not segment.start:
+                attempt.target.sync_names([file.path])
         except OSError as error:
             raise attempt.target_error("Cannot flush", file.path, error) from error
         attempt.failures.check_online()

@@ -18,6 +18,7 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Completed
+from exlab_wizard.durable import sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.attempt import tolerate_unsupported
@@ -178,6 +179,10 @@ class MountTransfer:
                 sweep(target, (), (), ())
         with self._failures.target("Cannot remove", self._incoming):
             self._incoming.rmdir()
+            # Whoever published the run first may have been cut off before its name was durable.
+            sync_way(self._request.destination, self._final)
+            with suppress(FileNotFoundError):  # another job that ended found it empty
+                sync_folder(self._incoming.parent)
         remove_empty(self._incoming.parent)
 
     def _publish_additions(self, target: Tree, final: Tree, manifest: Manifest, published: Mapping[str, str]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.durable import sync_file, sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.manifest import OWN_FOLDER
 from exlab_wizard.transfer.marker import MARKER
@@ -33,7 +33,7 @@ class FinalPathTakenError(Exception):
 
 
 def make_folders(destination: Path, parts: Iterable[str], failures: Failures) -> Path:
-    """Create folder after folder below `destination`, each durable, and return the last; existing ones are fine.
+    """Create folder after folder below `destination` and return the last; each is durable, existing ones too.
 
     Raises:
         TransferError: one cannot be created.
@@ -60,18 +60,8 @@ def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
             above, here = here, f"{here}/{part}" if here else part
             with suppress(FileExistsError):
                 tree.mkdir(here)
-                tree.sync_folder(above)
+            tree.sync_folder(above)  # also for one that was there: whoever made it may have been cut off before this
     return destination / here
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable.
-
-    Raises:
-        OSError: they are not.
-    """
-    with Tree(folder) as tree:
-        tree.sync_folder("")
 
 
 def sync_way(destination: Path, final: Path) -> None:
@@ -99,7 +89,7 @@ def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
     try:
         for piece in content:
             write_all(fd, piece)
-        durability.sync_file(fd)
+        sync_file(fd)
     finally:
         os.close(fd)
     tree.replace(fresh, path)
@@ -133,7 +123,9 @@ def publish_whole(incoming: Path, final: Path, destination: Path, failures: Fail
 
 
 def publish_file(incoming: Tree, final: Tree, path: str, failures: Failures) -> None:
-    """Move one verified file to the final folder; never over another.
+    """Put one verified file into the final folder as well, or move it there; never over another.
+
+    A name that is left in the incoming folder goes when the new one is durable: never before.
 
     Raises:
         TransferError: conflict when the name is taken; else as the system refuses.
@@ -150,8 +142,6 @@ def publish_file(incoming: Tree, final: Tree, path: str, failures: Failures) -> 
             if final.exists(path):
                 raise conflict(final.root / path, "It came into being while the run was copied.") from error
             incoming.move_to(path, final)
-        else:
-            incoming.unlink(path)
 
 
 def conflict(path: Path, what: str) -> TransferError:

@@ -164,6 +164,7 @@ class SmallFiles:
                 attempt.target.sync_all()
             else:
                 durability.sync_each([row.path for row in rows], attempt.target.open)
+                attempt.target.sync_names(row.path for row in rows)
         except OSError as error:
             raise attempt.target_error("Cannot flush", rows[0].path, error) from error
         attempt.failures.check_online()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from exlab_wizard.durable import sync_file
 from exlab_wizard.transfer import durability
 
 _T = TypeVar("_T")
@@ -133,9 +134,15 @@ class Tree:
             return
         fd = self.open(name, os.O_RDONLY | durability.DIRECTORY)
         try:
-            durability.sync_file(fd)
+            sync_file(fd)
         finally:
             os.close(fd)
+
+    def sync_names(self, names: Iterable[str]) -> None:
+        """Make the way to each of the named files durable: its own name, and those of the folders above it."""
+        ways = {name[:at] for name in names for at in (0, *(at for at, letter in enumerate(name) if letter == "/"))}
+        for folder in sorted(ways):
+            self.sync_folder(folder)
 
     def syncs_at_once(self) -> bool:
         """Return whether `sync_all` is to be had here."""
