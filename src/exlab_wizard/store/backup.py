@@ -16,6 +16,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.durable import make_folder, sync_file, sync_folder
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, reached
@@ -107,11 +108,12 @@ class Backups:
             raise RefusedError(msg)
         part = target.with_name(target.name + _PART)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(target.parent, 0o700)
             _discard(part)
             _copy(database.connection(), part, progress)
             reached(Point.BACKUP_BEFORE_RENAME)
             part.replace(target)
+            sync_folder(target.parent)
             reached(Point.BACKUP_AFTER_RENAME)
         except (OSError, driver.Error) as error:
             _discard(part)
@@ -142,6 +144,7 @@ class Backups:
                 raise
         reached(Point.RESTORE_BEFORE_RENAME)
         part.replace(self._database)
+        sync_folder(self._database.parent)
         reached(Point.RESTORE_AFTER_RENAME)
         return kept
 
@@ -171,6 +174,8 @@ def _keep(database: Path, kept: Path) -> None:
         for suffix in (*_JOURNALS, ""):
             if (beside := database.with_name(database.name + suffix)).exists():
                 shutil.copyfile(beside, part)
+                with part.open("r+b") as file:
+                    sync_file(file.fileno())
                 part.replace(kept.with_name(kept.name + suffix))
     else:
         if busy:
@@ -178,8 +183,11 @@ def _keep(database: Path, kept: Path) -> None:
             msg = f"another program is reading the database {str(database)!r}; close it, then restore again"
             raise RefusedError(msg)
         part.replace(kept)
+    sync_folder(database.parent)
     for suffix in _JOURNALS:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
+    # A journal that came back after a power cut would be played into the new database.
+    sync_folder(database.parent)
 
 
 def _discard(part: Path) -> None:
