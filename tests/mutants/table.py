@@ -84,7 +84,7 @@ _DURABLE: Final = (
     Mutant(
         "a commit that survives a power cut",
         "store/database.py",
-        '("synchronous", 2)',
+        '("synchronous", 3)',
         '("synchronous", 1)',
         ("tests/store/test_database.py::test_every_connection_is_durable_and_holds_foreign_keys",),
     ),

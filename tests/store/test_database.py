@@ -39,7 +39,7 @@ def test_libraries_with_the_wal_reset_bug_are_known(version: tuple[int, ...], *,
 
 
 def test_every_connection_is_durable_and_holds_foreign_keys(store: Store) -> None:
-    wanted = {"journal_mode": store.database.journal_mode, "synchronous": 2, "foreign_keys": 1, "recursive_triggers": 0,
+    wanted = {"journal_mode": store.database.journal_mode, "synchronous": 3, "foreign_keys": 1, "recursive_triggers": 0,
               "journal_size_limit": WAL_LIMIT_BYTES}  # fmt: skip
     seen: list[dict[str, object]] = []
 

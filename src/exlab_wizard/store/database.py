@@ -1,6 +1,6 @@
 """One SQLite file, opened the same way everywhere, with one long-lived connection per thread.
 
-A write that returned has survived a power cut (`synchronous=FULL`). Threads of one process queue for the write lock
+A write that returned has survived a power cut (`synchronous=EXTRA`). Threads of one process queue for the write lock
 here, in order, instead of in SQLite's busy handler, which sleeps; other processes are waited for there.
 """
 
@@ -89,7 +89,8 @@ class Database:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         for pragma, wanted in (
             ("journal_mode", self.journal_mode),
-            ("synchronous", 2),
+            # EXTRA: after FULL, in rollback mode, a journal that comes back undoes a commit that was reported.
+            ("synchronous", 3),
             ("foreign_keys", 1),
             ("recursive_triggers", 0),
             ("journal_size_limit", WAL_LIMIT_BYTES),
