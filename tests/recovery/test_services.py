@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import Database
 
 
 def workers(bench: Bench) -> Service:
@@ -54,4 +56,29 @@ def test_a_service_stops_as_often_as_asked_and_leaves_no_thread(
         service.stop()
         service.stop()
         until(lambda: set(threading.enumerate()) <= before, 2, "the service's threads to end")
+    bench.close()
+
+
+class ClosedMeanwhile(Backups):
+    """Backs up when a quit has just closed the database."""
+
+    def create(
+        self, database: Database, now: datetime, *, label: str, progress: Callable[[int, int], None] | None = None
+    ) -> Path:
+        connection = database.connection()
+        quits = threading.Thread(target=database.close)
+        quits.start()
+        quits.join(5)
+        with database.using(connection):
+            return super().create(database, now, label=label, progress=progress)
+
+
+def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exlab_wizard.runtime.housekeeping.FIRST_LOOK_SECONDS", 0.0)
+    bench = Bench(tmp_path)
+    backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
+    service = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)
+    service.start()
+    until(backups.all, 5, "the backup, on a connection that SQLite would crash on if it were closed")
+    service.stop()
     bench.close()

@@ -1,6 +1,6 @@
 """Upkeep: the check after a clean end, one backup a day, and what cancelled jobs left on the destinations.
 
-Its thread is never waited for: quitting is fast, and the next backup removes what one that is cut off leaves.
+Its thread is hardly waited for: quitting is fast, and the next backup removes what one that is cut off leaves.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 600.0
+LEAVE_SECONDS: Final = 0.2
 BACKUP_EVERY: Final = timedelta(days=1)
 
 
@@ -44,10 +45,13 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; it is not waited for."""
+        """Ask it to end; one that is at work is left behind, with its connection."""
         self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout=LEAVE_SECONDS)
 
     def _loop(self) -> None:
+        self._store.database.keep_apart()
         wait = FIRST_LOOK_SECONDS
         complaint = Complaint(log)
         while not self._stop.wait(wait):

@@ -55,7 +55,7 @@ class Database:
         )
         self._local = threading.local()
         self._writing = Turns()
-        self._opened: list[PoolProxiedConnection] = []
+        self._opened: dict[PoolProxiedConnection, bool] = {}  # with whether it is kept apart
         self._opened_lock = threading.Lock()
         self._file: tuple[int, int] | None = None
 
@@ -115,8 +115,12 @@ class Database:
             assert held is not None
             self._local.proxy, self._local.connection = proxy, held
             with self._opened_lock:
-                self._opened.append(proxy)
+                self._opened[proxy] = getattr(self._local, "apart", False)
         return held
+
+    def keep_apart(self) -> None:
+        """Let `close` leave this thread's connection open: for a thread that nobody waits for, before its first use."""
+        self._local.apart = True  # SQLite must not be closed under a thread that is inside it
 
     @contextlib.contextmanager
     def using(self, connection: driver.Connection) -> Iterator[None]:
@@ -156,9 +160,8 @@ class Database:
             return
         self._local.proxy = self._local.connection = None
         with self._opened_lock:
-            if proxy not in self._opened:
+            if self._opened.pop(proxy, None) is None:
                 return  # `close` was here
-            self._opened.remove(proxy)
         proxy.close()
 
     def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
@@ -287,11 +290,11 @@ class Database:
         return not busy
 
     def close(self) -> None:
-        """Close every connection; the last one to the file checkpoints it."""
+        """Close every connection that is not kept apart; the last one to the file checkpoints it."""
         self._local = threading.local()
         with self._opened_lock:
-            opened, self._opened = self._opened, []
-        for proxy in opened:
+            opened, self._opened = self._opened, {proxy: True for proxy, apart in self._opened.items() if apart}
+        for proxy in opened.keys() - self._opened.keys():
             proxy.close()
         self.engine.dispose()
 
