@@ -167,6 +167,8 @@ class MountTransfer:
                 final = Tree(self._final)
             with final:
                 published = Comparison(source, final, self._control, self._failures).published(manifest)
+                with self._failures.target("Cannot flush", self._final):
+                    final.sync_names(published)  # `fill` takes away the other name of what a cut-off attempt put there
                 self._list_forgotten(final, manifest)
                 ledger = self._filler.fill(source, target, manifest, published)
                 self._check_source(source, manifest)
