@@ -9,6 +9,8 @@ VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
 MODEL_SECONDS = 600
+# Of each recorded scenario: a number, or all
+POWER_LAUNCHES = all
 SOAK_MINUTES = 10
 SOAK_ARGS =
 RECOVERY_ARGS =
@@ -64,6 +66,9 @@ test-fast: setup system-packages  ## every test but the slow ones
 
 faults-full: setup system-packages  ## every error at every call site, once and lasting
 	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
+
+power-full: setup system-packages  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
+	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) $(PYTEST) tests/power -rP $(PYTEST_ARGS)
 
 model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)

@@ -86,6 +86,6 @@ def read_log(log: Path) -> list[Record]:
 def build_recorder(folder: Path) -> Path:
     """Compile the recorder into `folder` and return the library."""
     library = folder / "recorder.so"
-    command = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-format-truncation", "-O1", "-shared", "-fPIC"]
+    command = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-format-truncation", "-O1", "-shared", "-fPIC"]
     subprocess.run([*command, "-o", library, _SOURCE, "-ldl", "-pthread"], check=True)
     return library
