@@ -37,6 +37,7 @@ from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
 from exlab_wizard.runtime.standby import Standby, begin, begin_or_do
+from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
@@ -128,7 +129,8 @@ def leave(status: int) -> None:
 
 def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     """Open the database, recover the last launch, and wire everything; nothing runs yet."""
-    clock = SystemClock()
+    machine = SystemClock()
+    clock = SteadyClock(machine)
     settings = SettingsFile(options.config)
     settings.read()
     first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
@@ -157,7 +159,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
         predicate=StorePredicate(store, clock),
         workers=workers,
         question=FirstAnswer(
-            [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, clock), ApiQuestion(audience)]
+            [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, machine), ApiQuestion(audience)]
         ),
         window=NoWindow(),
         server=server,
@@ -182,7 +184,7 @@ def _build(options: Options, inbox: SimpleQueue[_Message]) -> _Application:
     return _Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, window)
 
 
-def _opened(state_dir: StateDir, backups: Backups, clock: SystemClock) -> tuple[Store, bool]:
+def _opened(state_dir: StateDir, backups: Backups, clock: SteadyClock) -> tuple[Store, bool]:
     """Return the database, up to date, and whether the last launch ended well; read through it when not."""
     database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
     schema.upgrade(database, backups, clock.now())
@@ -207,7 +209,7 @@ def _url(server: ServerRunner) -> str | None:
 class _Application:
     inbox: SimpleQueue[_Message]
     store: Store
-    clock: SystemClock
+    clock: SteadyClock
     ready: Ready
     workers: WorkerPool
     keeper: Keeper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,10 @@ from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.shutdown import QuitTrigger
 from exlab_wizard.errors import StoreError
+from exlab_wizard.runtime.gate import StorePredicate
 from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.sessions import NewSession
@@ -54,12 +57,13 @@ class Kept:
         self.bench, self.calls, self.changes = bench, Calls(), 0
         self.quits: list[PendingQuit] = []
         self.outside = Store(Database(bench.database.path))
+        self.clock = SteadyClock(bench.clock)
         self.keeper = Keeper(
             bench.store,
             bench.settings,
             self.calls,
             bench.launch_id,
-            bench.clock,
+            self.clock,
             health=Health(bench.store, bench.launch_id, bench.clock),
             quit_asked=self.quits.extend,
             changed=self._changed,
@@ -121,6 +125,45 @@ def test_a_clock_step_that_cannot_be_written_at_once_is_made_up_for(
     kept.bench.clock.pass_time(1)
     kept.keeper.chores()
     assert kept.lease(lease) == ("active", TTL - 1)
+
+
+@pytest.mark.parametrize("hours", [8, -1])
+def test_a_machine_that_wakes_up_while_it_drains_neither_ends_a_session_nor_makes_it_a_zombie(
+    kept: Kept, hours: int
+) -> None:
+    """Drain and client are quicker than the keeper: for up to a second they look at leases that have not moved yet."""
+    lease, predicate = kept.open_lease(), StorePredicate(kept.bench.store, kept.clock)
+    kept.bench.clock.wall += timedelta(hours=hours)
+    assert not predicate.count().idle, "the quit would have cut the session off"
+    assert kept.bench.store.sessions.renew(lease, kept.clock.now()) is not None, "the client would have given up"
+    opened_now = kept.bench.store.sessions.open(
+        NewSession(SessionKind.RUN, "next", TTL), kept.bench.launch_id, kept.clock.now()
+    )
+    kept.keeper.chores()
+    assert [kept.lease(one) for one in (lease, opened_now.id)] == [("active", TTL)] * 2
+    kept.bench.clock.pass_time(TTL)
+    kept.keeper.chores()
+    assert predicate.count().idle, "without heartbeats it holds nothing back for hours"
+
+
+def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has_not(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.open_lease()
+    predicate, move = StorePredicate(kept.bench.store, kept.clock), kept.bench.store.sessions.move_clock
+    looks: list[bool] = []
+    drain = threading.Thread(target=lambda: looks.append(predicate.count().idle), daemon=True)
+
+    def look_right_after(step: timedelta) -> None:
+        move(step)
+        drain.start()
+        drain.join(0.2)  # unhindered, it would be over by then
+
+    monkeypatch.setattr(kept.bench.store.sessions, "move_clock", look_right_after)
+    kept.bench.clock.wall -= timedelta(hours=1)
+    kept.keeper.chores()
+    drain.join(10)
+    assert looks == [False]
 
 
 def test_small_corrections_of_the_clock_move_nothing(kept: Kept) -> None:

@@ -16,6 +16,7 @@ from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.service import Service
+from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
@@ -31,7 +32,7 @@ def keeper(bench: Bench) -> Service:
         bench.settings,
         bench.pool,
         bench.launch_id,
-        bench.clock,
+        SteadyClock(bench.clock),
         health=Health(bench.store, bench.launch_id, bench.clock),
         quit_asked=lambda _quits: None,
         changed=lambda: None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome, QuitTrigger
 from exlab_wizard.points import Point, reached
+from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.store.store import Store
 
 
@@ -63,7 +64,7 @@ class LaunchGate:
 class StorePredicate:
     """The drain predicate over the database, at this moment."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: SteadyClock) -> None:
         """Count in `store`, with the time of `clock`."""
         self._store = store
         self._clock = clock
@@ -74,7 +75,8 @@ class StorePredicate:
         Raises:
             PredicateUnreadableError: it is unknown.
         """
-        return self._store.drain.count(self._clock.now())
+        with self._clock.still:
+            return self._store.drain.count(self._clock.now())
 
     def blockers(self) -> list[Blocker]:
         """Return what is counted.

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from exlab_wizard.domain.clock import Clock, clock_step
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.store import Store
@@ -51,7 +51,7 @@ class Keeper:
         settings: SettingsFile,
         workers: Watched,
         launch_id: int,
-        clock: Clock,
+        clock: SteadyClock,
         *,
         health: Health,
         quit_asked: Callable[[list[PendingQuit]], None],
@@ -69,10 +69,7 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
         self._version: int | None = None
-        self._wall = clock.now()
-        self._monotonic = clock.monotonic()
-        self._started = self._monotonic
-        self._well_at = self._monotonic
+        self._started = self._well_at = clock.monotonic()
         self._complaint = Complaint(log)
 
     def start(self) -> None:
@@ -136,14 +133,15 @@ class Keeper:
         self._store.database.require_in_place()
 
     def _follow_clock(self) -> None:
-        wall, monotonic = self._clock.now(), self._clock.monotonic()
-        step = clock_step(wall - self._wall, monotonic - self._monotonic)
+        with self._clock.still:
+            step = self._clock.step()
+            if step:
+                log.warning("the clock was set by %+.1f s; session leases and delays move along", step.total_seconds())
+                self._store.sessions.move_clock(step)
+            # Last: a step that could not be written is seen again, and nothing expires before.
+            self._clock.follow()
         if step:
-            log.warning("the clock was set by %+.1f s; session leases and delays move along", step.total_seconds())
-            self._store.sessions.move_clock(step)
             self._workers.wake()
-        # Last: a step that could not be written is seen again, and nothing expires before.
-        self._wall, self._monotonic = wall, monotonic
 
     def _follow_settings(self) -> None:
         if not self._settings.changed():

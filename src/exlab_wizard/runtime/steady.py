@@ -1,0 +1,41 @@
+"""Wall time that does not jump before the leases have moved along.
+
+When the clock is set, or the machine wakes up, every lease looks as if it had run out, for up to a second: until the
+keeper has moved it. A drain or a heartbeat that comes in that second must not see this, so both are judged by a clock
+that goes on as before until the keeper lets it follow.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+from exlab_wizard.domain.clock import Clock, clock_step
+
+
+class SteadyClock:
+    """A `Clock` over the machine's own. Whoever holds `still` sees leases and clock of the same moment."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with the time of `clock`."""
+        self._clock = clock
+        self._followed = clock.now(), clock.monotonic()
+        self.still = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return wall time as it was when it was followed last, and what has passed since on the monotonic clock."""
+        wall, monotonic = self._followed
+        return wall + timedelta(seconds=self._clock.monotonic() - monotonic)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; their zero has no meaning."""
+        return self._clock.monotonic()
+
+    def step(self) -> timedelta:
+        """Return by how much the machine's clock was set since it was followed, or zero."""
+        wall, monotonic = self._followed
+        return clock_step(self._clock.now() - wall, self._clock.monotonic() - monotonic)
+
+    def follow(self) -> None:
+        """Take over the machine's time; by now the leases have moved."""
+        self._followed = self._clock.now(), self._clock.monotonic()
