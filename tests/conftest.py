@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.crash import summary
 from tests.crash.nursery import Nursery, compile_shim
 
 pytest_plugins = ["exlab_wizard.testing"]
@@ -25,6 +26,14 @@ def own_user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         monkeypatch.setenv(name, str(home / name.lower()))
     for name in ("EXLAB_STATE_DIR", "EXLAB_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many crash points were killed at, if any."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    shares = summary.noted(report for report in reports if isinstance(report, pytest.TestReport))
+    if shares:
+        terminalreporter.write_line(summary.line_about(shares))
 
 
 @pytest.fixture

@@ -5,13 +5,18 @@ Here an even cut of the points is killed at, in groups; `make recovery-full` kil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.crash.crash_points import Aim, both_sides, dealt, in_turn, spread, turning
-from tests.crash.enumeration import Enumeration
+from tests.crash.enumeration import Enumeration, Tally
+from tests.crash.full_run import RECOVERY_AGAIN
 from tests.crash.nursery import Nursery
 from tests.crash.scenarios import ALL, Recovery, Scenario
+from tests.crash.summary import PROPERTY, Share
+
+Note = Callable[[str, object], None]
 
 pytestmark = pytest.mark.slow
 
@@ -70,16 +75,29 @@ def cut(enumeration: Enumeration, size: int) -> list[Aim]:
     return spread(in_turn(points) if len(points) >= size else both_sides(points), size)
 
 
+def note(record: Note, scenario: str, enumeration: Enumeration, tally: Tally) -> None:
+    """Say what came of some kills, here and in the summary of the whole run."""
+    print(f"{enumeration.name}: {len(enumeration.points)} points enumerated; {tally}")  # noqa: T201 - shown with -s
+    share: Share = {
+        "scenario": scenario,
+        "points": len(enumeration.points),
+        "landed": len(tally.landed),
+        "beyond": len(tally.beyond),
+        "violations": len(tally.violations),
+    }
+    record(PROPERTY, share)
+
+
 @pytest.mark.parametrize(("scenario", "share"), SHARES, ids=[f"{one.name} {share}" for one, share in SHARES])
 def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
-    scenario: Scenario, share: int, prepared: Prepared
+    scenario: Scenario, share: int, prepared: Prepared, record_property: Note
 ) -> None:
     enumeration = prepared.of(scenario)
     groups = GROUPS.get(scenario.name, 1)
     aims = list(dealt(cut(enumeration, groups * SIZE), share, groups))
     assert len(aims) == SIZE
     tally = enumeration.kill_at(aims)
-    print(f"{scenario.name}: {len(enumeration.points)} points enumerated; {tally}")  # noqa: T201 - shown with -s
+    note(record_property, scenario.name, enumeration, tally)
     assert tally.violations == []
     assert len(tally.beyond) <= tolerance(scenario)
     assert len(tally.landed) + len(tally.beyond) == SIZE
@@ -90,10 +108,12 @@ def test_all_groups_together_kill_at_three_hundred_points() -> None:
 
 
 @pytest.mark.parametrize("first", range(AGAIN))
-def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(first: int, prepared: Prepared) -> None:
+def test_killed_in_the_recovery_from_a_kill_the_third_launch_recovers(
+    first: int, prepared: Prepared, record_property: Note
+) -> None:
     once = prepared.of(Recovery())
     again = once.after(cut(once, AGAIN)[first])
     tally = again.kill_at(cut(again, AGAIN))
-    print(f"{again.name}: {tally}")  # noqa: T201 - shown with -s
+    note(record_property, RECOVERY_AGAIN, again, tally)
     assert tally.violations == []
     assert len(tally.landed) == AGAIN
