@@ -144,6 +144,10 @@ class Child:
         """Signal it, unless it has ended."""
         self._nursery.send_signal(self.number, number)
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """Kill it with SIGKILL."""
         self.send_signal(signal.SIGKILL)

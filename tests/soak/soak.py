@@ -107,7 +107,7 @@ class Soak:
                     self._live()
                 while not self._endings.end():
                     self._live()
-            self._reckoning.after_launch(self._scene.process.returncode)
+            self._reckoning.after_launch(self._scene.process.wait())
             self._reckoning.retry_failed()
             if time.monotonic() - tallied > TALLY_SECONDS:
                 faults.pause()

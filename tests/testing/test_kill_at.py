@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
+from tests.crash.nursery import COMMAND_LINE, Nursery
 
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
@@ -14,7 +16,8 @@ from exlab_wizard.points import Point
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.backup import KEPT_BACKUPS, Backups
-from exlab_wizard.testing import MIB, Lab, until
+from exlab_wizard.testing import MIB, Lab, Process, until
+from exlab_wizard.testing.lab import PROGRAM
 
 BIG = {"big.raw": 20 * MIB, "frames/1.tif": 70_000}
 CRAWL_MIB_S = 0.001
@@ -39,6 +42,35 @@ RESTORE = [Point.RESTORE_BEFORE_RENAME, Point.RESTORE_AFTER_RENAME]
 VISIBLE = {Point.PUBLISH_AFTER_RENAME, Point.PUBLISH_DONE, Point.FINISH_BEFORE_COMMIT, Point.FINISH_AFTER_COMMIT}
 
 pytestmark = pytest.mark.slow
+
+
+class ForkedLab(Lab):
+    """A lab whose processes come from the fork server, ready at once: nothing else about them is different."""
+
+    def __init__(self, home: Path, nursery: Nursery) -> None:
+        super().__init__(home)
+        self._nursery = nursery
+
+    def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
+        _python, _m, module, *arguments = command
+        entry = COMMAND_LINE if module == PROGRAM else f"{module}:main"
+        return self._nursery.start(
+            arguments, environment=self.environment, folder=self.home, stdout=stdout, stderr=stderr, entry=entry
+        )
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """A fork server for the tests of this file."""
+    with Nursery(tmp_path_factory.mktemp("nursery") / "log") as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def exlab(tmp_path: Path, nursery: Nursery) -> Iterator[Lab]:
+    """The fixture of the plugin, with faster launches."""
+    with ForkedLab(tmp_path / "exlab", nursery) as lab:
+        yield lab
 
 
 def finish(lab: Lab) -> None:

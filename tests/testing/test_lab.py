@@ -50,8 +50,8 @@ def test_a_point_that_the_program_never_comes_to_is_a_failure_that_says_how_far_
     said = missed(lambda: lab.kill_at("merge:file_published", "sync", str(run)))
     assert "merge:file_published was not reached 1 time(s): the program ended by itself with 0" in said
     assert "enqueue:before_commit, enqueue:after_commit" in said
-    said = missed(lambda: lab.kill_at("publish:before_rename", nth=2, within=3))
-    assert "lived on for 3 s" in said
+    said = missed(lambda: lab.kill_at("publish:before_rename", nth=2, meanwhile=lab.until_idle, within=0.1))
+    assert "lived on for 0.1 s" in said
     assert "publish:before_rename" in said.partition("Points reached")[2]
     assert lab.process.poll() is not None
 

@@ -20,11 +20,22 @@ does not need it.
 
 from __future__ import annotations
 
-from exlab_wizard.testing.application import PATIENCE_SECONDS, Application, until
+from exlab_wizard.testing.application import PATIENCE_SECONDS, Application, Process, until
 from exlab_wizard.testing.lab import Handed, Lab
 from exlab_wizard.testing.runs import MIB, Picture, picture, write_run
 
-__all__ = ["MIB", "PATIENCE_SECONDS", "Application", "Handed", "Lab", "Picture", "picture", "until", "write_run"]
+__all__ = [
+    "MIB",
+    "PATIENCE_SECONDS",
+    "Application",
+    "Handed",
+    "Lab",
+    "Picture",
+    "Process",
+    "picture",
+    "until",
+    "write_run",
+]
 
 # pytest reads this from the plugin too: so the package can be imported where there is no pytest.
 pytest_plugins = ["exlab_wizard.testing.fixtures"]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 import exlab_wizard
 from exlab_wizard.paths import StateDir
@@ -36,6 +36,28 @@ KILLED: Final = -9
 RUN: Final = ("run", "--headless", "--json")
 _LOOK_SECONDS: Final = 0.02
 _Answer = TypeVar("_Answer")
+
+
+class Process(Protocol):
+    """What a lab needs of a process; `subprocess.Popen` has it."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return how it ended; TimeoutExpired when it lives on."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Signal it."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
 
 
 def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SECONDS, what: str = "") -> _Answer:
@@ -64,7 +86,7 @@ class Application:
         self.nas = home / "nas"
         self.config = self.state / "config.toml"
         self.database = self.state / "exlab-wizard.db"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._starts = 0
         package = Path(exlab_wizard.__file__).parents[1]
         paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -111,7 +133,7 @@ class Application:
             check=False,
         )
 
-    def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
+    def start(self, *, ready: bool = True) -> Process:
         """Start `run --headless --json`; with `ready`, return when it says that work may begin."""
         process = self._spawn(self.command(*RUN))
         if ready:
@@ -135,27 +157,28 @@ class Application:
 
         until(is_ready, what="the program to be ready")
 
-    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Sequence[str]) -> Process:
         self._starts += 1
-        with self._output("out") as out, self._output("err") as err:
-            self._process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
+        self._process = self._started(command, self._output("out"), self._output("err"))
         return self._process
 
-    def _output(self, stream: str) -> IO[bytes]:
-        return (self.home / f"launch-{self._starts}.{stream}").open("wb")
+    def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+    def _output(self, stream: str) -> Path:
+        return self.home / f"launch-{self._starts}.{stream}"
 
     def said(self) -> str:
         """Return what the last start wrote to standard output."""
-        return (self.home / f"launch-{self._starts}.out").read_text("utf-8")
+        return self._output("out").read_text("utf-8")
 
     def log(self) -> str:
         """Return what the last start wrote to standard error."""
-        return (self.home / f"launch-{self._starts}.err").read_text("utf-8", errors="replace")
+        return self._output("err").read_text("utf-8", errors="replace")
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The process that was started last."""
         if self._process is None:
             raise AssertionError("nothing was started yet")

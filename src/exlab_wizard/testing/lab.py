@@ -25,7 +25,7 @@ from exlab_wizard.runtime.audit import audit
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, until
+from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, Process, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes
 
@@ -123,9 +123,7 @@ class Lab(Application):
         finally:
             self._notes.release()
 
-    def _trapped(
-        self, act: str, point: Point, nth: int, module: str, command: tuple[str, ...]
-    ) -> subprocess.Popen[bytes]:
+    def _trapped(self, act: str, point: Point, nth: int, module: str, command: tuple[str, ...]) -> Process:
         self._require_dead()
         path = self.home / f"launch-{self._starts + 1}.notes"
         self._notes = Notes(path)
