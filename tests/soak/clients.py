@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.program import picture
+import httpx
+from tests.program import PATIENCE_SECONDS, picture
+from tests.server.api import Api
 from tests.soak import runs
 from tests.soak.book import Book, Run
 from tests.soak.scene import Scene
@@ -23,6 +25,7 @@ from tests.soak.scene import Scene
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import ExlabError, RefusedError
 from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.runtime.server_file import read_server_file
 from exlab_wizard.store import inspection
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
@@ -52,7 +55,8 @@ class Client:
             self.hand_in: 30,
             self.hand_in_by_command: 3,
             self.hand_in_twice: 4,
-            self.hold_session: 14,
+            self.hold_session: 9,
+            self.hold_session_over_http: 6,
             self.cancel: 5,
             self.edit: 8,
             self.read: 10,
@@ -160,6 +164,41 @@ class Client:
                 self._acknowledged(run, job.job_id)
         elif time.monotonic() - renewed < LEASE_SECONDS - 1:
             self._book.violated(f"session {lease.id} ended although it was renewed in time")
+
+    def hold_session_over_http(self) -> None:
+        """Do the same over HTTP; an error promises nothing, and neither does an answer that is lost."""
+        address = read_server_file(self._scene.state / "server.json")
+        if address is None or self._crowded():
+            return
+        try:
+            with Api(address, PATIENCE_SECONDS) as api:
+                self._hold(api)
+        except httpx.HTTPError as error:
+            self._book.count("answers over HTTP that were lost")
+            self._book.note(f"{self._name} over HTTP: {type(error).__name__}: {error}")
+
+    def _hold(self, api: Api) -> None:
+        opened = api.post("/sessions", {"kind": "run", "label": self._name, "ttl_s": LEASE_SECONDS})
+        if opened.status_code != httpx.codes.CREATED:
+            self._book.count("sessions refused over HTTP")
+            self._book.note(f"{self._name} over HTTP: {opened.text}")
+            return
+        session = opened.json()["id"]
+        self._book.count("sessions opened over HTTP")
+        made = [self._new_run() for _ in range(self._chance.randrange(1, 3))]
+        for _ in range(self._chance.randrange(0, 5)):
+            self._stop.wait(0.3)
+            api.post(f"/sessions/{session}/heartbeat")
+        for run in made:
+            run.equipment = None  # it is the session's, and this one has none
+        runs_of = [{"path": str(run.path), "destination": run.destination} for run in made]
+        completed = api.post(f"/sessions/{session}/complete", {"runs": runs_of})
+        if completed.status_code == httpx.codes.OK:
+            for run, job_id in zip(made, completed.json()["jobs"], strict=True):
+                self._acknowledged(run, job_id)
+        else:
+            self._book.count("completions refused over HTTP")
+            self._book.note(f"{self._name} over HTTP: {completed.text}")
 
     def cancel(self) -> None:
         """Take a job back, and mostly hand its run in again."""

@@ -5,6 +5,7 @@ Each ending returns when the process is gone, and complains when it took too lon
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -14,12 +15,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import httpx
 from tests.program import PATIENCE_SECONDS
+from tests.server.api import Api
 from tests.soak.book import Book
 from tests.soak.scene import SESSION_END_SECONDS, Scene
 
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.server_file import read_server_file
 
 KILLED: Final = -9
 LATE_SECONDS: Final = 1.5
@@ -42,6 +46,7 @@ class Endings:
             self.kill_while_quitting: 12,
             self.quit_by_command: 8,
             self.force_by_command: 8,
+            self.quit_over_http: 6,
             self.quit_and_answer: 10,
             self.terminate: 8,
             self.terminate_twice: 4,
@@ -108,6 +113,20 @@ class Endings:
         self._book.count("forces by command")
         if done.returncode and self._scene.process.poll() is None:
             self._book.note(f"quit --force: {done.stderr.strip()}")
+            self._scene.process.terminate()
+        self._gone()
+
+    def quit_over_http(self) -> None:
+        """`POST /api/v1/quit`, by force or not."""
+        address = read_server_file(self._scene.state / "server.json")
+        status = 0
+        if address is not None:
+            with contextlib.suppress(httpx.HTTPError), Api(address, PATIENCE_SECONDS) as api:
+                status = api.post("/quit", {"force": self._chance.random() < 0.3}).status_code
+        if status == httpx.codes.ACCEPTED:
+            self._book.count("quits over HTTP")
+        else:
+            self._book.note(f"quit over HTTP: {status}")
             self._scene.process.terminate()
         self._gone()
 

@@ -22,8 +22,8 @@ LOOK_SECONDS: Final = 0.25
 WAL_LIMIT_BYTES: Final = 64 * MIB
 WARM_SECONDS: Final = 12.0
 MEMORY_SLACK_BYTES: Final = 48 * MIB
-HANDLES_SLACK: Final = 2
-"""A probe of a destination, or a look at the database, may be under way while the sample is taken."""
+HANDLES_SLACK: Final = 12
+"""The threads and connections that come with the first requests over HTTP, and a look that is under way."""
 
 
 @dataclass(frozen=True, slots=True)

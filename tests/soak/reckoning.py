@@ -42,6 +42,10 @@ JOBS: Final = (
 )
 RETRY: Final = "UPDATE sync_jobs SET state = 'queued' WHERE id = ? AND state = 'failed'"
 LAST_LAUNCH: Final = "SELECT id, end_reason FROM launches ORDER BY id DESC LIMIT 1"
+OVERDUE: Final = (
+    "SELECT id, label FROM session_leases"
+    " WHERE state = 'active' AND expires_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-5 seconds')"
+)
 ROWS: Final = (
     "SELECT (SELECT count(*) FROM sync_jobs) + (SELECT count(*) FROM sync_files) + (SELECT count(*) FROM job_events)"
     " + (SELECT count(*) FROM launches) + (SELECT count(*) FROM session_leases) + (SELECT count(*) FROM quit_requests)"
@@ -269,9 +273,9 @@ class Reckoning:
 
     def _look_for_leftovers(self) -> None:
         """See that no session is held, and no process works on this state dir, now that the program has quit."""
-        held = self._scene.query("SELECT id, label FROM session_leases WHERE state = 'active'")
+        held = self._scene.query(OVERDUE)
         if held:
-            self._book.violated(f"sessions that nobody renews are still active: {held}")
+            self._book.violated(f"sessions have run out and are still active: {held}")
         for process in psutil.process_iter(["cmdline"]):
             if str(self._scene.state) in (process.info["cmdline"] or ()):
                 self._book.violated(f"a process was left behind: {process.info['cmdline']}")

@@ -22,6 +22,8 @@ from tests.soak.gauges import WAL_LIMIT_BYTES, LogWatch, Sample, growth, sample
 from tests.soak.reckoning import Reckoning
 from tests.soak.scene import Scene
 
+from exlab_wizard.store.values import whole
+
 LONG_EVERY_SECONDS: Final = 150.0
 LONG_SECONDS: Final = 30.0
 LONG_SHARE: Final = 1 / 30
@@ -191,7 +193,7 @@ class Soak:
             book.violated(f"the write-ahead log grew to {largest_wal} bytes")
         ends = self._scene.query("SELECT end_reason, count(*) FROM launches GROUP BY 1 ORDER BY 1")
         figures: dict[str, str | int | float] = {"seed": self._seed, "seconds": round(took, 1)}
-        figures |= {f"launches that ended {reason!s}": str(number) for reason, number in ends}
+        figures |= {f"launches that ended {reason!s}": whole(number) for reason, number in ends}
         figures |= dict(sorted(book.counts.items()))
         if not self._scene.has_small:
             figures["destination full"] = "left out: a file system of its own may not be mounted here"
