@@ -4,6 +4,7 @@ version of our own, and ours where the state dir lies on a network file system.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -61,8 +62,15 @@ def next_version(arguments: list[str]) -> int:
 
 
 def on_network(arguments: list[str]) -> int:
-    """Run a command that finds all on a network file system, and so keeps a rollback journal: STATE COMMAND..."""
+    """Run a command that finds all on a network file system: STATE COMMAND...
+
+    It keeps a rollback journal instead of a log, flushes file by file, and has no hard links to publish with.
+    """
     state, *command = arguments
     everywhere = SimpleNamespace(mountpoint="/", fstype="nfs4", opts="rw")
-    with mock.patch("psutil.disk_partitions", return_value=[everywhere]):
+    with (
+        mock.patch("psutil.disk_partitions", return_value=[everywhere]),
+        mock.patch("exlab_wizard.transfer.durability.syncs_at_once", return_value=False),
+        mock.patch("exlab_wizard.transfer.tree.os.link", side_effect=OSError(errno.EPERM, "no hard links here")),
+    ):
         return main(["--state-dir", state, *command])

@@ -237,10 +237,10 @@ class TwoRuns(SmallFiles):
         return process
 
 
-class NetworkHome(SmallFiles):
-    """The same where the state dir lies on a network file system: a rollback journal instead of a log."""
+class Network(SmallFiles):
+    """The same on a network file system: a rollback journal instead of a log, and a flush for each file."""
 
-    name = "network home"
+    name = "network"
 
     def prepare(self, stage: Stage) -> None:
         stage.entry = clients.ON_NETWORK
@@ -290,6 +290,16 @@ class Merge(SmallFiles):
         process = stage.aimed(*RUN)
         stage.drive(process, lambda: is_over(process, 2))
         return process
+
+
+class NetworkMerge(Merge):
+    """The same on a network file system without hard links: what is new is renamed into its place."""
+
+    name = "merge on a network"
+
+    def prepare(self, stage: Stage) -> None:
+        stage.entry = clients.ON_NETWORK
+        super().prepare(stage)
 
 
 class CompleteSession(Scenario):
@@ -663,10 +673,11 @@ ALL: Final[tuple[type[Scenario], ...]] = (
     Migration,
     SmallFiles,
     TwoRuns,
-    NetworkHome,
+    Network,
     LargeFile,
     Publish,
     Merge,
+    NetworkMerge,
     CompleteSession,
     ClientSession,
     Drain,

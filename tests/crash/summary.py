@@ -6,7 +6,7 @@ Tests of several processes note their share as a property of their report; here 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypedDict
+from typing import Final, TypedDict, cast
 
 import pytest
 
@@ -25,7 +25,7 @@ class Share(TypedDict):
 
 def noted(reports: Iterable[pytest.TestReport]) -> list[Share]:
     """Return the shares that tests have noted."""
-    return [value for report in reports for name, value in report.user_properties if name == PROPERTY]  # type: ignore[misc]
+    return [cast("Share", value) for report in reports for name, value in report.user_properties if name == PROPERTY]
 
 
 def line_about(shares: Iterable[Share]) -> str:

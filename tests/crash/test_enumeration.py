@@ -29,10 +29,11 @@ BEYOND_IF_TIMED = 3
 GROUPS = {
     "small files": 3,
     "two runs": 2,
-    "network home": 2,
+    "network": 2,
     "large file": 2,
     "publish": 3,
     "merge": 4,
+    "merge on a network": 2,
     "client session": 2,
     "quit that drains": 2,
     "resume": 2,
