@@ -51,6 +51,29 @@ def test_completing_queues_the_runs_and_closes_the_lease_once(store: Store, laun
     assert store.sessions.renew(lease.id, lab.NOW) is None
 
 
+def test_a_completion_that_is_asked_for_again_answers_the_jobs_that_it_queued_or_found_pending(
+    store: Store, launch_id: int
+) -> None:
+    lease = store.sessions.open(SCAN, launch_id, lab.NOW)
+    (pending,) = lab.enqueue(store, "pending")
+    runs = [NewJob("/runs/pending", "nas"), NewJob("/runs/new", "nas", session_id=lease.id)]
+    queued = store.sessions.complete(lease.id, runs, lab.later(5))
+    assert queued is not None
+    assert store.sessions.jobs_of_completed(lease.id, runs) == [one.job_id for one in queued] == [pending, 2]
+    for _ in runs:
+        store.jobs.finish(lab.claim(store, launch_id), Decision(JobState.CANCELLED, "done with"), lab.later(9))
+    assert store.sessions.jobs_of_completed(lease.id, runs) == [pending, 2]
+
+
+def test_a_run_that_was_synced_long_before_is_no_part_of_a_completion(store: Store, launch_id: int) -> None:
+    """Files may have been added to it since: taking the old job for the answer would leave them behind."""
+    old = lab.bring_to(store, launch_id, JobState.VERIFIED)
+    lease = store.sessions.open(SCAN, launch_id, lab.later(5))
+    assert store.sessions.complete(lease.id, [], lab.later(6)) == []
+    run = str(lab.row(store, old)["run_path"])
+    assert store.sessions.jobs_of_completed(lease.id, [NewJob(run, "nas")]) is None
+
+
 def test_a_completion_that_fails_midway_leaves_the_lease_active_and_queues_nothing(
     store: Store, launch_id: int
 ) -> None:

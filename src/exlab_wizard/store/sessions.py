@@ -67,11 +67,12 @@ MOVE_CLOCK: Final = Statement(
     )
 )
 NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(_IS_ACTIVE))
-# The newest job of a run that was queued by then is the one that the closing queued, or found pending.
+# The job of a run is the one that the closing queued, or found pending; an older one was over by then and is no answer.
 JOBS_OF_CLOSED: Final = Statement(
     sa.text(
         "SELECT job.run_path, job.destination, max(job.id) FROM sync_jobs AS job, session_leases AS lease"
         " WHERE lease.id = :id AND job.enqueued_at <= lease.closed_at"
+        " AND (job.session_id = lease.id OR job.finished_at IS NULL OR job.finished_at >= lease.closed_at)"
         " AND job.run_path IN (SELECT value FROM json_each(:paths)) GROUP BY job.run_path, job.destination"
     )
 )
