@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 from urllib.parse import urlencode
 
 from exlab_wizard.client.answers import Drain, Event, Health, Job, JobEvent, Queued, SessionRow, standing
@@ -22,7 +22,7 @@ from exlab_wizard.domain.standing import Standing
 from exlab_wizard.errors import UsageError
 from exlab_wizard.paths import StateDir, default_state_dir
 
-PAGE: int = 50
+PAGE: Final = 50
 _Answer = TypeVar("_Answer")
 
 
@@ -107,7 +107,7 @@ class Client:
         return Session(self._wire, self._state_dir, work, must_open=must_open, on_quit=on_quit)
 
     def sessions(self, *, limit: int = PAGE) -> list[SessionRow]:
-        """Return sessions, the active ones first."""
+        """Return sessions, the newest first."""
         answer = self.call("GET", f"/sessions?{urlencode({'limit': limit})}")
         return [_read_one(SessionRow.read, one) for one in Fields(answer).each("sessions")]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exlab_wizard.client.errors import RunToSync
+from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.store import Store
 
 
 def complete(
@@ -30,5 +32,19 @@ def complete(
             queued = store.sessions.complete(session_id, new, now)
             if queued is not None:
                 return [job.job_id for job in queued]
+            before = _completed_before(store, session_id, new)
+            if before is not None:
+                return before
         plain = [NewJob(run.path, run.destination, equipment_id) for run in runs]
         return [job.job_id for job in store.jobs.enqueue_all(plain, now)]
+
+
+def _completed_before(store: Store, session_id: str, runs: Sequence[NewJob]) -> list[int] | None:
+    """Return the jobs of a completion whose answer was lost; they may even be done by now.
+
+    Not of a session that ended otherwise: an older job of the same run says nothing about what was added since.
+    """
+    lease = store.sessions.find(session_id)
+    if lease is None or lease.state is not LeaseState.COMPLETED:
+        return None
+    return store.sessions.jobs_of_completed(session_id, runs)

@@ -32,6 +32,8 @@ AGAIN_SECONDS: Final = 1.0
 """How soon a heartbeat that got no answer is sent again; the application may just be starting."""
 ABORT_SECONDS: Final = 3.0
 """How long the end of a block that failed may take; its exception is what counts."""
+HEARTBEAT_SECONDS: Final = 10.0
+"""How long a heartbeat may take; a write waits no longer for another program that holds the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class Session:
     def _renewed(self) -> Lease:
         if self._lease is not None:
             try:
-                return _lease(self._wire.call("POST", f"/sessions/{self._id}/heartbeat"))
+                return _lease(self._wire.call("POST", f"/sessions/{self._id}/heartbeat", answer_s=HEARTBEAT_SECONDS))
             except AnswerError as error:
                 if error.is_fault:
                     raise
@@ -188,7 +190,7 @@ class Session:
                 log.warning("the session %s ended before its work: %s A new one is opened.", self._work.label, error)
                 self._lease = None
                 self._id = os.urandom(16).hex()
-        lease = _lease(self._wire.call("POST", "/sessions", self._work.body(self._id)))
+        lease = _lease(self._wire.call("POST", "/sessions", self._work.body(self._id), answer_s=HEARTBEAT_SECONDS))
         if lease.state is not LeaseState.ACTIVE:
             self._id = os.urandom(16).hex()
             msg = f"the session was {lease.state} at once; the next heartbeat opens a new one"
