@@ -61,6 +61,8 @@ class Database:
 
     def _connect(self) -> driver.Connection:
         """Open one connection and read back that the settings hold."""
+        # SQLite would make an empty file in the place of one that was moved away, and this thread would stay with it.
+        self.require_in_place()
         try:
             connection = driver.connect(
                 self.path,
