@@ -8,17 +8,18 @@ from types import TracebackType
 from typing import Final, Self
 
 import httpx
-from tests.program import Program, until, write_run
+from tests.program import until, write_run
 
 from exlab_wizard.runtime.server_file import ServerAddress, read_server_file
 from exlab_wizard.server.errors import Json
+from exlab_wizard.testing import Application
 
 Body = Mapping[str, Json]
 PREFIX: Final = "/api/v1"
 SMALL: Final = {"a.raw": 200_000, "b.raw": 10}
 
 
-def address_of(program: Program) -> ServerAddress:
+def address_of(program: Application) -> ServerAddress:
     """Return what `server.json` says, once the process that was started last has written it."""
 
     def found() -> ServerAddress | None:
@@ -43,7 +44,7 @@ class Api:
         )
 
     @classmethod
-    def of(cls, program: Program) -> Api:
+    def of(cls, program: Application) -> Api:
         """Return a client of the program that was started last."""
         return cls(address_of(program))
 
@@ -85,6 +86,6 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, str(error_of(answer)["code"])
 
 
-def run_of(program: Program, name: str = "run-1") -> Path:
+def run_of(program: Application, name: str = "run-1") -> Path:
     """Write a small run."""
     return write_run(program.home / "runs" / name, SMALL)

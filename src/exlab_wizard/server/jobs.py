@@ -94,10 +94,11 @@ class JobRoutes:
         return job
 
     async def cancel(self, job_id: JobId) -> JobView:
-        """Cancel an unfinished or failed job; a running copy of it stops within a second."""
+        """Cancel an unfinished or failed job; a running copy of it stops within a second. Again, it stays cancelled."""
 
         def cancel() -> JobView:
-            self._found(job_id)
+            if (job := self._found(job_id)).state is JobState.CANCELLED:
+                return job
             try:
                 self._backend.store.jobs.cancel(job_id)
             except RuleError as error:

@@ -21,6 +21,8 @@ from exlab_wizard.server.login import COOKIE, Logins
 log = logging.getLogger(__name__)
 
 BODY_LIMIT_BYTES: Final = 1 << 20
+DISCARDED_BYTES: Final = 16 << 20
+"""Of a body that is too large, so much is read all the same: many clients look for the answer only after sending."""
 MOST_REQUESTS: Final = 512
 OPEN_PATHS: Final = ("/api/v1/health", "/login")
 """What answers without a token: how it is, in one word for each component; and the exchange of a one-time code."""
@@ -139,10 +141,19 @@ class _Visit:
     async def fail(self, error: Exception) -> None:
         """Answer with the envelope, unless an answer has begun."""
         told = as_api_error(error)
+        if told.code is Code.TOO_LARGE:
+            await self._discard()
         if told.code is Code.INTERNAL:
             self._fault = error
         if not self._status:
             await refusal(told, self._trace_id)(self._scope, self._receive, self.send)
+
+    async def _discard(self) -> None:
+        more = True
+        while more and self._received <= DISCARDED_BYTES:
+            message = await self._receive()
+            self._received += len(message.get("body", b""))
+            more = message.get("more_body", False)
 
     def note(self) -> None:
         """Write the log line: the path without its query, nothing of headers and body."""
