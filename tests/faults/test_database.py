@@ -110,6 +110,25 @@ def test_another_program_that_holds_the_database_for_longer_than_the_timeout_cos
     assert running.endings(job) == []
 
 
+def test_a_launch_that_finds_the_database_held_by_somebody_else_says_who_has_to_let_go(program: FaultyProgram) -> None:
+    program.start()
+    job = copying(program, 40)
+    program.kill()
+    holder = driver.connect(program.database, isolation_level=None, timeout=10.0)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        answer = program.call("run", "--headless")
+    finally:
+        holder.close()
+    assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
+    assert "Another program holds a transaction open on it; close that program." in answer.stderr
+    assert program.query("SELECT count(*) FROM launches") == [(1,)]
+    program.configure()
+    program.start()
+    program.verified(job)
+    assert program.query(BUDGETS, job) == [("verified", 1, 0, 0)]
+
+
 def test_a_quit_ends_while_the_disk_of_the_database_is_full_and_the_next_launch_goes_on(
     program: FaultyProgram,
 ) -> None:
@@ -196,7 +215,7 @@ def test_a_database_damaged_under_the_running_program_is_named_kept_and_restored
     damaged = program.database.read_bytes()
     answer = program.call("run", "--headless")
     assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (4, "", 1)
-    backup = max((program.state / "backups").iterdir())
+    backup = max((program.state / "backups").glob("*.db"))
     assert f"exlab-wizard db restore '{backup}'" in answer.stderr
     assert program.database.read_bytes() == damaged
     assert program.call("db", "restore", str(backup)).returncode == 0

