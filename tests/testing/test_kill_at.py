@@ -131,8 +131,8 @@ def test_killed_while_files_are_added_to_a_published_run_all_of_them_arrive(exla
     exlab.kill_at(Point.FINISH_AFTER_COMMIT)
     exlab.make_run(files={"later/1.tif": 50_000, "later/2.tif": 60_000}, seed=2)
     exlab.sync(run)
-    exlab.handed.pop(0)
     exlab.kill_at(point)
+    exlab.assert_nothing_lost()
     finish(exlab)
 
 

@@ -124,6 +124,14 @@ def test_what_is_lost_damaged_or_left_over_is_named(lab: Lab) -> None:
         lab.assert_nothing_lost()
 
 
+def test_a_database_that_is_gone_is_a_loss(lab: Lab) -> None:
+    assert lab.losses() == []
+    lab.sync(lab.make_run())
+    for file in lab.state.glob("exlab-wizard.db*"):
+        file.unlink()
+    assert lab.losses() == [f"{lab.home / 'instrument' / 'run-1'} was handed in, and there is no database"]
+
+
 def test_a_wait_in_vain_says_what_for() -> None:
     with pytest.raises(AssertionError, match=r"waited 0.05 s in vain for better weather"):
         until(lambda: False, 0.05, "better weather")

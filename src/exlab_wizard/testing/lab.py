@@ -21,10 +21,12 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point
 from exlab_wizard.runtime.access import opened
+from exlab_wizard.runtime.attempt import final_parts
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.lists import Record
 from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, Process, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes
@@ -169,22 +171,28 @@ class Lab(Application):
 
     def losses(self) -> list[str]:
         """Return one sentence for each thing that is lost, damaged or left over; none is what everybody wants."""
+        lost = [f"process {process.pid} is left over: {process.info['cmdline']}" for process in self._leftovers()]
+        if not self.database.exists():
+            return lost + [f"{handed.run} was handed in, and there is no database" for handed in self.handed]
         with self.store() as store:
             faults = audit(store, SettingsFile(self.config).read())
-            lost = [f"{fault.subject}: {fault.detail} ({fault.rule})" for fault in faults]
-            for handed in self.handed:
-                row = store.lists.job(handed.job_id)
-                if row is None or row["run_path"] != str(handed.run):
-                    lost.append(f"{handed.run} was handed in as job {handed.job_id}, and that job is {row}")
-                if picture(handed.run) != handed.content:
-                    lost.append(f"{handed.run} is not what it was when it was handed in")
-                elif row is not None and row["state"] == JobState.VERIFIED:
-                    lost += self._differences(handed, row["equipment_id"])
-        lost += [f"process {process.pid} is left over: {process.info['cmdline']}" for process in self._leftovers()]
+            lost += [f"{fault.subject}: {fault.detail} ({fault.rule})" for fault in faults]
+            rows = {handed.job_id: store.lists.job(handed.job_id) for handed in self.handed}
+        for handed in self.handed:
+            row = rows[handed.job_id]
+            if row is None or row["run_path"] != str(handed.run):
+                lost.append(f"{handed.run} was handed in as job {handed.job_id}, and that job is {row}")
+        for handed in {handed.run: handed for handed in self.handed}.values():  # as it was handed in last
+            lost += self._differences(handed, rows[handed.job_id] or {})
         return lost
 
-    def _differences(self, handed: Handed, equipment: object) -> list[str]:
-        final = self.nas.joinpath(*([str(equipment)] if equipment else []), handed.run.name)
+    def _differences(self, handed: Handed, row: Record) -> list[str]:
+        if picture(handed.run) != handed.content:
+            return [f"{handed.run} is not what it was when it was handed in"]
+        if row.get("state") != JobState.VERIFIED:
+            return []
+        equipment = row["equipment_id"]
+        final = self.nas.joinpath(*final_parts(str(handed.run), None if equipment is None else str(equipment)))
         published = picture(final)
         return [
             f"{final / name} is {published.get(name)}, and {handed.run / name} is {wanted}"
