@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from tests.store import lab
 
+from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.signals import signals_into
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.store import Store
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent to a thread")
 
@@ -29,6 +35,35 @@ def test_a_signal_that_another_thread_gets_wakes_a_main_thread_that_waits() -> N
         ready.set()
         assert {inbox.get(timeout=10), inbox.get(timeout=10)} == {signal.SIGTERM, signal.SIGINT}
     other.join()
+
+
+def test_signals_that_land_in_the_middle_of_commits_raise_nothing_there(tmp_path: Path) -> None:
+    """A handler that raised would do so between two lines of a transaction, wherever the main thread happens to be."""
+    state_dir = StateDir.at(tmp_path)
+    lab.migrate(state_dir)
+    inbox: SimpleQueue[int] = SimpleQueue()
+    over = threading.Event()
+    sent = [0]
+
+    def shoot() -> None:
+        while not over.wait(0.0005):
+            os.kill(os.getpid(), (signal.SIGINT, signal.SIGTERM)[sent[0] % 2])
+            sent[0] += 1
+
+    with contextlib.closing(Database(state_dir.database)) as database, signals_into(inbox.put):
+        store, shooter = Store(database), threading.Thread(target=shoot)
+        shooter.start()
+        try:
+            launch_id = lab.launch(store).launch_id
+            jobs = lab.enqueue(store, *(f"run-{number}" for number in range(300)))
+            for _ in jobs:
+                lab.claim(store, launch_id)
+        finally:
+            over.set()
+            shooter.join()
+        assert lab.execute(store, "SELECT count(*) FROM sync_jobs WHERE state = 'running'") == [(len(jobs),)]
+    assert sent[0] > 20, "hardly a signal landed"
+    assert not inbox.empty()
 
 
 def test_what_held_before_holds_afterwards_and_no_thread_is_left() -> None:

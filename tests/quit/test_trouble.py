@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ import pytest
 from tests.program import Program, until
 from tests.quit.work import copying_slowly, in_flight, last_end
 
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
 from exlab_wizard.store.driver import driver
 
 pytestmark = pytest.mark.slow
@@ -102,6 +105,27 @@ def test_the_lock_is_free_the_moment_its_holder_is_killed(program: Program) -> N
     program.process.send_signal(signal.SIGTERM)
     assert program.wait(5.0) == 0
     assert program.query("SELECT end_reason FROM launches ORDER BY id") == [("crashed",), ("drained",)]
+
+
+def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
+    """Whoever gets it must find the receipt in the file, and nobody else with the database open."""
+    program.start()
+    lock = InstanceLock(StateDir.at(program.state))
+    with pytest.raises(InstanceHeldError):
+        lock.acquire()
+    program.process.send_signal(signal.SIGTERM)
+    pause = threading.Event()
+    while True:
+        try:
+            lock.acquire()
+        except InstanceHeldError:
+            pause.wait(0.001)
+        else:
+            break
+    assert not program.database.with_name(f"{program.database.name}-wal").exists(), "it has the database open still"
+    assert last_end(program) == "drained"
+    lock.release()
+    assert program.wait() == 0
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7])

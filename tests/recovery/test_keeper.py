@@ -185,6 +185,18 @@ def test_a_lease_without_heartbeats_is_closed_and_the_drain_hears_of_it(kept: Ke
     assert kept.lease(renewed)[0] == "active"
 
 
+def test_leases_are_kept_and_ended_during_the_drain_as_before(kept: Kept) -> None:
+    """A keeper that stopped with the first step of a quit would leave a dead client's lease to hold it up for ever."""
+    dead, alive = kept.open_lease(), kept.open_lease()
+    kept.bench.store.launches.drain(kept.bench.launch_id, START)
+    kept.bench.clock.pass_time(TTL - 1)
+    assert kept.bench.store.sessions.renew(alive, kept.clock.now()) is not None
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert [kept.lease(one)[0] for one in (dead, alive)] == ["expired", "active"]
+    assert kept.changes == 1, "the drain has heard of it"
+
+
 def test_settings_are_read_again_when_the_file_changes(kept: Kept) -> None:
     config = kept.bench.settings.path
     config.write_text(config.read_text("utf-8").replace("stall_s = 60", "stall_s = 77"), encoding="utf-8")

@@ -16,6 +16,7 @@ from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.leftovers import remove_leftovers
 
@@ -56,7 +57,7 @@ class Housekeeping:
         complaint = Complaint(log)
         while not self._stop.wait(wait):
             wait = LOOK_SECONDS
-            for act in (self.sweep, self.look):
+            for act in (self.sweep, self.look, self.measure):
                 try:
                     act()
                 except Exception as error:  # boundary: what one look meets, the next may not
@@ -86,3 +87,15 @@ class Housekeeping:
         if newest is None or now - newest >= BACKUP_EVERY:
             self._backups.create(self._store.database, now, label="daily")
         self._store.database.checkpoint("PASSIVE")
+
+    def measure(self) -> None:
+        """Say when somebody reads the database without end: meanwhile its log cannot shrink, and fills the disk."""
+        database = self._store.database.path
+        wal = database.with_name(f"{database.name}-wal")
+        size = wal.stat().st_size if wal.exists() else 0
+        if size > WAL_LIMIT_BYTES:
+            log.warning(
+                "the log of the database has grown to %d MiB, because another program has been reading it for long. "
+                "Close that program; the log shrinks by itself then.",
+                size >> 20,
+            )
