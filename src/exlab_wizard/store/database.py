@@ -82,8 +82,7 @@ class Database:
         except StoreError:
             connection.close()
             raise
-        if self._file is None:
-            self._file = self._stamp()
+        self._file = self._file or self._stamp()
         return connection
 
     def _set(self, connection: driver.Connection) -> None:
