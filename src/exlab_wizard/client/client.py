@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -166,7 +166,7 @@ class Client:
         """Answer the question of a quit."""
         self.call("POST", "/quit/answer", {"answer": answer}, repeat=False)
 
-    def events(self, *, after: str | None = None, patience_s: float = 10.0) -> Iterator[Event]:
+    def events(self, *, after: str | None = None, patience_s: float = 10.0) -> Generator[Event, None, None]:
         """Yield what happens, from now on or after the event `after`, across restarts of the application.
 
         An event of kind `resync` says that some were missed: read again what you show. It ends, with NotRunningError or

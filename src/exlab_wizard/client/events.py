@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from http.client import HTTPException, HTTPResponse
 from typing import Final
 
@@ -46,7 +47,7 @@ class Listening:
                     raise _gone(error) from error
             threading.Event().wait(_PAUSE_SECONDS)
 
-    def _connected(self) -> HTTPResponse:
+    def _connected(self) -> AbstractContextManager[HTTPResponse]:
         headers = {"Accept": "text/event-stream"}
         if self._last is not None:
             headers["Last-Event-ID"] = self._last

@@ -7,12 +7,13 @@ may be: an answer that was lost is then asked for again. A forked child never us
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import http.client
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,8 +114,9 @@ class Wire:
             raise _error_of(answer)
         return answer
 
-    def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> http.client.HTTPResponse:
-        """Return an answer that goes on, on a connection of its own; closing it closes that.
+    @contextlib.contextmanager
+    def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> Iterator[http.client.HTTPResponse]:
+        """Lend an answer that goes on, over a connection of its own, which may be silent for `silence_s` at most.
 
         Raises:
             UnreachableError: no answer.
@@ -122,18 +124,19 @@ class Wire:
         """
         held = self._open()
         try:
-            _set_timeout(held.connection, silence_s)
-            held.connection.request("GET", API + path, headers={**_authority(held.location), **headers})
-            response = held.connection.getresponse()
+            try:
+                _set_timeout(held.connection, silence_s)
+                held.connection.request("GET", API + path, headers={**_authority(held.location), **headers})
+                response = held.connection.getresponse()
+                content = b"" if response.status < _FIRST_ERROR else response.read()
+            except _IDLE_FAULTS as error:
+                raise _unreachable(held.location, error, sent=False) from error
             if response.status >= _FIRST_ERROR:
-                raise _error_of(Answer(response.status, _document_in(response.read())))
-        except _IDLE_FAULTS as error:
+                raise _error_of(Answer(response.status, _document_in(content)))
+            with response:
+                yield response
+        finally:
             held.connection.close()
-            raise _unreachable(held.location, error, sent=False) from error
-        except AnswerError:
-            held.connection.close()
-            raise
-        return response
 
     def release(self) -> None:
         """Close this thread's connection, if it has one; the next call opens another."""
