@@ -24,6 +24,7 @@ class Audience:
         self._always = always
         self._lock = threading.Lock()
         self._listeners: tuple[Callable[[], None], ...] = ()
+        self._answering = 0
         self._seen_until = float("-inf")
 
     @property
@@ -34,7 +35,7 @@ class Audience:
     @property
     def present(self) -> bool:
         """Whether somebody would see a question."""
-        return bool(self._listeners) or self._clock.monotonic() < self._seen_until
+        return self._answering > 0 or self._clock.monotonic() < self._seen_until
 
     def seen(self) -> None:
         """Note that somebody looks now."""
@@ -46,14 +47,17 @@ class Audience:
         for tell in set(self._listeners):
             tell()
 
-    def enter(self, tell: Callable[[], None]) -> None:
-        """Begin to listen."""
+    def enter(self, tell: Callable[[], None], *, answers: bool = True) -> None:
+        """Begin to listen; `answers` says whether a question could be put to whoever listens."""
         with self._lock:
+            self._answering += answers
             self._listeners = (*self._listeners, tell)
 
-    def leave(self, tell: Callable[[], None]) -> None:
+    def leave(self, tell: Callable[[], None], *, answers: bool = True) -> None:
         """Listen once less; whoever it was may come back in a moment."""
         with self._lock:
+            self._answering -= answers
             at = self._listeners.index(tell)
             self._listeners = self._listeners[:at] + self._listeners[at + 1 :]
-        self.seen()
+        if answers:
+            self.seen()

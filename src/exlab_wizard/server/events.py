@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from exlab_wizard.server.backend import Backend
@@ -42,11 +42,14 @@ class EventRoutes:
             retry = None
 
     async def _reading(
-        self, request: Request, last_event_id: Annotated[str | None, Header(max_length=100)] = None
+        self,
+        request: Request,
+        last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+        answers: Annotated[bool, Query(description="whether the question of a quit can be put to its reader")] = True,  # noqa: FBT002 - a query parameter
     ) -> AsyncIterator[None]:
         """Lend a reader before the answer begins, so that it can still be refused."""
         if self._backend.audience.listeners >= MOST_STREAMS:
             raise ApiError(Code.TOO_MANY_STREAMS, f"{MOST_STREAMS} event streams are open already. Close one.")
-        async with self._feed.reader(last_event_id) as reader:
+        async with self._feed.reader(last_event_id, answers=answers) as reader:
             request.state.reader = reader
             yield

@@ -96,8 +96,11 @@ class Feed:
         self._over = False
 
     @contextlib.asynccontextmanager
-    async def reader(self, after: str | None) -> AsyncIterator[Reader]:
-        """Lend a reader that goes on after the event id `after`, as far as that is still known."""
+    async def reader(self, after: str | None, *, answers: bool) -> AsyncIterator[Reader]:
+        """Lend a reader that goes on after the event id `after`, as far as that is still known.
+
+        `answers` says whether the question of a quit can be put to whoever reads.
+        """
         self._loop = asyncio.get_running_loop()
         await self._read()
         reader = Reader()
@@ -106,14 +109,14 @@ class Feed:
         if self._over:
             reader.end()
         self._readers.add(reader)
-        self._backend.audience.enter(self._woken)
+        self._backend.audience.enter(self._woken, answers=answers)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow())
         try:
             yield reader
         finally:
             self._readers.discard(reader)
-            self._backend.audience.leave(self._woken)
+            self._backend.audience.leave(self._woken, answers=answers)
             self._wake.set()
 
     def event_id(self, event: Event) -> str:
