@@ -14,7 +14,7 @@ from tests.client.calls import connected
 
 from exlab_wizard.cli.main import main
 from exlab_wizard.store.database import Database
-from exlab_wizard.testing import Lab, until
+from exlab_wizard.testing import Lab
 
 pytestmark = pytest.mark.slow
 
@@ -201,8 +201,12 @@ def test_a_hung_application_makes_no_command_fail(both: BothWays) -> None:
         os.kill(both.lab.process.pid, signal.SIGCONT)
 
 
-def test_work_begins_at_once_where_the_application_is_asked(both: BothWays) -> None:
-    run = both.lab.make_run("at once")
-    assert both.over_http("sync", str(run)).status == 0
-    assert both.call("sync", str(run), "--wait").status == 0
-    until(lambda: both.lab.checksums_pass("at once"))
+def test_waiting_follows_the_events_of_the_application(both: BothWays) -> None:
+    run, bad = both.lab.make_run("followed"), unsyncable(both.lab, "followed-bad")
+    told = both.over_http("sync", str(run), "--wait")
+    assert (told.status, told.err) == (0, "")
+    assert told.out.splitlines()[-1].endswith(f" {run}: verified")
+    assert both.lab.checksums_pass("followed")
+    told, read = both.over_http("sync", str(bad), "--wait"), both.from_database("sync", str(bad), "--wait")
+    assert (told.status, read.status) == (1, 1)
+    assert told.err.partition(" is failed")[2] == read.err.partition(" is failed")[2] != ""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from tests.client.calls import connected
 
 from exlab_wizard.client import Client, Event, NotRunningError, UnreachableError
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
@@ -55,6 +56,34 @@ def test_listening_ends_when_the_application_is_gone(client: Client, running: La
     running.kill()
     listener.join(PATIENCE_SECONDS)
     assert isinstance(listener.ended_with, NotRunningError)
+
+
+def test_a_quit_does_not_wait_for_an_answer_from_who_only_listens(exlab: Lab) -> None:
+    exlab.configure(window_s=0.2)
+    exlab.start()
+    with connected(exlab) as client, client.session(kind="run", label="holds back the quit", must_open=False):
+        listener = Listener(client, patience_s=0.5)
+        listener.start()
+        until(lambda: "hello" in listener.kinds(), what="the stream to begin")
+        assert exlab.call("quit").returncode == 0
+        assert exlab.query("SELECT outcome, prompts FROM quit_requests") == [("forced", 0)]
+        listener.join(PATIENCE_SECONDS)
+        assert listener.ended_with is not None
+
+
+def test_a_quit_puts_its_question_to_who_can_answer(exlab: Lab) -> None:
+    exlab.configure(window_s=0.2)
+    exlab.start()
+    with connected(exlab) as client:
+        client.call("POST", "/sessions", {"kind": "run", "label": "never ends", "ttl_s": 600})
+        listening = client.events(answers=True)
+        client.quit()
+        event = next(event for event in listening if event.kind == "question" and event.data["question"])
+        assert event.data["question"] == "1 operation still running. Force quit anyway?"
+        client.answer("force")
+        listening.close()
+    assert exlab.wait() == 0
+    assert exlab.query("SELECT outcome, prompts FROM quit_requests") == [("forced", 1)]
 
 
 def test_who_stops_listening_leaves_nothing_behind(client: Client, running: Lab) -> None:

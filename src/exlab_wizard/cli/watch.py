@@ -1,7 +1,7 @@
-"""`sync --wait`: follow jobs by looking at the database until each is decided.
+"""`sync --wait`: follow jobs until each is decided.
 
-Beside a running application this only looks, and Ctrl-C ends the looking. Where none runs, this process is the
-application for that time, and Ctrl-C is a quit.
+Beside a running application this listens to its events, or looks at the database where it does not answer, and Ctrl-C
+ends the looking. Where none runs, this process is the application for that time, and Ctrl-C is a quit.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import Final
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.display import Display, Lines, Live, Silent
 from exlab_wizard.cli.output import complain, emit, note
+from exlab_wizard.cli.remote import from_application, row_of
+from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
+from exlab_wizard.domain.standing import Row
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
-from exlab_wizard.store.lists import Record
 from exlab_wizard.store.store import Store
 
 LOOK_SECONDS: Final = 0.2
 _ALIVE_SECONDS: Final = 1.0
+_AWAY_SECONDS: Final = 2.0
 INTERRUPTED: Final = 130
 _GOOD: Final = frozenset({JobState.VERIFIED, JobState.CLEANED})
 _DECIDED: Final = _GOOD | {JobState.FAILED, JobState.CANCELLED}
@@ -42,12 +45,12 @@ class Watched:
             return Silent()
         return Live() if sys.stdout.isatty() else Lines()
 
-    def look(self, store: Store) -> list[Record]:
+    def look(self, store: Store) -> list[Row]:
         """Return the jobs as they are now."""
         found = [store.lists.job(number) for number in dict.fromkeys(self.ids)]
         return [job for job in found if job is not None]
 
-    def report(self, jobs: Sequence[Record]) -> int:
+    def report(self, jobs: Sequence[Row]) -> int:
         """Say what went wrong, one line for each job, and return the exit status."""
         bad = [job for job in jobs if _state(job) not in _GOOD]
         if self.as_json:
@@ -79,24 +82,47 @@ def follow_application(place: Place, watched: Watched) -> int:
     Raises:
         NotRunningError: the application ended before they did.
     """
+    try:
+        with watched.display() as display:
+            jobs = from_application(place, lambda client: _listen(client, watched, display))
+            if jobs is None:
+                jobs = _look_on(place, watched, display)
+    except KeyboardInterrupt:
+        note(f"stopped watching; the sync goes on: exlab-wizard jobs {watched.ids[0]} shows it")
+        return INTERRUPTED
+    return watched.report(jobs)
+
+
+def _listen(client: Client, watched: Watched, display: Display) -> list[Row] | None:
+    """Show the jobs whenever the application says that something happened to one, and return them at their end."""
+    ids = set(watched.ids)
+    for event in client.events(patience_s=_AWAY_SECONDS):
+        if event.data.get("job_id", event.data.get("id")) not in ids and event.kind not in ("hello", "resync"):
+            continue
+        jobs = [row_of(client.call("GET", f"/jobs/{number}")) for number in dict.fromkeys(watched.ids)]
+        rows = [job for job in jobs if job is not None]
+        if len(rows) < len(jobs):
+            return None
+        display.show(rows)
+        if all(_state(job) in _DECIDED for job in rows):
+            return rows
+    return None
+
+
+def _look_on(place: Place, watched: Watched, display: Display) -> list[Row]:
+    """Show the jobs as the database has them, and return them at their end."""
     looked = 0.0
     with opened(place.state_dir) as store:
-        try:
-            with watched.display() as display:
-                while True:
-                    jobs = watched.look(store)
-                    display.show(jobs)
-                    if all(_state(job) in _DECIDED for job in jobs):
-                        break
-                    if time.monotonic() - looked > _ALIVE_SECONDS:
-                        looked = time.monotonic()
-                        if not is_running(place.state_dir):
-                            raise NotRunningError(_GONE)
-                    time.sleep(LOOK_SECONDS)
-        except KeyboardInterrupt:
-            note(f"stopped watching; the sync goes on: exlab-wizard jobs {watched.ids[0]} shows it")
-            return INTERRUPTED
-        return watched.report(jobs)
+        while True:
+            jobs = watched.look(store)
+            display.show(jobs)
+            if all(_state(job) in _DECIDED for job in jobs):
+                return jobs
+            if time.monotonic() - looked > _ALIVE_SECONDS:
+                looked = time.monotonic()
+                if not is_running(place.state_dir):
+                    raise NotRunningError(_GONE)
+            time.sleep(LOOK_SECONDS)
 
 
 def become_application(place: Place, watched: Watched) -> int:
@@ -135,7 +161,7 @@ def _accompany(store: Store, watched: Watched, display: Display) -> int:
         time.sleep(LOOK_SECONDS)
 
 
-def _state(job: Record) -> JobState:
+def _state(job: Row) -> JobState:
     return JobState(str(job["state"]))
 
 

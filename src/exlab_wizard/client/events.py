@@ -22,9 +22,13 @@ _PAUSE_SECONDS: Final = 0.2
 class Listening:
     """One listener; it remembers the id of the last event."""
 
-    def __init__(self, wire: Wire, after: str | None, patience_s: float) -> None:
-        """Prepare to go on after the event `after`; `patience_s` is how long the application may be away."""
+    def __init__(self, wire: Wire, after: str | None, patience_s: float, *, answers: bool) -> None:
+        """Prepare to go on after the event `after`; `patience_s` is how long the application may be away.
+
+        `answers` says whether the question of a quit can be put to whoever listens.
+        """
         self._wire = wire
+        self._path = f"/events?answers={str(answers).lower()}"
         self._last = after
         self._patience_s = patience_s
 
@@ -51,7 +55,7 @@ class Listening:
         headers = {"Accept": "text/event-stream"}
         if self._last is not None:
             headers["Last-Event-ID"] = self._last
-        return self._wire.stream("/events", headers, SILENCE_SECONDS)
+        return self._wire.stream(self._path, headers, SILENCE_SECONDS)
 
     def _parsed(self, response: HTTPResponse) -> Iterator[Event]:
         """Yield the events of one connection. What was cut off in the middle of an event is sent again."""
