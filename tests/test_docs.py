@@ -12,16 +12,24 @@ from pathlib import Path
 import click
 import pytest
 from pydantic import BaseModel
+from tests.recovery.pool import Bench
+from tests.server.bench import application
 
 from exlab_wizard import __version__, points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
+from exlab_wizard.server.errors import STATUS, Code
+from exlab_wizard.server.events import MOST_STREAMS
+from exlab_wizard.server.feed import KEPT
+from exlab_wizard.server.login import CODE_SECONDS
+from exlab_wizard.server.security import BODY_LIMIT_BYTES, MOST_REQUESTS
 from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
 from exlab_wizard.testing import Application, Lab
+from exlab_wizard.tray.serving import HEADER_BYTES, MOST_CONNECTIONS
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
@@ -174,3 +182,33 @@ def test_the_changelog_knows_this_version() -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:3]) for path in (DOCS / "decisions").glob("*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_route_of_the_api_is_documented_and_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    paths = application(bench, tmp_path).openapi()["paths"]
+    bench.close()
+    routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert set(re.findall(r"^\| `([A-Z]+) (/\S+)` \|", page("api.md"), re.MULTILINE)) == routes
+
+
+def test_every_refusal_of_the_api_is_documented_with_its_status() -> None:
+    codes = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page("api.md"), re.MULTILINE))
+    assert codes == {code.value: str(status) for code, status in STATUS.items()}
+    assert set(STATUS) == set(Code)
+
+
+def test_every_event_of_the_api_is_documented() -> None:
+    section = page("api.md").partition("## Events")[2].partition("## Errors")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    source = "".join((TOP / "src/exlab_wizard/server" / name).read_text("utf-8") for name in ("feed.py", "looks.py"))
+    assert documented == set(re.findall(r'(?:News\(|Event\.of\([^"]*)"(\w+)"', source))
+
+
+def test_the_limits_of_the_api_are_documented() -> None:
+    text = page("api.md")
+    assert f"headers {HEADER_BYTES >> 10} KiB, bodies {BODY_LIMIT_BYTES >> 20} MiB" in text
+    assert f"{MOST_REQUESTS} requests at the same time, {MOST_CONNECTIONS} connections" in text
+    assert f"up to {KEPT} events" in text
+    assert f"At most {MOST_STREAMS} streams" in text
+    assert f"valid for {CODE_SECONDS:.0f} s and once" in text

@@ -41,7 +41,7 @@ class HttpApplication:
         self._lanes = Lanes(backend.store.database)
         self._feed = Feed(backend, self._lanes.reads)
         logins = Logins(backend.clock)
-        routes = _routes(backend, self._lanes, self._feed, logins, token)
+        routes = build(backend, self._lanes, self._feed, logins, token)
         self._door = Door(routes, port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +58,8 @@ class HttpApplication:
         self._lanes.close()
 
 
-def _routes(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str) -> FastAPI:
+def build(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str) -> FastAPI:
+    """Return the application behind the door: every route, and refusals in the one form."""
     app = FastAPI(
         title="exlab-wizard",
         version=__version__,

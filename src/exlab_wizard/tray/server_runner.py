@@ -87,8 +87,13 @@ class ServerRunner:
         with self._lock:
             self._stopping, self._failure = False, None
             self._settled.clear()
-            self._thread = threading.Thread(target=self._serve, args=(port,), name="http", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, args=(port,), name="http", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
+                raise ServerError(msg) from error
+            self._thread = thread
         self._settled.wait()
         if self._failure is not None:
             msg = f"the HTTP API cannot start: {self._failure}; syncing goes on without it"

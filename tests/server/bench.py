@@ -1,0 +1,65 @@
+"""The HTTP application over a bench of the runtime, without a server around it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from fastapi import FastAPI
+from tests.recovery.pool import Bench
+
+from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.runtime.audience import Audience
+from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.steady import SteadyClock
+from exlab_wizard.server.application import build
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.feed import Feed
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.login import Logins
+
+
+class NoQuit:
+    """A quit that was never asked for."""
+
+    phase = Phase.RUNNING
+    deadline = math.inf
+
+    def post(self, event: QuitEvent) -> None:
+        raise AssertionError(event)
+
+
+def backend_of(bench: Bench, home: Path) -> Backend:
+    """Return the backend, wired as the application wires it; nothing runs."""
+    health = Health(bench.store, bench.launch_id, bench.clock)
+    audience = Audience(bench.clock)
+    keeper = Keeper(
+        bench.store,
+        bench.settings,
+        bench.pool,
+        bench.launch_id,
+        SteadyClock(bench.clock),
+        health=health,
+        quit_asked=lambda _quits: None,
+        changed=audience.changed,
+    )
+    return Backend(
+        bench.store,
+        bench.settings,
+        home,
+        bench.launch_id,
+        bench.clock,
+        NoQuit(),
+        bench.pool,
+        keeper,
+        audience,
+        safe_mode=False,
+    )
+
+
+def application(bench: Bench, home: Path) -> FastAPI:
+    """Return the application that stands behind the door."""
+    backend = backend_of(bench, home)
+    lanes = Lanes(bench.database)
+    return build(backend, lanes, Feed(backend, lanes.reads), Logins(bench.clock), "token")
