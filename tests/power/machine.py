@@ -81,10 +81,11 @@ class Machine:
         self.state = home / "machine" / "state"
         self.lab = home / "nas" / "lab"
         self.database = self.state / "exlab-wizard.db"
+        self.config = self.state / "config.toml"
         self.disks = (home / "machine", home / "nas")
         self._told = home / "told"
         self._nursery = nursery
-        self._journal_mode, self._syncfs = journal_mode, syncfs
+        self.journal_mode, self._syncfs = journal_mode, syncfs
         self._recorded: Disk | None = None
         self._acts = 0
         self.runs = home / "runs"
@@ -124,7 +125,7 @@ class Machine:
         """Start an act and return it with the file of what it says."""
         self._acts += 1
         told = self._told / f"{self._acts}.json" if self._recorded else self.home / f"{self._acts}.json"
-        order = Order(str(self.state), verb, arguments, boot, self._journal_mode, syncfs=self._syncfs)
+        order = Order(str(self.state), verb, arguments, boot, self.journal_mode, syncfs=self._syncfs)
         if self._recorded:
             roots = (*map(str, self.disks), str(self._told))
             order = replace(order, record=str(self.home / "record"), roots=roots, told=str(told))

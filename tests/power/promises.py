@@ -11,7 +11,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,12 @@ from tests.power.image import Image, image_of
 from tests.power.machine import PATIENCE_SECONDS, Machine
 
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.settings import parse
+from exlab_wizard.runtime.audit import audit
+from exlab_wizard.settings import SettingsFile, parse
 from exlab_wizard.store.check import INVARIANTS
-from exlab_wizard.store.database import decode_text
+from exlab_wizard.store.database import Database, decode_text
 from exlab_wizard.store.driver import driver
+from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.checksums import parse_checksums
 
 AFTER: Final = "after the power cut"
@@ -48,6 +50,8 @@ class Rows:
 
     broken: str = ""
     jobs: tuple[Job, ...] = ()
+    launches: dict[int, str | None] = field(default_factory=dict)
+    """How each launch ended."""
 
     @property
     def runs(self) -> set[str]:
@@ -157,7 +161,7 @@ class Promises:
                 yield f"visible and not whole: {path}"
 
     def _configured(self, left: Left) -> Iterator[str]:
-        node = left.image.get(f"{self._machine.state}/config.toml")
+        node = left.image.get(str(self._machine.config))
         if node is None or node.content is None:
             settings = parse("", "config.toml")
         elif not node.content.data:
@@ -197,7 +201,7 @@ class Promises:
 
     def after_launch(self, left: Left) -> list[str]:
         """Launch on what lies there now, let it finish, and return what is broken then."""
-        before = self._database(left.image).runs
+        before = self._database(left.image)
         child, _ = self._machine.start("finish", boot=AFTER)
         status = child.wait(PATIENCE_SECONDS)
         if status != 0:
@@ -205,7 +209,10 @@ class Promises:
         image = image_of(self._machine.disks)
         rows = self._database(image)
         broken = [rows.broken] if rows.broken else []
-        broken += [f"{run} is gone" for run in before - rows.runs]
+        broken += [f"{run} is gone" for run in before.runs - rows.runs]
+        cut_off = [launch for launch, ended in before.launches.items() if ended is None]
+        broken += [f"{launch=} is no restart" for launch in cut_off if rows.launches[launch] != "host_restarted"]
+        broken += self._audited()
         for job in rows.jobs:
             if job.state != "verified":
                 broken.append(f"{job.run} is {job.state}")
@@ -216,6 +223,14 @@ class Promises:
         if image_of([self._runs]) != self._source:
             broken.append("a source was changed")
         return broken
+
+    def _audited(self) -> list[str]:
+        """Return what the program's own audit finds."""
+        database = Database(self._machine.database, journal_mode=self._machine.journal_mode)
+        try:
+            return [str(fault) for fault in audit(Store(database), SettingsFile(self._machine.config).read())]
+        finally:
+            database.close()
 
 
 def _is_copy(path: str, source: str, runs: Path) -> bool:
@@ -238,7 +253,8 @@ def _read(database: Path) -> Rows:
                 return Rows(f"it does not hold that {name}")
         (installation,) = connection.execute("SELECT id FROM installation").fetchone()
         jobs = connection.execute("SELECT id, run_path, equipment_id, state FROM sync_jobs").fetchall()
-        return Rows(jobs=tuple(_job(connection, installation, job) for job in jobs))
+        launches = dict(connection.execute("SELECT id, end_reason FROM launches").fetchall())
+        return Rows(jobs=tuple(_job(connection, installation, job) for job in jobs), launches=launches)
     except driver.Error as error:
         return Rows(f"the database cannot be read: {error}")
     finally:

@@ -73,9 +73,8 @@ def lease(machine: Machine) -> None:
 def force_quit(machine: Machine) -> None:
     """A quit is forced in the middle of a copy; the next launch goes on."""
     _with_destination(machine)
-    limit = machine.state / "config.toml"
-    settings = limit.read_text("utf-8")
-    limit.write_text(f"{settings}bandwidth_mib_s = 6.0\n", encoding="utf-8")
+    settings = machine.config.read_text("utf-8")
+    machine.config.write_text(f"{settings}bandwidth_mib_s = 6.0\n", encoding="utf-8")
     machine.command("sync", machine.run("run-a", big=True))
     machine.record()
     machine.application("force")
