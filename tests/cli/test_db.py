@@ -66,7 +66,9 @@ def test_a_restore_that_is_cut_off_leaves_the_old_database_whole(cli: Cli, store
     assert store.jobs.state_of(later) is JobState.QUEUED
     store.close()
     assert cli("db", "restore", str(backup)).status == 0
-    assert store.jobs.state_of(later) is None
+    restored = Store(Database(StateDir.at(state_dir).database))
+    assert restored.jobs.state_of(later) is None
+    restored.close()
 
 
 def test_a_journal_of_the_old_database_is_not_played_into_the_restored_one(
