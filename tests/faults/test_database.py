@@ -186,14 +186,21 @@ def test_queueing_on_a_full_disk_says_so_and_leaves_nothing_half_done(running: F
     until((running.nas / run.name).exists, what="the run to arrive")
 
 
-def test_a_commit_that_went_through_and_was_reported_as_failed_queues_the_run_once(running: FaultyProgram) -> None:
-    run = running.new_run()
-    with running.faults.arm(Call.FSYNC, f"{running.database}-wal", number_of("EIO"), times=1, effect=Effect.AFTERWARDS):
-        answer = running.call("sync", str(run))
-        assert answer.returncode == 1
-    assert running.call("sync", str(run)).returncode == 0
-    until((running.nas / run.name).exists, what="the run to arrive")
-    assert running.query("SELECT count(*) FROM sync_jobs WHERE run_path = ?", str(run)) == [(1,)]
+@pytest.mark.parametrize("flush", [0, 1])
+def test_a_commit_that_went_through_and_was_reported_as_failed_queues_the_run_once(
+    program: FaultyProgram, flush: int
+) -> None:
+    program.start()
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait() == 0
+    run, wal = program.new_run(), f"{program.database}-wal"
+    with program.faults.arm(Call.FSYNC, wal, number_of("EIO"), skip=flush, times=1, effect=Effect.AFTERWARDS) as fault:
+        answer = program.call("sync", str(run))
+        assert (answer.returncode, fault.hits) == (1, 1)
+    assert program.call("sync", str(run)).returncode == 0
+    assert program.query("SELECT count(*) FROM sync_jobs") == [(1,)]
+    program.start()
+    program.verified(1)
 
 
 def test_a_database_damaged_under_the_running_program_is_named_kept_and_restored_from_its_backup(
