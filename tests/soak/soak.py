@@ -29,6 +29,8 @@ LONG_SECONDS: Final = 30.0
 LONG_SHARE: Final = 1 / 30
 """Of the whole, where that is longer: in a soak of an hour some launches live for minutes."""
 TALLY_SECONDS: Final = 90.0
+START_SECONDS: Final = 120.0
+"""A machine that is busy with other things takes its time; only a start that hangs is a fault."""
 LAST_PATIENCE_SECONDS: Final = 240.0
 SWEEP_SECONDS: Final = 32.0
 """By then the first look of the housekeeping has removed what cancelled jobs left."""
@@ -121,7 +123,9 @@ class Soak:
     def _start(self) -> None:
         self._book.count("launches")
         self._book.note("launch")
-        self._scene.start()
+        process = self._scene.start(ready=False)
+        until(lambda: "\n" in self._scene.said() or process.poll() is not None, START_SECONDS, "the program to start")
+        self._scene.until_ready()
         said = json.loads(self._scene.said())
         self._launch = said["launch_id"]
         if said["safe_mode"]:
