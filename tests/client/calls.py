@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exlab_wizard.client import Client, UnreachableError
+from exlab_wizard.client import Client, Session, UnreachableError
 from exlab_wizard.store.values import Value
 from exlab_wizard.testing import Lab, until
 
@@ -33,3 +33,8 @@ def session_state(lab: Lab, session_id: str) -> object:
 def jobs(lab: Lab) -> list[tuple[Value, ...]]:
     """Return run and session of every job."""
     return lab.query("SELECT run_path, session_id FROM sync_jobs ORDER BY id")
+
+
+def jobs_of(lab: Lab, session: Session) -> list[Value]:
+    """Return the runs that were queued with a session."""
+    return [run for (run,) in lab.query("SELECT run_path FROM sync_jobs WHERE session_id = ? ORDER BY id", session.id)]

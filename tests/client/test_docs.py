@@ -41,7 +41,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_the_acquisition_script_does_what_the_page_says(running: Lab, tmp_path: Path) -> None:
+def test_the_acquisition_script_does_what_the_page_says(application: Lab, tmp_path: Path) -> None:
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert found is not None
     script = tmp_path / "acquire.py"
@@ -49,12 +49,14 @@ def test_the_acquisition_script_does_what_the_page_says(running: Lab, tmp_path: 
     run = tmp_path / "sample-7"
     ended = subprocess.run(
         [sys.executable, str(script), str(run)],
-        env={**running.environment, "EXLAB_STATE_DIR": str(running.state)},
+        env={**application.environment, "EXLAB_STATE_DIR": str(application.state)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (ended.stdout, ended.stderr) == (f"{run} is job 1\n", "")
-    running.until_idle()
-    assert running.checksums_pass("sem-2/sample-7")
-    assert running.query("SELECT label, operator, state FROM session_leases") == [("SEM, sample-7", "Ada", "completed")]
+    application.until_idle()
+    assert application.checksums_pass("sem-2/sample-7")
+    assert application.query("SELECT label, operator, state FROM session_leases") == [
+        ("SEM, sample-7", "Ada", "completed")
+    ]
