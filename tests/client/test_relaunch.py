@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import timedelta
 
 import pytest
 from tests.client.calls import SHORT_TTL_SECONDS, connected, jobs, session_state
@@ -10,8 +9,6 @@ from tests.client.calls import SHORT_TTL_SECONDS, connected, jobs, session_state
 from exlab_wizard.client import AnswerError, Client, NotRunningError, Session
 from exlab_wizard.points import Point
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
-
-LIFE = timedelta(seconds=1.5)
 
 pytestmark = pytest.mark.slow
 

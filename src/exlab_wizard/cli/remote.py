@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 
-_PROOF_SECONDS: Final = 1.0
-_ANSWER_SECONDS: Final = 3.0
+PROOF_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 3.0
 """Longer than the application ever takes when it is well; a person waits for it before the database is asked."""
 
 
@@ -30,7 +30,7 @@ def from_application(place: Place, ask: Callable[[Client], _Answer | None]) -> _
     from exlab_wizard.client import AnswerError, Client, UnreachableError  # noqa: PLC0415 - see above
     from exlab_wizard.client.wire import Wire  # noqa: PLC0415 - see above
 
-    client = Client(place.state_dir, Wire(place.state_dir, proof_s=_PROOF_SECONDS, answer_s=_ANSWER_SECONDS))
+    client = Client(place.state_dir, Wire(place.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         return ask(client)
     except (AnswerError, UnreachableError):

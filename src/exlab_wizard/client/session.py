@@ -32,6 +32,7 @@ AGAIN_SECONDS: Final = 1.0
 """How soon a heartbeat that got no answer is sent again; the application may just be starting."""
 ABORT_SECONDS: Final = 3.0
 """How long the end of a block that failed may take; its exception is what counts."""
+_IT_IS_OVER: Final = (404, 409)
 HEARTBEAT_SECONDS: Final = 10.0
 """How long a heartbeat may take; a write waits no longer for another program that holds the database."""
 
@@ -184,7 +185,7 @@ class Session:
             try:
                 return _lease(self._wire.call("POST", f"/sessions/{self._id}/heartbeat", answer_s=HEARTBEAT_SECONDS))
             except AnswerError as error:
-                if error.is_fault:
+                if error.status not in _IT_IS_OVER:
                     raise
                 # Expired while nobody renewed it, or closed by somebody else: what is left of the work gets a new one.
                 log.warning("the session %s ended before its work: %s A new one is opened.", self._work.label, error)
