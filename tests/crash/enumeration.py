@@ -89,7 +89,7 @@ class Enumeration:
         stage.aim = aim
         process = scenario.act(stage)
         status, landed = process.end(), stage.points()
-        if status == -signal.SIGKILL and len(landed) == 1:
+        if status == -signal.SIGKILL and [point.call for point in landed] == [aim.call]:
             tally.landed += landed
             where = f"{self.name}, {'after' if aim.after else 'before'} {landed[0]}"
         elif status == 0 and not landed:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
-from tests.crash.crash_points import Aim, Point, both_sides, dealt, spread, thinned
+from tests.crash.crash_points import Point, at, both_sides, dealt, spread, thinned
 from tests.crash.enumeration import Enumeration, Tally
 from tests.crash.nursery import Nursery
 from tests.crash.scenarios import ALL, Recovery
@@ -80,10 +80,10 @@ class Player:
         """Kill in the recovery from each of a share of the kills in a recovery."""
         once = self._prepared(ALL.index(Recovery))
         row = Row(RECOVERY_AGAIN, calls(once.points))
-        firsts = [Aim(point.number, after=False) for point in self._chosen(once)]
-        for at, first in list(enumerate(firsts))[share::SHARES]:
+        firsts = [at(point, after=False) for point in self._chosen(once)]
+        for turn, first in list(enumerate(firsts))[share::SHARES]:
             again = once.after(first)
-            aims = spread(both_sides(self._chosen(again))[at % AGAIN :], AGAIN)
+            aims = spread(both_sides(self._chosen(again))[turn % AGAIN :], AGAIN)
             row.count(again.kill_at(aims), len(aims))
         return row
 

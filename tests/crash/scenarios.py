@@ -39,7 +39,6 @@ SMALL: Final = {
 LARGE: Final = 26 * MIB
 MIDWAY: Final = 40
 """Writes of a large file after which a checkpoint is durable and more is sent."""
-TRIES: Final = 20
 ACKNOWLEDGED: Final = "(queued)"
 HAS_FAILED: Final = "job 1: failed"
 
@@ -96,23 +95,16 @@ def is_over(process: Process, *jobs: int) -> bool:
     return all(f"job {job}: read back and published" in log for job in jobs)
 
 
-def kill_at(stage: Stage, act: Callable[[Stage], Process], call: str, path: str, nth: int = 0) -> Process:
+def kill_at(stage: Stage, act: Callable[[Stage], Process], call: str, path: str, nth: int = 1) -> Process:
     """Kill `act` before the `nth` call of that name on a path that ends so, and leave the stage as it is then."""
-    before = stage.copy_to(stage.home / "before")
-    for _ in range(TRIES):
-        trial = before.copy_to(stage.home / "trial")
-        act(trial)
-        found = [point.number for point in trial.points() if point.call == call and point.path.endswith(path)]
-        stage.aim = Aim(found[nth], after=False)
-        process = act(stage)
-        assert process.end() == -signal.SIGKILL
-        stage.aim = None
-        (landed,) = stage.points()
-        if landed.call == call and landed.path.endswith(path):
-            return process
-        stage.take_from(before)  # threads took turns in another order than in the trial
-    msg = f"never killed at {call} {path}"
-    raise AssertionError(msg)
+    stage.aim = Aim(call, f"*{path}", nth)
+    process = act(stage)
+    assert process.end() == -signal.SIGKILL, f"never killed {stage.aim}"
+    (landed,) = stage.points()
+    assert landed.call == call
+    assert landed.path.endswith(path)
+    stage.aim = None
+    return process
 
 
 class Enqueue(Scenario):

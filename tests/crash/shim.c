@@ -1,16 +1,20 @@
 /* The kill shim: numbers the calls that change files below given folders, and kills the process at one of them.
 
    Loaded with LD_PRELOAD and asleep until CRASH_ROOTS is set, at the start or when `crash_shim_arm` is called after a
-   fork. Numbers are drawn over the whole process, by all threads, so `number N` is one call and no other. Every point
-   is written down before anything happens at it; a kill that left no line did not come from here.
+   fork. Numbers are drawn over the whole process, by all threads, so `number N` is one call and no other; a kill goes
+   by the number among the calls of one name on one path, which does not change with the order in which threads run.
+   Every point is written down before anything happens at it; a kill that left no line did not come from here.
 
    CRASH_ROOTS  folders, one a line; calls on anything else are not counted
    CRASH_LOG    where points go, as `number thread call path`: all of them, or the one that killed
-   CRASH_AT     `17` kills before call 17, `17+` after it; empty or absent: only count */
+   CRASH_AT     `17` kills before call 17, `17+` after it; empty or absent: only count
+   CRASH_CALL   the name of the calls that are numbered; empty or absent: all
+   CRASH_PATH   and a pattern for their paths, as the shell matches names, `*` also over `/` */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -37,6 +41,7 @@ static char roots[MOST_ROOTS][PATH_MAX];
 static int root_count;
 static long kill_at;
 static int kill_after;
+static char only_call[64], only_path[PATH_MAX];
 static int log_descriptor = -1;
 static atomic_long drawn;
 
@@ -92,6 +97,8 @@ static void reach(struct point *point, const char *call, int folder, const char 
     resolve(point->path, folder, path);
     if (!is_below_a_root(point->path))
         return;
+    if (*only_call && (strcmp(only_call, call) != 0 || fnmatch(only_path, point->path, 0) != 0))
+        return;
     point->call = call;
     point->number = atomic_fetch_add(&drawn, 1) + 1;
     if (kill_at == 0)
@@ -117,6 +124,9 @@ __attribute__((constructor)) void crash_shim_arm(void) {
         _exit(98);
     kill_at = at ? atol(at) : 0;
     kill_after = at && strchr(at, '+');
+    const char *call = getenv("CRASH_CALL"), *path = getenv("CRASH_PATH");
+    snprintf(only_call, sizeof only_call, "%s", call ? call : "");
+    snprintf(only_path, sizeof only_path, "%s", path ? path : "*");
     drawn = 0;
     int found = 0;
     while (*named && found < MOST_ROOTS) {

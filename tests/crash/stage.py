@@ -19,6 +19,8 @@ from tests.crash.crash_points import Aim, Point, read_points
 from tests.crash.nursery import COMMAND_LINE, Child, Nursery
 from tests.program import PATIENCE_SECONDS, Program, until
 
+from exlab_wizard.paths import StateDir
+
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 ENOUGH: Final = 2 << 30
 
@@ -134,8 +136,8 @@ class Stage(Program):
         """Start a command whose points are counted, or which is killed where `aim` says."""
         self._log.unlink(missing_ok=True)
         watched = "\n".join(str(folder) for folder in (self.state, self.nas, self.runs))
-        at = "" if self.aim is None else str(self.aim)
-        return self._launch(arguments, entry, {"CRASH_ROOTS": watched, "CRASH_LOG": str(self._log), "CRASH_AT": at})
+        where = {} if self.aim is None else self.aim.variables
+        return self._launch(arguments, entry, {"CRASH_ROOTS": watched, "CRASH_LOG": str(self._log), **where})
 
     def _launch(self, arguments: tuple[str, ...], entry: str, more: dict[str, str]) -> Process:
         entry = entry or self.entry
@@ -171,7 +173,8 @@ class Stage(Program):
         return not self.number("SELECT count(*) FROM sync_jobs WHERE state NOT IN ('verified', 'failed', 'cancelled')")
 
     def drive(self, process: Process, is_done: Callable[[], bool]) -> int:
-        """Quit a launch when it is done, or find it dead; return how it ended."""
-        until(lambda: process.has_ended or is_done(), what=f"the work to be done:\n{process.output.logged()}")
+        """Quit a launch when its server is up and it is done, or find it dead; return how it ended."""
+        server = StateDir.at(self.state).server
+        until(lambda: process.has_ended or (server.exists() and is_done()), what="the work to be done")
         process.interrupt()
         return process.end()

@@ -9,7 +9,7 @@ from tests.crash.stage import Stage
 
 CUTS = [
     (Enqueue(), "unlink", "/.write-test"),
-    (AddDestination(), "write", ".part"),
+    (AddDestination(), "chmod", ".part"),
     (DailyBackup(), "pwrite64", ".db.part"),
     (Backup(), "fsync", ".db.part-journal"),
     (Restore(), "pwrite64", ".db.restoring"),

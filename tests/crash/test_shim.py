@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.crash.crash_points import Aim, read_points
+from tests.crash.crash_points import Aim, at, read_points
 from tests.crash.enumeration import Enumeration
 from tests.crash.nursery import Nursery
 from tests.crash.scenarios import AddDestination, Enqueue, Merge
@@ -68,18 +68,18 @@ def test_the_shim_counts_exactly_the_calls_that_strace_counts(stage: Stage, kill
 
 def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatre: Path, nursery: Nursery) -> None:
     enumeration = Enumeration.of(AddDestination(), theatre / "before and after", nursery)
-    (rename,) = [point for point in enumeration.points if point.call == "rename"]
+    (rename,) = [one for one in enumeration.points if one.call == "rename" and one.path.endswith("config.toml")]
     for after in (False, True):
         stage = enumeration.replay()
-        stage.aim = Aim(rename.number, after=after)
+        stage.aim = at(rename, after=after)
         assert enumeration.scenario.act(stage).end() == -signal.SIGKILL
         (landed,) = stage.points()
-        assert (landed.number, landed.call, landed.path) == (rename.number, rename.call, rename.path)
+        assert (landed.call, landed.path) == (rename.call, rename.path)
         assert ("spare" in stage.config.read_text("utf-8")) == after
 
 
 def test_an_aim_beyond_the_last_call_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
-    tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim(1_000_000, after=False)])
+    tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim("fsync", "*", 1_000_000)])
     assert (tally.landed, len(tally.beyond), tally.violations) == ([], 1, [])
 
 
@@ -94,7 +94,7 @@ def test_a_death_that_the_shim_did_not_write_down_is_a_violation(theatre: Path, 
                 process.end()
             return process
 
-    tally = Enumeration.of(Murdered(), theatre / "murdered", nursery).kill_at([Aim(5, after=False)])
+    tally = Enumeration.of(Murdered(), theatre / "murdered", nursery).kill_at([Aim("fsync", "*", 1)])
     assert tally.landed == []
     (violation,) = tally.violations
     assert "ended with -9" in violation
