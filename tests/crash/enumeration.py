@@ -64,12 +64,12 @@ class Enumeration:
 
     def after(self, aim: Aim) -> Enumeration:
         """Return the enumeration of the same act on what a kill of it has left."""
-        stage = self._prepared.copy_to(self._prepared.home / "again")
+        stage = self.replay()
         stage.aim = aim
         assert self.scenario.act(stage).end() == -signal.SIGKILL, f"{self.name}: not killed at {aim}"
         (landed,) = stage.points()
-        stage.aim = None
-        return Enumeration(self.scenario, stage, f"{self.name}, after a kill at {landed}")
+        left = stage.copy_to(self._prepared.home / "again")
+        return Enumeration(self.scenario, left, f"{self.name}, after a kill at {landed}")
 
     def replay(self) -> Stage:
         """Return a fresh copy of what was prepared, in the place of the last one."""

@@ -470,7 +470,7 @@ class DailyBackup(Scenario):
         return wrong
 
     def in_the_end(self, stage: Stage) -> list[str]:
-        stage.do(entry=clients.KEEP_HOUSE)
+        stage.do("db", "backup")  # killed before it removed the sixth, the next one does
         left = Backups(StateDir.at(stage.state)).all()
         return [] if len(left) == KEPT_BACKUPS else [f"{len(left)} backups are kept"]
 
