@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from http.client import HTTPException, HTTPResponse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.client.answers import Event
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.wire import Wire
+from exlab_wizard.client.wire import Wire, faults
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 SILENCE_SECONDS: Final = 45.0
 """The server says something, if only a comment, more often than that."""
@@ -40,12 +42,13 @@ class Listening:
             AnswerError: it refuses the stream.
         """
         lost_at: float | None = None
+        expected = (UnreachableError, *faults())
         while True:
             try:
                 with self._connected() as response:
                     lost_at = None
                     yield from self._parsed(response)
-            except (UnreachableError, OSError, HTTPException) as error:
+            except expected as error:
                 lost_at = time.monotonic() if lost_at is None else lost_at
                 if time.monotonic() - lost_at >= self._patience_s:
                     raise _gone(error) from error

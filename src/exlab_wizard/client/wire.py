@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import http.client
 import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.client.errors import AnswerError, UnreachableError
 from exlab_wizard.client.location import Location, read_location
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.proof import CHALLENGE_HEADER, proof_of
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection, HTTPResponse
 
 Document = Mapping[str, object]
 
@@ -30,7 +32,6 @@ ANSWER_SECONDS: Final = 20.0
 _CREATED: Final = 201
 _UNAUTHORIZED: Final = 401
 _FIRST_ERROR: Final = 400
-_IDLE_FAULTS: Final = (http.client.HTTPException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Answer:
 class _Held:
     """A connection whose other end has proved itself, and whose process made it."""
 
-    connection: http.client.HTTPConnection
+    connection: HTTPConnection
     location: Location
     pid: int
 
@@ -115,7 +116,7 @@ class Wire:
         return answer
 
     @contextlib.contextmanager
-    def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> Iterator[http.client.HTTPResponse]:
+    def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> Iterator[HTTPResponse]:
         """Lend an answer that goes on, over a connection of its own, which may be silent for `silence_s` at most.
 
         Raises:
@@ -129,7 +130,7 @@ class Wire:
                 held.connection.request("GET", API + path, headers={**_authority(held.location), **headers})
                 response = held.connection.getresponse()
                 content = b"" if response.status < _FIRST_ERROR else response.read()
-            except _IDLE_FAULTS as error:
+            except faults() as error:
                 raise _unreachable(held.location, error, sent=False) from error
             if response.status >= _FIRST_ERROR:
                 raise _error_of(Answer(response.status, _document_in(content)))
@@ -157,7 +158,7 @@ class Wire:
             held.connection.request(method, API + path, payload, headers)
             response = held.connection.getresponse()
             content = response.read()
-        except _IDLE_FAULTS as error:
+        except faults() as error:
             self.release()
             raise _unreachable(held.location, error, sent=True) from error
         if response.will_close:
@@ -174,11 +175,13 @@ class Wire:
         return held
 
     def _open(self) -> _Held:
+        from http.client import HTTPConnection  # noqa: PLC0415 - a third of the import; only who connects needs it
+
         location = read_location(self._state_dir.server)
-        connection = http.client.HTTPConnection("127.0.0.1", location.port, timeout=self._proof_s)
+        connection = HTTPConnection("127.0.0.1", location.port, timeout=self._proof_s)
         try:
             _require_proof(connection, location)
-        except _IDLE_FAULTS as error:
+        except faults() as error:
             connection.close()
             raise _unreachable(location, error, sent=False) from error
         except UnreachableError:
@@ -187,16 +190,23 @@ class Wire:
         return _Held(connection, location, os.getpid())
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """Return what a connection may fail with."""
+    from http.client import HTTPException  # noqa: PLC0415 - as in `Wire`
+
+    return HTTPException, OSError
+
+
 def _authority(location: Location) -> dict[str, str]:
     return {"Authorization": f"Bearer {location.token}"}
 
 
-def _set_timeout(connection: http.client.HTTPConnection, seconds: float) -> None:
+def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
     if connection.sock is not None:
         connection.sock.settimeout(seconds)
 
 
-def _require_proof(connection: http.client.HTTPConnection, location: Location) -> None:
+def _require_proof(connection: HTTPConnection, location: Location) -> None:
     """Let the other end prove that it knows the token, without telling it."""
     challenge = os.urandom(16).hex()
     connection.connect()
