@@ -42,7 +42,7 @@ class Listening:
             AnswerError: it refuses the stream.
         """
         lost_at: float | None = None
-        expected = (UnreachableError, *faults())
+        expected: tuple[type[Exception], ...] = (UnreachableError, *faults())
         while True:
             try:
                 with self._connected() as response:
