@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import time
@@ -116,3 +117,18 @@ def test_an_idle_connection_a_half_sent_request_and_sigterm_are_over_at_once(pro
         program.process.send_signal(signal.SIGTERM)
         assert program.wait(5.0) == 0
         assert time.monotonic() - began < 1.0
+
+
+def test_a_server_that_cannot_start_is_said_and_the_runs_arrive_all_the_same(program: Program) -> None:
+    broken = program.home / "broken" / "fastapi"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('this installation is broken')\n", encoding="utf-8")
+    program.environment["PYTHONPATH"] = f"{broken.parent}{os.pathsep}{program.environment['PYTHONPATH']}"
+    program.start()
+    job = program.enqueue(run_of(program))
+    until(lambda: program.job_state(job) == "verified", what="the run to arrive")
+    assert "this installation is broken; syncing goes on without it" in program.log()
+    assert not (program.state / "server.json").exists()
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait(5.0) == 0
+    assert last_end(program) == "drained"
