@@ -59,6 +59,19 @@ def test_an_application_that_hangs_at_the_end_is_passed_by(client: Client, appli
     application.until_idle()
 
 
+def test_a_session_that_expired_unnoticed_queues_its_runs_all_the_same(client: Client, application: Lab) -> None:
+    run = application.make_run("unnoticed")
+    with client.session(kind="run", label="unnoticed", ttl_s=600, equipment_id="sem") as session:
+        session.add_run(run, "nas")
+        application.query(
+            "UPDATE session_leases SET state = 'expired', closed_at = strftime('%Y-%m-%dT%H:%M:%fZ') WHERE id = ?",
+            session.id,
+        )
+        assert session_state(application, session.id) == "expired"
+    queued = application.query("SELECT run_path, session_id, equipment_id FROM sync_jobs WHERE id = ?", *session.jobs)
+    assert queued == [(str(run), None, "sem")]
+
+
 def test_a_run_that_is_refused_keeps_none_of_the_others_back(client: Client, application: Lab, tmp_path: Path) -> None:
     run = application.make_run("half good")
     session = client.session(kind="run", label="half good")
