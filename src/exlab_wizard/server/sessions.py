@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -25,6 +26,7 @@ from exlab_wizard.server.runs import RunCheck, check_equipment
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.transfer.runpath import plain_path
 
 HEARTBEATS_PER_TTL: Final = 3
 CREATED: Final = 201
@@ -105,6 +107,8 @@ class SessionRoutes:
         jobs = [NewJob(run.path, run.destination, equipment, session_id, run.priority) for run in body.runs]
         if found["state"] == LeaseState.ACTIVE:
             jobs = await self._runs.check(jobs, [f"runs.{number}.path" for number in range(len(jobs))])
+        else:
+            jobs = [replace(job, run_path=plain_path(job.run_path)) for job in jobs]
         return await self._lanes.writes.run(lambda: self._completed(session_id, jobs))
 
     def _completed(self, session_id: str, jobs: list[NewJob]) -> ClosedSession:

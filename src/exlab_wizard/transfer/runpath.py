@@ -27,14 +27,19 @@ def equipment_fault(equipment: str) -> str | None:
     )
 
 
+def plain_path(path: str) -> str:
+    """Return `path` as the absolute path under which a run is known; nothing is looked at."""
+    # Not resolve(): a run that is reached through a link keeps the name it was given.
+    return os.path.abspath(path)  # noqa: PTH100 - it also takes out "..", which Path.absolute() leaves
+
+
 def checked_run(path: str, destinations: Mapping[str, Path], state_dir: Path) -> str:
     """Return the run at `path` as an absolute path, links in it kept as they are.
 
     Raises:
         TransferError: it cannot be synced; source_missing when there is nothing, config for everything else.
     """
-    # Not resolve(): a run that is reached through a link keeps the name it was given.
-    run = os.path.abspath(path)  # noqa: PTH100 - it also takes out "..", which Path.absolute() leaves
+    run = plain_path(path)
     try:
         check_run_path(Path(run), destinations)
         inside = state_dir.resolve().is_relative_to(Path(run).resolve())
