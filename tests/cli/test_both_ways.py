@@ -191,7 +191,7 @@ def test_a_spoilt_address_makes_no_command_fail(both: BothWays, text: str) -> No
 def test_a_hung_application_makes_no_command_fail(both: BothWays) -> None:
     run = unsyncable(both.lab, "while it hangs")
     expected = both.from_database("jobs", "--json")
-    os.kill(both.lab.process.pid, signal.SIGSTOP)
+    both.lab.process.send_signal(signal.SIGSTOP)
     try:
         assert both.call("jobs", "--json") == expected
         assert both.call("sync", str(run)).status == 0
@@ -201,7 +201,7 @@ def test_a_hung_application_makes_no_command_fail(both: BothWays) -> None:
         assert (status["running"], status["pending"]["queued"]["jobs"]) == (True, 1)
         assert both.call("cancel", str(number), "--json").document == [{"id": number, "state": "cancelled"}]
     finally:
-        os.kill(both.lab.process.pid, signal.SIGCONT)
+        both.lab.process.send_signal(signal.SIGCONT)
 
 
 def test_waiting_follows_the_events_of_the_application(both: BothWays) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from exlab_wizard.client.direct import complete
-from exlab_wizard.client.errors import RunToSync
+from exlab_wizard.client.errors import RunsNotQueuedError, RunToSync
+from exlab_wizard.client.handover import Handover
+from exlab_wizard.client.wire import Wire
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.outcome import Decision
@@ -74,3 +76,14 @@ def test_an_expired_session_queues_a_run_anew_that_was_synced_before(
 
 def test_without_a_database_one_is_made(state_dir: Path) -> None:
     assert complete(StateDir.at(state_dir), None, None, [RUN, RunToSync("/runs/2", "nas")]) == [1, 2]
+
+
+def test_where_no_way_is_open_each_run_is_named_with_the_command_that_queues_it(store: Store, state_dir: Path) -> None:
+    store.database.connection().execute("UPDATE alembic_version SET version_num = '9999'")
+    place = StateDir.at(state_dir)
+    spaced = RunToSync("/runs/with space", "nas")
+    with pytest.raises(RunsNotQueuedError, match="exlab-wizard sync --to nas '/runs/with space'") as lost:
+        Handover(Wire(place), place, None, None, [RUN, spaced]).finish(patience_s=0)
+    assert lost.value.runs == (RUN, spaced)
+    assert "server.json" in str(lost.value)
+    assert "9999" in str(lost.value)
