@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from tests.client.calls import SHORT_TTL_SECONDS, jobs_of, session_state
 
-from exlab_wizard.client import Client, RunsNotQueuedError
+from exlab_wizard.client import AnswerError, Client, RunsNotQueuedError
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.shutdown import Phase
 from exlab_wizard.testing import Lab, until
 
 LIFE = timedelta(seconds=1.5)
@@ -133,3 +136,24 @@ def test_a_forked_child_leaves_the_session_of_its_parent_alone(client: Client, a
         assert session_state(application, session.id) == "active"
         # The parent's connection was not disturbed.
         assert client.drain().active_sessions == 1
+
+
+def test_what_the_application_knows_is_read_with_its_types(client: Client, application: Lab) -> None:
+    run = application.make_run("read", seed=9)
+    queued = client.enqueue(run, "nas", priority=5)
+    assert queued.created
+    application.until_idle()
+    job = client.job(queued.job_id)
+    assert (job.run_path, job.state, job.priority) == (str(run), JobState.VERIFIED, 5)
+    assert job.bytes_done == job.bytes_verified == job.bytes_total > 0
+    assert client.jobs(state=JobState.VERIFIED, limit=1) == [job]
+    assert {event.to_state for event in client.job_events(job.id)} == {"queued", "running", "verifying", "verified"}
+    with client.session(kind="project", label="wizard", operator="Ada") as session:
+        row = client.sessions(limit=1)[0]
+        assert (row.id, row.kind, row.operator, row.state) == (session.id, "project", "Ada", LeaseState.ACTIVE)
+        assert [lease["id"] for lease in client.standing().sessions] == [session.id]
+    health = client.health()
+    assert (health.components["server"].status, health.phase) == ("ok", Phase.RUNNING)
+    with pytest.raises(AnswerError) as refused:
+        client.retry(job.id)
+    assert (refused.value.code, refused.value.exit_status) == ("illegal_move", 4)

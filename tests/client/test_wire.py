@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.client.stranger import Stranger
 
+from exlab_wizard.client import Client
 from exlab_wizard.client.errors import AnswerError, UnreachableError
 from exlab_wizard.client.wire import Wire
 from exlab_wizard.paths import StateDir
@@ -155,3 +156,18 @@ def test_an_error_keeps_its_code_its_details_and_its_trace_id(state_dir: Path) -
             wire.call("GET", "/drain")
         assert (failed.value.is_fault, failed.value.exit_status) == (True, 1)
         wire.release()
+
+
+@pytest.mark.parametrize("state", ["asleep", 7, None])
+def test_an_answer_of_another_version_is_an_error_in_words(state_dir: Path, state: object) -> None:
+    answer = {
+        "id": "x",
+        "state": state,
+        "expires_at": "2026-01-02T03:04:05.000Z",
+        "heartbeat_s": 1,
+        "shutting_down": False,
+    }
+    with ours(lambda _: (201, answer)) as server, Client(point_at(state_dir, server.port)) as client:
+        session = client.session(kind="run", label="too new")
+        with pytest.raises(UnreachableError, match="another version"):
+            session.renew()

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
 from exlab_wizard.client.answers import Drain, Event, Health, Job, JobEvent, Queued, SessionRow, standing
-from exlab_wizard.client.errors import RunToSync, UnreachableError
+from exlab_wizard.client.errors import RunToSync
 from exlab_wizard.client.events import Listening
-from exlab_wizard.client.fields import Fields
+from exlab_wizard.client.fields import Fields, understood
 from exlab_wizard.client.handover import is_text, queue_run, shown
 from exlab_wizard.client.presence import told_when_not_running
 from exlab_wizard.client.session import Session, Work
@@ -23,7 +23,6 @@ from exlab_wizard.errors import UsageError
 from exlab_wizard.paths import StateDir, default_state_dir
 
 PAGE: Final = 50
-_Answer = TypeVar("_Answer")
 
 
 class Client:
@@ -83,7 +82,7 @@ class Client:
 
     def health(self) -> Health:
         """Return how the application's parts are."""
-        return _read(Health.read, self.call("GET", "/health"))
+        return understood(Health.read, Fields(self.call("GET", "/health")))
 
     def session(  # noqa: PLR0913 - one parameter for each field of the lease
         self,
@@ -109,7 +108,7 @@ class Client:
     def sessions(self, *, limit: int = PAGE) -> list[SessionRow]:
         """Return sessions, the newest first."""
         answer = self.call("GET", f"/sessions?{urlencode({'limit': limit})}")
-        return [_read_one(SessionRow.read, one) for one in Fields(answer).each("sessions")]
+        return [understood(SessionRow.read, one) for one in Fields(answer).each("sessions")]
 
     def enqueue(
         self,
@@ -131,16 +130,16 @@ class Client:
         """Return jobs, the newest first; `before` an id, the next page."""
         asked = {"state": state, "limit": limit, "before": before}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
-        return [_read_one(Job.read, one) for one in Fields(self.call("GET", f"/jobs?{query}")).each("jobs")]
+        return [understood(Job.read, one) for one in Fields(self.call("GET", f"/jobs?{query}")).each("jobs")]
 
     def job(self, job_id: int) -> Job:
         """Return one job."""
-        return _read(Job.read, self.call("GET", f"/jobs/{job_id}"))
+        return understood(Job.read, Fields(self.call("GET", f"/jobs/{job_id}")))
 
     def job_events(self, job_id: int) -> list[JobEvent]:
         """Return everything that happened to a job, the oldest first."""
         answer = Fields(self.call("GET", f"/jobs/{job_id}/events"))
-        return [_read_one(JobEvent.read, one) for one in answer.each("events")]
+        return [understood(JobEvent.read, one) for one in answer.each("events")]
 
     def retry(self, job_id: int) -> None:
         """Queue a failed job again, with fresh budgets."""
@@ -152,11 +151,11 @@ class Client:
 
     def standing(self) -> Standing:
         """Return what runs, waits and failed, at a glance."""
-        return _read(standing, self.call("GET", "/status"))
+        return understood(standing, Fields(self.call("GET", "/status")))
 
     def drain(self) -> Drain:
         """Return what a quit would wait for, and how far it is if one is under way."""
-        return _read(Drain.read, self.call("GET", "/drain"))
+        return understood(Drain.read, Fields(self.call("GET", "/drain")))
 
     def quit(self, *, force: bool = False) -> None:
         """Ask the application to quit; it answers at once and then drains."""
@@ -177,15 +176,3 @@ class Client:
         """
         with told_when_not_running(self._state_dir):
             yield from Listening(self._wire, after, patience_s, answers=answers).events()
-
-
-def _read(read: Callable[[Fields], _Answer], document: Document) -> _Answer:
-    return _read_one(read, Fields(document))
-
-
-def _read_one(read: Callable[[Fields], _Answer], fields: Fields) -> _Answer:
-    try:
-        return read(fields)
-    except ValueError as error:
-        msg = f"the application's answer is of another version than this program: {error}. Use the same of both."
-        raise UnreachableError(msg, sent=True) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from exlab_wizard.client.errors import UnreachableError
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.standing import Row
+
+_Answer = TypeVar("_Answer")
 
 
 class Fields:
@@ -109,6 +112,15 @@ class Fields:
         if not isinstance(value, list):
             raise _not_understood(name, value)
         return tuple(Fields({name: one}).whole(name) for one in value)
+
+
+def understood(read: Callable[[Fields], _Answer], fields: Fields) -> _Answer:
+    """Return what `read` makes of an answer; a word that this version does not know is an answer of another one."""
+    try:
+        return read(fields)
+    except ValueError as error:
+        msg = f"the application's answer is of another version than this program: {error}. Use the same of both."
+        raise UnreachableError(msg, sent=True) from error
 
 
 def _not_understood(name: str, value: object) -> UnreachableError:

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from exlab_wizard.client.answers import Lease
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.fields import Fields
+from exlab_wizard.client.fields import Fields, understood
 from exlab_wizard.client.handover import Handover
 from exlab_wizard.client.presence import told_when_not_running
 from exlab_wizard.client.wire import Answer, Document, Wire
@@ -250,7 +250,7 @@ class Session:
 
 
 def _lease(answer: Answer) -> Lease:
-    return Lease.read(Fields(answer.document))
+    return understood(Lease.read, Fields(answer.document))
 
 
 def _unforeseen(error: Exception) -> Exception | None:
