@@ -141,6 +141,20 @@ def test_the_tests_that_the_readme_names_exist() -> None:
         assert (TOP / named).exists(), named
 
 
+def test_the_tests_that_the_recovery_page_names_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", page("recovery.md"))
+    assert named
+    for file, name in named:
+        text = (TOP / "tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {name}\b", text, re.MULTILINE), f"{file}::{name}"
+
+
+def test_every_named_instant_has_its_row_on_the_recovery_page() -> None:
+    rows = page("recovery.md").partition("## Instant by instant")[2].partition("\n## ")[0]
+    firsts = [line.split(" | ")[0] for line in rows.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([a-z]+:[a-z_]+)`", " ".join(firsts))) == sorted(points.Point)
+
+
 def test_the_commands_that_the_documentation_shows_exist() -> None:
     known = {name for name, _ in commands()}
     groups = {name.split()[0] for name in known if " " in name}
