@@ -21,6 +21,8 @@ def test_a_file_that_grows_while_it_is_copied_defers_the_job_and_arrives_whole_l
     until(lambda: program.number("SELECT bytes_done > 1000000 FROM sync_jobs"), what="part of it to be sent")
     for _ in range(3):
         before = program.number(DEFERRED)
+        # A change while it waits may have settled when it is looked at next, and be no reason to defer it again.
+        until(lambda: program.job_state(job) == "running", what="it to be copied")
         with growing.open("ab") as file:
             file.write(os.urandom(100_000))
         until(lambda at=before: program.number(DEFERRED) > at, what="the job to be deferred")  # type: ignore[misc]
