@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +44,7 @@ ACKNOWLEDGED: Final = "(queued)"
 HAS_FAILED: Final = "job 1: failed"
 
 
-class Scenario:
+class Scenario(ABC):
     """One act, and everything around it."""
 
     name: ClassVar[str]
@@ -56,13 +57,13 @@ class Scenario:
     was_published: ClassVar[bool] = False
     """Whether a reader may see a part: more files for a run that is there already come one by one."""
 
+    @abstractmethod
     def prepare(self, stage: Stage) -> None:
         """Bring a fresh stage to where the act begins."""
-        raise NotImplementedError
 
+    @abstractmethod
     def act(self, stage: Stage) -> Process:
         """Run the aimed command until it has ended, by itself or by the kill."""
-        raise NotImplementedError
 
     def points(self, points: Sequence[Point], _marks: dict[str, int]) -> list[Point]:
         """Return those of the act's points that this scenario is about."""
