@@ -17,6 +17,7 @@ RECOVERY_ARGS =
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+DESKTOP = $(VENV)/.desktop
 PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
@@ -49,8 +50,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-system-packages:  ## install the commands that the tests use, where missing (Debian)
+system-packages:  ## install the commands and libraries that the tests use, where missing (Debian)
 	@sh tools/system-packages
+
+# What the tests of the desktop need is built against the libraries of system-packages, so it comes after them.
+$(DESKTOP): $(READY) | system-packages
+	@echo "setup: building what the tests of the desktop need"
+	@$(PIP) 'exlab-wizard[desktop]'
+	@touch $@
 
 run: setup  ## start the application without a tray
 	$(BIN)/exlab-wizard run --headless
@@ -58,37 +65,37 @@ run: setup  ## start the application without a tray
 demo: setup  ## the whole story in under a minute: sync, kill, relaunch, resume, verify
 	$(BIN)/exlab-wizard demo
 
-test: setup system-packages  ## every test
+test: setup system-packages $(DESKTOP)  ## every test
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-fast: setup system-packages  ## every test but the slow ones
+test-fast: setup system-packages $(DESKTOP)  ## every test but the slow ones
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-faults-full: setup system-packages  ## every error at every call site, once and lasting
+faults-full: setup system-packages $(DESKTOP)  ## every error at every call site, once and lasting
 	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
 
-power-full: setup system-packages  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
+power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
 	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) $(PYTEST) tests/power -rP $(PYTEST_ARGS)
 
-model-full: setup system-packages  ## the store against its model with fresh seeds, for MODEL_SECONDS
+model-full: setup system-packages $(DESKTOP)  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
 
-points-full: setup system-packages  ## kill at every pair of named points
+points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points
 	EXLAB_POINTS=full $(PYTEST) tests/testing $(PYTEST_ARGS)
 
-recovery-full: setup system-packages  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
+recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
 	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)
 
 load: setup  ## 200 clients for 60 s while a transfer runs, a kill in the middle, and the figures
 	EXLAB_LOAD_SECONDS=60 EXLAB_LOAD_CLIENTS=200 $(BIN)/python -m pytest -s tests/server/test_load.py $(PYTEST_ARGS)
 
-coverage: setup system-packages  ## every test, with branch coverage
+coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
-mutants: setup system-packages  ## remove each safeguard in a copy of the program, and see that the tests notice
+mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
 	$(PYTEST) tests/mutants $(PYTEST_ARGS)
 
-soak: setup system-packages  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
+soak: setup system-packages $(DESKTOP)  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 lint: setup  ## ruff: rules and format

@@ -22,7 +22,7 @@ ROOT_ROOM = ""
 """`exlab_wizard/__init__.py`: the version, for everyone to read."""
 
 FLOORS = {
-    4: {"app", "cli", "testing", "__main__"},
+    4: {"app", "application", "cli", "testing", "__main__"},
     3: {"server", "tray", "window"},
     2: {"runtime", "client"},
     1: {"store", "transfer"},
