@@ -110,7 +110,7 @@ def test_path_and_upgrade(cli: Cli, store: Store, state_dir: Path) -> None:
     path = state_dir / "exlab-wizard.db"
     assert cli("db", "path").out == f"{path}\n"
     assert cli("db", "path", "--json").document == {"path": str(path), "exists": True}
-    assert cli("db", "upgrade", "--json").document == {"upgraded": False, "schema": "0001"}
+    assert cli("db", "upgrade", "--json").document == {"upgraded": False, "schema": "0002"}
     assert store.jobs.state_of(1) is JobState.QUEUED
 
 

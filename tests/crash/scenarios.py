@@ -189,11 +189,11 @@ class Migration(Scenario):
         assert process.await_line("ready")
         stage.drive(process, stage.is_idle)
         version = stage.value("SELECT version_num FROM alembic_version")
-        wrong = [*unusable_backups(stage), *([] if version == "0002" else [f"the schema is {version!r}"])]
+        wrong = [*unusable_backups(stage), *([] if version == "0003" else [f"the schema is {version!r}"])]
         if not Backups(StateDir.at(stage.state)).all():
             wrong.append("there is no backup from before the migration")
         # What else is looked at is this version's: take the other's tables away again.
-        for sql in ("DROP TABLE more", "DROP TABLE even_more", "UPDATE alembic_version SET version_num = '0001'"):
+        for sql in ("DROP TABLE more", "DROP TABLE even_more", "UPDATE alembic_version SET version_num = '0002'"):
             stage.query(sql)
         return wrong
 

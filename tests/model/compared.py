@@ -106,10 +106,11 @@ class Compared(RuleBasedStateMachine):
             for lease in self.world.leases.values()
         ]
         rows = self.shell.execute(
-            "SELECT id, boot_id, jobs_resumed, draining_since IS NOT NULL, end_reason FROM launches ORDER BY id"
+            "SELECT id, boot_id, jobs_resumed, draining_since IS NOT NULL, paused_since IS NOT NULL, end_reason"
+            " FROM launches ORDER BY id"
         )
         assert rows.fetchall() == [
-            (launch.id, launch.boot, launch.resumed, launch.draining, launch.end)
+            (launch.id, launch.boot, launch.resumed, launch.draining, launch.paused, launch.end)
             for launch in self.world.launches.values()
         ]
         rows = self.shell.execute(

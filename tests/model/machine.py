@@ -113,6 +113,18 @@ class StoreMachine(Repairing):
         if launch_again or unmarked:
             self._recover(at)
 
+    @precondition(runs)
+    @rule(at=process, paused=st.booleans())
+    def pause_or_go_on(self, at: int, *, paused: bool) -> None:
+        """Sessions open and runs are queued all the same; nothing is claimed."""
+        launches = self.stores[at].launches
+        if paused:
+            launches.pause(self.launch.id, self.now)
+            assert self.stores[at].jobs.claim(self.launch.id, self.now) is None
+        else:
+            launches.go_on(self.launch.id)
+        self.launch.paused = paused
+
     def _end(self, at: int, reason: str) -> None:
         self._decide(at, reason)
         self.stores[at].launches.end(self.launch.id, reason, self.now)

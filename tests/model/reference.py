@@ -141,12 +141,18 @@ class Launch:
     resumed: int
     last_known: datetime
     draining: bool = False
+    paused: bool = False
     end: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether work may begin under it."""
         return self.end is None and not self.draining
+
+    @property
+    def claims(self) -> bool:
+        """Whether a job may be claimed under it."""
+        return self.open and not self.paused
 
 
 @dataclass
@@ -220,7 +226,7 @@ class World:
     def take(self, launch: int) -> Job | None:
         """Give the next due job to a worker of `launch`; its claim is the program's to choose."""
         job = self.next_due()
-        if job is None or launch not in self.launches or not self.launches[launch].open:
+        if job is None or launch not in self.launches or not self.launches[launch].claims:
             return None
         job.move("running")
         job.attempts += 1

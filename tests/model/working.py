@@ -66,7 +66,7 @@ class Working(Compared):
 
     def can_work(self) -> bool:
         """Whether there is a claim, or one can be had."""
-        return bool(self.claims) or (self.launch.open and self.world.next_due() is not None)
+        return bool(self.claims) or (self.launch.claims and self.world.next_due() is not None)
 
     def refused_together(self, real: Callable[[], object], model: Callable[[], object]) -> None:
         """Do it to both; either both do it, or both refuse and nothing has changed."""

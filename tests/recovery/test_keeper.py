@@ -38,6 +38,9 @@ class Calls:
     def wake(self) -> None:
         self.said.append("wake")
 
+    def hold(self) -> None:
+        self.said.append("hold")
+
     def drop_lost_claims(self) -> None:
         if self.errors:
             raise self.errors.pop()

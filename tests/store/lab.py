@@ -42,11 +42,11 @@ def migrate(state_dir: StateDir) -> None:
 
 
 def next_migration(folder: Path) -> Path:
-    """Copy the migrations to `folder` with one more, revision 0002, and return its file."""
+    """Copy the migrations to `folder` with one more, revision 0003, and return its file."""
     shutil.copytree(schema.migrations_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "versions" / "0002_more.py"
+    file = folder / "versions" / "0003_more.py"
     file.write_text(
-        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+        "from alembic import op\nrevision = '0003'\ndown_revision = '0002'\n"
         "def upgrade():\n    op.execute('CREATE TABLE more (x INTEGER)')\n"
         "    op.execute('CREATE TABLE even_more (x INTEGER)')\n"
     )

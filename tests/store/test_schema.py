@@ -159,8 +159,8 @@ def test_killed_inside_a_migration_leaves_the_old_schema_and_the_next_launch_mig
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program with one more migration; returns its file."""
     file = lab.next_migration(tmp_path / "migrations")
-    monkeypatch.setattr(schema, "KNOWN_REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD_REVISION", "0002")
+    monkeypatch.setattr(schema, "KNOWN_REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "HEAD_REVISION", "0003")
     monkeypatch.setattr(schema, "migrations_dir", lambda: tmp_path / "migrations")
     return file
 
@@ -169,12 +169,12 @@ def test_a_backup_is_made_before_a_migration(place: StateDir, store: Store, next
     assert next_version.exists()
     (job_id,) = lab.enqueue(store, "a")
     assert schema.upgrade(store.database, Backups(place), lab.NOW)
-    assert schema.revision(store.database) == "0002"
+    assert schema.revision(store.database) == "0003"
     assert store.jobs.state_of(job_id) is JobState.QUEUED
     (backup,) = Backups(place).all()
-    assert backup.name == "exlab-wizard-20260301T120000000Z-before-0002.db"
+    assert backup.name == "exlab-wizard-20260301T120000000Z-before-0003.db"
     said = lab.shell(backup, "SELECT version_num FROM alembic_version; SELECT run_path FROM sync_jobs")
-    assert said.stdout.split() == ["0001", "/runs/a"]
+    assert said.stdout.split() == ["0002", "/runs/a"]
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
@@ -183,13 +183,13 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     next_version.write_text(next_version.read_text().replace("even_more", "more"))
     with pytest.raises(StoreError, match=r"cannot be migrated: table more already exists\. It is as it was before"):
         schema.upgrade(store.database, Backups(place), lab.NOW)
-    assert schema.revision(store.database) == "0001"
+    assert schema.revision(store.database) == "0002"
     assert lab.execute(store, "SELECT name FROM sqlite_master WHERE name LIKE '%more'") == []
 
 
 def test_an_older_database_is_not_used_outside_a_launch(store: Store, next_version: Path) -> None:
     assert next_version.exists()
-    with pytest.raises(RefusedError, match=r"has schema 0001, this program needs 0002\. Run: exlab-wizard db upgrade"):
+    with pytest.raises(RefusedError, match=r"has schema 0002, this program needs 0003\. Run: exlab-wizard db upgrade"):
         schema.require_current(store.database)
 
 

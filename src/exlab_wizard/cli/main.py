@@ -34,6 +34,8 @@ class _Commands(LazyGroup):
         "jobs": Lazy(f"{_ROOM}.jobs:jobs", "list sync jobs, or one job with its timeline"),
         "retry": Lazy(f"{_ROOM}.decide:retry", "queue failed jobs again"),
         "cancel": Lazy(f"{_ROOM}.decide:cancel", "cancel jobs; a running copy stops within a second"),
+        "pause": Lazy(f"{_ROOM}.pause:pause", "pause syncing; what is queued stays queued"),
+        "resume": Lazy(f"{_ROOM}.pause:resume", "go on after a pause"),
         "sessions": Lazy(f"{_ROOM}.history:sessions", "list sessions, the active ones first"),
         "history": Lazy(f"{_ROOM}.history:history", "list launches and quits, the newest first"),
         "quit": Lazy(f"{_ROOM}.quit:quit_command", "quit the running application; asks here if work is left"),

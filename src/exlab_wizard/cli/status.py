@@ -78,6 +78,8 @@ def _launch(seen: _Seen) -> Iterator[str]:
     else:
         drains = f", quitting since {moment(launch.draining_since)}" if launch.draining_since else ""
         yield f"running (pid {launch.pid}, version {launch.version}, since {moment(launch.started_at)}{drains})"
+        if launch.paused_since:
+            yield f"paused since {moment(launch.paused_since)}: nothing is synced until exlab-wizard resume"
     if seen.url is not None:
         yield f"answers at {seen.url}"
     if not seen.running and launch is not None:

@@ -254,6 +254,7 @@ def _launch(fields: Fields) -> OpenLaunch:
         version=fields.text("version"),
         started_at=fields.text("started_at"),
         draining_since=fields.maybe_text("draining_since"),
+        paused_since=fields.maybe_text("paused_since"),
     )
 
 

@@ -157,6 +157,14 @@ class Client:
         """Return what a quit would wait for, and how far it is if one is under way."""
         return understood(Drain.read, Fields(self.call("GET", "/drain")))
 
+    def pause(self) -> None:
+        """Pause syncing until `resume`, or until the next launch; running copies stop within a second."""
+        self.call("POST", "/pause")
+
+    def resume(self) -> None:
+        """End the pause; what it stopped goes on at the byte."""
+        self.call("POST", "/resume")
+
     def quit(self, *, force: bool = False) -> None:
         """Ask the application to quit; it answers at once and then drains."""
         self.call("POST", "/quit", {"force": force}, repeat=False)

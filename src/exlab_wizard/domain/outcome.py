@@ -20,6 +20,8 @@ SUSPECT_AFTER_CRASHES: Final = 2
 OFFLINE_RECHECK_SECONDS: Final = 600
 FULL_RECHECK_SECONDS: Final = 60
 SOURCE_RECHECK_MAX_SECONDS: Final = 60
+PAUSED: Final = "paused"
+"""The reason for which a pause stops a transfer."""
 
 _RETRIED: Final = frozenset({ErrorKind.NETWORK, ErrorKind.UNKNOWN})
 
@@ -49,7 +51,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A quit asked the worker to stop; what was sent stays."""
+    """A quit or a pause asked the worker to stop; what was sent stays."""
 
     reason: str
 
@@ -90,6 +92,9 @@ def decide_next(history: AttemptHistory, outcome: Outcome, now: datetime, *, set
     match outcome:
         case Completed():
             return Decision(JobState.VERIFIED, "read back and published")
+        case Interrupted(reason) if reason == PAUSED:
+            # Queued at once: a pause ends within this launch, and whoever ends it need not know what it cut off.
+            return Decision(JobState.QUEUED, PAUSED, attempt_given_back=True)
         case Interrupted(reason):
             return Decision(JobState.RESUMABLE, reason, attempt_given_back=True, interrupted=True)
         case Deferred(reason, detail):

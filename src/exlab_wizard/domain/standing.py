@@ -20,6 +20,7 @@ class OpenLaunch:
     version: str
     started_at: str
     draining_since: str | None
+    paused_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

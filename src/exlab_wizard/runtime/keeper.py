@@ -32,6 +32,9 @@ class Watched(Protocol):
     def wake(self) -> None:
         """Look for work now."""
 
+    def hold(self) -> None:
+        """Stop every transfer for a pause."""
+
     def drop_lost_claims(self) -> None:
         """Stop transfers whose claim is gone."""
 
@@ -69,6 +72,7 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
         self._version: int | None = None
+        self._paused = False
         self._started = self._well_at = clock.monotonic()
         self._complaint = Complaint(log)
 
@@ -108,6 +112,9 @@ class Keeper:
             return
         self._workers.wake()
         self._workers.drop_lost_claims()
+        self._paused = self._store.launches.is_paused(self._launch_id)
+        if self._paused:
+            self._workers.hold()
         self._changed()
         quits = self._store.quits.undecided(self._launch_id)
         if quits:
@@ -127,6 +134,9 @@ class Keeper:
             self._workers.wake()
         self._workers.give_up_stalled()
         self._workers.requeue_orphans()
+        if self._paused:
+            # A job that was claimed just before the pause may have begun only after the look that saw the pause.
+            self._workers.hold()
         self._follow_settings()
         if self._clock.monotonic() - self._started >= HEALTHY_AFTER_SECONDS:
             self._health.reached()

@@ -17,7 +17,7 @@ from typing import Final
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
-from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, Deferred, Failed, Outcome, decide_next
+from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
@@ -149,6 +149,13 @@ class WorkerPool:
         self._store.jobs.interrupt_launch(self._launch_id, reason)
         reached(Point.QUIT_AFTER_MARKED)
         return hung
+
+    def hold(self) -> None:
+        """Stop every transfer for a pause; what it did is kept, and the rows are queued again."""
+        with self._lock:
+            running = list(self._running.values())
+        for one in running:
+            one.control.request_stop(PAUSED)
 
     def drop_lost_claims(self) -> None:
         """Stop the transfers whose job was cancelled, requeued or taken over."""

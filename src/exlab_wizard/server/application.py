@@ -21,6 +21,7 @@ from exlab_wizard.server.health import HealthRoutes
 from exlab_wizard.server.jobs import JobRoutes
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import LoginRoutes, Logins
+from exlab_wizard.server.pause import PauseRoutes
 from exlab_wizard.server.runs import RunCheck
 from exlab_wizard.server.security import Door
 from exlab_wizard.server.sessions import SessionRoutes
@@ -80,6 +81,7 @@ def build(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str
         EventRoutes(backend, feed).router,
         HealthRoutes(backend, lanes, token).router,
         StatusRoutes(backend, lanes).router,
+        PauseRoutes(backend, lanes).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)

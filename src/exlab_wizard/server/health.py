@@ -80,6 +80,8 @@ class HealthRoutes:
             return ComponentHealth(status="warn", reason=reason)
         if self._backend.quit.phase is not Phase.RUNNING:
             return ComponentHealth(status="ok", reason=f"a quit is under way; {standing.busy} at work")
+        if self._backend.store.launches.is_paused(self._backend.launch_id):
+            return ComponentHealth(status="warn", reason="paused: nothing is synced until it is resumed")
         if standing.alive < standing.wanted:
             dead = standing.wanted - standing.alive
             reason = f"{dead} of {standing.wanted} workers have ended; start the application again"

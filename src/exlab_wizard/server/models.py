@@ -239,6 +239,12 @@ class AnswerTaken(BaseModel):
     answer: str
 
 
+class PauseView(BaseModel):
+    """Since when this launch is paused; null while it is not."""
+
+    paused_since: str | None
+
+
 Status = Literal["ok", "warn", "error"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from exlab_wizard.domain.job import TRANSITIONS
-from exlab_wizard.domain.outcome import LONGEST_WAIT
+from exlab_wizard.domain.outcome import LONGEST_WAIT, PAUSED
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -33,7 +33,7 @@ _CUT_OFF: Final = f"({_WAS_IN_FLIGHT} AND e.to_state = 'resumable' AND e.reason 
 _GIVEN_UP: Final = f"({_WAS_IN_FLIGHT} AND e.to_state = 'failed' AND e.reason = 'failed: crash_loop')"
 _PUT_BACK: Final = (
     f"({_WAS_IN_FLIGHT} AND e.to_state = 'queued'"
-    " AND (e.reason GLOB 'waits: *' OR e.reason = 'no worker held its claim'))"
+    f" AND (e.reason GLOB 'waits: *' OR e.reason IN ('no worker held its claim', '{PAUSED}')))"
 )
 _GIVEN_BACK: Final = f"({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})"
 

@@ -42,7 +42,12 @@ _next_due = (
 )
 _gate_open = (
     sa.select(sa.literal_column("1"))
-    .where(launches.c.id == _b("launch"), launches.c.draining_since.is_(None), launches.c.ended_at.is_(None))
+    .where(
+        launches.c.id == _b("launch"),
+        launches.c.draining_since.is_(None),
+        launches.c.paused_since.is_(None),
+        launches.c.ended_at.is_(None),
+    )
     .exists()
 )
 CLAIM: Final = Statement(

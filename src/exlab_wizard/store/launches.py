@@ -124,7 +124,15 @@ LAST_HEALTH: Final = Statement(
     .limit(_b("count"))
 )
 OPEN_LAUNCH: Final = Statement(
-    sa.select(_launch.id, _launch.pid, _launch.host, _launch.version, _launch.started_at, _launch.draining_since)
+    sa.select(
+        _launch.id,
+        _launch.pid,
+        _launch.host,
+        _launch.version,
+        _launch.started_at,
+        _launch.draining_since,
+        _launch.paused_since,
+    )
     .where(_launch.ended_at.is_(None))
     .order_by(_launch.id.desc())
     .limit(_ONE)
@@ -135,6 +143,11 @@ DRAIN: Final = Statement(
     .values(draining_since=_b("now"))
 )
 REOPEN: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(draining_since=sa.null()))
+PAUSE: Final = Statement(
+    sa.update(launches).where(_launch.id == _b("launch"), _launch.paused_since.is_(None)).values(paused_since=_b("now"))
+)
+GO_ON: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(paused_since=sa.null()))
+IS_PAUSED: Final = Statement(sa.select(_launch.paused_since.is_not(None)).where(_launch.id == _b("launch")))
 END: Final = Statement(
     sa.update(launches)
     .where(_launch.id == _b("launch"), _launch.ended_at.is_(None))
@@ -241,11 +254,11 @@ class Launches:
         rows = self._db.read(OPEN_LAUNCH)
         if not rows:
             return None
-        launch_id, pid, host, version, started_at, draining = rows[0]
+        launch_id, pid, host, version, started_at, draining, paused = rows[0]
         assert isinstance(launch_id, int)
         assert isinstance(pid, int)
-        since = None if draining is None else str(draining)
-        return OpenLaunch(launch_id, pid, str(host), str(version), str(started_at), since)
+        drains, pauses = (None if since is None else str(since) for since in (draining, paused))
+        return OpenLaunch(launch_id, pid, str(host), str(version), str(started_at), drains, pauses)
 
     def drain(self, launch_id: int, now: datetime) -> None:
         """Close the gate: from this commit on nothing is claimed and no session opens."""
@@ -254,6 +267,19 @@ class Launches:
     def reopen(self, launch_id: int) -> None:
         """Open the gate again."""
         self._db.write(REOPEN, {"launch": launch_id})
+
+    def pause(self, launch_id: int, now: datetime) -> None:
+        """Let nothing be claimed from this commit on, until `go_on` or the next launch."""
+        self._db.write(PAUSE, {"launch": launch_id, "now": to_text(now)})
+
+    def go_on(self, launch_id: int) -> None:
+        """End the pause."""
+        self._db.write(GO_ON, {"launch": launch_id})
+
+    def is_paused(self, launch_id: int) -> bool:
+        """Return whether this launch is paused."""
+        rows = self._db.read(IS_PAUSED, {"launch": launch_id})
+        return bool(rows and rows[0][0])
 
     def end(self, launch_id: int, end_reason: str, now: datetime) -> None:
         """Write the exit receipt; `end_reason` is `drained` or `forced`."""

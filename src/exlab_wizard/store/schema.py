@@ -21,7 +21,7 @@ from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import OLDEST_VERSION, driver
 from exlab_wizard.store.values import Row
 
-KNOWN_REVISIONS: Final = ("0001",)
+KNOWN_REVISIONS: Final = ("0001", "0002")
 HEAD_REVISION: Final = KNOWN_REVISIONS[-1]
 
 

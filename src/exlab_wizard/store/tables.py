@@ -57,6 +57,7 @@ launches: Final = sa.Table(
     sa.Column("draining_since", sa.Text),
     sa.Column("ended_at", sa.Text),
     sa.Column("end_reason", sa.Text),
+    sa.Column("paused_since", sa.Text),
 )
 sa.Index("launches_open", launches.c.id, sqlite_where=launches.c.ended_at.is_(None))
 

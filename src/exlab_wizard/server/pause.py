@@ -1,0 +1,40 @@
+"""Pausing over HTTP: copies stop within a second and keep what they sent; queueing goes on, claiming does not."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.models import PauseView
+
+
+class PauseRoutes:
+    """`/api/v1/pause` and `/api/v1/resume`."""
+
+    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+        """Build the router."""
+        self._backend = backend
+        self._lanes = lanes
+        self.router = APIRouter(tags=["pause"])
+        self.router.add_api_route("/pause", self.pause, methods=["POST"], responses=refusals(503))
+        self.router.add_api_route("/resume", self.resume, methods=["POST"], responses=refusals(503))
+
+    async def pause(self) -> PauseView:
+        """Pause syncing until it is resumed, or until the next launch. Harmless while paused."""
+        if self._backend.shutting_down:
+            raise ApiError(Code.SHUTTING_DOWN, "The application is quitting; there is nothing to pause.")
+        launches, launch_id = self._backend.store.launches, self._backend.launch_id
+        await self._lanes.writes.run(lambda: launches.pause(launch_id, self._backend.now()))
+        return await self._look()
+
+    async def resume(self) -> PauseView:
+        """End the pause; what it stopped goes on at the byte. Harmless while not paused."""
+        launches, launch_id = self._backend.store.launches, self._backend.launch_id
+        await self._lanes.writes.run(lambda: launches.go_on(launch_id))
+        return await self._look()
+
+    async def _look(self) -> PauseView:
+        launch = await self._lanes.reads.run(self._backend.store.launches.open_launch)
+        return PauseView(paused_since=None if launch is None else launch.paused_since)
