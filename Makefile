@@ -93,7 +93,7 @@ coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
-	$(PYTEST) tests/mutants $(PYTEST_ARGS)
+	EXLAB_MUTANTS=all $(PYTEST) tests/mutants $(PYTEST_ARGS)
 
 soak: setup system-packages $(DESKTOP)  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)

@@ -121,6 +121,22 @@ _CLAIMED: Final = (
         (f"{_CLAIMS}test_a_launch_that_ended_claims_nothing_and_an_opened_gate_lets_claims_through",),
     ),
     Mutant(
+        "the claim's pause guard",
+        "store/claims.py",
+        "        launches.c.paused_since.is_(None),\n",
+        "",
+        ("tests/recovery/test_pause.py::test_nothing_is_claimed_while_paused",),
+    ),
+    Mutant(
+        "the look for a copy that began just after the pause",
+        "runtime/keeper.py",
+        "        if self._paused:\n            # A job",
+        "        if False:\n            # A job",
+        (
+            "tests/recovery/test_pause.py::test_a_transfer_that_begins_just_after_the_pause_was_seen_is_stopped_all_the_same",
+        ),
+    ),
+    Mutant(
         "the comparison of the claim at a result",
         "store/claims.py",
         'sa.and_(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)',

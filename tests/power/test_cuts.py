@@ -23,7 +23,7 @@ from tests.power.promises import Promises
 from tests.power.scenarios import SCENARIOS
 
 WANTED: Final = os.environ.get("EXLAB_POWER_LAUNCHES", "")
-LAUNCHES: Final = 25
+LAUNCHES: Final = 16
 SEED: Final = int(os.environ.get("EXLAB_TEST_SEED", "1"))
 SHOWN: Final = 5
 
