@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from exlab_wizard.store.changes import Changes
+from exlab_wizard.store.contents import Contents
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.drain import Drain
+from exlab_wizard.store.figures import Figures
 from exlab_wizard.store.files import Files
+from exlab_wizard.store.history import History
 from exlab_wizard.store.jobs import Jobs
 from exlab_wizard.store.launches import Launches
 from exlab_wizard.store.lists import Lists
@@ -28,6 +31,9 @@ class Store:
         self.quits = Quits(database)
         self.lists = Lists(database)
         self.changes = Changes(database)
+        self.history = History(database)
+        self.contents = Contents(database)
+        self.figures = Figures(database)
         self.publications = Publications(database)
 
     def close(self) -> None:
