@@ -18,6 +18,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.audience import Audience
+from exlab_wizard.runtime.components import Component, Components
 from exlab_wizard.runtime.first_run import give_first_destination
 from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
 from exlab_wizard.runtime.health import Health
@@ -107,6 +108,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     safe_mode = health.start_is_deadly(recovery)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
     audience = Audience(clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
+    components = Components(audience.changed)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
     gate = LaunchGate(store, recovery.launch_id, clock)
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -116,7 +118,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
-        return HttpApplication(Backend(*parts, safe_mode=safe_mode), port=port, token=token)
+        return HttpApplication(Backend(*parts, components, safe_mode=safe_mode), port=port, token=token)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
     coordinator = QuitCoordinator(
@@ -143,10 +145,25 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         changed=audience.changed,
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
+    _watch_over(components, server, workers, keeper, housekeeping)
     window = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
-    return Application(inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, window)
+    return Application(
+        inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, components, window
+    )
+
+
+def _watch_over(
+    components: Components, server: ServerRunner, workers: WorkerPool, keeper: Keeper, housekeeping: Housekeeping
+) -> None:
+    for component in (
+        Component("server", lambda: server.alive, "page and API do not answer; start the application again"),
+        Component("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
+        Component("keeper", lambda: keeper.alive, "sessions do not expire, stalls are not noticed", keeper.start),
+        Component("housekeeping", lambda: housekeeping.alive, "nothing is backed up", housekeeping.start),
+    ):
+        components.add(component)
 
 
 def _opened(state_dir: StateDir, backups: Backups, clock: SteadyClock) -> tuple[Store, bool]:

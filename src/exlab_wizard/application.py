@@ -14,11 +14,12 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.points import Point, reached
+from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.gate import LaunchGate
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.keeper import Keeper
@@ -36,6 +37,8 @@ from exlab_wizard.tray.server_runner import ServerRunner
 log = logging.getLogger(__name__)
 
 STEP_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether a part has died; by the one thread that cannot die without the process."""
 LAST_RESORT_SECONDS: Final = 0.25
 """Before the end of the session-end window; whatever still hangs then is left behind."""
 
@@ -93,6 +96,7 @@ class Application:
     gate: LaunchGate
     coordinator: QuitCoordinator
     server: ServerRunner
+    components: Components
     session_end_window_s: float
     desk: Sequence[Service] = ()
     """Icon, notifications, what the desktop announces: welcome, and never needed. Their `stop` comes last."""
@@ -129,7 +133,7 @@ class Application:
 
     def _take_messages(self) -> QuitOutcome:
         while True:
-            match self.inbox.get():
+            match self._next_message():
                 case SignalCame(number):
                     log.info("%s received", signal.Signals(number).name)
                     self._on_signal(session_end=number != signal.SIGINT)
@@ -148,6 +152,13 @@ class Application:
                     self._on_kept_running()
                 case _QuitEnded(outcome):
                     return outcome
+
+    def _next_message(self) -> Message:
+        while True:
+            try:
+                return self.inbox.get(timeout=LOOK_SECONDS)
+            except Empty:
+                self.components.look()
 
     def _on_kept_running(self) -> None:
         self.quitting = False
@@ -204,7 +215,8 @@ class Application:
                 outcome = loop.run_until_complete(self.coordinator.quit(sigterm=session_end, force=force))
             except Exception:  # boundary: a quit always ends, even when it fails in a way that nobody foresaw
                 log.exception("the quit failed; the application ends, and the next launch resumes what was in flight")
-            self.inbox.put(_QuitEnded(outcome))
+            finally:
+                self.inbox.put(_QuitEnded(outcome))
 
         self.standby.hand(drive)
 

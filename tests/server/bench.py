@@ -10,6 +10,7 @@ from tests.recovery.pool import Bench
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent
 from exlab_wizard.runtime.audience import Audience
+from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.steady import SteadyClock
@@ -54,6 +55,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         bench.pool,
         keeper,
         audience,
+        Components(audience.changed),
         safe_mode=False,
     )
 

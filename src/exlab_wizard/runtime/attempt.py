@@ -47,10 +47,10 @@ class Attempts:
             return Deferred(wait.reason, wait.detail)
         except TransferError as error:
             return Failed(error.kind, str(error))
-        except Exception as error:  # boundary: whatever one run does to us, the other runs go on
+        except BaseException as error:  # boundary: whatever one run does to us, the other runs go on
             return Failed(ErrorKind.UNKNOWN, self._explained(job, error))
 
-    def _explained(self, job: ClaimedJob, error: Exception) -> str:
+    def _explained(self, job: ClaimedJob, error: BaseException) -> str:
         if isinstance(error, StoreError):
             return str(error)
         if is_exhaustion(error):

@@ -13,6 +13,7 @@ from typing import Final
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.runtime.complaint import Complaint
+from exlab_wizard.runtime.lasting import LastingThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
@@ -39,17 +40,21 @@ class Housekeeping:
         self._clock = clock
         self._check = check
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)
+        self._thread = LastingThread("housekeeping", self._loop)
 
     def start(self) -> None:
-        """Start waiting for a quiet moment."""
+        """Start waiting for a quiet moment, or wait again when the thread has died."""
         self._thread.start()
 
     def stop(self) -> None:
         """Ask it to end; one that is at work is left behind, with its connection."""
         self._stop.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout=LEAVE_SECONDS)
+        self._thread.join(LEAVE_SECONDS)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there, or need not be."""
+        return self._thread.alive
 
     def _loop(self) -> None:
         self._store.database.keep_apart()

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.lasting import LastingThread
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.quits import PendingQuit
@@ -70,21 +71,25 @@ class Keeper:
         self._quit_asked = quit_asked
         self._changed = changed
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
+        self._thread = LastingThread("keeper", self._loop)
         self._version: int | None = None
         self._paused = False
         self._started = self._well_at = clock.monotonic()
         self._complaint = Complaint(log)
 
     def start(self) -> None:
-        """Start looking."""
+        """Start looking, or look again when the thread has died."""
         self._thread.start()
 
     def stop(self) -> None:
         """End; returns when the thread has ended."""
         self._stop.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout=2.0)
+        self._thread.join(2.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there, or need not be."""
+        return self._thread.alive
 
     @property
     def silent_s(self) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.lasting import LastingThread
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +23,20 @@ class Standby:
     def __init__(self, name: str) -> None:
         """Prepare; nothing runs yet."""
         self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None]] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = LastingThread(name, self._run)
 
     def start(self) -> None:
         """Be ready; the thread lives as long as the process."""
         self._thread.start()
 
     def hand(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
-        """Let the thread do `act`, with its loop, when it has done what it was handed before."""
+        """Let the thread do `act`, with its loop, when it has done what it was handed before.
+
+        Raises:
+            RuntimeError: the thread has died, and there is no other to be had.
+        """
         self._acts.put(act)
+        self._thread.start()
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()

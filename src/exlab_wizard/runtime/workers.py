@@ -117,6 +117,30 @@ class WorkerPool:
             if worker.thread.is_alive() and worker.thread is not threading.current_thread():
                 worker.thread.join(timeout=2.0)
 
+    @property
+    def alive(self) -> bool:
+        """Whether no worker has died."""
+        with self._lock:
+            return self._stopping or all(worker.thread.is_alive() for worker in self._workers)
+
+    def replace_dead(self) -> None:
+        """Put new workers in the place of those that have died; what they had in flight is queued as orphaned.
+
+        Raises:
+            RuntimeError: there is no thread to be had.
+        """
+        with self._lock:
+            for worker in [worker for worker in self._workers if not worker.thread.is_alive()]:
+                self._workers.remove(worker)
+                running = worker.running
+                if running is not None:
+                    # Nobody else takes it off the list, and with it there the job would wait for this attempt's end.
+                    running.control.request_stop("its worker has died")
+                    running.ended.set()
+                    if self._running.get(running.job.job_id) is running:
+                        del self._running[running.job.job_id]
+        self._fill_up()
+
     def standing(self) -> PoolStanding:
         """Return who is at work and who is not there any more."""
         with self._lock:

@@ -12,6 +12,7 @@ from typing import Protocol
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.shutdown import Phase, QuitEvent
 from exlab_wizard.runtime.audience import Audience
+from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
@@ -47,6 +48,7 @@ class Backend:
     workers: WorkerPool
     keeper: Keeper
     audience: Audience
+    components: Components
     safe_mode: bool
 
     def now(self) -> datetime:

@@ -46,6 +46,10 @@ class HealthRoutes:
         except (TimeoutError, ExlabError) as error:
             reason = str(error) or f"no answer within {PATIENCE_SECONDS:g} s"
             components["database"] = ComponentHealth(status="error", reason=reason)
+        for name, lasting in self._lasting().items():
+            # A part that has ended is that first, whatever else there is to say of it.
+            if lasting.status != "ok" or name not in components:
+                components[name] = lasting
         status = next(word for word in _WORST if any(one.status == word for one in components.values()))
         if not request.state.authenticated:
             bare = {name: ComponentHealth(status=one.status) for name, one in components.items()}
@@ -109,6 +113,15 @@ class HealthRoutes:
         if waiting:
             return ComponentHealth(status="warn", reason=f"jobs wait for {', '.join(waiting)}")
         return ComponentHealth(status="ok", reason=f"{len(known)} configured; no job waits for one")
+
+    def _lasting(self) -> dict[str, ComponentHealth]:
+        dead = {component.name for component in self._backend.components.dead()}
+        return {
+            name: ComponentHealth(
+                status="error" if name in dead else "warn" if trouble else "ok", reason=trouble or "at work"
+            )
+            for name, trouble in self._backend.components.troubles().items()
+        }
 
     def _server(self) -> ComponentHealth:
         waiting = max(lane.waiting for lane in self._lanes.all())

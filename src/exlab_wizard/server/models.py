@@ -259,7 +259,9 @@ class HealthView(BaseModel):
     """How the application is; the worst component wins."""
 
     status: Status
-    components: dict[str, ComponentHealth] = Field(description="database, workers, leases, destinations, server")
+    components: dict[str, ComponentHealth] = Field(
+        description="database, workers, leases, destinations, server; and each part that should never end"
+    )
     proof: str | None = Field(
         default=None, description="HMAC-SHA256 of `exlab-wizard server CHALLENGE` with the token as key, in hexadecimal"
     )

@@ -138,14 +138,14 @@ def _is_gone(folder: Path) -> bool:
         return False
 
 
-def is_exhaustion(error: Exception) -> bool:
+def is_exhaustion(error: BaseException) -> bool:
     """Return whether this computer had no memory, thread or descriptor left, whoever used them up."""
     if isinstance(error, OSError):
         return error.errno in _EXHAUSTED
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
 
 
-def exhausted(error: Exception) -> str:
+def exhausted(error: BaseException) -> str:
     """Return the sentence for an error that `is_exhaustion`."""
     return f"{type(error).__name__}: {error}. {EXHAUSTED_HINT}".replace(": .", ".")
 

@@ -71,6 +71,7 @@ class ServerRunner:
                 taken.listen(BACKLOG)
             except OSError as error:
                 taken.close()
+                self._failure = error
                 msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
                 raise ServerError(msg) from error
             self._socket = taken
@@ -98,6 +99,12 @@ class ServerRunner:
         if self._failure is not None:
             msg = f"the HTTP API cannot start: {self._failure}; syncing goes on without it"
             raise ServerError(msg) from self._failure
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers, or will in a moment, or need not."""
+        thread = self._thread
+        return self._failure is None and (thread is None or thread.is_alive())
 
     def stop(self) -> None:
         """End it: streams are closed, requests in hand answered, the thread is over. Harmless before `start`."""

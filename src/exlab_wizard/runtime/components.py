@@ -1,0 +1,91 @@
+"""Which parts of the running application live: one list, for its health, the icon and `doctor`.
+
+A component should live as long as the application. One that ended all the same is said once in the log, and started
+again where that can be done; nothing here ever ends anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part with threads of its own. `alive` is true before its start, too, and when it was told to end.
+
+    `loss` says what does not work without it and what to do; `revive` starts it again, where that is possible.
+    """
+
+    name: str
+    alive: Callable[[], bool]
+    loss: str
+    revive: Callable[[], None] | None = None
+
+
+class Components:
+    """All of them. Thread-safe."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """Know of none yet; `changed` is called when one has ended, or lives again."""
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._known: tuple[Component, ...] = ()
+        self._said: set[str] = set()
+        self._revived: Counter[str] = Counter()
+
+    def add(self, component: Component) -> None:
+        """Watch over one more."""
+        with self._lock:
+            self._known = (*self._known, component)
+
+    def dead(self) -> list[Component]:
+        """Return those that have ended, as of now."""
+        return [component for component in self._known if not _lives(component)]
+
+    def troubles(self) -> dict[str, str]:
+        """Return a sentence for each component that is dead or was; by name, empty for those that live as ever."""
+        dead = {component.name for component in self.dead()}
+        return {component.name: self._trouble(component, dead) for component in self._known}
+
+    def look(self) -> None:
+        """Say which have ended since the last look, and start those again that can be. Costs next to nothing."""
+        for component in self.dead():
+            with self._lock:
+                new = component.name not in self._said
+                self._said.add(component.name)
+            if new:
+                log.error("%s has ended by an error that nobody foresaw: %s", component.name, component.loss)
+            if component.revive is not None:
+                self._revive(component, component.revive)
+            if new:
+                self._changed()
+
+    def _revive(self, component: Component, revive: Callable[[], None]) -> None:
+        try:
+            revive()
+        except Exception as error:  # boundary: what cannot be started now is tried at the next look
+            log.debug("%s cannot be started again yet: %s", component.name, error)
+            return
+        log.warning("%s was started again", component.name)
+        with self._lock:
+            self._revived[component.name] += 1
+            self._said.discard(component.name)
+
+    def _trouble(self, component: Component, dead: set[str]) -> str:
+        if component.name in dead:
+            return f"has ended by an error that nobody foresaw: {component.loss}"
+        times = self._revived[component.name]
+        return f"has ended unexpectedly and was started again ({times} times); see the log" if times else ""
+
+
+def _lives(component: Component) -> bool:
+    try:
+        return component.alive()
+    except Exception:  # boundary: who cannot even be asked is not well
+        return False

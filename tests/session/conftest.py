@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.program import Program, folder_in_memory
+from tests.session.mortal import order
+
+from exlab_wizard.testing import until
+
+
+class Mortal(Program):
+    """The real program, in which a thread dies when the test says so."""
+
+    def command(self, *arguments: str) -> list[str]:
+        module, *place = super().command(*arguments)[2:]
+        return [sys.executable, "-m", "tests.session.mortal", str(self.home), module, *place]
+
+    def end_thread(self, name: str) -> None:
+        """Return when the thread `name` has died."""
+        ordered = order(self.home, name)
+        ordered.touch()
+        until(lambda: not ordered.exists(), what=f"the thread {name} to die")
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
+    """A program with a thread to lose, on files in memory if possible."""
+    with folder_in_memory(tmp_path) as home, Mortal(home) as program:
+        yield program
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """The program on files in memory, if possible."""
+    with folder_in_memory(tmp_path) as home, Program(home) as program:
+        yield program

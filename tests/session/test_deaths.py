@@ -1,0 +1,120 @@
+"""A thread that dies is said in log and health, replaced where that can be, and keeps no quit from ending."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from tests.program import MIB, Program, until, write_run
+from tests.quit.work import SLOW_MIB_S, in_flight, last_end
+from tests.session.conftest import Mortal
+
+from exlab_wizard.runtime.components import Component, Components
+
+pytestmark = pytest.mark.slow
+
+
+def health(program: Program) -> dict[str, tuple[str, str]]:
+    """Return (status, reason) of each part."""
+    status, view = program.api("GET", "/health")
+    assert status == 200
+    assert isinstance(view, dict)
+    components = view["components"]
+    assert isinstance(components, dict)
+    return {name: (part["status"], part["reason"]) for name, part in components.items() if isinstance(part, dict)}
+
+
+def quits(program: Program) -> None:
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait(5.0) == 0
+    assert last_end(program) == "drained"
+
+
+def test_an_idle_worker_that_dies_is_replaced_and_the_next_run_arrives(mortal: Mortal) -> None:
+    mortal.configure(workers=1)
+    mortal.start()
+    first = mortal.enqueue(write_run(mortal.home / "run-1", {"a": 10}))
+    until(lambda: mortal.job_state(first) == "verified", what="the first run")
+    mortal.end_thread("worker-1")
+    until(lambda: "was started again" in health(mortal)["workers"][1], what="health to say it")
+    assert health(mortal)["workers"][0] == "warn"
+    assert "workers has ended by an error that nobody foresaw" in mortal.log()
+    second = mortal.enqueue(write_run(mortal.home / "run-2", {"a": 10}))
+    until(lambda: mortal.job_state(second) == "verified", what="the second run")
+    quits(mortal)
+
+
+def test_a_worker_that_dies_while_it_copies_loses_nothing(mortal: Mortal) -> None:
+    mortal.configure(workers=1, bandwidth_mib_s=SLOW_MIB_S)
+    mortal.start()
+    job = mortal.enqueue(write_run(mortal.home / "slow", {"big.bin": 30 * MIB}))
+    until(lambda: in_flight(mortal, job), what="the copy to be in flight")
+    mortal.end_thread("worker-1")
+    mortal.configure()
+
+    def arrived() -> bool:
+        mortal.query("UPDATE sync_jobs SET not_before = NULL WHERE state = 'queued'")
+        return mortal.job_state(job) == "verified"
+
+    until(arrived, what="the run to arrive all the same")
+    assert mortal.checksums_pass("slow")
+    assert health(mortal)["workers"][0] == "warn"
+    quits(mortal)
+
+
+def test_a_keeper_that_dies_is_started_again_and_hears_the_next_quit(mortal: Mortal) -> None:
+    mortal.start()
+    mortal.end_thread("keeper")
+    until(lambda: "was started again" in health(mortal)["keeper"][1], what="health to say it")
+    assert "keeper has ended" in mortal.log()
+    assert mortal.call("quit").returncode == 0
+    assert mortal.wait(5.0) == 0
+    assert last_end(mortal) == "drained"
+
+
+def test_a_server_that_dies_is_said_in_the_log_and_syncing_and_quitting_go_on(mortal: Mortal) -> None:
+    mortal.start()
+    health(mortal)
+    mortal.end_thread("http")
+    until(lambda: "server has ended" in mortal.log(), what="the log to say it")
+    job = mortal.enqueue(write_run(mortal.home / "run-1", {"a": 10}))
+    until(lambda: mortal.job_state(job) == "verified", what="the run")
+    assert not (mortal.state / "server.json").exists()
+    quits(mortal)
+
+
+def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[str] = []
+    components = Components(lambda: told.append("changed"))
+    alive = {"icon": True, "keeper": True}
+
+    def revive() -> None:
+        alive["keeper"] = True
+
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    components.add(Component("icon", lambda: alive["icon"], "open the page instead", fail))
+    components.add(Component("keeper", lambda: alive["keeper"], "nothing expires", revive))
+    components.look()
+    assert (components.troubles(), told) == ({"icon": "", "keeper": ""}, [])
+    alive.update(icon=False, keeper=False)
+    components.look()
+    components.look()
+    assert [component.name for component in components.dead()] == ["icon"]
+    troubles = components.troubles()
+    assert troubles["icon"] == "has ended by an error that nobody foresaw: open the page instead"
+    assert "was started again (1 times)" in troubles["keeper"]
+    assert len(told) == 2
+    assert caplog.text.count("icon has ended") == caplog.text.count("keeper has ended") == 1
+
+
+def test_who_cannot_even_be_asked_counts_as_dead() -> None:
+    def ask() -> bool:
+        raise OSError("gone")
+
+    components = Components(lambda: None)
+    components.add(Component("icon", ask, "open the page instead"))
+    assert [component.name for component in components.dead()] == ["icon"]
