@@ -5,6 +5,7 @@ Here an even cut of the points is killed at, in groups; `make recovery-full` kil
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +52,14 @@ class Prepared:
     def __init__(self, home: Path, nursery: Nursery) -> None:
         self._home, self._nursery = home, nursery
         self._known: dict[str, Enumeration] = {}
+        self._tries = itertools.count(1)
 
     def of(self, scenario: Scenario) -> Enumeration:
         """Return what was enumerated of `scenario`."""
         if scenario.name not in self._known:
-            self._known[scenario.name] = Enumeration.of(scenario, self._home / scenario.name, self._nursery)
+            # A folder for each try: what one that failed has left would be blamed for the failure of the next.
+            home = self._home / f"{scenario.name}, try {next(self._tries)}"
+            self._known[scenario.name] = Enumeration.of(scenario, home, self._nursery)
         return self._known[scenario.name]
 
 
