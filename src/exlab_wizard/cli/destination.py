@@ -10,9 +10,10 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, emit, example, json_option, say, table
-from exlab_wizard.cli.reach import examine
 from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError
+from exlab_wizard.runtime.doctor import share
+from exlab_wizard.runtime.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
 from exlab_wizard.transfer.marker import MARKER, create_marker
 
@@ -161,17 +162,22 @@ def test(place: Place, *, name: str, as_json: bool) -> None:
     if name not in known:
         msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
         raise UsageError(msg)
-    findings = examine(known[name].folder, known[name].marker)
-    good = all(finding.ok for finding in findings)
+    tried = Check("answers", lambda: share.examine(known[name].folder, known[name].marker), share.REMEDY)
+    findings = list(check_up([tried]))
+    failed = [finding.name for finding in findings if finding.verdict is Verdict.ERROR]
+    good = not failed
     if as_json:
-        checks: list[Json] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
+        checks: list[Json] = [
+            {"name": f.name, "ok": f.verdict is not Verdict.ERROR, "detail": f.detail, "remedy": f.remedy}
+            for f in findings
+        ]
         emit({"name": name, "target": known[name].target, "ok": good, "checks": checks})
     else:
-        rows = [(finding.name, "ok" if finding.ok else "FAILED", finding.detail) for finding in findings]
+        words = {Verdict.OK: "ok", Verdict.WARN: "warning", Verdict.ERROR: "FAILED"}
+        rows = [(finding.name, words[finding.verdict], finding.detail) for finding in findings]
         table(("check", "result", "detail"), rows)
     if not good:
-        failed = ", ".join(finding.name for finding in findings if not finding.ok)
-        msg = f"the destination {name!r} cannot be used now: {failed}"
+        msg = f"the destination {name!r} cannot be used now: {', '.join(failed)}"
         raise DestinationFailedError(msg)
 
 

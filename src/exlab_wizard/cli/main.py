@@ -42,6 +42,7 @@ class _Commands(LazyGroup):
         "sql": Lazy(f"{_ROOM}.sql:sql", "read-only SQL on the live database"),
         "destination": Lazy(f"{_ROOM}.destination:destination", "add, list and test destinations"),
         "db": Lazy(f"{_ROOM}.db:db", "check, back up, restore and upgrade the database"),
+        "doctor": Lazy(f"{_ROOM}.doctor:doctor", "look at everything that could be wrong, each with its remedy"),
         "demo": Lazy(
             f"{_ROOM}.demo:demo", "the whole story in under a minute: sync, kill -9, relaunch, resume, verify"
         ),
