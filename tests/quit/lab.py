@@ -228,6 +228,10 @@ class Window(WindowLauncher):
 
     faults: Faults
     story: list[str]
+    alive: bool = True
+
+    def open(self, page: str = "/") -> None:
+        self.story.append(f"window opened on {page}")
 
     def close(self) -> None:
         self.story.append("window closed")

@@ -9,7 +9,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store import claims, drain, files, jobs, launches, quits, sessions
+from exlab_wizard.store import claims, drain, files, glance, jobs, launches, quits, sessions
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.statement import Statement
@@ -36,6 +36,10 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "state": (jobs.STATE_OF, (BY_ID,)),
     "count": (drain.COUNT, ("COVERING INDEX leases_active (expires_at>?)", f"COVERING INDEX {IN_FLIGHT}")),
     "blockers": (drain.BLOCKERS, ("leases_active (expires_at>?)", IN_FLIGHT)),
+    "glance": (
+        glance.GLANCE,
+        ("leases_active (expires_at>?)", "INDEX jobs_due", "INDEX jobs_delayed", IN_FLIGHT, "launches USING INTEGER"),
+    ),
     "renew": (sessions.RENEW, (LEASE_BY_ID,)),
     "close": (sessions.CLOSE, (LEASE_BY_ID,)),
     "expire": (sessions.EXPIRE, ("leases_active (expires_at<?)",)),

@@ -8,6 +8,7 @@ from exlab_wizard.store.database import Database
 from exlab_wizard.store.drain import Drain
 from exlab_wizard.store.figures import Figures
 from exlab_wizard.store.files import Files
+from exlab_wizard.store.glance import Glances
 from exlab_wizard.store.history import History
 from exlab_wizard.store.jobs import Jobs
 from exlab_wizard.store.launches import Launches
@@ -31,6 +32,7 @@ class Store:
         self.quits = Quits(database)
         self.lists = Lists(database)
         self.changes = Changes(database)
+        self.glances = Glances(database)
         self.history = History(database)
         self.contents = Contents(database)
         self.figures = Figures(database)

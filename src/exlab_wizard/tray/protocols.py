@@ -109,6 +109,13 @@ class ServerRunner(Protocol):
 class WindowLauncher(Protocol):
     """The application's window."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is open, as far as is known."""
+
+    def open(self, page: str = "/") -> None:
+        """Open it on `page`, or bring the open one to the front; returns at once, and never raises."""
+
     def close(self) -> None:
         """Close it if it is open."""
 
@@ -122,6 +129,14 @@ class NoServer:
 
 class NoWindow:
     """A process that has no window: headless."""
+
+    @property
+    def alive(self) -> bool:
+        """It is never open."""
+        return False
+
+    def open(self, page: str = "/") -> None:
+        """There is nothing to open."""
 
     def close(self) -> None:
         """There is nothing to close."""
