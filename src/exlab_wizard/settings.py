@@ -168,7 +168,7 @@ class SettingsFile:
                 is gone, is one that somebody is replacing.
         """
         self._seen = self._stamp()
-        text = self._text()
+        text = self.text()
         if self._held_something and not text.strip():
             msg = f"{self.path}: is gone, or empty. Write it again; to go on without any settings, start anew."
             raise SettingsError(msg)
@@ -176,7 +176,12 @@ class SettingsFile:
         self._held_something = bool(text.strip())
         return self._current
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """Return the file's content as it is now; empty where there is no file.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
         try:
             if self.path.stat().st_size > LARGEST_BYTES:
                 msg = f"{self.path}: has more than {LARGEST_BYTES:,} bytes; this is no configuration"
@@ -214,7 +219,7 @@ class SettingsFile:
         """
         import tomlkit  # noqa: PLC0415 - only a change needs it, and every command reads
 
-        text = self._text()
+        text = self.text()
         parse(text, str(self.path))
         document = tomlkit.parse(text)
         destinations = document.setdefault("destinations", tomlkit.table(is_super_table=True))
@@ -225,9 +230,16 @@ class SettingsFile:
         if bandwidth_mib_s is not None:
             entry["bandwidth_mib_s"] = bandwidth_mib_s
         destinations[name] = entry
-        new_text = tomlkit.dumps(document)
-        settings = parse(new_text, str(self.path))
-        _replace(self.path, new_text)
+        return self.replace(tomlkit.dumps(document))
+
+    def replace(self, text: str) -> Settings:
+        """Put `text` in the place of the file in one step, and return the settings in it.
+
+        Raises:
+            SettingsError: it would not be usable, or cannot be written; nothing was changed.
+        """
+        settings = parse(text, str(self.path))
+        _replace(self.path, text)
         self.read()
         return settings
 
