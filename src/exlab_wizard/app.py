@@ -26,6 +26,7 @@ from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.logbook import Logbook
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.runtime.signals import signals_into
 from exlab_wizard.runtime.steady import SteadyClock
@@ -74,8 +75,13 @@ def run(
     """
     inbox: SimpleQueue[Message] = SimpleQueue()
     options.state_dir.create()
-    with InstanceLock(options.state_dir), signals_into(lambda number: inbox.put(SignalCame(number))):
+    with (
+        InstanceLock(options.state_dir),
+        signals_into(lambda number: inbox.put(SignalCame(number))),
+        Logbook(options.state_dir.logs) as logbook,
+    ):
         application = _build(options, inbox)
+        logbook.launch(application.ready.launch_id)
         if announce is not None:
             try:
                 announce(application.ready)

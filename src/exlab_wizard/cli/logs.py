@@ -1,15 +1,142 @@
-"""Where log lines go while this process is the application: one line for each event, on stderr."""
+"""`logs`: what the application wrote down, as lines for people or as it stands in the file."""
 
 from __future__ import annotations
 
-import logging
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-_FORM = "%(asctime)s %(levelname)s %(message)s"
+import click
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import example, note, say
+from exlab_wizard.cli.words import moment
+from exlab_wizard.runtime.logbook import IDS, NAME, files
+
+LOOK_SECONDS: Final = 0.2
+_MOST_LINES: Final = 1_000_000
 
 
-def log_to_stderr(level: int) -> None:
-    """Show log lines of at least `level`; those of migrations only when they warn."""
-    # A log that cannot be written is no reason to write about that.
-    logging.raiseExceptions = False
-    logging.basicConfig(level=level, format=_FORM)
-    logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which lines, and in which form."""
+
+    job: int | None
+    session: str | None
+    as_json: bool
+
+    def show(self, line: str) -> str | None:
+        """Return what is to be printed of a line of the file; None for nothing."""
+        document = _parsed(line)
+        if document is None:
+            # The end of a line that a power cut or a full disk has left.
+            return None
+        if self.job not in (None, document.get("job")) or self.session not in (None, document.get("session")):
+            return None
+        return line if self.as_json else _for_people(document)
+
+
+@click.command("logs", epilog=example("exlab-wizard logs -f", "exlab-wizard logs --job 7", "exlab-wizard logs --json"))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, _MOST_LINES), default=50, show_default=True, help="The last ones, so many."
+)
+@click.option("--job", metavar="ID", type=int, help="Only what is about this job.")
+@click.option("--session", metavar="ID", help="Only what is about this session.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on each line, as in the file.")
+@click.pass_obj
+def logs(place: Place, *, follow: bool, lines: int, job: int | None, session: str | None, as_json: bool) -> None:  # noqa: PLR0913 - one parameter for each option
+    """Show the log: starts and ends, runs and how they went, sessions, what went wrong.
+
+    It holds no secrets and is bounded to 16 MiB; the older lines go first. Moves of jobs are kept for good in the
+    database: exlab-wizard jobs ID.
+    """
+    wanted, folder = _Wanted(job, session, as_json), place.state_dir.logs
+    # Opened before the rest is read: what is written meanwhile is in both, or comes next.
+    tail = _Tail(folder / NAME)
+    last: deque[str] = deque(maxlen=lines)
+    for path in files(folder):
+        last.extend(shown for line in _lines(path, tail) if (shown := wanted.show(line)) is not None)
+    if not last and not follow:
+        note(f"there is no such line in {folder}")
+    for line in last:
+        say(line)
+    while follow:
+        for line in tail.news():
+            if (shown := wanted.show(line)) is not None:
+                say(shown)
+        time.sleep(LOOK_SECONDS)
+
+
+class _Tail:
+    """The end of the newest file, from where it is at the beginning; goes on in the next one when it is full."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rest = b""
+        self._stamp, self.begin = _stamp(path)
+        self._at = self.begin
+
+    def news(self) -> Iterator[str]:
+        """Yield the lines that were written since the last call."""
+        stamp, size = _stamp(self._path)
+        if stamp != self._stamp:
+            yield from self._read(
+                next((old for old in files(self._path.parent) if _stamp(old)[0] == self._stamp), None)
+            )
+            self._stamp, self._at, self._rest = stamp, 0, b""
+        if size > self._at:
+            yield from self._read(self._path)
+
+    def covers(self, path: Path) -> bool:
+        """Whether `path` is the file that is followed."""
+        return _stamp(path)[0] == self._stamp
+
+    def _read(self, path: Path | None) -> Iterator[str]:
+        if path is None:
+            return
+        with path.open("rb") as file:
+            file.seek(self._at)
+            content = file.read()
+        self._at += len(content)
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        yield from (line.decode("ascii", "replace") for line in lines)
+
+
+def _stamp(path: Path) -> tuple[tuple[int, int] | None, int]:
+    """Return which file it is, and its size."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None, 0
+    return (status.st_dev, status.st_ino), status.st_size
+
+
+def _lines(path: Path, tail: _Tail) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(tail.begin if tail.covers(path) else -1)
+    except FileNotFoundError:
+        return []
+    return content.decode("ascii", "replace").split("\n")
+
+
+def _parsed(line: str) -> dict[str, object] | None:
+    try:
+        document: object = json.loads(line)
+    except ValueError:
+        return None
+    return {str(name): value for name, value in document.items()} if isinstance(document, dict) else None
+
+
+def _for_people(document: dict[str, object]) -> str:
+    ids = " ".join(f"{name} {document[name]}" for name in IDS if name in document)
+    at = document.get("at")
+    when = moment(at) if isinstance(at, str) else ""
+    trace = document.get("trace")
+    more = f" | {trace}" if trace else ""
+    return f"{when} {document.get('level', ''):7} [{ids}] {document.get('message', '')}{more}".rstrip()

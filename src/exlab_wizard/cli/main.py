@@ -38,6 +38,7 @@ class _Commands(LazyGroup):
         "resume": Lazy(f"{_ROOM}.pause:resume", "go on after a pause"),
         "sessions": Lazy(f"{_ROOM}.history:sessions", "list sessions, the active ones first"),
         "history": Lazy(f"{_ROOM}.history:history", "list launches and quits, the newest first"),
+        "logs": Lazy(f"{_ROOM}.logs:logs", "the log of this launch and earlier ones; -f follows it"),
         "quit": Lazy(f"{_ROOM}.quit:quit_command", "quit the running application; asks here if work is left"),
         "sql": Lazy(f"{_ROOM}.sql:sql", "read-only SQL on the live database"),
         "destination": Lazy(f"{_ROOM}.destination:destination", "add, list and test destinations"),

@@ -9,11 +9,11 @@ import click
 
 from exlab_wizard import __version__, app
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.logs import log_to_stderr
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
 from exlab_wizard.runtime.access import last_open_launch
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
+from exlab_wizard.runtime.logbook import speak
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.store.launches import Recovery
 
@@ -23,17 +23,19 @@ from exlab_wizard.store.launches import Recovery
 )
 @click.option("--headless", is_flag=True, help="Without tray icon and window, as for a service.")
 @click.option("--no-window", is_flag=True, help="Do not open a window at the start.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
 @json_option
 @click.pass_obj
-def run(place: Place, *, headless: bool, no_window: bool, as_json: bool) -> None:
+def run(place: Place, *, headless: bool, no_window: bool, log_format: str, as_json: bool) -> None:
     """Start the application and stay in the foreground until it is quit.
 
     It goes on with what the last launch left, then syncs what is queued. There is one for each state dir: if it runs
-    already, this says so and ends. Quit with Ctrl-C, or from elsewhere with `exlab-wizard quit`.
+    already, this says so and ends. Its log is on stderr, and in the state dir: `exlab-wizard logs`. Quit with Ctrl-C,
+    or from elsewhere with `exlab-wizard quit`.
     """
     if not headless and not no_window:
         note("this version has no window: it runs headless")
-    log_to_stderr(logging.INFO)
+    speak(logging.INFO, as_json=log_format == "json")
     options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
     while True:
         try:

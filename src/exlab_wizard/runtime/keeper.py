@@ -133,7 +133,6 @@ class Keeper:
         now = self._clock.now()
         first = self._store.sessions.next_expiry()
         if first is not None and first <= now and self._store.sessions.expire(now):
-            log.warning("a session ended without being closed: its client stopped sending heartbeats")
             self._changed()
         if self._store.jobs.promote(now):
             self._workers.wake()

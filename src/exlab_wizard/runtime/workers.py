@@ -22,6 +22,7 @@ from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.complaint import Complaint
+from exlab_wizard.runtime.logbook import about
 from exlab_wizard.runtime.meter import Meter
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.settings import SettingsFile
@@ -200,7 +201,8 @@ class WorkerPool:
         unheld = claims - held
         for job_id, claim_id in unheld & self._unheld:
             if self._store.jobs.requeue_claim(job_id, claim_id):
-                log.warning("job %d: was claimed, and no worker had it; it is queued again", job_id)
+                with about(job=job_id):
+                    log.warning("job %d: was claimed, and no worker had it; it is queued again", job_id)
                 self.wake()
         self._unheld = unheld
 
@@ -221,7 +223,7 @@ class WorkerPool:
             f"No byte moved for {limit:g} s. The destination or its connection hangs; "
             "it is tried again by itself, by another worker."
         )
-        log.warning("job %d: %s", running.job.job_id, detail)
+        log.warning("job %d: %s", running.job.job_id, detail, extra={"job": running.job.job_id})
         now = self._clock.now()
         settle_s = self._settings.current.sync.settle_s
         decision = decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s)
@@ -263,7 +265,8 @@ class WorkerPool:
                 if job is None:
                     self._idle(news)
                 else:
-                    job = self._work_on(worker, job)
+                    with about(job=job.job_id):
+                        job = self._work_on(worker, job)
                 complaint.is_over()
             except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
                 complaint.about("the workers cannot go on now", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -27,6 +28,8 @@ from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.transfer.runpath import plain_path
+
+log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_TTL: Final = 3
 CREATED: Final = 201
@@ -69,6 +72,7 @@ class SessionRoutes:
         except RefusedError as error:
             raise ApiError(Code.SHUTTING_DOWN, f"{str(error)[:1].upper()}{str(error)[1:]}") from error
         record = self._found(lease.id)
+        log.info("session %s opened: %r", lease.id, body.label, extra={"session": lease.id})
         # Another request with the same id may have been faster.
         return _same(record, body), record["opened_at"] == to_text(now)
 
@@ -116,7 +120,9 @@ class SessionRoutes:
         queued = sessions.complete(session_id, jobs, self._backend.now())
         if queued is not None:
             self._backend.workers.wake()
-            return ClosedSession(id=session_id, state=LeaseState.COMPLETED, jobs=[one.job_id for one in queued])
+            ids = [one.job_id for one in queued]
+            log.info("session %s completed, jobs %s queued", session_id, ids, extra={"session": session_id})
+            return ClosedSession(id=session_id, state=LeaseState.COMPLETED, jobs=ids)
         found = self._found(session_id)
         before = sessions.jobs_of_completed(session_id, jobs) if found["state"] == LeaseState.COMPLETED else None
         if before is None:
@@ -132,6 +138,8 @@ class SessionRoutes:
             found = self._found(session_id)
             if found["state"] != LeaseState.ABORTED:
                 raise _over(found)
+        else:
+            log.info("session %s aborted", session_id, extra={"session": session_id})
         return ClosedSession(id=session_id, state=LeaseState.ABORTED, jobs=[])
 
     def _found(self, session_id: str) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from exlab_wizard.store.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.tables import launches, session_leases
 from exlab_wizard.store.values import Value, path_to_sql, whole
+
+log = logging.getLogger(__name__)
 
 _lease = session_leases.c
 _b = sa.bindparam
@@ -57,6 +60,7 @@ EXPIRE: Final = Statement(
     sa.update(session_leases)
     .where(_IS_ACTIVE, _lease.expires_at <= _b("now"))
     .values(state=sa.literal_column("'expired'"), closed_at=_b("now"))
+    .returning(_lease.id)
 )
 MOVE_CLOCK: Final = Statement(
     sa.update(session_leases)
@@ -178,7 +182,14 @@ class Sessions:
     def expire(self, now: datetime) -> int:
         """Close the leases that ran out; returns how many."""
         with self._db.transaction() as transaction:
-            return transaction.change(EXPIRE, {"now": to_text(now)})
+            ended = transaction.run(EXPIRE, {"now": to_text(now)})
+        for (lease_id,) in ended:
+            log.warning(
+                "session %s ended without being closed: its client stopped sending heartbeats",
+                lease_id,
+                extra={"session": lease_id},
+            )
+        return len(ended)
 
     def next_expiry(self) -> datetime | None:
         """Return when the first active lease runs out."""

@@ -1,0 +1,210 @@
+"""The log: one line for each event, with the launch, job and session that it is about, as JSON in a file and as text.
+
+The file lies in the state dir, never grows beyond its bound, and each line is with the kernel before the program goes
+on: a forced exit or a SIGKILL loses none. A log that cannot be written, as on a full disk, harms no work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from exlab_wizard import __version__
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import ExlabError
+
+NAME: Final = "exlab-wizard.log"
+FILE_BYTES: Final = 4 << 20
+KEPT_FILES: Final = 4
+"""With the one that is being written."""
+IDS: Final = ("launch", "job", "session")
+_TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
+_LONGEST_CHARS: Final = 16_000
+_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+_about: Final[ContextVar[dict[str, int | str]]] = ContextVar("about")
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def about(**ids: int | str) -> Iterator[None]:
+    """Let what this thread logs in the block be about these: `job=7`, `session=…`."""
+    token = _about.set({**_about.get({}), **ids})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class Ids(logging.Filter):
+    """Gives each record the ids that it is about: its own (`extra`), its thread's, and the launch of this process."""
+
+    def __init__(self) -> None:
+        """Begin without a launch."""
+        super().__init__()
+        self.launch: int | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        held = {"launch": self.launch, **_about.get({})}
+        for name in IDS:
+            if name not in record.__dict__ and held.get(name) is not None:
+                record.__dict__[name] = held[name]
+        return True
+
+
+class Lines(logging.Formatter):
+    """One JSON object for each event, on one line of ASCII, whatever a name holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        document: dict[str, object] = {
+            "at": to_text(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "message": record.getMessage()[:_LONGEST_CHARS],
+            **{name: record.__dict__[name] for name in IDS if name in record.__dict__},
+            "by": record.name.removeprefix("exlab_wizard."),
+            "thread": record.threadName,
+        }
+        if record.exc_info:
+            document["trace"] = self.formatException(record.exc_info)[-_LONGEST_CHARS:]
+        return json.dumps(document)
+
+
+class LogFile(logging.Handler):
+    """The newest file and a few older ones. Only the holder of the instance lock writes here."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare; the file is opened at its first line, and again when somebody has moved it away."""
+        super().__init__()
+        self.setFormatter(Lines())
+        self._path = folder / NAME
+        self._fd: int | None = None
+        self._torn = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; one that cannot be written is given up."""
+        try:
+            line = self.format(record).encode() + b"\n"
+            self._write(line)
+        except (OSError, ValueError, TypeError, KeyError):  # a full disk; or words that do not fit their arguments
+            self._torn = True
+
+    def _write(self, line: bytes) -> None:
+        fd = self._opened()
+        if os.fstat(fd).st_size + len(line) > FILE_BYTES:
+            self._turn()
+            fd = self._opened()
+        # A line that the disk had no room for ends somewhere; the next one begins anew.
+        whole = b"\n" + line if self._torn else line
+        self._torn = os.write(fd, whole) < len(whole)
+
+    def _opened(self) -> int:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(self._fd), self._path.stat()):
+                    return self._fd
+            self._release()
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
+        size = os.fstat(self._fd).st_size
+        # What a launch was writing when the power went may have no end.
+        self._torn = bool(size) and _last_byte(self._path) != b"\n"
+        return self._fd
+
+    def _turn(self) -> None:
+        self._release()
+        # Windows renames no file that somebody reads; it grows until then.
+        with contextlib.suppress(OSError):
+            for older in range(KEPT_FILES - 1, 0, -1):
+                newer = numbered(self._path, older - 1)
+                if newer.exists():
+                    newer.replace(numbered(self._path, older))
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Let the file go."""
+        with contextlib.suppress(OSError):
+            self._release()
+        super().close()
+
+
+class Logbook:
+    """The log file of one launch, for a `with` block; `launch` is told when it is known."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare to log into `folder`."""
+        self._ids = ids_of_this_process
+        self._file = LogFile(folder)
+        self._file.addFilter(self._ids)
+
+    def launch(self, launch_id: int) -> None:
+        """Let every line from now on be about this launch, and write its first one."""
+        self._ids.launch = launch_id
+        _log.info("launch %d: exlab-wizard %s, pid %d", launch_id, __version__, os.getpid())
+
+    def __enter__(self) -> Self:
+        """Begin to log into the file."""
+        root = logging.getLogger()
+        if not root.handlers:
+            speak(logging.WARNING)
+        root.addHandler(self._file)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it; what ended the block stands in the last line, since stderr may be nobody's."""
+        if value is not None:
+            trace_of = None if isinstance(value, ExlabError) else (type(value), value, trace)
+            self._file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "ended: %s", (value,), trace_of))
+        logging.getLogger().removeHandler(self._file)
+        self._file.close()
+
+
+ids_of_this_process: Final = Ids()
+
+
+def speak(level: int, *, as_json: bool = False) -> None:
+    """Show log lines of at least `level` on stderr too, as text or as the file has them."""
+    # A log that cannot be written is no reason to write about that.
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(Lines() if as_json else logging.Formatter(_TEXT))
+    handler.addFilter(ids_of_this_process)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    # Libraries say more than anybody wants to know of each event.
+    for library in ("alembic", "asyncio", "desktop_notifier", "PIL"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Return the name of the `number`-th log file, 0 being the newest."""
+    return path if number == 0 else path.with_name(f"{path.name}.{number}")
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the log files that are there, the oldest first."""
+    found = (numbered(folder / NAME, number) for number in range(KEPT_FILES - 1, -1, -1))
+    return [path for path in found if path.exists()]
