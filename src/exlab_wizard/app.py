@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from exlab_wizard.application import Application, Message, QuitAsked, SignalCame
+from exlab_wizard.application import Application, Message, QuitAsked, SessionEnds, SignalCame
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
@@ -40,6 +40,7 @@ from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, 
 from exlab_wizard.tray.protocols import NoWindow, ServedApplication
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
+from exlab_wizard.tray.session_end import Heard, SessionEnd, host_of_this_system
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     audience = Audience(clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
     components = Components(audience.changed)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
-    gate = LaunchGate(store, recovery.launch_id, clock)
+    gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
     token = secrets.token_urlsafe(TOKEN_BYTES)
 
     def make(port: int) -> ServedApplication:
@@ -129,7 +130,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
     coordinator = QuitCoordinator(
         gate=gate,
-        predicate=StorePredicate(store, clock),
+        predicate=predicate,
         workers=workers,
         question=FirstAnswer(
             [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, machine), ApiQuestion(audience)]
@@ -140,24 +141,20 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         window_s=settings.current.quit.window_s,
         session_end_window_s=settings.current.quit.session_end_window_s,
     )
+    looked_after = (store, settings, workers, recovery.launch_id, clock)
     keeper = Keeper(
-        store,
-        settings,
-        workers,
-        recovery.launch_id,
-        clock,
-        health=health,
-        quit_asked=lambda quits: inbox.put(QuitAsked(quits)),
-        changed=audience.changed,
+        *looked_after, health=health, quit_asked=lambda quits: inbox.put(QuitAsked(quits)), changed=audience.changed
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     _watch_over(components, server, workers, keeper, housekeeping)
     window = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
-    return Application(
-        inbox, store, clock, ready, workers, keeper, housekeeping, gate, coordinator, server, components, window
-    )
+    heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
+    session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
+    components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
+    parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
+    return Application(inbox, store, clock, ready, *parts, window, [session_end])
 
 
 def _watch_over(

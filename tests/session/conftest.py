@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.program import Program, folder_in_memory
+from tests.session.bus import SystemBus
 from tests.session.mortal import order
 
 from exlab_wizard.testing import until
@@ -37,3 +38,11 @@ def program(tmp_path: Path) -> Iterator[Program]:
     """The program on files in memory, if possible."""
     with folder_in_memory(tmp_path) as home, Program(home) as program:
         yield program
+
+
+@pytest.fixture
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemBus]:
+    """A system bus with a logind."""
+    with SystemBus(tmp_path_factory.mktemp("bus")) as bus:
+        bus.start_logind()
+        yield bus

@@ -23,6 +23,7 @@ class Audience:
         self._clock = clock
         self._always = always
         self._lock = threading.Lock()
+        self._followers: tuple[Callable[[], None], ...] = ()
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._answering = 0
         self._seen_until = float("-inf")
@@ -41,9 +42,16 @@ class Audience:
         """Note that somebody looks now."""
         self._seen_until = self._clock.monotonic() + ATTENTION_SECONDS
 
+    def follow(self, tell: Callable[[], None]) -> None:
+        """Let a part of this process hear of changes for good; it is nobody who could answer."""
+        with self._lock:
+            self._followers = (*self._followers, tell)
+
     def changed(self) -> None:
         """Tell those who listen that something may have changed; they must not take long."""
         self._always()
+        for tell in self._followers:
+            tell()
         for tell in set(self._listeners):
             tell()
 
