@@ -118,14 +118,14 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     components = Components(audience.changed)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
     gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token, begun = secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
     def make(port: int) -> ServedApplication:
         from exlab_wizard.server.application import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
         from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
-        return HttpApplication(Backend(*parts, components, safe_mode=safe_mode), port=port, token=token)
+        return HttpApplication(Backend(*parts, components, begun, safe_mode=safe_mode), port=port, token=token)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
     coordinator = QuitCoordinator(

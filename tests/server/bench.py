@@ -56,6 +56,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         keeper,
         audience,
         Components(audience.changed),
+        bench.store.measures.begin(),
         safe_mode=False,
     )
 

@@ -17,6 +17,8 @@ class Meter:
         """Begin at nothing."""
         self._lock = threading.Lock()
         self._seconds: deque[list[int]] = deque(maxlen=WINDOW_SECONDS)
+        self.total = 0
+        """All that was ever counted."""
 
     def add(self, size: int) -> None:
         """Count `size` bytes now."""
@@ -25,6 +27,7 @@ class Meter:
             if not self._seconds or self._seconds[-1][0] != second:
                 self._seconds.append([second, 0])
             self._seconds[-1][1] += size
+            self.total += size
 
     def last_minute(self) -> int:
         """Return how many bytes were counted in the last 60 seconds."""

@@ -21,6 +21,7 @@ from exlab_wizard.server.health import HealthRoutes
 from exlab_wizard.server.jobs import JobRoutes
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import LoginRoutes, Logins
+from exlab_wizard.server.metrics import MetricsRoutes
 from exlab_wizard.server.pause import PauseRoutes
 from exlab_wizard.server.runs import RunCheck
 from exlab_wizard.server.security import Door
@@ -82,6 +83,7 @@ def build(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str
         HealthRoutes(backend, lanes, token).router,
         StatusRoutes(backend, lanes).router,
         PauseRoutes(backend, lanes).router,
+        MetricsRoutes(backend, lanes).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -17,6 +17,7 @@ from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.lists import Record
+from exlab_wizard.store.measures import Progress
 from exlab_wizard.store.store import Store
 
 
@@ -49,6 +50,7 @@ class Backend:
     keeper: Keeper
     audience: Audience
     components: Components
+    progress: Progress
     safe_mode: bool
 
     def now(self) -> datetime:

@@ -19,8 +19,9 @@ from typing import Final, Literal, Self
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
-from exlab_wizard.errors import DamagedError, RuleError, StoreError
+from exlab_wizard.errors import StoreError
 from exlab_wizard.store.driver import driver, has_wal_reset_bug
+from exlab_wizard.store.explained import explained, is_busy
 from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.turns import Turns
 from exlab_wizard.store.values import Row, Value
@@ -58,6 +59,8 @@ class Database:
         self._opened: dict[PoolProxiedConnection, bool] = {}  # with whether it is kept apart
         self._opened_lock = threading.Lock()
         self._file: tuple[int, int] | None = None
+        self.refused_as_busy = 0
+        """How often a lock was not to be had in time; whoever wanted it tries again."""
 
     def _connect(self) -> driver.Connection:
         """Open one connection and read back that the settings hold."""
@@ -212,6 +215,7 @@ class Database:
 
     def _take_turn(self) -> None:
         if not self._writing.take(self._busy_timeout_s):
+            self.refused_as_busy += 1
             msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
             raise StoreError(msg)
 
@@ -301,22 +305,8 @@ class Database:
         self.engine.dispose()
 
     def _explained(self, op: str, error: driver.Error) -> StoreError:
-        text = str(error)
-        if isinstance(error, driver.IntegrityError):
-            return RuleError(f"the database {str(self.path)!r} refuses the change: {text}")
-        if type(error) is driver.DatabaseError:  # its subclasses are about everything else
-            way_back = "Quit exlab-wizard, then: exlab-wizard db backup --list, exlab-wizard db restore FILE"
-            return DamagedError(f"the database {str(self.path)!r} is damaged: {text}. {way_back}")
-        hint = "Run `exlab-wizard db check`."
-        if "locked" in text or "busy" in text:
-            hint = "Another program holds a transaction open on it; close that program."
-        elif "unable to open" in text or "readonly" in text:
-            hint = "Check that the state dir exists and that your account may write it."
-        elif "I/O" in text:
-            hint = "Check the disk of the state dir: it may be failing, or full."
-        elif "full" in text:
-            hint = "Make room on the disk of the state dir."
-        return StoreError(f"cannot {op} the database {str(self.path)!r}: {text}. {hint}".rstrip())
+        self.refused_as_busy += is_busy(error)
+        return explained(str(self.path), op, error)
 
 
 class Transaction:

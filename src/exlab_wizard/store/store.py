@@ -13,6 +13,7 @@ from exlab_wizard.store.history import History
 from exlab_wizard.store.jobs import Jobs
 from exlab_wizard.store.launches import Launches
 from exlab_wizard.store.lists import Lists
+from exlab_wizard.store.measures import Measures
 from exlab_wizard.store.publications import Publications
 from exlab_wizard.store.quits import Quits
 from exlab_wizard.store.sessions import Sessions
@@ -36,6 +37,7 @@ class Store:
         self.history = History(database)
         self.contents = Contents(database)
         self.figures = Figures(database)
+        self.measures = Measures(database)
         self.publications = Publications(database)
 
     def close(self) -> None:

@@ -1,0 +1,183 @@
+"""Metrics in the OpenMetrics text form, which Prometheus reads, made for each scrape from what is there now.
+
+Counters begin with the launch, except those of launches and quits, which are rows in the database. Nothing of other
+libraries is exported: the registry is our own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter, Response
+
+from exlab_wizard import __version__
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.shutdown import QuitOutcome
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import refusals
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.store.measures import Ended
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+END_REASONS: Final = ("drained", "forced", "crashed", "host_restarted")
+_UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING, JobState.VERIFYING, JobState.RESUMABLE)
+
+
+class MetricsRoutes:
+    """`/api/v1/metrics`."""
+
+    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+        """Build the router."""
+        self._backend = backend
+        self._lanes = lanes
+        self._lock = threading.Lock()
+        self._began = backend.now()
+        self.router = APIRouter(tags=["metrics"])
+        self.router.add_api_route(
+            "/metrics", self.look, methods=["GET"], response_class=Response, responses=refusals(503)
+        )
+
+    async def look(self) -> Response:
+        """Show what monitoring wants to know, in OpenMetrics text."""
+        return await self._lanes.reads.run(self._look)
+
+    def _look(self) -> Response:
+        from prometheus_client.openmetrics import exposition  # noqa: PLC0415 - only who is monitored loads it
+        from prometheus_client.registry import CollectorRegistry  # noqa: PLC0415 - likewise
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        with self._lock:
+            text = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]  # it has none
+        return Response(text, media_type=exposition.CONTENT_TYPE_LATEST)
+
+    def describe(self) -> list[Metric]:
+        """Tell the registry nothing ahead of time: that would be a scrape of its own."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family, with everything that it may count, also what is zero."""
+        yield from self._jobs()
+        yield from self._moves()
+        yield from self._ends()
+        yield from self._program()
+
+    def _jobs(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
+
+        measures, now = self._backend.store.measures, self._backend.now()
+        unfinished, failed = measures.unfinished(), measures.failed()
+        names = sorted({*self._backend.destinations(), *(one.destination for one in unfinished), *failed})
+        jobs = Gauge(
+            "exlab_wizard_jobs", "Jobs that are not done, and those that failed.", labels=["state", "destination"]
+        )
+        counts = {(one.state, one.destination): one.jobs for one in unfinished}
+        counts |= {(JobState.FAILED.value, name): count for name, count in failed.items()}
+        left = Gauge(
+            "exlab_wizard_pending_bytes",
+            "Bytes that are not on the destination yet.",
+            labels=["destination"],
+            unit="bytes",
+        )
+        age = Gauge(
+            "exlab_wizard_oldest_pending_age_seconds",
+            "Age of the job that is pending for longest; 0 for none.",
+            labels=["destination"],
+            unit="seconds",
+        )
+        for name in names:
+            label = _label(name)
+            for state in (*_UNFINISHED, JobState.FAILED):
+                jobs.add_metric([state.value, label], counts.get((state.value, name), 0))
+            mine = [one for one in unfinished if one.destination == name]
+            left.add_metric([label], sum(one.bytes_left for one in mine))
+            age.add_metric([label], max((max(0.0, (now - one.oldest).total_seconds()) for one in mine), default=0.0))
+        yield from (jobs, left, age)
+
+    def _moves(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily as Counter  # noqa: PLC0415 - as above
+
+        measures = self._backend.store.measures
+        progress = self._backend.progress
+        measures.count(progress)
+        moves = Counter("exlab_wizard_job_moves", "Moves of jobs into a state.", labels=["state"])
+        for state in JobState:
+            moves.add_metric([state.value], progress.moves.get(state.value, 0), created=self._created)
+        yield moves
+        for name, told, value in (
+            ("verified", "Bytes of runs that were read back, found equal and published.", progress.verified_bytes),
+            ("resumed", "Of these, bytes that had been sent before an interruption.", progress.resumed_bytes),
+            ("moved", "Bytes that were sent or read back.", self._backend.workers.meter.total),
+        ):
+            counter = Counter(f"exlab_wizard_{name}_bytes", told, labels=[], unit="bytes")
+            counter.add_metric([], value, created=self._created)
+            yield counter
+
+    def _ends(self) -> Iterator[Metric]:
+        from prometheus_client import metrics_core as core  # noqa: PLC0415 - as above
+
+        measures = self._backend.store.measures
+        drains, ends, leases = measures.drains(), measures.ends(), measures.leases()
+        drain = core.SummaryMetricFamily(
+            "exlab_wizard_drain_seconds",
+            "Quits, and the time from asking to the decision.",
+            labels=["outcome"],
+            unit="seconds",
+        )
+        for outcome in QuitOutcome:
+            ended = drains.get(outcome.value, Ended(0, 0.0))
+            drain.add_metric([outcome.value], ended.quits, ended.seconds)
+        launches = core.CounterMetricFamily(
+            "exlab_wizard_launches_ended", "Launches of this state dir, by how they ended.", labels=["reason"]
+        )
+        for reason in END_REASONS:
+            launches.add_metric([reason], ends.get(reason, 0))
+        active = core.GaugeMetricFamily(
+            "exlab_wizard_sessions_active", "Sessions that a quit waits for.", labels=["kind"]
+        )
+        for kind in SessionKind:
+            active.add_metric([kind.value], leases.get(kind.value, 0))
+        yield from (drain, launches, active)
+
+    def _program(self) -> Iterator[Metric]:
+        from prometheus_client import metrics_core as core  # noqa: PLC0415 - as above
+
+        info = core.InfoMetricFamily("exlab_wizard_build", "The program.")
+        info.add_metric([], {"version": __version__})
+        yield info
+        uptime = (self._backend.now() - self._began).total_seconds()
+        database = self._backend.store.database
+        wal = database.path.with_name(f"{database.path.name}-wal")
+        workers = self._backend.workers.standing()
+        for name, told, unit, value in (
+            ("uptime_seconds", "Time since the server of this launch began.", "seconds", uptime),
+            ("launch", "The id of this launch.", "", self._backend.launch_id),
+            ("paused", "1 while syncing is paused.", "", self._paused()),
+            ("workers_busy", "Workers that sync a run now.", "", workers.busy),
+            ("workers_alive", "Workers that live.", "", workers.alive),
+            ("database_wal_bytes", "Size of the database's log.", "bytes", wal.stat().st_size if wal.exists() else 0),
+        ):
+            yield core.GaugeMetricFamily(f"exlab_wizard_{name}", told, value, unit=unit)
+        busy = core.CounterMetricFamily(
+            "exlab_wizard_database_busy", "Statements that did not get a lock in time, and are tried again.", labels=[]
+        )
+        busy.add_metric([], database.refused_as_busy, created=self._created)
+        yield busy
+
+    @property
+    def _created(self) -> float:
+        return self._began.timestamp()
+
+    def _paused(self) -> int:
+        return int(self._backend.store.launches.is_paused(self._backend.launch_id))
+
+
+def _label(destination: str) -> str:
+    """Return a name that can be sent as UTF-8, whatever an administrator has typed into the table."""
+    return os.fsencode(destination).decode("utf-8", "backslashreplace")
