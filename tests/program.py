@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.runtime.server_file import read_server_file
 from exlab_wizard.testing import MIB, PATIENCE_SECONDS, Application, picture, until, write_run
 
 __all__ = ["MIB", "PATIENCE_SECONDS", "ROOT", "Program", "folder_in_memory", "picture", "until", "write_run"]
@@ -33,3 +34,10 @@ class Program(Application):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.environment["PYTHONPATH"] += f"{os.pathsep}{ROOT}"
+
+    def port(self) -> int:
+        """Return where the running application answers."""
+        self.api("GET", "/health")  # waits until it does
+        address = read_server_file(self.state / "server.json")
+        assert address is not None
+        return address.port

@@ -15,6 +15,7 @@ from exlab_wizard import __version__
 from exlab_wizard.store.schema import migrations_dir
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "src" / "exlab_wizard" / "server" / "page"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("EXLAB_", "PYTHON", "COV"))}
 """As the person who runs the tests has it, pip's settings included: taken before the fixtures move the user's dirs."""
 
@@ -61,6 +62,9 @@ def test_the_wheel_holds_the_program_and_its_migrations_and_nothing_else(wheel: 
     assert {"exlab_wizard/py.typed", "exlab_wizard/cli/main.py", f"{info}licenses/LICENSE"} <= names
     migrations = [path for path in (ROOT / "migrations").rglob("*") if path.suffix in {".py", ".mako"}]
     assert {f"exlab_wizard/{path.relative_to(ROOT).as_posix()}" for path in migrations} <= names
+    page = [path for folder in ("templates", "static") for path in (PAGE / folder).iterdir()]
+    assert {path.relative_to(ROOT / "src").as_posix() for path in page} <= names
+    assert len(page) > 8
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.feed import Feed
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import Logins
+from exlab_wizard.server.page.surroundings import Surroundings
+from exlab_wizard.server.page.views import Views
 
 
 class NoQuit:
@@ -65,4 +67,6 @@ def application(bench: Bench, home: Path) -> FastAPI:
     """Return the application that stands behind the door."""
     backend = backend_of(bench, home)
     lanes = Lanes(bench.database)
-    return build(backend, lanes, Feed(backend, lanes.reads), Logins(bench.clock), "token")
+    return build(
+        backend, lanes, Feed(backend, lanes.reads), Logins(bench.clock), "token", Views(lanes, Surroundings(backend))
+    )

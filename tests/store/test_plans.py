@@ -9,7 +9,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store import claims, drain, files, glance, jobs, launches, quits, sessions
+from exlab_wizard.store import claims, current, drain, files, glance, jobs, launches, quits, sessions
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.statement import Statement
@@ -54,6 +54,11 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_unsettled (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
+    "on their way": (current.IN_FLIGHT, (IN_FLIGHT,)),
+    "due": (current.DUE, ("USING INDEX jobs_due",)),
+    "tried again": (current.RETRIED, ("USING INDEX jobs_delayed",)),
+    "counts": (current.COUNTS, ("jobs_unsettled (state=?)",)),
+    "at work": (current.SESSIONS, ("leases_active",)),
     "undecided quits": (quits.UNDECIDED, ("quits_undecided (launch_id=?)",)),
 }
 WHOLE_TABLE = re.compile(r"^SCAN \w+( USING (INTEGER )?PRIMARY KEY)?$")
@@ -136,3 +141,14 @@ def test_nothing_that_happens_often_grows_with_history(store: Store) -> None:
     )
     full = a_day(store, "second")
     assert {name: steps for name, steps in full.items() if steps > empty[name] * 1.2 + 20} == {}, (empty, full)
+
+
+def test_what_jobs_wait_for_is_found_among_those_that_wait(store: Store) -> None:
+    steps = plan(store, current.WAITING)
+    for index in (
+        "sync_jobs USING INDEX jobs_waiting",
+        "jobs_waiting (destination=? AND waiting_on=?)",
+        "events_by_job (job_id=?)",
+    ):
+        assert any(index in step for step in steps), steps
+    assert not any(re.match(r"SCAN (sync_jobs|job_events|s|e)$", step) for step in steps), steps

@@ -1,4 +1,4 @@
-"""Sizes, times, states and reasons in words for people. Pure."""
+"""Times, states and reasons in words for people, as the commands show them. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Final
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.shutdown import Blocker
+from exlab_wizard.domain.words import duration, plural, size
+
+__all__ = ["blocking", "duration", "moment", "number", "plural", "progress", "size", "standing", "waiting"]
 
 Value = str | int | float | None
-
-_STEP: Final = 1024.0
-_MINUTE: Final = 60
-_HOUR: Final = 3_600
-_DAY: Final = 86_400
 
 WAITING: Final = {
     WaitReason.DESTINATION_OFFLINE: "the destination is offline: mount the share",
@@ -21,34 +19,6 @@ WAITING: Final = {
     WaitReason.SOURCE_CHANGING: "the run is still being written",
     WaitReason.EARLIER_ATTEMPT: "an earlier attempt still hangs inside the operating system",
 }
-
-
-def size(count: float) -> str:
-    """Return bytes as `812 B`, `3.4 GiB`."""
-    if count < _STEP:
-        return f"{count:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        count /= _STEP
-        if count < _STEP:
-            return f"{count:.1f} {unit}"
-    return f"{count / _STEP:.1f} TiB"
-
-
-def duration(seconds: float) -> str:
-    """Return a time span with its two largest units."""
-    whole = max(0, round(seconds))
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def moment(text: Value) -> str:

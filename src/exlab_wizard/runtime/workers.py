@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +25,7 @@ from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.logbook import about
 from exlab_wizard.runtime.meter import Meter
 from exlab_wizard.runtime.probes import Probes
+from exlab_wizard.runtime.running import Running
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.claims import ClaimedJob
 from exlab_wizard.store.store import Store
@@ -37,35 +38,27 @@ ERROR_PAUSE_SECONDS: Final = 1.0
 _DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
 
 
-@dataclass(slots=True)
-class _Running:
-    job: ClaimedJob
-    control: Control
-    ended: threading.Event = field(default_factory=threading.Event)
-    left_transfer: bool = False
-
-    def is_silent(self, since: float) -> bool:
-        """Return whether its transfer moved nothing since then; one that waits for the database is no longer at it."""
-        return not self.left_transfer and self.control.last_moved < since
-
-
 class _Worker:
     """One thread and whether the pool has given it up."""
 
     def __init__(self, name: str, loop: Callable[[_Worker], None]) -> None:
         self.left_behind = False
-        self.running: _Running | None = None
+        self.running: Running | None = None
         self.thread = threading.Thread(target=loop, args=(self,), name=name, daemon=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStanding:
-    """How many workers there should be, are, and are at work; and transfers that were told to stop and have not yet."""
+    """How many workers there should be, are, and are at work; and transfers that were told to stop and have not yet.
+
+    `files` has the file that each transfer is at, by job: its path within the run, as `os.fsdecode` has it.
+    """
 
     wanted: int
     alive: int
     busy: int
     stopping: int
+    files: dict[int, str]
 
 
 class WorkerPool:
@@ -95,7 +88,7 @@ class WorkerPool:
         self._stopping = False
         self._wanted = 0
         self._workers: list[_Worker] = []
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
         self._complaint = Complaint(log)
@@ -148,7 +141,8 @@ class WorkerPool:
             alive = [worker for worker in self._workers if worker.thread.is_alive()]
             busy = [worker for worker in alive if worker.running is not None]
             hung = sum(one.control.stop_requested and not one.left_transfer for one in self._running.values())
-            return PoolStanding(self._wanted, len(alive), len(busy), hung)
+            files = {number: one.control.file for number, one in self._running.items()}
+            return PoolStanding(self._wanted, len(alive), len(busy), hung, files)
 
     def wake(self) -> None:
         """Let the idle workers look for work now."""
@@ -218,7 +212,7 @@ class WorkerPool:
             if running is not None:
                 self._leave_behind(worker, running, limit)
 
-    def _leave_behind(self, worker: _Worker, running: _Running, limit: float) -> None:
+    def _leave_behind(self, worker: _Worker, running: Running, limit: float) -> None:
         detail = (
             f"No byte moved for {limit:g} s. The destination or its connection hangs; "
             "it is tried again by itself, by another worker."
@@ -276,7 +270,7 @@ class WorkerPool:
 
     def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
         """Run one attempt, write down how it ended, and return the next job."""
-        running = _Running(job, Control(self.meter.add))
+        running = Running(job, Control(self.meter.add))
         with self._lock:
             over = self._stopping or worker.left_behind
             earlier = self._running.get(job.job_id)

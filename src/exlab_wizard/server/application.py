@@ -22,9 +22,14 @@ from exlab_wizard.server.jobs import JobRoutes
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import LoginRoutes, Logins
 from exlab_wizard.server.metrics import MetricsRoutes
+from exlab_wizard.server.page.errors import wants_page
+from exlab_wizard.server.page.now import Now
+from exlab_wizard.server.page.routes import PageRoutes
+from exlab_wizard.server.page.surroundings import Surroundings
+from exlab_wizard.server.page.views import Views
 from exlab_wizard.server.pause import PauseRoutes
 from exlab_wizard.server.runs import RunCheck
-from exlab_wizard.server.security import Door
+from exlab_wizard.server.security import Door, Refusal
 from exlab_wizard.server.sessions import SessionRoutes
 from exlab_wizard.server.status import StatusRoutes
 
@@ -43,8 +48,9 @@ class HttpApplication:
         self._lanes = Lanes(backend.store.database)
         self._feed = Feed(backend, self._lanes.reads)
         logins = Logins(backend.clock)
-        routes = build(backend, self._lanes, self._feed, logins, token)
-        self._door = Door(routes, port=port, token=token, logins=logins)
+        views = Views(self._lanes, Surroundings(backend))
+        routes = build(backend, self._lanes, self._feed, logins, token, views)
+        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,7 +66,9 @@ class HttpApplication:
         self._lanes.close()
 
 
-def build(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str) -> FastAPI:
+def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in one place
+    backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str, views: Views
+) -> FastAPI:
     """Return the application behind the door: every route, and refusals in the one form."""
     app = FastAPI(
         title="exlab-wizard",
@@ -72,26 +80,38 @@ def build(backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False},
     )
+    refused = _refusal_of(views)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, StoreError):
+            error = ApiError(Code.DATABASE_UNAVAILABLE, f"{error}")
+        return refused(request.scope, as_api_error(error), trace_id_of(request))
+
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
-        app.add_exception_handler(kind, _refuse)
+        app.add_exception_handler(kind, refuse)
     login, runs = LoginRoutes(logins), RunCheck(backend, lanes.paths)
+    drain, pause = DrainRoutes(backend, lanes), PauseRoutes(backend, lanes)
     for router in (
         SessionRoutes(backend, lanes, runs).router,
         JobRoutes(backend, lanes, runs).router,
-        DrainRoutes(backend, lanes).router,
+        drain.router,
         EventRoutes(backend, feed).router,
         HealthRoutes(backend, lanes, token).router,
         StatusRoutes(backend, lanes).router,
-        PauseRoutes(backend, lanes).router,
         MetricsRoutes(backend, lanes).router,
+        pause.router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(login.door)
+    app.include_router(PageRoutes(views, Now(backend), drain, pause).router)
     return app
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    if isinstance(error, StoreError):
-        error = ApiError(Code.DATABASE_UNAVAILABLE, f"{error}")
-    return refusal(as_api_error(error), trace_id_of(request))
+def _refusal_of(views: Views) -> Refusal:
+    """Return what makes a refusal: a page for who looks at one, the envelope for programs."""
+
+    def refused(scope: Scope, error: ApiError, trace_id: str) -> Response:
+        return views.refusal(error, trace_id) if wants_page(scope) else refusal(error, trace_id)
+
+    return refused

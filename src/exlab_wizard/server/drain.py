@@ -45,14 +45,15 @@ class DrainRoutes:
 
     async def ask(self, body: AskQuit | None = None) -> QuitAsked:
         """Ask for a quit; it begins within half a second. A second one while the question stands forces."""
-        force = body is not None and body.force
+        return QuitAsked(quit_id=await self.request(QuitTrigger.API, force=body is not None and body.force))
+
+    async def request(self, trigger: QuitTrigger, *, force: bool) -> int:
+        """Note the quit that somebody wants, and return its row; the application finds it there."""
         self._backend.audience.seen()
         quits, backend = self._backend.store.quits, self._backend
-
-        def request() -> int:
-            return quits.request(backend.launch_id, QuitTrigger.API, backend.now(), force=force)
-
-        return QuitAsked(quit_id=await self._lanes.writes.run(request))
+        return await self._lanes.writes.run(
+            lambda: quits.request(backend.launch_id, trigger, backend.now(), force=force)
+        )
 
     async def answer(self, body: AnswerQuit) -> AnswerTaken:
         """Answer the question of a quit; the first answer counts, wherever it is given."""

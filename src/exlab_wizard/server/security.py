@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, new_trace_id, refusal
@@ -26,6 +28,8 @@ DISCARDED_BYTES: Final = 16 << 20
 MOST_REQUESTS: Final = 512
 OPEN_PATHS: Final = ("/api/v1/health", "/login")
 """What answers without a token: how it is, in one word for each component; and the exchange of a one-time code."""
+OPEN_FOLDERS: Final = ("/static/",)
+"""The style, the script and the sign of the page; they say nothing of this installation."""
 _READS: Final = ("GET", "HEAD")
 _LOGGED_CHARS: Final = 200
 _HEADERS: Final = {
@@ -37,14 +41,25 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    # With `no-referrer` a browser sends forms with the origin `null`, which could be anybody's.
+    "Referrer-Policy": "same-origin",
+}
+Refusal = Callable[[Scope, ApiError, str], Response]
+"""Makes the answer to a request that is refused: of its scope, the error and the trace id."""
 
 
 class Door:
     """ASGI middleware; pure, so that event streams pass through it untouched."""
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str, logins: Logins) -> None:
-        """Let in who holds `token` or a cookie of `logins`, at our `port`."""
+    def __init__(self, app: ASGIApp, refused: Refusal, *, port: int, token: str, logins: Logins) -> None:
+        """Let in who holds `token` or a cookie of `logins`, at our `port`; the others get what `refused` makes."""
         self._app = app
+        self._refused = refused
         self._token = token.encode()
         self._logins = logins
         self._hosts = re.compile(rf"(?:127\.0\.0\.1|localhost|\[::1\]):{port}", re.IGNORECASE)
@@ -54,7 +69,7 @@ class Door:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        visit = _Visit(scope, receive, send)
+        visit = _Visit(scope, receive, send, self._refused)
         self._requests += 1
         try:
             self._check(scope)
@@ -82,7 +97,10 @@ class Door:
             )
         self._check_origin(scope["method"], headers)
         credentials = self._credentials(headers)
-        if credentials is False or (credentials is None and scope["path"] not in OPEN_PATHS):
+        path = str(scope["path"])
+        if credentials is False or (
+            credentials is None and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDERS)
+        ):
             raise ApiError(Code.UNAUTHORIZED, "Send the token of server.json: `Authorization: Bearer TOKEN`.")
         scope["state"]["authenticated"] = credentials is True
         if self._requests > MOST_REQUESTS:
@@ -100,7 +118,7 @@ class Door:
             raise ApiError(Code.CROSS_ORIGIN, "Pages of other sites may not use this server.")
 
     def _credentials(self, headers: Headers) -> bool | None:
-        """Return whether what was sent is valid; None where nothing was sent."""
+        """Return whether what was sent is valid; None where nothing was sent, or only the cookie of another launch."""
         authorization = headers.get("authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
@@ -109,14 +127,16 @@ class Door:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return None
-        return None if cookie is None else self._logins.accepts(cookie.value.encode())
+        # A browser keeps the cookie of a launch that is over, and sends it with the link that lets it in again.
+        return True if cookie is not None and self._logins.accepts(cookie.value.encode()) else None
 
 
 class _Visit:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:
         self._scope, self._receive, self._send = scope, receive, send
+        self._refused = refused
         self._trace_id = new_trace_id()
         scope.setdefault("state", {})["trace_id"] = self._trace_id
         self._received = 0
@@ -134,7 +154,8 @@ class _Visit:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            is_page = headers.get("content-type", "").startswith("text/html")
+            for name, value in ({**_HEADERS, **_PAGE_HEADERS} if is_page else _HEADERS).items():
                 headers.setdefault(name, value)
         await self._send(message)
 
@@ -146,7 +167,7 @@ class _Visit:
         if told.code is Code.INTERNAL:
             self._fault = error
         if not self._status:
-            await refusal(told, self._trace_id)(self._scope, self._receive, self.send)
+            await self._refused(self._scope, told, self._trace_id)(self._scope, self._receive, self.send)
 
     async def _discard(self) -> None:
         more = True

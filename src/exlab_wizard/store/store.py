@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exlab_wizard.store.changes import Changes
 from exlab_wizard.store.contents import Contents
+from exlab_wizard.store.current import Current
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.drain import Drain
 from exlab_wizard.store.figures import Figures
@@ -38,6 +39,7 @@ class Store:
         self.contents = Contents(database)
         self.figures = Figures(database)
         self.measures = Measures(database)
+        self.current = Current(database)
         self.publications = Publications(database)
 
     def close(self) -> None:

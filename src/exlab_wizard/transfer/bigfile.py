@@ -203,6 +203,7 @@ class _Pipeline:
         except OSError as error:
             raise self._attempt.target_error("Cannot write", self._file.path, error) from error
         self._sent += len(data)
+        self._attempt.control.file = self._file.path
         self._attempt.control.moved(len(data))
         if self._sent - self._write_back_from >= _WRITE_BACK_STEP:
             durability.start_write_back(self._target, self._write_back_from, self._sent - self._write_back_from)

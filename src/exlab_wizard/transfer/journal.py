@@ -64,6 +64,8 @@ class Control:
         self._counted = counted
         self._stop = threading.Event()
         self.reason = ""
+        self.file = ""
+        """Where the transfer is, for people: the path within the run of the file that it began with last."""
         self.bytes_moved = 0
         self.last_moved = time.monotonic()
 

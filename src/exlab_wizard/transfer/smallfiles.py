@@ -102,6 +102,7 @@ class SmallFiles:
 
     def _copy(self, file: SourceFile) -> FileRecord:
         attempt = self._attempt
+        attempt.control.file = file.path
         try:
             source = attempt.source.open(file.path, os.O_RDONLY)
         except OSError as error:

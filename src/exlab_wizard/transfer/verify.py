@@ -40,6 +40,7 @@ def read_hash(tree: Tree, path: str, size: int, control: Control, *, cached: boo
         StoppedError: a stop was requested meanwhile.
     """
     digest = hashlib.sha256()
+    control.file = path
     fd = tree.open(path, os.O_RDONLY)
     try:
         if not cached:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exlab_wizard.domain.shutdown import Blocker, headline
+from exlab_wizard.domain.words import plain
 from exlab_wizard.tray.protocols import Standing
 
 TRUTH = "It will resume at the next launch."
@@ -31,8 +32,8 @@ def describe(blocker: Blocker) -> str:
     """Return one operation in one line."""
     if blocker.kind == "session":
         left = f", its lease ends in {duration(blocker.eta_s)}" if blocker.eta_s is not None else ""
-        return f"session: {_plain(blocker.label)}{left}"
-    parts = [_plain(blocker.label)]
+        return f"session: {plain(blocker.label)}{left}"
+    parts = [plain(blocker.label)]
     if blocker.percent is not None:
         parts.append(f"{blocker.percent:.0f} %")
     if blocker.bytes_left is not None:
@@ -49,10 +50,3 @@ def question(standing: Standing) -> str:
     lines = [headline(standing.count.operations)]
     lines += [f"  {describe(blocker)}" for blocker in standing.blockers]
     return "\n".join([*lines, TRUTH])
-
-
-def _plain(text: str) -> str:
-    """A name may hold anything; on a terminal it may not move the cursor."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
-    )

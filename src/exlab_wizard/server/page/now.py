@@ -1,0 +1,122 @@
+"""What the first page shows: runs on their way with rate and time left, what waits and why, who is at work."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.job import JobState
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.page.words import percent
+from exlab_wizard.store.lists import Record
+from exlab_wizard.store.values import whole
+
+RATE_SECONDS: Final = 12.0
+"""The rate is that of so many seconds: short enough to show that a share hangs, long enough not to flicker."""
+_LOOK_SECONDS: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A run on its way; rates in bytes per second, times in seconds, None where nothing is known yet."""
+
+    job: Record
+    percent: float | None
+    rate: float | None
+    eta_s: float | None
+    file: str | None
+
+    @property
+    def reading_back(self) -> bool:
+        """Whether all is sent, and what is left is being read back."""
+        return self.job["state"] == JobState.VERIFYING
+
+
+class Rates:
+    """How fast each job moves, from what its rows showed in the last seconds. Thread-safe."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._lock = threading.Lock()
+        self._looks: dict[int, deque[tuple[float, int, int]]] = {}
+
+    def look(self, jobs: list[Record], now: float) -> dict[int, tuple[float, float]]:
+        """Note how far `jobs` are at monotonic time `now`; return bytes per second, sent and read back, of each.
+
+        What was not seen twice is not in the answer. Jobs that are not among `jobs` are forgotten.
+        """
+        rates: dict[int, tuple[float, float]] = {}
+        with self._lock:
+            here = {whole(job["id"]): job for job in jobs}
+            self._looks = {number: self._looks.get(number, deque()) for number in here}
+            for number, job in here.items():
+                looks = self._looks[number]
+                look = (now, whole(job["bytes_done"]), whole(job["bytes_verified"]))
+                if looks and (look[1] < looks[-1][1] or look[2] < looks[-1][2]):
+                    looks.clear()  # it began again
+                if not looks or now - looks[-1][0] >= _LOOK_SECONDS:
+                    looks.append(look)
+                while len(looks) > 2 and now - looks[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - a rate needs two
+                    looks.popleft()
+                if now - looks[0][0] >= 2 * _LOOK_SECONDS:
+                    span = now - looks[0][0]
+                    rates[number] = ((look[1] - looks[0][1]) / span, (look[2] - looks[0][2]) / span)
+        return rates
+
+
+class Now:
+    """Reads the first page."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Read from `backend`."""
+        self._backend = backend
+        self._rates = Rates()
+
+    def read(self) -> dict[str, object]:
+        """Return what the template shows.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        current, now = self._backend.store.current, self._backend.now()
+        jobs = current.in_flight()
+        rates = self._rates.look(jobs, self._backend.clock.monotonic())
+        files = self._backend.workers.standing().files
+        moving = [self._moving(job, rates.get(whole(job["id"])), files, now) for job in jobs]
+        return {
+            "moving": moving,
+            "bytes_left": sum(whole(job["bytes_total"]) - whole(job["bytes_done"]) for job in jobs),
+            "due": [shown(job) for job in current.due()],
+            "retried": [shown(job) for job in current.retried()],
+            "waiting": [shown(group) for group in current.waiting()],
+            "sessions": [{**shown(one), "left_s": _left(one["expires_at"], now)} for one in current.sessions()],
+            "arrived": [shown(job) for job in current.arrived()],
+            "destinations": list(self._backend.destinations()),
+        }
+
+    @staticmethod
+    def _moving(job: Record, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Moving:
+        sent, back = rates or _average(job, now)
+        total = whole(job["bytes_total"])
+        left = 2 * total - whole(job["bytes_done"]) - whole(job["bytes_verified"])
+        rate = back if job["state"] == JobState.VERIFYING else sent
+        eta = left / (sent + back) if total and sent + back > 0 else None
+        return Moving(shown(job), percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"])))
+
+
+def _average(job: Record, now: datetime) -> tuple[float, float]:
+    """Return the rates since the job was claimed, for the first look at it."""
+    since = (now - from_text(str(job["claimed_at"]))).total_seconds() if job["claimed_at"] else 0.0
+    sent = max(0, whole(job["bytes_done"]) - whole(job["bytes_resumed"]))
+    return (sent / since, sent / since) if since > 1 else (0.0, 0.0)
+
+
+def _left(expires_at: object, now: datetime) -> float:
+    try:
+        return max(0.0, (from_text(str(expires_at)) - now).total_seconds())
+    except ValueError:  # written by hand into the database
+        return 0.0

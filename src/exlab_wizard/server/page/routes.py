@@ -1,0 +1,98 @@
+"""The first page, the page that quits, and what their buttons do, by the same code as the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from exlab_wizard.domain.shutdown import QuitTrigger
+from exlab_wizard.server.drain import DrainRoutes
+from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.models import AnswerQuit
+from exlab_wizard.server.page.assets import FOLDER
+from exlab_wizard.server.page.forms import done, form_of
+from exlab_wizard.server.page.now import Now
+from exlab_wizard.server.page.views import THEME, THEMES, Views
+from exlab_wizard.server.pause import PauseRoutes
+
+YEAR_SECONDS = 365 * 86_400
+
+
+class PageRoutes:
+    """`/`, `/quit`, `/live`, and the files of the page."""
+
+    def __init__(self, views: Views, now: Now, drain: DrainRoutes, pause: PauseRoutes) -> None:
+        """Build the router."""
+        self._views = views
+        self._now = now
+        self._drain = drain
+        self._pause = pause
+        # Pages are for people: the schema and docs/api.md are about what programs may rely on.
+        self.router = APIRouter(include_in_schema=False)
+        get, post = ["GET", "HEAD"], ["POST"]
+        self.router.add_api_route("/", self.now, methods=get)
+        self.router.add_api_route("/quit", self.quit, methods=get)
+        self.router.add_api_route("/live", self.live, methods=get)
+        self.router.add_api_route(f"{FOLDER}{{name}}", self.asset, methods=get)
+        self.router.add_api_route("/quit", self.begin_quit, methods=post)
+        self.router.add_api_route("/quit/answer", self.answer_quit, methods=post)
+        self.router.add_api_route("/pause", self.pause, methods=post)
+        self.router.add_api_route("/resume", self.resume, methods=post)
+        self.router.add_api_route("/theme", self.theme, methods=post)
+
+    async def now(self, request: Request) -> Response:
+        """Show what moves, waits and failed."""
+        return await self._views.show(request, "now.html", self._now.read, follows=True)
+
+    async def quit(self, request: Request) -> Response:
+        """Show what a quit waits for, and the button."""
+        return await self._views.show(request, "quit.html", follows=True)
+
+    async def live(self, request: Request) -> Response:
+        """Show only what surrounds pages, for those whose main part stays as it is."""
+        return await self._views.show(request, "live.html")
+
+    async def asset(
+        self, name: Annotated[str, Path(max_length=100)], v: Annotated[str, Query(max_length=100)] = ""
+    ) -> Response:
+        """Return a file of the page."""
+        found = self._views.assets.answer(name, v)
+        if found is None:
+            raise ApiError(Code.NOT_FOUND, "There is no such file.")
+        return found
+
+    async def begin_quit(self, request: Request) -> Response:
+        """Ask for a quit; with `force`, without waiting."""
+        form = await form_of(request)
+        await self._drain.request(QuitTrigger.WINDOW, force=form.get("force") == "true")
+        return done(request, "/quit")
+
+    async def answer_quit(self, request: Request) -> Response:
+        """Answer the question of a quit."""
+        form = await form_of(request)
+        await self._drain.answer(AnswerQuit.model_validate({"answer": form.get("answer")}))
+        return done(request, form.get("back", "/quit"))
+
+    async def pause(self, request: Request) -> Response:
+        """Pause syncing."""
+        form = await form_of(request)
+        await self._pause.pause()
+        return done(request, form.get("back", "/"))
+
+    async def resume(self, request: Request) -> Response:
+        """Go on."""
+        form = await form_of(request)
+        await self._pause.resume()
+        return done(request, form.get("back", "/"))
+
+    async def theme(self, request: Request) -> Response:
+        """Remember light or dark in this browser, or follow the system again."""
+        form = await form_of(request)
+        answer = done(request, form.get("back", "/"))
+        if form.get("theme") in THEMES:
+            answer.set_cookie(THEME, form["theme"], YEAR_SECONDS, path="/", httponly=True, samesite="strict")
+        else:
+            answer.delete_cookie(THEME, path="/", httponly=True, samesite="strict")
+        return answer

@@ -1,0 +1,191 @@
+// Keeps a page up to date over the event stream. The page works without it; with it, it moves.
+//
+// Events only say that something changed: at most twice a second the page's moving parts are fetched, as the server
+// renders them, and put into their places. So one event costs next to nothing, and words live in the templates alone.
+
+const LIVE = { "X-Exlab-Live": "1" };
+const REFRESH_MS = 500;
+const AGAIN_MS = [500, 1000, 2000, 3000];
+const $ = (id) => document.getElementById(id);
+
+let stream = null;
+let over = false; // the application has said that it quits
+let lost = false;
+let timer = 0;
+let refreshing = false;
+let stale = false;
+
+// ---- the moving parts
+
+function refresh() {
+  stale = true;
+  if (!timer && !refreshing) timer = setTimeout(look, REFRESH_MS);
+}
+
+async function look() {
+  timer = 0;
+  if (document.hidden || over) return;
+  stale = false;
+  refreshing = true;
+  try {
+    const answer = await fetch(document.body.dataset.live, { headers: LIVE, cache: "no-store" });
+    if (answer.ok) put(await answer.text());
+  } catch {
+    // The stream notices too, and says so.
+  } finally {
+    refreshing = false;
+    if (stale) refresh();
+  }
+}
+
+function put(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html").body;
+  for (const part of [...fresh.children]) {
+    const old = part.id && $(part.id);
+    if (old) morph(old, part);
+  }
+  asked();
+  tick();
+}
+
+// Make `old` like `fresh`, in place: what stays the same keeps its focus, its selection and its place on the screen.
+function morph(old, fresh) {
+  attributes(old, fresh);
+  const keyed = new Map([...old.children].filter((one) => one.id).map((one) => [one.id, one]));
+  let here = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const same = wanted.id ? keyed.get(wanted.id) : here && !here.id && alike(here, wanted) ? here : null;
+    if (!same) {
+      old.insertBefore(wanted, here);
+    } else {
+      if (same === here) here = here.nextSibling;
+      else old.insertBefore(same, here);
+      if (same.nodeType === Node.ELEMENT_NODE) morph(same, wanted);
+      else if (same.data !== wanted.data) same.data = wanted.data;
+    }
+  }
+  while (here) {
+    const gone = here;
+    here = here.nextSibling;
+    gone.remove();
+  }
+}
+
+function alike(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName;
+}
+
+function attributes(old, fresh) {
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+}
+
+// ---- the question of a quit
+
+const question = $("question");
+
+function asked() {
+  const stands = question.hasAttribute("data-asked") && !over;
+  if (stands && !question.matches(":modal")) {
+    question.removeAttribute("open"); // shown without the script, it was no modal dialog
+    question.showModal();
+    say(question.querySelector("h2").textContent);
+  } else if (!stands && question.open) {
+    question.close();
+  }
+}
+
+question.addEventListener("cancel", (event) => {
+  event.preventDefault();
+  question.querySelector("[value=wait]")?.click();
+});
+question.addEventListener("close", () => setTimeout(asked));
+
+function say(sentence) {
+  const said = $("said");
+  if (said.textContent !== sentence) said.textContent = sentence;
+}
+
+// ---- what runs on between two looks
+
+function tick() {
+  const now = Date.now();
+  for (const one of document.querySelectorAll("[data-until]")) {
+    one.textContent = span(Math.max(0, Date.parse(one.dataset.until) - now) / 1000);
+  }
+}
+
+function span(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+// ---- buttons
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.method !== "post" || "whole" in form.dataset || over) return;
+  event.preventDefault();
+  const button = event.submitter;
+  const body = new URLSearchParams(new FormData(form, button));
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(button?.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body, headers: LIVE });
+    failed(answer.ok ? "" : (await answer.json()).error.message);
+    if (answer.ok && form.getAttribute("action") === "/theme") location.reload();
+  } catch {
+    failed("ExLab-Wizard did not answer. Try again in a moment.");
+  } finally {
+    button?.removeAttribute("aria-busy");
+    clearTimeout(timer);
+    timer = 0;
+    if (!refreshing) look();
+    else refresh();
+  }
+});
+
+function failed(sentence) {
+  $("failed").textContent = sentence;
+  $("failed").hidden = !sentence;
+}
+
+// ---- the stream
+
+function follow() {
+  stream?.close();
+  stream = new EventSource("/api/v1/events");
+  for (const name of ["job", "progress", "session", "drain", "question", "resync"]) stream.addEventListener(name, refresh);
+  stream.addEventListener("hello", () => {
+    found();
+    refresh();
+  });
+  stream.addEventListener("error", () => {
+    stream.close();
+    lose();
+  });
+}
+
+function lose() {
+  if (!lost && !over) {
+    lost = true;
+    $("lost").hidden = false;
+    if (question.open) question.close();
+  }
+  setTimeout(follow, AGAIN_MS[3]);
+}
+
+function found() {
+  lost = false;
+  $("lost").hidden = true;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && stale) refresh();
+});
+document.documentElement.dataset.script = "on";
+asked();
+tick();
+setInterval(tick, 1000);
+follow();
