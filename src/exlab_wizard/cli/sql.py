@@ -1,55 +1,47 @@
-"""`sql`: read-only SQL on the live database, and what there is to ask."""
+"""`sql`: read-only SQL on the live database, what there is to ask, and questions that are ready to be asked."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import Cell, emit, example, json_option, note, table
+from exlab_wizard.cli.grid import grid
+from exlab_wizard.cli.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.errors import UsageError
 from exlab_wizard.store.inspection import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
+from exlab_wizard.store.meanings import relations
+from exlab_wizard.store.questions import Parameter, Question, question, questions
 from exlab_wizard.store.values import Value, path_to_sql
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECONDS: Final = 3_600
 _MOST_ROWS: Final = 10_000_000
-
-RELATIONS: Final = (
-    ("drain_status", "view", "Whether a quit would be immediate: active sessions, jobs in flight, idle."),
-    ("drain_blockers", "view", "What a quit waits for now, with bytes left, percent and estimated seconds."),
-    ("pending_work", "view", "Every unfinished job and why it is not done yet."),
-    ("failed_work", "view", "Jobs that wait for an operator, with the error and its remedy."),
-    ("cleanup_candidates", "view", "Verified runs whose local data could be removed."),
-    ("launch_history", "view", "Every start of the application and how it ended."),
-    ("quit_history", "view", "Every quit: who asked, what blocked it, how long it took, how it ended."),
-    ("sync_jobs", "table", "One row for each run and destination, with its state and counters."),
-    ("sync_files", "table", "The manifest and checkpoints of each job, file by file."),
-    ("job_events", "table", "Every move of every job; append-only, written by triggers."),
-    ("job_transitions", "table", "The legal moves between job states, and what each means."),
-    ("session_leases", "table", "Foreground work that a quit must not cut off, kept alive by heartbeats."),
-    ("launches", "table", "One row for each start of the application."),
-    ("quit_requests", "table", "One row for each time somebody asked to quit."),
-    ("installation", "table", "The identity of this installation, one row."),
-)
+_LENIENCE_SECONDS: Final = 5.0
 
 
 @click.command(
     "sql",
     epilog=example(
         'exlab-wizard sql "SELECT * FROM pending_work"',
+        "exlab-wizard sql --run failures --param days=30",
         'exlab-wizard sql --csv --param state=failed "SELECT id, error_detail FROM sync_jobs WHERE state = :state"',
+        "exlab-wizard sql sync_jobs",
         "exlab-wizard sql - < query.sql",
     ),
 )
 @click.argument("text", metavar="[QUERY]", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the ready questions: what each answers, and who asks it.")
+@click.option("--run", "ready", metavar="NAME", help="Ask a ready question; --param changes its defaults.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @json_option
 @click.option(
@@ -68,24 +60,49 @@ RELATIONS: Final = (
 )
 @click.pass_obj
 def sql(  # noqa: PLR0913 - one parameter for each option
-    place: Place, *, text: str | None, as_csv: bool, as_json: bool, params: tuple[str, ...], timeout: float, limit: int
+    place: Place,
+    *,
+    text: str | None,
+    listing: bool,
+    ready: str | None,
+    as_csv: bool,
+    as_json: bool,
+    params: tuple[str, ...],
+    timeout: float,
+    limit: int,
 ) -> None:
-    """Answer a QUERY on the live database; without one, list the tables and views. `-` reads the query from stdin.
+    """Answer a QUERY on the live database; without one, list the views and tables. `-` reads the query from stdin.
 
-    Nothing can be changed here, and the application is never held up. Repairs are made with the sqlite3 shell on the
-    file that `exlab-wizard db path` prints; the rules hold there too.
+    The name of a view or table alone tells its columns. Nothing can be changed here, and the application is never
+    held up. Repairs are made with the sqlite3 shell on the file that `exlab-wizard db path` prints; its rules hold.
     """
     if as_csv and as_json:
         msg = "either --csv or --json, not both"
         raise UsageError(msg)
-    if text is None:
-        _list(as_csv=as_csv, as_json=as_json)
+    if sum((text is not None, ready is not None, listing)) > 1:
+        msg = "either a QUERY, or --run NAME, or --list"
+        raise UsageError(msg)
+    if listing:
+        _list_questions(as_csv=as_csv, as_json=as_json)
+        return
+    if ready is None and not _is_query(text):
+        _tell(text, as_csv=as_csv, as_json=as_json)
         return
     bound = dict(_param(param) for param in params)
-    answer = query(place.state_dir.database, _query(text), bound, seconds=timeout, rows=limit)
+    if ready is not None:
+        asked = question(ready)
+        statement, bound = asked.sql, _with_defaults(asked, bound)
+    else:
+        statement = _query(text or "")
+    with _ended_for_certain(timeout):
+        answer = query(place.state_dir.database, statement, bound, seconds=timeout, rows=limit)
     _show(answer, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
         note(f"only the first {limit} rows are shown; there are more (--limit)")
+
+
+def _is_query(text: str | None) -> bool:
+    return text is not None and all(text.strip() != relation.name for relation in relations())
 
 
 def _query(text: str) -> str:
@@ -112,27 +129,86 @@ def _param(text: str) -> tuple[str, Value]:
     return name, path_to_sql(value)
 
 
-def _list(*, as_csv: bool, as_json: bool) -> None:
-    columns = ("name", "kind", "holds")
+def _with_defaults(asked: Question, given: dict[str, Value]) -> dict[str, Value]:
+    if strange := given.keys() - asked.defaults.keys():
+        known = ", ".join(asked.defaults) or "nothing"
+        msg = f"the question {asked.name!r} has no parameter {', '.join(sorted(strange))}; it can be given: {known}"
+        raise UsageError(msg)
+    return asked.defaults | given
+
+
+@contextlib.contextmanager
+def _ended_for_certain(seconds: float) -> Iterator[None]:
+    """End the process when a query outlives its time: inside one function call SQLite does not look at the clock."""
+
+    def end() -> None:
+        complain(f"the query was ended: it did not stop at its time limit of {seconds:g} s; narrow it")
+        os._exit(1)
+
+    # The time that a query may wait for its turn is half of its own.
+    net = threading.Timer(1.5 * seconds + _LENIENCE_SECONDS, end)
+    net.daemon = True
+    net.start()
+    try:
+        yield
+    finally:
+        net.cancel()
+
+
+def _tell(name: str | None, *, as_csv: bool, as_json: bool) -> None:
+    """Say what there is to ask: all views and tables, or the columns of one."""
+    if name is not None:
+        (told,) = (relation for relation in relations() if relation.name == name.strip())
+        _print(("column", "means"), list(told.columns.items()), as_csv=as_csv, as_json=as_json)
+        return
     if as_json:
-        emit([dict(zip(columns, row, strict=True)) for row in RELATIONS])
-    elif as_csv:
-        _write_csv(columns, RELATIONS)
-    else:
-        table(columns, RELATIONS)
+        emit([{"name": it.name, "kind": it.kind, "holds": it.holds, "columns": dict(it.columns)} for it in relations()])
+        return
+    _print(
+        ("name", "kind", "holds"), [(it.name, it.kind, it.holds) for it in relations()], as_csv=as_csv, as_json=False
+    )
+    if not as_csv:
+        note("columns: exlab-wizard sql NAME; ready questions: exlab-wizard sql --list")
+
+
+def _list_questions(*, as_csv: bool, as_json: bool) -> None:
+    if as_json:
+        emit([_document(it) for it in questions()])
+        return
+    rows = [(it.name, it.asks, " ".join(map(_told, it.parameters)), it.asked_by) for it in questions()]
+    _print(("name", "answers", "parameters", "asked by"), rows, as_csv=as_csv, as_json=False)
+
+
+def _told(parameter: Parameter) -> str:
+    return f"{parameter.name}={'NULL' if parameter.default is None else parameter.default!s}"
+
+
+def _document(asked: Question) -> Json:
+    parameters: list[Json] = [
+        {"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in asked.parameters
+    ]
+    return {
+        "name": asked.name,
+        "asks": asked.asks,
+        "asked_by": asked.asked_by,
+        "parameters": parameters,
+        "sql": asked.sql,
+    }
 
 
 def _show(answer: Table, *, as_csv: bool, as_json: bool) -> None:
-    rows = [[_cell(value) for value in row] for row in answer.rows]
+    if answer.columns or as_json:
+        _print(answer.columns, [[_cell(value) for value in row] for row in answer.rows], as_csv=as_csv, as_json=as_json)
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, as_csv: bool, as_json: bool) -> None:
     if as_json:
-        names = _distinct(answer.columns)
+        names = _distinct(columns)
         emit([dict(zip(names, row, strict=True)) for row in rows])
-    elif not answer.columns:
-        return
     elif as_csv:
-        _write_csv(answer.columns, rows)
+        _write_csv(columns, rows)
     else:
-        table(answer.columns, rows)
+        grid(columns, rows)
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
