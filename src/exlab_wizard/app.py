@@ -37,7 +37,7 @@ from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
-from exlab_wizard.tray.protocols import NoWindow, ServedApplication
+from exlab_wizard.tray.protocols import NoWindow, ServedApplication, WindowLauncher
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 from exlab_wizard.tray.session_end import Heard, SessionEnd, host_of_this_system
@@ -125,9 +125,10 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
-        return HttpApplication(Backend(*parts, components, begun, safe_mode=safe_mode), port=port, token=token)
+        return HttpApplication(Backend(*parts, components, begun, window, safe_mode=safe_mode), port=port, token=token)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
+    window = _window(options, server, audience, clock)
     coordinator = QuitCoordinator(
         gate=gate,
         predicate=predicate,
@@ -135,7 +136,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         question=FirstAnswer(
             [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, machine), ApiQuestion(audience)]
         ),
-        window=NoWindow(),
+        window=window,
         server=server,
         clock=clock,
         window_s=settings.current.quit.window_s,
@@ -147,14 +148,22 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     _watch_over(components, server, workers, keeper, housekeeping)
-    window = settings.current.quit.session_end_window_s
+    window_s = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
     heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
     session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
     components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
-    return Application(inbox, store, clock, ready, *parts, window, [session_end])
+    return Application(inbox, store, clock, ready, *parts, window_s, [session_end, window])
+
+
+def _window(options: Options, server: ServerRunner, audience: Audience, clock: SteadyClock) -> WindowLauncher:
+    if options.headless:
+        return NoWindow()
+    from exlab_wizard.tray.window_launcher import WindowLauncher as Launcher  # noqa: PLC0415 - nothing for a service
+
+    return Launcher(options.state_dir.root, server.login_url, audience, clock, at_start=options.window)
 
 
 def _watch_over(

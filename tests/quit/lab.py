@@ -17,10 +17,10 @@ from exlab_wizard.tray.protocols import (
     Answer,
     DrainGate,
     DrainPredicate,
+    NoWindow,
     Question,
     ServerRunner,
     Standing,
-    WindowLauncher,
     WorkerControl,
 )
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
@@ -223,7 +223,7 @@ class Asker(Question):
 
 
 @dataclass
-class Window(WindowLauncher):
+class Window(NoWindow):
     """A window that notes when it is closed."""
 
     faults: Faults

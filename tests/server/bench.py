@@ -21,6 +21,7 @@ from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import Logins
 from exlab_wizard.server.page.surroundings import Surroundings
 from exlab_wizard.server.page.views import Views
+from exlab_wizard.tray.protocols import NoWindow
 
 
 class NoQuit:
@@ -59,6 +60,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         audience,
         Components(audience.changed),
         bench.store.measures.begin(),
+        NoWindow(),
         safe_mode=False,
     )
 

@@ -38,6 +38,9 @@ class Pages:
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"here"})
 
+    def login_path(self, page: str) -> str:
+        return f"/login?page={page}"
+
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         return b"{}", []
 

@@ -29,6 +29,7 @@ _ROOM: Final = "exlab_wizard.cli"
 class _Commands(LazyGroup):
     lazy: ClassVar[Mapping[str, Lazy]] = {
         "run": Lazy(f"{_ROOM}.run:run", "start the application; one for each state dir"),
+        "open": Lazy(f"{_ROOM}.open:open_command", "open or focus the window, starting the application if needed"),
         "sync": Lazy(f"{_ROOM}.sync:sync", "queue runs for a destination, whether the application runs or not"),
         "status": Lazy(f"{_ROOM}.status:status", "what runs, waits and failed, at a glance"),
         "jobs": Lazy(f"{_ROOM}.jobs:jobs", "list sync jobs, or one job with its timeline"),

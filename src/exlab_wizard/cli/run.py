@@ -9,11 +9,13 @@ import click
 
 from exlab_wizard import __version__, app
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, note, say
+from exlab_wizard.cli.open import Opened, show_window
+from exlab_wizard.cli.output import emit, example, json_option, say
 from exlab_wizard.cli.words import moment, plural
 from exlab_wizard.runtime.access import last_open_launch
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.runtime.logbook import speak
+from exlab_wizard.runtime.program import cut_loose
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.store.launches import Recovery
 
@@ -23,27 +25,35 @@ from exlab_wizard.store.launches import Recovery
 )
 @click.option("--headless", is_flag=True, help="Without tray icon and window, as for a service.")
 @click.option("--no-window", is_flag=True, help="Do not open a window at the start.")
+@click.option("--background", is_flag=True, help="Once it is ready, log into the state dir only.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
 @json_option
 @click.pass_obj
-def run(place: Place, *, headless: bool, no_window: bool, log_format: str, as_json: bool) -> None:
+def run(  # noqa: PLR0913 - one parameter for each option
+    place: Place, *, headless: bool, no_window: bool, background: bool, log_format: str, as_json: bool
+) -> None:
     """Start the application and stay in the foreground until it is quit.
 
     It goes on with what the last launch left, then syncs what is queued. There is one for each state dir: if it runs
-    already, this says so and ends. Its log is on stderr, and in the state dir: `exlab-wizard logs`. Quit with Ctrl-C,
-    or from elsewhere with `exlab-wizard quit`.
+    already, this brings its window to the front and ends. Its log is on stderr, and in the state dir:
+    `exlab-wizard logs`. Quit with Ctrl-C, or from elsewhere with `exlab-wizard quit`.
     """
-    if not headless and not no_window:
-        note("this version has no window: it runs headless")
     speak(logging.INFO, as_json=log_format == "json")
-    options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
+    options = app.Options(state_dir=place.state_dir, config=place.config, headless=headless, window=not no_window)
+
+    def announce(ready: Ready) -> None:
+        _announce(place, ready, as_json=as_json)
+        if background:
+            cut_loose()
+
     while True:
         try:
-            code = app.run(options, announce=lambda ready: _announce(place, ready, as_json=as_json))
+            code = app.run(options, announce=announce)
         except InstanceHeldError:
             # Another command may have held the lock only to look whether the application runs.
             if is_running(place.state_dir):
-                _tell_who_runs(place, as_json=as_json)
+                window = None if headless or no_window else show_window(place)
+                _tell_who_runs(place, window, as_json=as_json)
                 return
         else:
             app.leave(code)
@@ -94,11 +104,19 @@ def resumption(recovery: Recovery) -> str:
     return f"{plural(recovery.resumed, 'run')} resumed after the last session {ended}"
 
 
-def _tell_who_runs(place: Place, *, as_json: bool) -> None:
+def _tell_who_runs(place: Place, window: Opened | None, *, as_json: bool) -> None:
     launch = last_open_launch(place.state_dir)
     if as_json:
-        emit({"event": "already_running", "pid": launch.pid if launch else None})
+        emit(
+            {
+                "event": "already_running",
+                "pid": launch.pid if launch else None,
+                "window": None if window is None else window.window,
+            }
+        )
     elif launch is None:
         say("exlab-wizard is already running (it is just starting)")
     else:
         say(f"exlab-wizard is already running (pid {launch.pid}, since {moment(launch.started_at)})")
+    if window is not None and not as_json:
+        say(f"its window is {'open' if window.window == 'opened' else 'in front'} now")

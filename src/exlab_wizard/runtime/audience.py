@@ -1,6 +1,7 @@
 """Who follows the application over HTTP, and so could answer a question: whoever listens, or looked a moment ago.
 
-It hands on that something may have changed; where nobody listens that costs next to nothing.
+A page in a browser is known by its cookie: as long as one listens, the operator has the window before them. It hands on
+that something may have changed; where nobody listens that costs next to nothing.
 """
 
 from __future__ import annotations
@@ -26,12 +27,24 @@ class Audience:
         self._followers: tuple[Callable[[], None], ...] = ()
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._answering = 0
+        self._pages = 0
+        self._focused = False
         self._seen_until = float("-inf")
 
     @property
     def listeners(self) -> int:
         """How many event streams are open."""
         return len(self._listeners)
+
+    @property
+    def pages(self) -> int:
+        """How many of them belong to pages in a browser."""
+        return self._pages
+
+    @property
+    def focused(self) -> bool:
+        """Whether a page is open and said last that the operator works in it."""
+        return self._focused and self._pages > 0
 
     @property
     def present(self) -> bool:
@@ -47,6 +60,10 @@ class Audience:
         with self._lock:
             self._followers = (*self._followers, tell)
 
+    def focus(self, *, focused: bool) -> None:
+        """Note whether the operator works in the page now."""
+        self._focused = focused
+
     def changed(self) -> None:
         """Tell those who listen that something may have changed; they must not take long."""
         self._always()
@@ -55,16 +72,18 @@ class Audience:
         for tell in set(self._listeners):
             tell()
 
-    def enter(self, tell: Callable[[], None], *, answers: bool = True) -> None:
-        """Begin to listen; `answers` says whether a question could be put to whoever listens."""
+    def enter(self, tell: Callable[[], None], *, answers: bool = True, page: bool = False) -> None:
+        """Begin to listen; `answers` says whether a question could be put to whoever listens, `page` who it is."""
         with self._lock:
             self._answering += answers
+            self._pages += page
             self._listeners = (*self._listeners, tell)
 
-    def leave(self, tell: Callable[[], None], *, answers: bool = True) -> None:
-        """Listen once less; whoever it was may come back in a moment."""
+    def leave(self, tell: Callable[[], None], *, answers: bool = True, page: bool = False) -> None:
+        """Listen once less, as it was begun; whoever it was may come back in a moment."""
         with self._lock:
             self._answering -= answers
+            self._pages -= page
             at = self._listeners.index(tell)
             self._listeners = self._listeners[:at] + self._listeners[at + 1 :]
         if answers:

@@ -32,6 +32,7 @@ from exlab_wizard.server.runs import RunCheck
 from exlab_wizard.server.security import Door, Refusal
 from exlab_wizard.server.sessions import SessionRoutes
 from exlab_wizard.server.status import StatusRoutes
+from exlab_wizard.server.window import WindowRoutes
 
 PREFIX: Final = "/api/v1"
 _DESCRIPTION: Final = (
@@ -47,14 +48,18 @@ class HttpApplication:
         """Build it for the server at `port`, for whoever holds `token`."""
         self._lanes = Lanes(backend.store.database)
         self._feed = Feed(backend, self._lanes.reads)
-        logins = Logins(backend.clock)
+        self._logins = Logins(backend.clock)
         views = Views(self._lanes, Surroundings(backend))
-        routes = build(backend, self._lanes, self._feed, logins, token, views)
-        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
+        routes = build(backend, self._lanes, self._feed, self._logins, token, views)
+        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=self._logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._door(scope, receive, send)
+
+    def login_path(self, page: str) -> str:
+        """Return the path that lets a browser in, once and within 30 seconds, and leads to `page`."""
+        return self._logins.path_to(page)
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer, status 400, to what is not HTTP."""
@@ -100,6 +105,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
         StatusRoutes(backend, lanes).router,
         MetricsRoutes(backend, lanes).router,
         pause.router,
+        WindowRoutes(backend, lanes.windows).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -14,11 +14,23 @@ from exlab_wizard.domain.shutdown import Phase, QuitEvent
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.keeper import Keeper
+from exlab_wizard.runtime.shown import Shown
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.measures import Progress
 from exlab_wizard.store.store import Store
+
+
+class WindowControl(Protocol):
+    """The window, as far as the API sees it."""
+
+    def show(self, page: str) -> Shown:
+        """Open it or bring it to the front; may take seconds.
+
+        Raises:
+            NoWindowError: there is none to be had.
+        """
 
 
 class QuitControl(Protocol):
@@ -51,6 +63,7 @@ class Backend:
     audience: Audience
     components: Components
     progress: Progress
+    window: WindowControl
     safe_mode: bool
 
     def now(self) -> datetime:

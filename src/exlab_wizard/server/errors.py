@@ -49,6 +49,8 @@ class Code(StrEnum):
     """409: the job's state forbids it; `details.legal_moves` names what it may become."""
     NO_QUESTION = "no_question"
     """409: no quit waits for an answer."""
+    NO_WINDOW = "no_window"
+    """409: the application cannot open its window where it runs."""
     TOO_LARGE = "too_large"
     """413: the body is larger than 1 MiB."""
     INVALID = "invalid"
@@ -84,6 +86,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.ID_TAKEN: 409,
     Code.ILLEGAL_MOVE: 409,
     Code.NO_QUESTION: 409,
+    Code.NO_WINDOW: 409,
     Code.TOO_LARGE: 413,
     Code.INVALID: 422,
     Code.RUN_REFUSED: 422,

@@ -50,6 +50,6 @@ class EventRoutes:
         """Lend a reader before the answer begins, so that it can still be refused."""
         if self._backend.audience.listeners >= MOST_STREAMS:
             raise ApiError(Code.TOO_MANY_STREAMS, f"{MOST_STREAMS} event streams are open already. Close one.")
-        async with self._feed.reader(last_event_id, answers=answers) as reader:
+        async with self._feed.reader(last_event_id, answers=answers, page=request.state.by_cookie) as reader:
             request.state.reader = reader
             yield

@@ -96,10 +96,10 @@ class Feed:
         self._over = False
 
     @contextlib.asynccontextmanager
-    async def reader(self, after: str | None, *, answers: bool) -> AsyncIterator[Reader]:
+    async def reader(self, after: str | None, *, answers: bool, page: bool = False) -> AsyncIterator[Reader]:
         """Lend a reader that goes on after the event id `after`, as far as that is still known.
 
-        `answers` says whether the question of a quit can be put to whoever reads.
+        `answers` says whether the question of a quit can be put to whoever reads, `page` whether that is a page.
         """
         self._loop = asyncio.get_running_loop()
         await self._read()
@@ -109,14 +109,14 @@ class Feed:
         if self._over:
             reader.end()
         self._readers.add(reader)
-        self._backend.audience.enter(self._woken, answers=answers)
+        self._backend.audience.enter(self._woken, answers=answers, page=page)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow())
         try:
             yield reader
         finally:
             self._readers.discard(reader)
-            self._backend.audience.leave(self._woken, answers=answers)
+            self._backend.audience.leave(self._woken, answers=answers, page=page)
             self._wake.set()
 
     def event_id(self, event: Event) -> str:

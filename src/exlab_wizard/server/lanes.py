@@ -86,7 +86,7 @@ class Lane:
 
 
 class Lanes:
-    """The three lanes of one server."""
+    """The lanes of one server."""
 
     def __init__(self, database: Database) -> None:
         """Start no thread yet."""
@@ -94,10 +94,11 @@ class Lanes:
         # Writes of one process take turns anyway; the second only prepares while the first waits for the disk.
         self.writes = Lane("write", 2, database)
         self.paths = Lane("path", 4, database)
+        self.windows = Lane("window", 1, database)
 
     def all(self) -> tuple[Lane, ...]:
-        """Return all three."""
-        return self.reads, self.writes, self.paths
+        """Return all of them."""
+        return self.reads, self.writes, self.paths, self.windows
 
     def close(self) -> None:
         """Let all threads end."""

@@ -1,20 +1,28 @@
 """The way in for a browser: a one-time code in a URL, exchanged for a cookie that no script can read.
 
 The token never stands in a URL. A code is valid for 30 seconds and once; cookies are valid until the application ends.
+The URL stands in the command line of a browser that is started with it, where other accounts may read it: so a code
+lets in only who connects from our own account.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from typing import Annotated, Final
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse
 
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.models import LoginLink
+from exlab_wizard.server.peers import is_ours
+
+log = logging.getLogger(__name__)
 
 CODE_SECONDS: Final = 30.0
 MOST_CODES: Final = 16
@@ -40,6 +48,11 @@ class Logins:
             while len(self._codes) > MOST_CODES:
                 del self._codes[next(iter(self._codes))]
         return code
+
+    def path_to(self, page: str) -> str:
+        """Return the path with a fresh code that leads to `page`."""
+        where = "" if page == "/" else f"&page={quote(page, safe='/')}"
+        return f"/login?code={self.new_code()}{where}"
 
     def redeem(self, code: str) -> str | None:
         """Return the cookie that `code` is good for; None when it was used, is too old, or never was."""
@@ -76,15 +89,24 @@ class LoginRoutes:
 
     async def link(self) -> LoginLink:
         """Make a URL that lets a browser in, once, within 30 seconds."""
-        return LoginLink(path=f"/login?code={self._logins.new_code()}", expires_in_s=CODE_SECONDS)
+        return LoginLink(path=self._logins.path_to("/"), expires_in_s=CODE_SECONDS)
 
-    async def enter(self, code: Annotated[str, Query(max_length=100)]) -> RedirectResponse:
-        """Exchange the code for a cookie and go to the first page."""
+    async def enter(
+        self,
+        request: Request,
+        code: Annotated[str, Query(max_length=100)],
+        page: Annotated[str, Query(max_length=LONGEST_PAGE, pattern=f"^{PAGE.pattern}$")] = "/",
+    ) -> RedirectResponse:
+        """Exchange the code for a cookie and go to `page`."""
+        server = request.scope["server"]
+        if request.client is None or not is_ours(request.client.port, server[1]):
+            log.warning("somebody under another account tried a login link; it was not let in")
+            raise ApiError(Code.UNAUTHORIZED, "This link lets in the account that the application runs under only.")
         cookie = self._logins.redeem(code)
         if cookie is None:
             raise ApiError(
                 Code.UNAUTHORIZED, "This link was used before, or is older than 30 s. Open the window again."
             )
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(page, 303)
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.lease import MAX_TTL_SECONDS, LeaseState, SessionKind
 from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
 
 HIGHEST_PRIORITY: Final = 1_000
 MOST_RUNS: Final = 1_000
@@ -271,6 +272,27 @@ class HealthView(BaseModel):
     version: str | None = Field(default=None, description="of the program; only with the token")
     launch_id: int | None = Field(default=None, description="the running launch; only with the token")
     phase: Phase | None = Field(default=None, description="where a quit stands; only with the token")
+
+
+class WindowFocus(_Request):
+    """Whether the operator works in the page."""
+
+    focused: bool = Field(description="the page is visible and has the keyboard")
+
+
+class OpenWindow(_Request):
+    """A page to see."""
+
+    page: str = Field(
+        default="/", max_length=LONGEST_PAGE, pattern=f"^{PAGE.pattern}$", description="a path of this server"
+    )
+
+
+class WindowShown(BaseModel):
+    """What became of the window."""
+
+    how: Literal["opened", "focused"]
+    by: str = Field(description="`webview`, `chromium` or `browser`")
 
 
 class LoginLink(BaseModel):

@@ -103,6 +103,7 @@ class Door:
         ):
             raise ApiError(Code.UNAUTHORIZED, "Send the token of server.json: `Authorization: Bearer TOKEN`.")
         scope["state"]["authenticated"] = credentials is True
+        scope["state"]["by_cookie"] = credentials is True and "authorization" not in headers
         if self._requests > MOST_REQUESTS:
             raise ApiError(Code.BUSY, "Too many requests at the same time. Send this one again in a moment.")
         length = headers.get("content-length", "")

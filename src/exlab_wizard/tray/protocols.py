@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome
+from exlab_wizard.runtime.service import Service
+from exlab_wizard.runtime.shown import NoWindowError, Shown
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -92,6 +94,9 @@ class ServedApplication(Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
+    def login_path(self, page: str) -> str:
+        """Return a path that lets a browser in once, and leads to `page`."""
+
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer, status 400, to what is not HTTP."""
 
@@ -106,18 +111,25 @@ class ServerRunner(Protocol):
         """End it; open event streams are closed, never waited for."""
 
 
-class WindowLauncher(Protocol):
-    """The application's window."""
+class WindowLauncher(Service, Protocol):
+    """The application's window; as a service, `start` opens it where that is wanted."""
 
     @property
     def alive(self) -> bool:
-        """Whether it is open, as far as is known."""
+        """Whether the operator has it open."""
 
     def open(self, page: str = "/") -> None:
-        """Open it on `page`, or bring the open one to the front; returns at once, and never raises."""
+        """Open it or bring it to the front. Returns at once; what goes wrong is logged."""
+
+    def show(self, page: str) -> Shown:
+        """Do the same, wait for it, and return what was done.
+
+        Raises:
+            NoWindowError: there is none to be had.
+        """
 
     def close(self) -> None:
-        """Close it if it is open."""
+        """Close it if it is open, for good."""
 
 
 class NoServer:
@@ -130,13 +142,28 @@ class NoServer:
 class NoWindow:
     """A process that has no window: headless."""
 
+    def start(self) -> None:
+        """There is nothing to open."""
+
+    def stop(self) -> None:
+        """There is nothing to close."""
+
     @property
     def alive(self) -> bool:
-        """It is never open."""
+        """Never."""
         return False
 
     def open(self, page: str = "/") -> None:
-        """There is nothing to open."""
+        """Do nothing: nobody is there."""
+
+    def show(self, page: str) -> Shown:  # noqa: ARG002 - no page is shown
+        """Refuse.
+
+        Raises:
+            NoWindowError: always.
+        """
+        msg = "the application runs headless: it has no desktop to open a window on"
+        raise NoWindowError(msg)
 
     def close(self) -> None:
         """There is nothing to close."""

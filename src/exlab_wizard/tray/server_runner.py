@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 HOST: Final = "127.0.0.1"
 BACKLOG: Final = 256
+START_SECONDS: Final = 20.0
 # In steps, so that a quit in the first half second need not wait for all of it.
 _LATE: Final = ("asyncio", "h11", "uvicorn.server", "fastapi.routing", "fastapi", "exlab_wizard.tray.serving")
 
@@ -50,6 +51,7 @@ class ServerRunner:
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._serving: Serving | None = None
+        self._application: ServedApplication | None = None
         self._settled = threading.Event()
         self._stopping = False
         self._failure: BaseException | None = None
@@ -106,6 +108,19 @@ class ServerRunner:
         thread = self._thread
         return self._failure is None and (thread is None or thread.is_alive())
 
+    def login_url(self, page: str) -> str | None:
+        """Return a URL that lets a browser in once and leads to `page`; None where nothing answers.
+
+        Waits for the server to answer, or to fail, where it is just starting.
+        """
+        if self._socket is None:
+            return None
+        self._settled.wait(START_SECONDS)
+        with self._lock:
+            if self._application is None or self._socket is None:
+                return None
+            return f"http://{HOST}:{self._socket.getsockname()[1]}{self._application.login_path(page)}"
+
     def stop(self) -> None:
         """End it: streams are closed, requests in hand answered, the thread is over. Harmless before `start`."""
         with self._lock:
@@ -129,7 +144,7 @@ class ServerRunner:
             with self._lock:
                 if self._stopping or self._socket is None:
                     return
-                self._serving = Serving(application, self._socket)
+                self._serving, self._application = Serving(application, self._socket), application
             self._serving.run(lambda: self._answering(port))
         except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
             self._failure = error
@@ -148,7 +163,7 @@ class ServerRunner:
     def _let_go(self) -> None:
         """Give everything back, the file first: what it promises must hold."""
         with self._lock, contextlib.suppress(OSError):
-            self._serving = None
+            self._serving = self._application = None
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None

@@ -1,0 +1,128 @@
+"""`open`: the window of the running application, which is started first where none runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import click
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import emit, example, json_option, note, say
+from exlab_wizard.client import AnswerError, UnreachableError
+from exlab_wizard.client.wire import Answer, Wire
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.runtime.instance import is_running
+from exlab_wizard.runtime.program import last_said, start_detached
+
+START_SECONDS: Final = 30.0
+SHOW_SECONDS: Final = 40.0
+_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was done: `window` is `opened`, `focused` or `link`, and `by` says what shows it."""
+
+    started: bool
+    window: str
+    by: str
+    url: str | None = None
+
+
+@click.command("open", epilog=example("exlab-wizard open", "exlab-wizard open --page /history"))
+@click.option("--page", default="/", show_default=True, metavar="PATH", help="The page to see.")
+@json_option
+@click.pass_obj
+def open_command(place: Place, *, page: str, as_json: bool) -> None:
+    """Open the window, or bring it to the front; start the application, detached, if it does not run.
+
+    Where the application has no desktop, the page opens in the browser of this one; without any, as over SSH, this
+    prints a link that is good once, within 30 seconds.
+    """
+    process = None if is_running(place.state_dir) else start_detached(place.state_dir, place.config)
+    wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
+    wait_until_it_answers(place, wire, process)
+    opened = _open(wire, page, started=process is not None)
+    if as_json:
+        emit(asdict(opened))
+        return
+    if opened.started:
+        say("exlab-wizard was not running: it is started, and stays when this terminal closes")
+    words = {"opened": "the window is open", "focused": "the window was open already: it is in front now"}
+    if opened.url is None:
+        say(f"{words[opened.window]} ({opened.by})")
+    else:
+        note("there is no desktop here; this link is good once, within 30 s, for your account on this machine:")
+        say(opened.url)
+
+
+def show_window(place: Place) -> Opened | None:
+    """Let the running application show its window; None where it does not answer, or has none."""
+    wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
+    try:
+        wait_until_it_answers(place, wire, None)
+        return _shown(wire, "/", started=False)
+    except ExlabError:
+        return None
+
+
+def wait_until_it_answers(place: Place, wire: Wire, process: subprocess.Popen[bytes] | None) -> None:
+    """Return when the application's server answers; `process` is the one that was just started, if any.
+
+    Raises:
+        ExlabError: it ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            wire.location()
+        except UnreachableError as error:
+            status = None if process is None else process.poll()
+            if status:
+                msg = f"exlab-wizard did not start: {last_said(place.state_dir) or f'status {status}'}"
+                raise ExlabError(msg) from error
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _open(wire: Wire, page: str, *, started: bool) -> Opened:
+    try:
+        return _shown(wire, page, started=started)
+    except AnswerError as error:
+        if error.code != "no_window":
+            raise
+    return _in_a_browser(wire, started=started)
+
+
+def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
+    answer = wire.call("POST", "/window/open", {"page": page}, repeat=False)
+    return Opened(started, _text(answer, "how"), _text(answer, "by"))
+
+
+def _in_a_browser(wire: Wire, *, started: bool) -> Opened:
+    from exlab_wizard.tray.surfaces import Browser, SurfaceError, has_display  # noqa: PLC0415 - for those without a window only
+
+    path = _text(wire.call("POST", "/login", repeat=False), "path")
+    url = wire.location().url.rstrip("/") + path
+    if has_display(os.environ) or os.environ.get("BROWSER"):
+        try:
+            Browser().open(url)
+        except SurfaceError:
+            return Opened(started, "link", "nothing", url)
+        return Opened(started, "opened", "browser")
+    return Opened(started, "link", "nothing", url)
+
+
+def _text(answer: Answer, name: str) -> str:
+    value = answer.document.get(name)
+    if not isinstance(value, str):
+        msg = f"the application answers without {name!r}: it is of another version. Quit it and start it again."
+        raise ExlabError(msg)
+    return value

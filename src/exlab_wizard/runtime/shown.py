@@ -1,0 +1,26 @@
+"""What became of a wish to see the window."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from exlab_wizard.errors import RefusedError
+
+PAGE: Final = re.compile(r"/(?:[A-Za-z0-9_-]+/?)*(?:\?[A-Za-z0-9_.=&-]*)?")
+"""A page of ours: a path below this server and nothing that could lead anywhere else."""
+LONGEST_PAGE: Final = 200
+
+
+class NoWindowError(RefusedError):
+    """The window cannot be opened where the application runs; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The operator has the window before them: a new one, or the one that was open already."""
+
+    how: Literal["opened", "focused"]
+    by: str
+    """`webview`, `chromium` or `browser`."""

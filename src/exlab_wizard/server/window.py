@@ -1,0 +1,37 @@
+"""The window over HTTP: the page says whether the operator works in it, a command wants it to be seen."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from exlab_wizard.runtime.shown import NoWindowError
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.lanes import Lane
+from exlab_wizard.server.models import OpenWindow, WindowFocus, WindowShown
+
+
+class WindowRoutes:
+    """`/api/v1/window` and `/api/v1/window/open`."""
+
+    def __init__(self, backend: Backend, lane: Lane) -> None:
+        """Build the router; what may take seconds waits in `lane`."""
+        self._backend = backend
+        self._lane = lane
+        self.router = APIRouter(tags=["window"])
+        self.router.add_api_route("/window", self.focus, methods=["POST"], responses=refusals(422))
+        self.router.add_api_route("/window/open", self.open, methods=["POST"], responses=refusals(409, 422, 503))
+
+    async def focus(self, body: WindowFocus) -> WindowFocus:
+        """Say whether the operator works in the page now: then nothing is notified that stands in it."""
+        self._backend.audience.focus(focused=body.focused)
+        return body
+
+    async def open(self, body: OpenWindow | None = None) -> WindowShown:
+        """Open the window, or bring the open one to the front; answers when that was done, within seconds."""
+        page = "/" if body is None else body.page
+        try:
+            shown = await self._lane.run(lambda: self._backend.window.show(page))
+        except NoWindowError as error:
+            raise ApiError(Code.NO_WINDOW, str(error)) from error
+        return WindowShown(how=shown.how, by=shown.by)

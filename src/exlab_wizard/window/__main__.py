@@ -1,0 +1,71 @@
+"""The window's process: one web view, told by lines of JSON on standard input what to show.
+
+The first line, `{"title", "url"}`, opens the window; each further one brings it to the front, with another page where
+`url` is not null. At the end of the input, which is also the end of the application, the window closes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Final, Protocol, cast
+
+END_SECONDS: Final = 1.0
+WIDTH, HEIGHT = 1120, 780
+
+
+class _Window(Protocol):
+    def load_url(self, url: str) -> None: ...
+    def restore(self) -> None: ...
+    def show(self) -> None: ...
+    def destroy(self) -> None: ...
+
+
+class _Toolkit(Protocol):
+    def create_window(self, title: str, url: str, *, width: int, height: int) -> _Window: ...
+    def start(self) -> None: ...
+
+
+def main() -> int:
+    """Show the window until it is closed, or the input ends."""
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    title, url = _parsed(line)
+    import webview  # noqa: PLC0415 - an extra, and slow to load; nothing is lost where nobody asks for a window
+
+    toolkit = cast("_Toolkit", webview)
+    window = toolkit.create_window(title, url or "about:blank", width=WIDTH, height=HEIGHT)
+    threading.Thread(target=_obey, args=(window,), name="orders", daemon=True).start()
+    toolkit.start()
+    return 0
+
+
+def _obey(window: _Window) -> None:
+    for line in sys.stdin:
+        _, url = _parsed(line)
+        if url is not None:
+            window.load_url(url)
+        window.restore()
+        window.show()
+    # A toolkit that hangs must not leave a window that nobody answers behind.
+    last_resort = threading.Timer(END_SECONDS, lambda: os._exit(0))
+    last_resort.daemon = True
+    last_resort.start()
+    window.destroy()
+
+
+def _parsed(line: str) -> tuple[str, str | None]:
+    match json.loads(line):
+        case {"title": str(title), "url": str(url)}:
+            return title, url
+        case {"title": str(title), "url": None}:
+            return title, None
+    msg = "a line must hold title and url"
+    raise ValueError(msg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
