@@ -250,7 +250,7 @@ def test_a_browser_gets_in_with_a_link_that_works_once(shared: Api) -> None:
     link = shared.post("/login").json()
     assert shared.address.token not in link["path"]
     first = parsed(Raw(method="GET", path=link["path"], bearer=None, body="").send(shared.address))
-    assert (first[0], first[1]["location"]) == (303, "/")
+    assert (first[0], first[1]["location"]) == (303, "/#opened")
     cookie, *attributes = first[1]["set-cookie"].split("; ")
     assert {word.lower() for word in attributes} >= {"httponly", "samesite=strict", "path=/"}
     again = parsed(Raw(method="GET", path=link["path"], bearer=None, body="").send(shared.address))

@@ -25,6 +25,10 @@ from exlab_wizard.store.store import Store
 class WindowControl(Protocol):
     """The window, as far as the API sees it."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether the operator has it open."""
+
     def show(self, page: str) -> Shown:
         """Open it or bring it to the front; may take seconds.
 

@@ -107,6 +107,6 @@ class LoginRoutes:
             raise ApiError(
                 Code.UNAUTHORIZED, "This link was used before, or is older than 30 s. Open the window again."
             )
-        answer = RedirectResponse(page, 303)
+        answer = RedirectResponse(f"{page}#opened", 303)
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer

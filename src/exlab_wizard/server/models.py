@@ -280,6 +280,13 @@ class WindowFocus(_Request):
     focused: bool = Field(description="the page is visible and has the keyboard")
 
 
+class WindowView(BaseModel):
+    """Whether the operator has the window before them."""
+
+    open: bool
+    focused: bool = Field(description="a page said last that the operator works in it")
+
+
 class OpenWindow(_Request):
     """A page to see."""
 

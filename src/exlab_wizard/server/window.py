@@ -8,7 +8,7 @@ from exlab_wizard.runtime.shown import NoWindowError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.lanes import Lane
-from exlab_wizard.server.models import OpenWindow, WindowFocus, WindowShown
+from exlab_wizard.server.models import OpenWindow, WindowFocus, WindowShown, WindowView
 
 
 class WindowRoutes:
@@ -19,8 +19,13 @@ class WindowRoutes:
         self._backend = backend
         self._lane = lane
         self.router = APIRouter(tags=["window"])
+        self.router.add_api_route("/window", self.look, methods=["GET"])
         self.router.add_api_route("/window", self.focus, methods=["POST"], responses=refusals(422))
         self.router.add_api_route("/window/open", self.open, methods=["POST"], responses=refusals(409, 422, 503))
+
+    async def look(self) -> WindowView:
+        """Show whether the window is open, and whether the operator works in it."""
+        return WindowView(open=self._backend.window.alive, focused=self._backend.audience.focused)
 
     async def focus(self, body: WindowFocus) -> WindowFocus:
         """Say whether the operator works in the page now: then nothing is notified that stands in it."""

@@ -160,11 +160,46 @@ function follow() {
   stream.addEventListener("hello", () => {
     found();
     refresh();
+    told = null;
+    tellFocus();
   });
   stream.addEventListener("error", () => {
     stream.close();
     lose();
   });
+}
+
+// ---- the window: whether the operator works in it, and that there is only one
+
+let told = null;
+
+async function tellFocus() {
+  const focused = document.hasFocus();
+  if (focused === told || over) return;
+  told = focused;
+  const body = JSON.stringify({ focused });
+  try {
+    await fetch("/api/v1/window", { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true });
+  } catch {
+    told = null; // told again when the stream is back
+  }
+}
+
+for (const name of ["focus", "blur", "pageshow"]) addEventListener(name, tellFocus);
+
+// Whoever was let in just now is the window; a page that was open before gives way, since nobody can bring it to the front.
+const windows = new BroadcastChannel("exlab-wizard");
+windows.addEventListener("message", () => {
+  over = true;
+  stream?.close();
+  window.close();
+  const moved = document.createElement("p");
+  moved.textContent = "ExLab-Wizard is open in a newer window. This one can be closed.";
+  document.body.replaceChildren(moved);
+});
+if (location.hash === "#opened") {
+  history.replaceState(null, "", location.pathname + location.search);
+  windows.postMessage("opened");
 }
 
 function lose() {
