@@ -59,8 +59,8 @@ $(DESKTOP): $(READY) | system-packages
 	@$(PIP) 'exlab-wizard[desktop]'
 	@touch $@
 
-run: setup  ## start the application without a tray
-	$(BIN)/exlab-wizard run --headless
+run: setup  ## start the application, with its icon where the desktop has a place for it
+	$(BIN)/exlab-wizard run
 
 demo: setup  ## the whole story in under a minute: sync, kill, relaunch, resume, verify
 	$(BIN)/exlab-wizard demo

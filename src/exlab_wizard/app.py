@@ -13,8 +13,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from exlab_wizard.application import Application, Message, QuitAsked, SessionEnds, SignalCame
-from exlab_wizard.domain.clock import to_text
+from exlab_wizard.application import Application, Message, QuitAsked, QuitWanted, SessionEnds, SignalCame
+from exlab_wizard.domain.clock import Clock, to_text
+from exlab_wizard.domain.overview import Overview
+from exlab_wizard.domain.shutdown import QuitEvent, QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.audience import Audience
@@ -27,8 +29,11 @@ from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.logbook import Logbook
+from exlab_wizard.runtime.overview import Overviews
 from exlab_wizard.runtime.ready import Ready
+from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
+from exlab_wizard.runtime.standby import begin
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
@@ -36,11 +41,14 @@ from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
+from exlab_wizard.tray.menu import Act
 from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.protocols import NoWindow, ServedApplication, WindowLauncher
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 from exlab_wizard.tray.session_end import Heard, SessionEnd, host_of_this_system
+from exlab_wizard.tray.tray_host import tray_host
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +65,9 @@ class Options:
     state_dir: StateDir
     config: Path
     headless: bool = True
+    """Without icon and window."""
     window: bool = False
+    """A window opens at the start; for what is not headless."""
 
 
 def run(
@@ -88,7 +98,26 @@ def run(
                 announce(application.ready)
             except OSError as error:  # a full disk, or a reader that went away: no reason to sync nothing
                 log.warning("that work may begin could not be written: %s", error)
+        return _run(application, companion)
+
+
+def _run(application: Application, companion: Callable[[Store], int] | None) -> int:
+    desktops = [service for service in application.desk if isinstance(service, Desktop)]
+    if not (ICON_IN_MAIN and desktops):
         return application.run(companion)
+    statuses: SimpleQueue[int] = SimpleQueue()
+
+    def beside() -> None:
+        status = 1
+        try:
+            status = application.run(companion)
+        finally:
+            desktops[0].stop()
+            statuses.put(status)
+
+    begin("application", beside)
+    desktops[0].serve_main()
+    return statuses.get()
 
 
 def leave(status: int) -> None:
@@ -155,7 +184,11 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
     components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
-    return Application(inbox, store, clock, ready, *parts, window_s, [session_end, window])
+    desk: list[Service] = [session_end, window]
+    if not options.headless:
+        control = _Control(inbox, coordinator, store, recovery.launch_id, clock)
+        desk.append(_desktop(options, control, audience, window, components, safe_mode=safe_mode))
+    return Application(inbox, store, clock, ready, *parts, window_s, desk)
 
 
 def _window(options: Options, server: ServerRunner, audience: Audience, clock: SteadyClock) -> WindowLauncher:
@@ -164,6 +197,63 @@ def _window(options: Options, server: ServerRunner, audience: Audience, clock: S
     from exlab_wizard.tray.window_launcher import WindowLauncher as Launcher  # noqa: PLC0415 - nothing for a service
 
     return Launcher(options.state_dir.root, server.login_url, audience, clock, at_start=options.window)
+
+
+@dataclass(frozen=True, slots=True)
+class _Control:
+    """What the operator can ask for at the icon."""
+
+    inbox: SimpleQueue[Message]
+    coordinator: QuitCoordinator
+    store: Store
+    launch_id: int
+    clock: Clock
+
+    def quit_wanted(self, trigger: QuitTrigger) -> None:
+        self.inbox.put(QuitWanted(trigger))
+
+    def answer(self, event: QuitEvent) -> None:
+        self.coordinator.post(event)
+
+    def pause(self, *, paused: bool) -> None:
+        try:
+            if paused:
+                self.store.launches.pause(self.launch_id, self.clock.now())
+            else:
+                self.store.launches.go_on(self.launch_id)
+        finally:
+            self.store.database.release()
+
+
+def _desktop(  # noqa: PLR0913 - wired once
+    options: Options,
+    control: _Control,
+    audience: Audience,
+    window: WindowLauncher,
+    components: Components,
+    *,
+    safe_mode: bool,
+) -> Desktop:
+    known = (control.store, control.launch_id, control.clock, control.coordinator, components)
+
+    def make_icon(overview: Overview, act: Callable[[Act], None]) -> Icon:
+        from exlab_wizard.tray.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
+
+        return TrayIcon(overview, options.state_dir.pictures, act)
+
+    desktop = Desktop(
+        look=Overviews(*known, safe_mode=safe_mode).look,
+        audience=audience,
+        window=window,
+        control=control,
+        host=tray_host,
+        make_icon=make_icon,
+        window_at_start=options.window,
+        release=control.store.database.release,
+    )
+    window.on_closed = desktop.window_closed
+    components.add(Component("icon", lambda: desktop.alive, "the window is there, and exlab-wizard quit"))
+    return desktop
 
 
 def _watch_over(

@@ -27,6 +27,7 @@ class StateDir:
     server: Path
     backups: Path
     logs: Path
+    pictures: Path
     first_destination: Path
 
     @classmethod
@@ -39,6 +40,7 @@ class StateDir:
             server=root / "server.json",
             backups=root / "backups",
             logs=root / "logs",
+            pictures=root / "pictures",
             first_destination=root / "nas",
         )
 

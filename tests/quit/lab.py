@@ -228,7 +228,6 @@ class Window(NoWindow):
 
     faults: Faults
     story: list[str]
-    alive: bool = True
 
     def open(self, page: str = "/") -> None:
         self.story.append(f"window opened on {page}")

@@ -10,7 +10,7 @@ import click
 from exlab_wizard import __version__, app
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.open import Opened, show_window
-from exlab_wizard.cli.output import emit, example, json_option, say
+from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
 from exlab_wizard.runtime.access import last_open_launch
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running
@@ -18,10 +18,12 @@ from exlab_wizard.runtime.logbook import speak
 from exlab_wizard.runtime.program import cut_loose
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.store.launches import Recovery
+from exlab_wizard.tray.tray_host import missing_display
 
 
 @click.command(
-    "run", epilog=example("exlab-wizard run --headless", "exlab-wizard --state-dir /srv/exlab run --headless --json")
+    "run",
+    epilog=example("exlab-wizard run", "exlab-wizard run --no-window", "exlab-wizard run --headless --json"),
 )
 @click.option("--headless", is_flag=True, help="Without tray icon and window, as for a service.")
 @click.option("--no-window", is_flag=True, help="Do not open a window at the start.")
@@ -35,11 +37,17 @@ def run(  # noqa: PLR0913 - one parameter for each option
     """Start the application and stay in the foreground until it is quit.
 
     It goes on with what the last launch left, then syncs what is queued. There is one for each state dir: if it runs
-    already, this brings its window to the front and ends. Its log is on stderr, and in the state dir:
-    `exlab-wizard logs`. Quit with Ctrl-C, or from elsewhere with `exlab-wizard quit`.
+    already, this brings its window to the front and ends. It is met by its icon in the tray; where a desktop has no
+    place for icons, by its window, which quits it when it is closed; without a display it runs headless. Its log is on
+    stderr, and in the state dir: `exlab-wizard logs`. Quit from the icon, with Ctrl-C, or with `exlab-wizard quit`.
     """
     speak(logging.INFO, as_json=log_format == "json")
-    options = app.Options(state_dir=place.state_dir, config=place.config, headless=headless, window=not no_window)
+    missing = "" if headless else missing_display()
+    if missing:
+        note(f"{missing}: it runs headless, without icon and window")
+    options = app.Options(
+        state_dir=place.state_dir, config=place.config, headless=headless or bool(missing), window=not no_window
+    )
 
     def announce(ready: Ready) -> None:
         _announce(place, ready, as_json=as_json)

@@ -39,6 +39,8 @@ class Overviews:
     def look(self) -> Overview:
         """Return how things stand now; a database that cannot be read is a trouble to be shown, never an error."""
         phase = self._quitting.phase
+        if phase is Phase.STOPPED:
+            return Overview(phase=phase)  # the database may be closed by now
         try:
             glance = self._store.glances.look(self._launch_id, self._clock.now())
             unreachable = [(name, why) for name, why, _ in self._store.jobs.waiting_destinations()]

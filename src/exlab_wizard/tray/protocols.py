@@ -114,6 +114,9 @@ class ServerRunner(Protocol):
 class WindowLauncher(Service, Protocol):
     """The application's window; as a service, `start` opens it where that is wanted."""
 
+    on_closed: Callable[[], None]
+    """Called, from a thread of the window's, when the operator has closed it."""
+
     @property
     def alive(self) -> bool:
         """Whether the operator has it open."""
@@ -141,6 +144,10 @@ class NoServer:
 
 class NoWindow:
     """A process that has no window: headless."""
+
+    def __init__(self) -> None:
+        """Be closed."""
+        self.on_closed: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """There is nothing to open."""
