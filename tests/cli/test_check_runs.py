@@ -153,6 +153,37 @@ def test_what_happened_to_a_published_run_is_named(nas_lab: Lab, case: Case) -> 
     assert any(case.detail in fault.detail for fault in faults), faults
 
 
+def test_a_run_whose_job_was_pruned_is_read_back_by_its_own_list(nas_lab: Lab) -> None:
+    nas_lab.query("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
+    assert nas_lab.call("db", "prune", "--older-than", "1y").stdout.startswith("forgot what was over before ")
+    assert nas_lab.query("SELECT id FROM sync_jobs") == [(2,)]
+    settings = SettingsFile(nas_lab.config).read()
+    with nas_lab.store() as store:
+        assert audit(store, settings) == []
+        flip(nas_lab.nas / "run-1/a.raw")
+        (nas_lab.nas / "run-1/frames/strange").write_bytes(b"?")
+        faults = audit(store, settings)
+    assert [(fault.rule, Path(fault.subject).name) for fault in faults] == [
+        (Rule.VERIFIED, "a.raw"),
+        (Rule.VERIFIED, "strange"),
+    ]
+
+
+def test_a_check_looks_for_partial_copies_where_the_destination_can_be_seen(nas_lab: Lab, cli: Cli) -> None:
+    def incoming() -> dict[str, object]:
+        findings = json.loads(cli("--state-dir", str(nas_lab.state), "db", "check", "--json").out)["findings"]
+        return next(finding for finding in findings if finding["name"] == Rule.INCOMING)
+
+    assert (incoming()["ok"], incoming()["detail"]) == (True, "")
+    leave_partial_copy(nas_lab, 1)
+    assert incoming()["ok"] is False
+    assert "left behind" in str(incoming()["detail"])
+    (nas_lab.nas / ".exlab-destination").unlink()
+    assert (incoming()["ok"], incoming()["detail"]) == (True, "not looked at, offline: nas")
+    nas_lab.config.write_text("[nonsense", "utf-8")
+    assert (incoming()["ok"], str(incoming()["detail"])[:14]) == (True, "not looked at:")
+
+
 def test_what_others_keep_on_the_share_is_their_business(nas_lab: Lab) -> None:
     theirs = nas_lab.nas / "theirs"
     shutil.copytree(nas_lab.nas / "run-1", theirs)

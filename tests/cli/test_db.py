@@ -133,3 +133,32 @@ def test_a_sound_database_passes_its_check(cli: Cli, store: Store) -> None:
     assert all(finding["ok"] for finding in document["findings"])
     assert cli("db", "check").status == 0
     assert store.jobs.state_of(1) is JobState.QUEUED
+
+
+def test_prune_says_what_would_go_and_then_what_went(cli: Cli, store: Store, state_dir: Path) -> None:
+    assert cli("cancel", "1").status == 0
+    store.jobs.enqueue(NewJob("/runs/pending", "nas"), datetime.now(UTC))
+    moved = store.jobs.enqueue(NewJob("/runs/moved-last", "nas"), datetime.now(UTC)).job_id
+    store.jobs.cancel(moved)
+    store.database.connection().execute("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
+    would = cli("db", "prune", "--older-than", "1y", "--dry-run")
+    assert would.out.startswith("would forget what was over before ")
+    assert would.out.rstrip().endswith(": 1 job, 0 files, 1 event, 0 sessions")
+    assert store.jobs.state_of(1) is JobState.CANCELLED
+    with InstanceLock(StateDir.at(state_dir)):
+        assert cli("db", "prune", "--older-than", "1y", "--shrink").status == 4
+        assert store.jobs.state_of(1) is JobState.CANCELLED
+        gone = cli("db", "prune", "--older-than", "1y", "--json").document
+        assert isinstance(gone, dict)
+        assert gone["dry_run"] is False
+        assert [gone[name] for name in ("jobs", "files", "events", "sessions")] == [1, 0, 1, 0]
+    assert store.jobs.state_of(1) is None
+    shrunk = cli("db", "prune", "--older-than", "12w", "--shrink")
+    assert (shrunk.status, "the database has " in shrunk.out) == (0, True)
+
+
+@pytest.mark.parametrize("text", ["0d", "90", "d", "-1d", "1.5y", "999999y", "90 d", "1h"])
+def test_what_is_no_time_is_wrong_usage(text: str, cli: Cli, store: Store) -> None:
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    answer = cli("db", "prune", "--older-than", text)
+    assert (answer.status, "such as 90d" in answer.err) == (2, True)

@@ -294,13 +294,55 @@ def test_a_restore_of_a_killed_program_keeps_the_log_with_the_old_file(place: St
     """The WAL of a database that was not closed holds commits; beside the restored file it would damage it."""
     backup = Backups(place).create(store.database, lab.NOW, label="manual")
     (new,) = lab.enqueue(store, "new")
-    assert place.database.with_name("exlab-wizard.db-wal").stat().st_size > 0
-    kept = Backups(place).restore(backup, lab.NOW)  # the connection of `store` stands for the killed program
+    files = (place.database, place.database.with_name("exlab-wizard.db-wal"))
+    as_killed = [file.read_bytes() for file in files]
+    assert as_killed[1]
+    store.close()
+    for file, content in zip(files, as_killed, strict=True):
+        file.write_bytes(content)
+    kept = Backups(place).restore(backup, lab.NOW)
     assert kept is not None
     assert not place.database.with_name("exlab-wizard.db-wal").exists()
     said = lab.shell(kept, "SELECT id FROM sync_jobs")
     assert said.stdout.split() == [str(new)]
     assert lab.shell(place.database, "PRAGMA integrity_check; SELECT count(*) FROM sync_jobs").stdout == "ok\n0\n"
+
+
+def test_a_restore_is_refused_while_another_program_has_the_database_open(
+    place: StateDir, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would queue into the file that was replaced, and remove the WAL of the new one when it closes."""
+    monkeypatch.setattr("exlab_wizard.store.backup._LOCK_PATIENCE_SECONDS", 0.1)
+    backup = Backups(place).create(store.database, lab.NOW, label="manual")
+    (new,) = lab.enqueue(store, "new")
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM sync_jobs').fetchall();"
+    code += "print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(place.database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        store.close()
+        names = sorted(path.name for path in place.root.iterdir())
+        with pytest.raises(RefusedError, match=r"another program has the database .* open; close it"):
+            Backups(place).restore(backup, lab.NOW)
+        assert store.jobs.state_of(new) is JobState.QUEUED
+        store.close()
+        assert sorted(path.name for path in place.root.iterdir()) == names
+        other.communicate()
+    assert Backups(place).restore(backup, lab.NOW) is not None
+    with closing(Database(place.database)) as restored:
+        assert Store(restored).jobs.state_of(new) is None
+
+
+def test_backups_from_a_clock_years_ahead_neither_keep_new_ones_away_nor_push_them_out(
+    place: StateDir, store: Store
+) -> None:
+    backups = Backups(place)
+    ahead = [backups.create(store.database, lab.later(day * 86_400), label="daily") for day in range(2_000, 2_005)]
+    assert backups.newest_time(lab.NOW) is None
+    made = backups.create(store.database, lab.NOW, label="daily")
+    assert backups.all(lab.NOW) == [*ahead[1:], made]
+    assert (backups.newest(lab.NOW), backups.newest_time(lab.NOW)) == (made, lab.NOW)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\x00" + b"\xff" * 8192, None])

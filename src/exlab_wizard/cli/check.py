@@ -8,9 +8,9 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, bar, emit, example, json_option, say, table
-from exlab_wizard.errors import ExlabError
+from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.runtime.access import database_missing, database_of
-from exlab_wizard.runtime.audit import Fault, Rule, audit_runs
+from exlab_wizard.runtime.audit import Fault, Rule, audit_incoming, audit_runs
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.check import WAYS_FORWARD, Finding, check
@@ -27,7 +27,9 @@ class CheckFailedError(ExlabError):
 @json_option
 @click.pass_obj
 def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
-    """Look for damage and for rows that contradict each other; reads the whole file and changes nothing.
+    """Look for damage, for rows that contradict each other, and for partial copies on destinations that nobody needs.
+
+    It reads the whole file and changes nothing.
 
     With --runs it also reads every run on every destination back and compares each byte; that takes as long as reading
     takes. It may run beside the application.
@@ -44,9 +46,22 @@ def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
         if runs:
             faults = _read_back(place, database, as_json=as_json)
             findings += [_finding(rule, faults) for rule in Rule]
+        else:
+            findings.append(_incoming(place, database))
     finally:
         database.close()
     _report(database, findings, faults, as_json=as_json)
+
+
+def _incoming(place: Place, database: Database) -> Finding:
+    """Look for partial copies that belong to no work; a destination that cannot be read now is no fault."""
+    try:
+        faults, unseen = audit_incoming(Store(database), SettingsFile(place.config).read())
+    except SettingsError as error:
+        return Finding(Rule.INCOMING.value, ok=True, detail=f"not looked at: {str(error).splitlines()[0]}")
+    said = [f"{fault.subject}: {fault.detail}" for fault in faults]
+    said += [f"not looked at, offline: {', '.join(unseen)}"] if unseen else []
+    return Finding(Rule.INCOMING.value, ok=not faults, detail="; ".join(said))
 
 
 def _read_back(place: Place, database: Database, *, as_json: bool) -> list[Fault]:

@@ -28,6 +28,7 @@ class _Commands(LazyGroup):
         "check": Lazy(
             "exlab_wizard.cli.check:check_command", "Look for damage and for rows that contradict each other."
         ),
+        "prune": Lazy("exlab_wizard.cli.prune:prune", "Forget history: what was done with long ago."),
     }
 
 

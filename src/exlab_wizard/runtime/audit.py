@@ -7,6 +7,8 @@ application: what is on its way is told from what is wrong, and what moved under
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,6 +30,7 @@ from exlab_wizard.transfer.receipt import Owner, read_owner
 from exlab_wizard.transfer.tree import Tree
 
 _TRIES: Final = 3
+_PATIENCE_SECONDS: Final = 10.0
 _DONE: Final = (JobState.VERIFIED, JobState.CLEANED)
 
 
@@ -69,6 +72,34 @@ def audit_runs(store: Store, settings: Settings, progress: Callable[[int, int], 
     return list(_Audit(store, settings, progress).faults())
 
 
+def audit_incoming(store: Store, settings: Settings) -> tuple[list[Fault], list[str]]:
+    """Look for partial copies that belong to no work, at every destination that answers within some seconds.
+
+    Returns what is wrong, and the names of the destinations that were not looked at: offline, or not answering.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    found: dict[str, list[Fault]] = {}
+    audits = {name: _Audit(store, settings, lambda _done, _total: None) for name in settings.destinations}
+
+    def look(name: str) -> None:
+        try:
+            found.update(audits[name].left_behind(name))
+        finally:
+            store.database.release()
+
+    # A share that hangs keeps its thread inside the operating system; it is left there.
+    looks = [threading.Thread(target=look, args=(name,), daemon=True) for name in audits]
+    for thread in looks:
+        thread.start()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for thread in looks:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    seen = dict(found)
+    return [fault for faults in seen.values() for fault in faults], sorted(audits.keys() - seen.keys())
+
+
 class _Audit:
     """One look at all destinations."""
 
@@ -96,6 +127,10 @@ class _Audit:
                 yield from self._visible(name, folder)
         for name in sorted({publication.destination for publication in publications} & unreadable.keys()):
             yield Fault(Rule.READABLE, name, unreadable[name])
+
+    def left_behind(self, name: str) -> dict[str, list[Fault]]:
+        """Return the partial copies at destination `name` that belong to no work; nothing where it is offline."""
+        return {} if self._unreadable(name) else {name: list(self._incoming(self._folders[name]))}
 
     def _unreadable(self, name: str) -> str:
         if name not in self._folders:
@@ -163,7 +198,7 @@ class _Audit:
         equipment = self._store.publications.equipment_at(name)
         for folder in _folders_in(destination):
             if (owner := _owner(folder)) is not None:
-                yield from self._owned(folder, owner)
+                yield from self._owned(name, folder, owner)
                 continue
             below = [(inner, _owner(inner)) for inner in _folders_in(folder)]
             if folder.name not in equipment and not any(inner_owner for _, inner_owner in below):
@@ -173,14 +208,28 @@ class _Audit:
                 if inner_owner is None:
                     yield Fault(Rule.VERIFIED, str(inner), "it has no receipt: nobody verified it")
                 else:
-                    yield from self._owned(inner, inner_owner)
+                    yield from self._owned(name, inner, inner_owner)
 
-    def _owned(self, folder: Path, owner: Owner) -> list[Fault]:
+    def _owned(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
         """Look at a folder that has a receipt; one that no verified job led to must be complete all the same."""
         job_id = self._our_job(owner.job_key)
         if job_id is None or folder in self._looked_at:
             return []
+        if self._store.publications.of(job_id) is None and self._store.jobs.is_unwanted(job_id):
+            return self._forgotten(name, folder, owner)
         return self._run(job_id, Rule.VERIFIED, folder)
+
+    def _forgotten(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
+        """Read back a run whose job was deleted from the database, by its own checksum list."""
+        jobs = self._store.publications.jobs_of(owner.run_path, name)
+        keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
+        others: dict[str, FileRecord] = {}
+        for number in jobs:
+            others |= {row.path: row for row in self._store.files.load(number)}
+        known = Known(rows={}, others=others, job_key="", job_keys=keys, in_between=bool(jobs))
+        return [
+            Fault(Rule.VERIFIED, str(it.path), it.detail) for it in read_back(folder, known, Control(), self._moved)
+        ]
 
     def _our_job(self, name: str) -> int | None:
         ours = re.fullmatch(rf"{re.escape(self._installation)}-(\d+)", name)

@@ -88,7 +88,7 @@ class Housekeeping:
         if self._check:
             self._check = False
             schema.quick_check(self._store.database)
-        newest = self._backups.newest_time()
+        newest = self._backups.newest_time(now)
         if newest is None or now - newest >= BACKUP_EVERY:
             self._backups.create(self._store.database, now, label="daily")
         self._store.database.checkpoint("PASSIVE")

@@ -26,6 +26,7 @@ from exlab_wizard.store.driver import driver
 KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
 _PATIENCE_SECONDS: Final = 30.0
+_LOCK_PATIENCE_SECONDS: Final = 2.0
 _PART: Final = ".part"
 _RESTORING: Final = ".restoring"
 _REPLACED: Final = ".replaced-"
@@ -41,25 +42,27 @@ class Backups:
         self._folder = state_dir.backups
         self._database = state_dir.database
 
-    def newest(self) -> Path | None:
+    def newest(self, now: datetime | None = None) -> Path | None:
         """Return the newest backup, or None."""
-        found = self.all()
+        found = self.all(now)
         return found[-1] if found else None
 
-    def newest_time(self) -> datetime | None:
-        """Return when the newest backup was made, as its name says, or None."""
-        newest = self.newest()
-        if newest is None:
-            return None
-        stamp = newest.name.split("-")[2]
-        return datetime.strptime(stamp[:-1] + "000Z", "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    def newest_time(self, now: datetime | None = None) -> datetime | None:
+        """Return when the newest backup was made, as its name says; None where there is none before `now`."""
+        made = [at for at in map(_made_at, self.all(now)) if at <= (now or datetime.now(UTC))]
+        return made[-1] if made else None
 
-    def all(self) -> list[Path]:
-        """Return every backup, the oldest first."""
+    def all(self, now: datetime | None = None) -> list[Path]:
+        """Return every backup, the oldest first.
+
+        One whose name is later than `now` was made under a clock that was set wrong: it counts as older than all.
+        """
+        latest = now or datetime.now(UTC)
         try:
-            return sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+            found = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return []
+        return sorted(found, key=lambda path: (_made_at(path) <= latest, path.name))
 
     def create(
         self, database: Database, now: datetime, *, label: str, progress: Callable[[int, int], None] | None = None
@@ -74,7 +77,7 @@ class Backups:
             for left in self._folder.glob(f"*.db{_PART}*"):
                 left.unlink(missing_ok=True)
             self.write(database, target, progress=progress)
-            for old in self.all()[:-KEPT_BACKUPS]:
+            for old in self.all(now)[:-KEPT_BACKUPS]:
                 old.unlink(missing_ok=True)
         return target
 
@@ -155,6 +158,11 @@ class Backups:
                 left.unlink(missing_ok=True)
 
 
+def _made_at(backup: Path) -> datetime:
+    stamp = backup.name.split("-")[2]
+    return datetime.strptime(stamp[:-1] + "000Z", "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+
+
 def _keep(database: Path, kept: Path) -> None:
     """Copy the old database away and leave it in its place, without a journal that could be played into the new one.
 
@@ -162,10 +170,11 @@ def _keep(database: Path, kept: Path) -> None:
     """
     part = kept.with_name(kept.name + _PART)
     try:
-        old = driver.connect(database)
+        old = driver.connect(database, timeout=_LOCK_PATIENCE_SECONDS, isolation_level=None)
         try:
-            _copy(old, part, None)
-            busy = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            free = _for_us_alone(old)
+            if free:
+                _copy(old, part, None)
         finally:
             old.close()
     except driver.Error:
@@ -178,9 +187,8 @@ def _keep(database: Path, kept: Path) -> None:
                     sync_file(file.fileno())
                 part.replace(kept.with_name(kept.name + suffix))
     else:
-        if busy:
-            _discard(part)
-            msg = f"another program is reading the database {str(database)!r}; close it, then restore again"
+        if not free:
+            msg = f"another program has the database {str(database)!r} open; close it, then restore again"
             raise RefusedError(msg)
         part.replace(kept)
     sync_folder(database.parent)
@@ -188,6 +196,24 @@ def _keep(database: Path, kept: Path) -> None:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
     # A journal that came back after a power cut would be played into the new database.
     sync_folder(database.parent)
+
+
+def _for_us_alone(old: driver.Connection) -> bool:
+    """Move the WAL into the file and keep everybody out; False when another program has the file open.
+
+    One that has it open would write on into the file that is replaced, and remove the new one's WAL when it closes.
+    """
+    try:
+        old.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if old.execute("PRAGMA journal_mode = delete").fetchone()[0] != "delete":
+            return False
+        old.execute("BEGIN EXCLUSIVE")
+        old.execute("COMMIT")
+    except driver.OperationalError as error:
+        if "locked" in str(error):
+            return False
+        raise
+    return True
 
 
 def _discard(part: Path) -> None:

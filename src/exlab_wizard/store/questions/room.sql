@@ -1,5 +1,5 @@
 -- How many rows does the history hold, and since when?
--- Asked by: the administrator, before anything old is deleted.
+-- Asked by: the administrator, before `exlab-wizard db prune`.
 SELECT 'sync_jobs' AS held, count(*) AS number, sum(finished_at IS NULL) AS unfinished, min(enqueued_at) AS since
 FROM sync_jobs
 UNION ALL SELECT 'sync_files', count(*), NULL, NULL FROM sync_files

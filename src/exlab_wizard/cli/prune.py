@@ -1,0 +1,89 @@
+"""`db prune`: forgets history that nobody asks for any more."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.output import bar, emit, example, json_option, note, say
+from exlab_wizard.cli.words import moment, plural, size
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import UsageError
+from exlab_wizard.runtime.access import opened
+from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.runtime.instance import InstanceLock, is_running
+from exlab_wizard.store.prune import Forgotten, Prune
+
+_DAYS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
+_MOST_DAYS: Final = 36_500
+
+
+@click.command(
+    "prune",
+    epilog=example(
+        "exlab-wizard db prune --older-than 1y --dry-run",
+        "exlab-wizard db prune --older-than 1y",
+        "exlab-wizard db prune --older-than 90d --shrink",
+    ),
+)
+@click.option(
+    "--older-than", metavar="TIME", required=True, help="Days, weeks, months or years: 90d, 12w, 6m, 2y; at least 1d."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--shrink", is_flag=True, help="Then make the file smaller; the application must not run.")
+@json_option
+@click.pass_obj
+def prune(place: Place, *, older_than: str, dry_run: bool, shrink: bool, as_json: bool) -> None:
+    """Forget jobs that were verified, cleaned or cancelled before that TIME, with their files and events, and sessions.
+
+    Nothing that is unfinished or failed goes, nor the receipts: launches and quits here, checksums and receipts on the
+    destinations. Syncing a forgotten run again compares it with what stands there. It may run beside the application,
+    which is not held up.
+    """
+    now = SystemClock().now()
+    before = now - timedelta(days=_days(older_than))
+    with contextlib.ExitStack() as stack:
+        if shrink and not dry_run:
+            stack.enter_context(InstanceLock(place.state_dir))
+        store = stack.enter_context(opened(place.state_dir))
+        pruning = Prune(store.database, before)
+        if dry_run:
+            gone = pruning.would_forget()
+        else:
+            with bar("forgetting", hidden=as_json) as progress:
+                gone = pruning.forget(progress)
+            if shrink:
+                gone = pruning.shrink(gone)
+    held = place.state_dir.database.stat().st_size
+    if as_json:
+        emit({"dry_run": dry_run, "before": to_text(before), "file_bytes": held, **asdict(gone)})
+        return
+    say(f"{'would forget' if dry_run else 'forgot'} what was over before {moment(to_text(before))}: {_counts(gone)}")
+    if shrink and not dry_run:
+        say(f"the database has {size(held)} now")
+    elif not dry_run and gone.free_bytes:
+        how = "quit the application first, then: " if is_running(place.state_dir) else ""
+        note(
+            f"{size(gone.free_bytes)} of its {size(held)} are free for what comes; to make the file smaller, "
+            f"{how}exlab-wizard db prune --older-than {older_than} --shrink"
+        )
+
+
+def _days(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,5})([dwmy])", text)
+    days = int(found[1]) * _DAYS[found[2]] if found else 0
+    if not 0 < days <= _MOST_DAYS:
+        msg = f"--older-than {text!r} must be a number of days, weeks, months or years, such as 90d, 12w, 6m or 2y"
+        raise UsageError(msg)
+    return days
+
+
+def _counts(gone: Forgotten) -> str:
+    counts = ((gone.jobs, "job"), (gone.files, "file"), (gone.events, "event"), (gone.sessions, "session"))
+    return ", ".join(plural(count, noun) for count, noun in counts)
