@@ -22,9 +22,13 @@ from exlab_wizard.server.jobs import JobRoutes
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import LoginRoutes, Logins
 from exlab_wizard.server.metrics import MetricsRoutes
+from exlab_wizard.server.page.add import AddRoutes
 from exlab_wizard.server.page.errors import wants_page
+from exlab_wizard.server.page.history import HistoryRoutes
 from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.routes import PageRoutes
+from exlab_wizard.server.page.run import RunRoutes
+from exlab_wizard.server.page.settings import SettingsRoutes
 from exlab_wizard.server.page.surroundings import Surroundings
 from exlab_wizard.server.page.views import Views
 from exlab_wizard.server.pause import PauseRoutes
@@ -95,10 +99,10 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
     login, runs = LoginRoutes(logins), RunCheck(backend, lanes.paths)
-    drain, pause = DrainRoutes(backend, lanes), PauseRoutes(backend, lanes)
+    drain, pause, jobs = DrainRoutes(backend, lanes), PauseRoutes(backend, lanes), JobRoutes(backend, lanes, runs)
     for router in (
         SessionRoutes(backend, lanes, runs).router,
-        JobRoutes(backend, lanes, runs).router,
+        jobs.router,
         drain.router,
         EventRoutes(backend, feed).router,
         HealthRoutes(backend, lanes, token).router,
@@ -110,7 +114,14 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(login.door)
-    app.include_router(PageRoutes(views, Now(backend), drain, pause).router)
+    for page in (
+        PageRoutes(views, Now(backend), drain, pause),
+        HistoryRoutes(views, backend),
+        RunRoutes(views, backend, lanes, jobs),
+        AddRoutes(views, backend, lanes, jobs),
+        SettingsRoutes(views, backend, lanes),
+    ):
+        app.include_router(page.router)
     return app
 
 

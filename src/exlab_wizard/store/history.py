@@ -7,8 +7,9 @@ No statement holds a snapshot for longer than one stretch takes.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,6 +27,7 @@ SEARCH_SECONDS: Final = 0.25
 FIRST_STRETCH: Final = 4_000
 LONGEST_STRETCH: Final = 64_000
 _RECENT: Final = 2_000
+_MOST_OF_RUNS: Final = 1_000
 _CLOCK_ERROR: Final = timedelta(days=1)
 """Ids follow the time of queueing as far as the clock was right: a search by date looks so far on either side."""
 
@@ -69,6 +71,12 @@ PENDING_OF_RUN: Final = Statement(
         "SELECT id, destination, state, enqueued_at, verified_at, bytes_total"
         " FROM sync_jobs INDEXED BY jobs_one_unfinished WHERE run_path = :run_path AND finished_at IS NULL"
         " ORDER BY id DESC"
+    )
+)
+OF_RUNS: Final = Statement(
+    sa.text(
+        "SELECT id, run_path, destination, state FROM sync_jobs NOT INDEXED WHERE id < :before AND id >= :floor"
+        " AND run_path IN (SELECT value FROM json_each(:paths)) ORDER BY id DESC LIMIT :limit"
     )
 )
 NEXT_BELOW: Final = Statement(sa.text("SELECT max(id) FROM sync_jobs WHERE id < :id"))
@@ -153,6 +161,21 @@ class History:
 
         finished = self._backwards(look, MAX_ID, 0, 20, seconds)
         return Found([*pending, *finished.jobs], finished.following, finished.cut)
+
+    def of_runs(self, run_paths: Sequence[str], *, seconds: float = SEARCH_SECONDS) -> dict[str, list[Record]]:
+        """Return, by run, those jobs of the given runs that were found in time, the newest first.
+
+        Paths that are no Unicode are not looked for.
+        """
+        paths = json.dumps([path for path in run_paths if isinstance(path_to_sql(path), str)])
+
+        def look(bounds: dict[str, Value]) -> list[Record]:
+            return records(self._db, OF_RUNS, {"paths": paths, **bounds})
+
+        found: dict[str, list[Record]] = {}
+        for job in self._backwards(look, MAX_ID, 0, _MOST_OF_RUNS, seconds).jobs:
+            found.setdefault(str(job["run_path"]), []).append(job)
+        return found
 
     def recent_names(self) -> tuple[list[str], list[str]]:
         """Return the destinations and the instruments of the last jobs, sorted: what people will want to choose."""

@@ -9,12 +9,14 @@ import builtins
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from exlab_wizard.transfer.manifest import RECEIPT
 from exlab_wizard.transfer.tree import Tree
 
 SCHEMA: Final = 1
+LARGEST_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,19 @@ def read_owner(tree: Tree) -> Owner | None:
     counts = [found.get(key) for key in ("files", "symlinks", "folders")]
     files, symlinks, folders = (count if isinstance(count, int) else -1 for count in counts)
     return Owner(job_key, host, run_path, files, symlinks, folders, checksums)
+
+
+def read_receipt(final: Path) -> dict[str, object]:
+    """Return everything that the receipt in the folder `final` says.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no receipt.
+    """
+    with Tree(final) as tree, open(tree.open(RECEIPT, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
+        content = file.read(LARGEST_BYTES + 1)
+    found = json.loads(content) if len(content) <= LARGEST_BYTES else None
+    if not isinstance(found, dict):
+        msg = "this is no receipt"
+        raise ValueError(msg)  # noqa: TRY004 - the file's content is wrong, not a caller's type
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,6 +12,8 @@ from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.words import duration, plain, plural, size
 from exlab_wizard.server.errors import Json
+from exlab_wizard.server.page.addresses import address
+from exlab_wizard.server.page.timeline import state_sign, state_word
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.values import whole
 
@@ -37,7 +40,8 @@ def name(text: Json) -> Markup:
 def run_name(path: Json) -> Markup:
     """Return the last part of a run's path, with the whole path in the tooltip."""
     whole_path = plain(str(path))
-    last = str(path).rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    # Elsewhere than on Windows a backslash is part of a name, and of how bytes are shown that are no text.
+    last = str(path).replace(os.sep, "/").rstrip("/").rpartition("/")[2]
     return Markup('<bdi class="name" title="{}">{}</bdi>').format(whole_path, plain(last) or whole_path)
 
 
@@ -78,13 +82,17 @@ def percent(job: Record) -> float | None:
 FILTERS: Final = {
     "count": count,
     "day_and_time": day_and_time,
+    "address": address,
     "duration": duration,
     "moment": moment,
     "name": name,
+    "plain": plain,
     "plural": plural,
     "rate": rate,
     "run_name": run_name,
+    "sign": state_sign,
     "size": size,
+    "state": state_word,
     "waits": waits,
 }
 """What templates may say; each knows no clock but the local zone."""

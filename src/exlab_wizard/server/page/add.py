@@ -1,0 +1,200 @@
+"""Adding a run: a folder below one of the configured roots is chosen, step by step, and queued for a destination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.errors import ApiError
+from exlab_wizard.server.jobs import JobRoutes
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.models import LONGEST_PATH, EnqueueJob
+from exlab_wizard.server.page.addresses import address, path_of
+from exlab_wizard.server.page.forms import SEE_OTHER, form_of
+from exlab_wizard.server.page.views import Values, Views
+from exlab_wizard.store.lists import Record
+from exlab_wizard.transfer.folders import Folder, Listing, list_folder, steps_of
+
+ROWS: Final = 100
+PATIENCE_SECONDS: Final = 5.0
+KNOWN_SECONDS: Final = 0.1
+_UNPROCESSABLE: Final = 422
+# What the API calls the fields of a job, and the form.
+_FIELDS: Final = {"run_path": "path", "equipment_id": "equipment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder on the way down; `root` is the configured folder, `below` the way from there, empty for the root."""
+
+    root: str
+    below: str
+
+    @property
+    def path(self) -> str:
+        """The folder itself."""
+        return os.path.join(self.root, self.below) if self.below else self.root  # noqa: PTH118 - names stay as they are
+
+    def link(self, below: str, first: int = 0) -> str:
+        """Return the address of the page of another folder below the same root."""
+        query = {"root": address(self.root), "at": address(below)}
+        return "/add?" + urlencode({**query, "first": first} if first else query)
+
+    def way(self) -> list[tuple[str, str]]:
+        """Return name and address of each folder from the root down to this one."""
+        steps = steps_of(self.below)
+        return [(self.root, self.link(""))] + [
+            (name, self.link("/".join(steps[: count + 1]))) for count, name in enumerate(steps)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The form as it was sent, and what is wrong with it, by field."""
+
+    place: Place | None
+    typed: str = ""
+    destination: str = ""
+    equipment: str = ""
+    first: int = 0
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+class AddRoutes:
+    """`/add`."""
+
+    def __init__(self, views: Views, backend: Backend, lanes: Lanes, jobs: JobRoutes) -> None:
+        """Build the router."""
+        self._views = views
+        self._backend = backend
+        self._lanes = lanes
+        self._jobs = jobs
+        self.router = APIRouter(include_in_schema=False)
+        self.router.add_api_route("/add", self.look, methods=["GET", "HEAD"])
+        self.router.add_api_route("/add", self.add, methods=["POST"])
+
+    def _roots(self) -> tuple[str, ...]:
+        return self._backend.settings.current.server.roots
+
+    def _place(self, query: Mapping[str, str]) -> Place | None:
+        """Return the folder that is meant; None where it is not one of ours to show."""
+        roots = self._roots()
+        try:
+            root, below = path_of(query.get("root", "")), path_of(query.get("at", ""))
+            steps_of(below)
+        except ValueError:
+            return None
+        if not root and len(roots) == 1:
+            return Place(roots[0], "")
+        return Place(root, below) if root in roots else None
+
+    async def look(self, request: Request) -> Response:
+        """Show the roots, or the folder that was chosen, and the form."""
+        query = request.query_params
+        place, first = self._place(query), query.get("first", "")
+        wrong = place is None and ("root" in query or "at" in query)
+        faults = {"place": "This folder is not below one of the folders that may be chosen here."} if wrong else {}
+        number = int(first) if first.isdecimal() and len(first) < len(str(LONGEST_PATH)) + 1 else 0
+        return await self._show(request, Filled(place, first=number, faults=faults), 404 if wrong else 200)
+
+    async def add(self, request: Request) -> Response:
+        """Queue the run, by the same code and the same checks as the API."""
+        form = await form_of(request)
+        typed, destination, equipment = (form.get(name, "").strip() for name in ("path", "destination", "equipment"))
+        place = None if typed else self._place(form)
+        filled = Filled(place, typed, destination, equipment)
+        path = place.path if place is not None else typed
+        faults = {} if path and len(path) <= LONGEST_PATH else {"path": "Choose a folder, or write its path."}
+        if not destination:
+            faults["destination"] = "Choose where it goes."
+        if faults:
+            return await self._refused(request, filled, faults, _UNPROCESSABLE)
+        # Bytes of a name that are no text would not pass for text; the run is checked all the same.
+        body = EnqueueJob.model_construct(
+            run_path=path, destination=destination, equipment_id=equipment or None, priority=0
+        )
+        try:
+            job = await self._jobs.enqueue(body, Response())
+        except ApiError as error:
+            fields = {_FIELDS.get(error.field or "", error.field or "path"): _as_here(error.message)}
+            return await self._refused(request, filled, fields, error.status_code)
+        return RedirectResponse(f"/runs/{job.id}", SEE_OTHER)
+
+    async def _refused(self, request: Request, filled: Filled, faults: Mapping[str, str], status: int) -> Response:
+        told = Filled(filled.place, filled.typed, filled.destination, filled.equipment, faults=faults)
+        return await self._show(request, told, status)
+
+    async def _show(self, request: Request, filled: Filled, status: int) -> Response:
+        place, listing, trouble = filled.place, None, ""
+        if place is not None:
+            try:
+                listing = await self._lanes.paths.run(
+                    lambda: list_folder(Path(place.root), place.below), PATIENCE_SECONDS
+                )
+            except TimeoutError:
+                trouble = f"The folder did not answer within {PATIENCE_SECONDS:g} s. Look after its disk or share."
+            except OSError as error:
+                trouble = f"The folder cannot be read: {error.strerror or error}."
+        return await self._views.show(
+            request, "add.html", lambda: self._values(filled, listing, trouble), status=status
+        )
+
+    def _values(self, filled: Filled, listing: Listing | None, trouble: str) -> Values:
+        place, history = filled.place, self._backend.store.history
+        folders = [] if listing is None else listing.folders
+        here = folders[filled.first : filled.first + ROWS]
+        following = filled.first + ROWS
+        destinations = list(self._backend.destinations())
+        known = history.of_run(place.path) if place is not None and place.below else None
+        return {
+            "filled": filled,
+            "roots": [(root, Place(root, "").link("")) for root in self._roots()],
+            "way": [] if place is None else place.way(),
+            "listing": listing,
+            "trouble": trouble,
+            "rows": [] if place is None else self._rows(place, here),
+            "total": len(folders),
+            "next": place.link(place.below, following) if place is not None and following < len(folders) else None,
+            "known": [] if known is None else [shown(job) for job in known.jobs],
+            "known_cut": known is not None and known.cut,
+            "destinations": destinations,
+            "chosen": filled.destination or (destinations[0] if len(destinations) == 1 else ""),
+            "equipment": history.recent_names()[1],
+            "config": str(self._backend.settings.path),
+        }
+
+    def _rows(self, place: Place, folders: list[Folder]) -> list[dict[str, object]]:
+        belows = [f"{place.below}/{folder.name}" if place.below else folder.name for folder in folders]
+        paths = [Place(place.root, below).path for below in belows]
+        known: dict[str, list[Record]] = self._backend.store.history.of_runs(paths, seconds=KNOWN_SECONDS)
+        return [
+            {
+                **shown({"name": folder.name, "changed": _moment(folder.changed_ns)}),
+                "link": place.link(below),
+                "jobs": [shown(job) for job in known.get(path, [])][:3],
+            }
+            for folder, below, path in zip(folders, belows, paths, strict=True)
+        ]
+
+
+def _moment(nanoseconds: int) -> str:
+    try:
+        return to_text(datetime.fromtimestamp(nanoseconds / 1e9, UTC))
+    except (ValueError, OverflowError, OSError):  # a disk may say anything
+        return ""
+
+
+def _as_here(message: str) -> str:
+    """Return a message of the API in the words of the form."""
+    said = message.removeprefix("run_path: ")
+    return f"{said[:1].upper()}{said[1:]}"

@@ -1,0 +1,181 @@
+"""Charts as data for a template to draw as SVG: bars on a scale that people can read, in the local time zone. Pure.
+
+Places and sizes are units of the picture, `WIDTH` by `HEIGHT`; nothing here knows of colours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final
+
+from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.words import duration, plural, size
+from exlab_wizard.store.figures import Quarter
+from exlab_wizard.store.lists import Record
+
+WIDTH: Final = 720.0
+HEIGHT: Final = 240.0
+LEFT: Final = 98.0
+RIGHT: Final = 18.0
+TOP: Final = 14.0
+BOTTOM: Final = 34.0
+HOURS: Final = 24
+DAYS: Final = 30
+_HOURS_APART: Final = 3
+_DAYS_APART: Final = 5
+_SHARE_OF_BAR: Final = 0.7
+_LEAST: Final = 2.0
+"""What is more than nothing is seen: a bar is at least so high."""
+_MOST_LINES: Final = 4
+_TENTHS_BELOW_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar, and its row in the table; `label` stands at the axis, where there is room for it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    name: str
+    value: str
+    sign: str
+
+    @property
+    def middle(self) -> float:
+        """Where its label stands."""
+        return self.x + self.width / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What picture and table show. `lines` are those of the scale, each with its place and label."""
+
+    bars: list[Bar]
+    lines: list[tuple[float, str]]
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    amount: float
+    label: str
+    name: str
+    value: str
+    sign: str = ""
+
+
+def by_hour(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = None) -> Chart:
+    """Return bytes of the runs verified in each of the last 24 hours, the present one included.
+
+    `zone` is the local one unless given.
+    """
+    present = now.astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    # Counted in UTC and named in local time: where the clock is set back, one name comes twice, and rightly so.
+    starts = [present - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
+    columns = []
+    for start, (amount, runs) in zip(starts, _summed(starts, quarters), strict=True):
+        at = start.astimezone(zone)
+        label = f"{at:%H}" if at.hour % _HOURS_APART == 0 else ""
+        columns.append(_Column(amount, label, f"{at:%Y-%m-%d %H:%M}", _told(amount, runs)))
+    return _chart(columns, _bytes_step, _round_size)
+
+
+def by_day(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = None) -> Chart:
+    """Return bytes of the runs verified on each of the last 30 days, today included; `zone` as for `by_hour`."""
+    today = now.astimezone(zone).date()
+    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    columns = []
+    sums = _summed([_midnight(day, zone) for day in days], quarters)
+    for back, (day, (amount, runs)) in enumerate(zip(days, sums, strict=True), 1 - DAYS):
+        label = f"{day.day} {day:%b}" if back % _DAYS_APART == 0 else ""
+        columns.append(_Column(amount, label, f"{day:%a %Y-%m-%d}", _told(amount, runs)))
+    return _chart(columns, _bytes_step, _round_size)
+
+
+def first_day(now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return when the first of the days of `by_day` begins, UTC."""
+    return _midnight(now.astimezone(zone).date() - timedelta(days=DAYS - 1), zone)
+
+
+def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
+    """Return how long quits took, from Quit to the exit receipt; `drains` are the newest first."""
+    columns = []
+    for drain in reversed(drains):
+        took = drain["took_s"]
+        seconds = float(took) if isinstance(took, int | float) else 0.0
+        at = from_text(str(drain["draining_since"])).astimezone(zone)
+        columns.append(_Column(seconds, "", f"{at:%Y-%m-%d %H:%M}", _span(seconds), str(drain["end_reason"])))
+    return _chart(columns, _round_step, _span)
+
+
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
+    # Without a zone it is a local time, for which `astimezone` asks the system, summer time included.
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def _summed(starts: Sequence[datetime], quarters: Iterable[Quarter]) -> list[tuple[int, int]]:
+    """Return bytes and runs from each of `starts` to the next one; the last has no end."""
+    sums = [(0, 0) for _ in starts]
+    for quarter in quarters:
+        at = sum(start <= quarter.at for start in starts) - 1
+        if at >= 0:
+            sums[at] = (sums[at][0] + quarter.size, sums[at][1] + quarter.runs)
+    return sums
+
+
+def _told(amount: int, runs: int) -> str:
+    return f"{size(amount)}, {plural(runs, 'run')}"
+
+
+def _round_size(amount: float) -> str:
+    return size(amount).replace(".0 ", " ")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < _TENTHS_BELOW_S else duration(seconds)
+
+
+def _round_step(top: float) -> float:
+    """Return a round number of which at most four make `top`."""
+    magnitude = 10.0 ** math.floor(math.log10(top / _MOST_LINES))
+    return next(magnitude * factor for factor in (1, 2, 5, 10) if top / (magnitude * factor) <= _MOST_LINES)
+
+
+def _bytes_step(top: float) -> float:
+    unit = 1024.0 ** math.floor(math.log(max(top / _MOST_LINES, 1), 1024))
+    return max(_round_step(top / unit), 1 / unit) * unit
+
+
+def _chart(columns: Sequence[_Column], step_of: Callable[[float], float], told: Callable[[float], str]) -> Chart:
+    top = max((column.amount for column in columns), default=0)
+    if not top:
+        return Chart([Bar(0, 0, 0, 0, "", one.name, one.value, one.sign) for one in columns], [], empty=True)
+    step = step_of(top)
+    steps = math.ceil(round(top / step, 6))
+    floor, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
+    lines = [(round(floor - height * at / steps, 1), told(step * at) if at else "0") for at in range(steps + 1)]
+    apart = (WIDTH - LEFT - RIGHT) / len(columns)
+    width = apart * _SHARE_OF_BAR
+    bars = []
+    for at, one in enumerate(columns):
+        high = max(height * one.amount / (steps * step), _LEAST) if one.amount else 0.0
+        x = LEFT + apart * at + (apart - width) / 2
+        bars.append(
+            Bar(
+                round(x, 1),
+                round(floor - high, 1),
+                round(width, 1),
+                round(high, 1),
+                one.label,
+                one.name,
+                one.value,
+                one.sign,
+            )
+        )
+    return Chart(bars, lines, empty=False)

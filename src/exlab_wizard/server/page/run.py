@@ -1,0 +1,122 @@
+"""One run on its way to one destination: how it stands, what happened to it, its files, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from exlab_wizard.domain.job import IN_FLIGHT, UNFINISHED, ErrorKind, JobState
+from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.runtime.attempt import final_parts
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.jobs import JobRoutes
+from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.models import LARGEST_ID
+from exlab_wizard.server.page.addresses import path_of
+from exlab_wizard.server.page.forms import done
+from exlab_wizard.server.page.timeline import REMEDIES, budget, step
+from exlab_wizard.server.page.views import Values, Views
+from exlab_wizard.server.page.words import percent
+from exlab_wizard.store.lists import Record
+from exlab_wizard.transfer.marker import probe
+from exlab_wizard.transfer.receipt import read_receipt
+
+STEPS: Final = 50
+FILES: Final = 50
+PATIENCE_SECONDS: Final = 5.0
+_SKIPPED_SHOWN: Final = 100
+RunId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+
+
+class RunRoutes:
+    """`/runs/{id}`, its receipt, and its buttons, by the same code as the API."""
+
+    def __init__(self, views: Views, backend: Backend, lanes: Lanes, jobs: JobRoutes) -> None:
+        """Build the router."""
+        self._views = views
+        self._backend = backend
+        self._lanes = lanes
+        self._jobs = jobs
+        self.router = APIRouter(include_in_schema=False)
+        get, one = ["GET", "HEAD"], "/runs/{run_id}"
+        self.router.add_api_route(one, self.look, methods=get)
+        self.router.add_api_route(f"{one}/receipt", self.receipt, methods=get)
+        self.router.add_api_route(f"{one}/retry", self.retry, methods=["POST"])
+        self.router.add_api_route(f"{one}/cancel", self.cancel, methods=["POST"])
+
+    async def look(self, request: Request, run_id: RunId) -> Response:
+        """Show everything about the run."""
+        query = request.query_params
+        before, after = query.get("before", ""), query.get("after", "")
+        number = int(before) if before.isdecimal() and len(before) < len(str(LARGEST_ID)) else None
+        try:
+            behind = path_of(after)
+        except ValueError:
+            behind = ""
+        return await self._views.show(request, "run.html", lambda: self._read(run_id, number, behind), follows=True)
+
+    def _read(self, run_id: int, before: int | None, after: str) -> Values:
+        store = self._backend.store
+        job = self._found(run_id)
+        session = None if job["session_id"] is None else store.lists.session(str(job["session_id"]))
+        events = store.lists.events_page(run_id, limit=STEPS, before=before)
+        files = store.contents.files(run_id, limit=FILES, after=after)
+        state = JobState(str(job["state"]))
+        kind = None if job["error_kind"] is None else ErrorKind(str(job["error_kind"]))
+        return {
+            "job": shown(job),
+            "percent": percent(job),
+            "session": None if session is None else shown(session),
+            "steps": [step(shown(event)) for event in events],
+            "older": events[-1]["id"] if len(events) == STEPS else None,
+            "newest": before is None,
+            "files": [shown(file) for file in files.files],
+            "after": after,
+            "following": files.following,
+            "told": budget(job),
+            "remedy": REMEDIES[kind] if kind is not None and state is JobState.FAILED else None,
+            "in_flight": state in IN_FLIGHT,
+            "unfinished": state in UNFINISHED,
+            "verified": state in (JobState.VERIFIED, JobState.CLEANED),
+        }
+
+    def _found(self, run_id: int) -> Record:
+        job = self._backend.store.lists.job(run_id)
+        if job is None:
+            raise ApiError(Code.NOT_FOUND, f"There is no run with the number {run_id}.")
+        return job
+
+    async def retry(self, request: Request, run_id: RunId) -> Response:
+        """Queue the failed run again."""
+        await self._jobs.retry(run_id)
+        return done(request, f"/runs/{run_id}")
+
+    async def cancel(self, request: Request, run_id: RunId) -> Response:
+        """Cancel it."""
+        await self._jobs.cancel(run_id)
+        return done(request, f"/runs/{run_id}")
+
+    async def receipt(self, request: Request, run_id: RunId) -> Response:
+        """Show the receipt that lies beside the run on its destination, read now."""
+        job = await self._lanes.reads.run(lambda: self._found(run_id))
+        try:
+            found, fault = await self._lanes.paths.run(lambda: self._receipt(job), PATIENCE_SECONDS), ""
+        except TimeoutError:
+            found, fault = {}, f"The destination did not answer within {PATIENCE_SECONDS:g} s. Look after it."
+        except (TransferWaitError, OSError, ValueError) as error:
+            found, fault = {}, f"{error}"
+        rows = {"job": shown(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
+        return await self._views.show(request, "receipt.html", lambda: rows, status=404 if fault else 200)
+
+    def _receipt(self, job: Record) -> Mapping[str, object]:
+        destination = self._backend.settings.current.destinations.get(str(job["destination"]))
+        if destination is None:
+            msg = f"The destination {job['destination']!r} is not configured any more."
+            raise ValueError(msg)
+        probe(destination.folder, destination.marker)
+        equipment = None if job["equipment_id"] is None else str(job["equipment_id"])
+        return read_receipt(destination.folder.joinpath(*final_parts(str(job["run_path"]), equipment)))

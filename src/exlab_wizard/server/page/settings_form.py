@@ -1,0 +1,98 @@
+"""What forms of the settings say, as values of `config.toml`, and the faults of values as those of fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exlab_wizard.runtime.settings_change import Key, Toml
+from exlab_wizard.settings import DestinationSettings, QuitSettings
+
+MOST_HOURS: Final = 20
+HOUR_FIELDS: Final = ("days", "from", "to")
+QUIT_FIELDS: Final = tuple(QuitSettings.model_fields)
+_NO_NUMBER: Final = "Write a number, such as 30 or 2.5."
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a form wants; `fields` names the field of the form behind each key, to tell faults where they belong."""
+
+    values: Mapping[Key, Toml]
+    fields: Mapping[tuple[int | str, ...], str]
+    faults: Mapping[str, str]
+
+    def told(self, faults: Mapping[tuple[int | str, ...], str]) -> dict[str, str]:
+        """Return the faults by field; what belongs to none stands under the empty name."""
+        told: dict[str, str] = {}
+        for key, fault in faults.items():
+            name = next((self.fields[key[:size]] for size in range(len(key), 0, -1) if key[:size] in self.fields), "")
+            told[name] = f"{told[name]} {fault}" if name in told else fault
+        return told
+
+
+def shown_quit(quit_: QuitSettings) -> dict[str, str]:
+    """Return the values of the fields for the windows of a quit."""
+    return {name: f"{getattr(quit_, name):g}" for name in QUIT_FIELDS}
+
+
+def quit_change(form: Mapping[str, str]) -> Change:
+    """Return what the form of the quit windows wants."""
+    values: dict[Key, Toml] = {}
+    faults: dict[str, str] = {}
+    for name in QUIT_FIELDS:
+        number = _number(form.get(name, ""))
+        if number is None:
+            faults[name] = _NO_NUMBER
+        else:
+            values["quit", name] = number
+    return Change(values, {("quit", name): name for name in QUIT_FIELDS}, faults)
+
+
+def shown_destination(destination: DestinationSettings) -> dict[str, str]:
+    """Return the values of the fields of a destination."""
+    limit = destination.bandwidth_mib_s
+    fields = {"bandwidth": "" if limit is None else f"{limit:g}"}
+    for number, entry in enumerate(destination.schedule):
+        values = (entry.days, f"{entry.from_:%H:%M}", f"{entry.to:%H:%M}")
+        fields |= {f"{name}_{number}": value for name, value in zip(HOUR_FIELDS, values, strict=True)}
+    return fields
+
+
+def rows_of(fields: Mapping[str, str]) -> range:
+    """Return the numbers of the hours that a form shows: those that are filled in, and an empty one for more."""
+    filled = [number for number in range(MOST_HOURS) if any(fields.get(f"{name}_{number}") for name in HOUR_FIELDS)]
+    return range(min(max(filled, default=-1) + 2, MOST_HOURS))
+
+
+def destination_change(name: str, form: Mapping[str, str]) -> Change:
+    """Return what the form of the destination `name` wants; hours without anything in them are left out."""
+    here = ("destinations", name)
+    limit, schedule = (*here, "bandwidth_mib_s"), (*here, "schedule")
+    text = form.get("bandwidth", "").strip()
+    number = _number(text)
+    faults = {"bandwidth": _NO_NUMBER} if text and number is None else {}
+    fields: dict[tuple[int | str, ...], str] = {limit: "bandwidth", schedule: "days_0"}
+    hours: list[Toml] = []
+    for row in range(MOST_HOURS):
+        entry = {part: form.get(f"{part}_{row}", "").strip().lower() for part in HOUR_FIELDS}
+        if any(entry.values()):
+            fields |= {(*schedule, len(hours), part): f"{part}_{row}" for part in HOUR_FIELDS}
+            faults |= {f"{part}_{row}": "Fill this in, or empty the row." for part in HOUR_FIELDS if not entry[part]}
+            hours.append(entry)
+    return Change({limit: number, schedule: hours or None}, fields, faults)
+
+
+def _number(text: str) -> float | int | None:
+    """Return the number that somebody wrote, with a comma or a point; None for anything else."""
+    try:
+        number = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def is_known(saved: str, names: Sequence[str]) -> bool:
+    """Return whether `saved`, from an address, names something that can have been saved."""
+    return saved == "quit" or saved in names
