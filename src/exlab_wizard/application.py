@@ -233,7 +233,7 @@ class Application:
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that is left, in order; a step that fails or hangs never keeps the next from running."""
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
-        connection = self.store.database.connection()
+        connection = self.store.database.mine()
 
         def receipt() -> None:
             reached(Point.QUIT_BEFORE_RECEIPT)

@@ -54,8 +54,8 @@ def next_version(arguments: list[str]) -> int:
     state, migrations, *command = arguments
     with mock.patch.multiple(
         schema,
-        KNOWN_REVISIONS=(*schema.KNOWN_REVISIONS, "0002"),
-        HEAD_REVISION="0002",
+        KNOWN_REVISIONS=(*schema.KNOWN_REVISIONS, "0003"),
+        HEAD_REVISION="0003",
         migrations_dir=lambda: Path(migrations),
     ):
         return main(["--state-dir", state, *command])

@@ -98,7 +98,7 @@ _DURABLE: Final = (
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            self._writing.give()
+            held.turn.release()
 """,
         """\
             finally:
@@ -106,9 +106,18 @@ _DURABLE: Final = (
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            self._writing.give()
+            held.turn.release()
 """,
         ("tests/store/test_database.py::test_a_transaction_that_raises_is_undone",),
+    ),
+    Mutant(
+        "the connection that a thread keeps which hangs in the database",
+        "store/connections.py",
+        "            if not held.turn.acquire(blocking=False):",
+        "            if not held.turn.acquire(blocking=False) and False:",
+        (
+            "tests/store/test_connections.py::test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody",
+        ),
     ),
 )
 

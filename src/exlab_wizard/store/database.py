@@ -6,20 +6,20 @@ here, in order, instead of in SQLite's busy handler, which sleeps; other process
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool, PoolProxiedConnection
+from sqlalchemy.pool import NullPool
 
 from exlab_wizard.errors import StoreError
+from exlab_wizard.store.connections import Connections, Held
 from exlab_wizard.store.driver import driver, has_wal_reset_bug
 from exlab_wizard.store.explained import explained, is_busy
 from exlab_wizard.store.statement import Statement
@@ -54,10 +54,8 @@ class Database:
         self.engine = sa.create_engine(
             "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
         )
-        self._local = threading.local()
+        self._connections = Connections(self.engine.raw_connection)
         self._writing = Turns()
-        self._opened: dict[PoolProxiedConnection, bool] = {}  # with whether it is kept apart
-        self._opened_lock = threading.Lock()
         self._file: tuple[int, int] | None = None
         self.refused_as_busy = 0
         """How often a lock was not to be had in time; whoever wanted it tries again."""
@@ -112,29 +110,23 @@ class Database:
         Raises:
             StoreError: the file cannot be opened.
         """
-        held: driver.Connection | None = getattr(self._local, "connection", None)
-        if held is None:
-            proxy = self.engine.raw_connection()
-            held = proxy.driver_connection
-            assert held is not None
-            self._local.proxy, self._local.connection = proxy, held
-            with self._opened_lock:
-                self._opened[proxy] = getattr(self._local, "apart", False)
-        return held
+        return self._connections.mine().connection
+
+    def mine(self) -> Held:
+        """Return this thread's connection, for another thread to work on with `using`.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        return self._connections.mine()
+
+    def using(self, lent: Held) -> AbstractContextManager[None]:
+        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
+        return self._connections.using(lent)
 
     def keep_apart(self) -> None:
         """Let `close` leave this thread's connection open: for a thread that nobody waits for, before its first use."""
-        self._local.apart = True  # SQLite must not be closed under a thread that is inside it
-
-    @contextlib.contextmanager
-    def using(self, connection: driver.Connection) -> Iterator[None]:
-        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
-        held = getattr(self._local, "connection", None)
-        self._local.connection = connection
-        try:
-            yield
-        finally:
-            self._local.connection = held
+        self._connections.keep_apart()
 
     def require_in_place(self) -> None:
         """Raise when the file is not the one that was opened: it would be read and written on, seen by nobody else.
@@ -159,14 +151,7 @@ class Database:
 
     def release(self) -> None:
         """Close this thread's connection; a thread calls it before it ends."""
-        proxy: PoolProxiedConnection | None = getattr(self._local, "proxy", None)
-        if proxy is None:
-            return
-        self._local.proxy = self._local.connection = None
-        with self._opened_lock:
-            if self._opened.pop(proxy, None) is None:
-                return  # `close` was here
-        proxy.close()
+        self._connections.release()
 
     def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
         """Run a query and return its rows.
@@ -175,7 +160,9 @@ class Database:
             StoreError: the database cannot be read; the message says why.
         """
         try:
-            return self.connection().execute(statement.sql, statement.bind(params or {})).fetchall()
+            held = self._connections.mine()
+            with held.turn:
+                return held.connection.execute(statement.sql, statement.bind(params or {})).fetchall()
         except driver.Error as error:
             raise self._explained("read", error) from error
 
@@ -186,8 +173,10 @@ class Database:
             StoreError: the database cannot be read; the message says why.
         """
         try:
-            cursor = self.connection().execute(statement.sql, statement.bind(params))
-            return [column[0] for column in cursor.description], cursor.fetchall()
+            held = self._connections.mine()
+            with held.turn:
+                cursor = held.connection.execute(statement.sql, statement.bind(params))
+                return [column[0] for column in cursor.description], cursor.fetchall()
         except driver.Error as error:
             raise self._explained("read", error) from error
 
@@ -199,7 +188,9 @@ class Database:
         """
         self._take_turn()
         try:
-            return self.connection().execute(statement.sql, statement.bind(params)).fetchall()
+            held = self._connections.mine()
+            with held.turn:
+                return held.connection.execute(statement.sql, statement.bind(params)).fetchall()
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
@@ -219,22 +210,28 @@ class Database:
             msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
             raise StoreError(msg)
 
-    def _begin(self) -> driver.Connection:
-        """Take the turn and begin a write on this thread's connection."""
+    def _begin(self) -> Held:
+        """Take the turns and begin a write on this thread's connection."""
         self._take_turn()
         try:
-            connection = self.connection()
-            connection.execute("BEGIN IMMEDIATE")
+            held = self._connections.mine()
+            held.turn.acquire()
+            try:
+                held.connection.execute("BEGIN IMMEDIATE")
+            except BaseException:  # boundary: as below, for this connection's turn
+                held.turn.release()
+                raise
         except driver.Error as error:
             self._writing.give()
             raise self._explained("write", error) from error
         except BaseException:  # boundary: whatever it was, nobody else may wait for this turn for ever
             self._writing.give()
             raise
-        return connection
+        return held
 
-    def _end(self, connection: driver.Connection, failed: BaseException | None) -> None:
-        """Commit, or undo what was begun when its block failed or the commit does, and give the turn back."""
+    def _end(self, held: Held, failed: BaseException | None) -> None:
+        """Commit, or undo what was begun when its block failed or the commit does, and give the turns back."""
+        connection = held.connection
         try:
             try:
                 if failed is None:
@@ -245,6 +242,7 @@ class Database:
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
+            held.turn.release()
             self._writing.give()
         if isinstance(failed, driver.Error):
             raise self._explained("write", failed) from failed
@@ -252,7 +250,9 @@ class Database:
     def data_version(self) -> int:
         """Return a number that changes when another connection, of any process, has committed."""
         try:
-            version: int = self.connection().execute("PRAGMA data_version").fetchone()[0]
+            held = self._connections.mine()
+            with held.turn:
+                version: int = held.connection.execute("PRAGMA data_version").fetchone()[0]
         except driver.Error as error:
             raise self._explained("read", error) from error
         return version
@@ -290,18 +290,16 @@ class Database:
         if self.journal_mode != "wal":
             return True
         try:
-            busy: int = self.connection().execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+            held = self._connections.mine()
+            with held.turn:
+                busy: int = held.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
         except driver.Error as error:
             raise self._explained("checkpoint", error) from error
         return not busy
 
     def close(self) -> None:
-        """Close every connection that is not kept apart; the last one to the file checkpoints it."""
-        self._local = threading.local()
-        with self._opened_lock:
-            opened, self._opened = self._opened, {proxy: True for proxy, apart in self._opened.items() if apart}
-        for proxy in opened.keys() - self._opened.keys():
-            proxy.close()
+        """Close every connection that is not kept apart and that no thread is inside of; the last one checkpoints."""
+        self._connections.close()
         self.engine.dispose()
 
     def _explained(self, op: str, error: driver.Error) -> StoreError:
@@ -312,7 +310,7 @@ class Database:
 class Transaction:
     """A write transaction on the calling thread's connection, for one `with` block."""
 
-    __slots__ = ("_connection", "_database")
+    __slots__ = ("_connection", "_database", "_held")
 
     def __init__(self, database: Database) -> None:
         """Nothing is begun before the block is entered."""
@@ -320,12 +318,13 @@ class Transaction:
 
     def __enter__(self) -> Self:
         """Wait for the write lock and begin."""
-        self._connection = self._database._begin()  # noqa: SLF001 - both sides of one act
+        self._held = self._database._begin()  # noqa: SLF001 - both sides of one act
+        self._connection = self._held.connection
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Commit, or undo."""
-        self._database._end(self._connection, error)  # noqa: SLF001 - likewise
+        self._database._end(self._held, error)  # noqa: SLF001 - likewise
 
     def run(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
         """Run a statement and return its rows."""
