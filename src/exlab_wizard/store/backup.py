@@ -175,6 +175,7 @@ def _keep(database: Path, kept: Path) -> None:
             free = _for_us_alone(old)
             if free:
                 _copy(old, part, None)
+                old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             old.close()
     except driver.Error:
@@ -199,14 +200,13 @@ def _keep(database: Path, kept: Path) -> None:
 
 
 def _for_us_alone(old: driver.Connection) -> bool:
-    """Move the WAL into the file and keep everybody out; False when another program has the file open.
+    """Keep everybody out; False when another program has the file open.
 
-    One that has it open would write on into the file that is replaced, and remove the new one's WAL when it closes.
+    It would write on into the file that is replaced, and remove the new one's WAL when it closes. A connection in WAL
+    mode holds a shared lock on the file for as long as it is open, and no exclusive one is given beside it.
     """
     try:
         old.execute("PRAGMA locking_mode = EXCLUSIVE")
-        if old.execute("PRAGMA journal_mode = delete").fetchone()[0] != "delete":
-            return False
         old.execute("BEGIN EXCLUSIVE")
         old.execute("COMMIT")
     except driver.OperationalError as error:
