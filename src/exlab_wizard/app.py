@@ -41,6 +41,7 @@ from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.tray.autostart import Repair
 from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
 from exlab_wizard.tray.menu import Act
 from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
@@ -187,7 +188,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     desk: list[Service] = [session_end, window]
     if not options.headless:
         control = _Control(inbox, coordinator, store, recovery.launch_id, clock)
-        desk.append(_desktop(options, control, audience, window, components, safe_mode=safe_mode))
+        desk += _desktop(options, control, audience, window, components, safe_mode=safe_mode)
     return Application(inbox, store, clock, ready, *parts, window_s, desk)
 
 
@@ -233,7 +234,7 @@ def _desktop(  # noqa: PLR0913 - wired once
     components: Components,
     *,
     safe_mode: bool,
-) -> Desktop:
+) -> list[Service]:
     known = (control.store, control.launch_id, control.clock, control.coordinator, components)
 
     def make_icon(overview: Overview, act: Callable[[Act], None]) -> Icon:
@@ -253,7 +254,7 @@ def _desktop(  # noqa: PLR0913 - wired once
     )
     window.on_closed = desktop.window_closed
     components.add(Component("icon", lambda: desktop.alive, "the window is there, and exlab-wizard quit"))
-    return desktop
+    return [desktop, Repair(options.state_dir, options.config)]
 
 
 def _watch_over(

@@ -241,15 +241,3 @@ def test_a_manifest_of_several_batches_is_whole_and_old_rows_are_gone(store: Sto
     new = [lab.sent(f"new-{number:05}\udcff", 1, 0) for number in range(10)]
     assert store.files.checkpoint(job.job_id, job.claim_id, new, [file.path for file in old], lab.progress(0))
     assert store.files.load(job.job_id) == new
-
-
-def test_a_claimed_job_says_no_more_what_it_waited_for_but_what_went_wrong(store: Store, launch_id: int) -> None:
-    waits = Decision(JobState.QUEUED, "waits", waiting_on=WaitReason.SOURCE_CHANGING, error_detail="it grows")
-    fails = Decision(JobState.QUEUED, "tried again", error_kind=ErrorKind.NETWORK, error_detail="no answer")
-    lab.enqueue(store, "a")
-    for decision, kept in ((waits, None), (fails, "no answer")):
-        assert store.jobs.finish(lab.claim(store, launch_id), decision, lab.NOW)
-        assert lab.execute(store, "SELECT error_detail FROM sync_jobs") == [(decision.error_detail,)]
-        job = lab.claim(store, launch_id)
-        assert lab.execute(store, "SELECT error_detail FROM sync_jobs") == [(kept,)]
-        store.jobs.requeue_claim(job.job_id, job.claim_id)

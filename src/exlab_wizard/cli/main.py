@@ -30,6 +30,7 @@ class _Commands(LazyGroup):
     lazy: ClassVar[Mapping[str, Lazy]] = {
         "run": Lazy(f"{_ROOM}.run:run", "start the application; one for each state dir"),
         "open": Lazy(f"{_ROOM}.open:open_command", "open or focus the window, starting the application if needed"),
+        "autostart": Lazy(f"{_ROOM}.autostart:autostart", "start the application at log-in, or not"),
         "sync": Lazy(f"{_ROOM}.sync:sync", "queue runs for a destination, whether the application runs or not"),
         "status": Lazy(f"{_ROOM}.status:status", "what runs, waits and failed, at a glance"),
         "jobs": Lazy(f"{_ROOM}.jobs:jobs", "list sync jobs, or one job with its timeline"),

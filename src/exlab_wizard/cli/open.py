@@ -103,7 +103,8 @@ def _open(wire: Wire, page: str, *, started: bool) -> Opened:
 
 def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
     answer = wire.call("POST", "/window/open", {"page": page}, repeat=False)
-    return Opened(started, _text(answer, "how"), _text(answer, "by"))
+    # An application that was just started opens its window by itself; then it is in front already.
+    return Opened(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
 
 
 def _in_a_browser(wire: Wire, *, started: bool) -> Opened:

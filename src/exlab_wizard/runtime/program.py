@@ -28,7 +28,7 @@ def start_detached(state_dir: StateDir, config: Path) -> subprocess.Popen[bytes]
     state_dir.create()
     state_dir.logs.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(state_dir.logs / START_LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    line = command(state_dir, config, "run", "--no-window", "--background")
+    line = command(state_dir, config, "run", "--background")
     with os.fdopen(descriptor, "wb") as said:
         if sys.platform == "win32":
             apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP

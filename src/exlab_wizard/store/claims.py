@@ -61,8 +61,6 @@ CLAIM: Final = Statement(
         claimed_at=_b("now"),
         attempts=_job.attempts + sa.literal_column("1"),
         waiting_on=sa.null(),
-        # What it waited for is over; what went wrong stays until it ends well.
-        error_detail=sa.case((_job.error_kind.is_not(None), _job.error_detail)),
         bytes_resumed=sa.literal_column("0"),
     )
     .returning(
