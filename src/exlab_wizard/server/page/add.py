@@ -113,7 +113,8 @@ class AddRoutes:
         typed, destination, equipment = (form.get(name, "").strip() for name in ("path", "destination", "equipment"))
         place = None if typed else self._place(form)
         filled = Filled(place, typed, destination, equipment)
-        path = place.path if place is not None else typed
+        # The root itself is no run: it holds them.
+        path = place.path if place is not None and place.below else typed
         faults = {} if path and len(path) <= LONGEST_PATH else {"path": "Choose a folder, or write its path."}
         if not destination:
             faults["destination"] = "Choose where it goes."
