@@ -30,6 +30,7 @@ from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.logbook import Logbook
 from exlab_wizard.runtime.overview import Overviews
+from exlab_wizard.runtime.page_file import keep_page_file, read_page_file
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.signals import signals_into
@@ -148,16 +149,18 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     components = Components(audience.changed)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
     gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
-    token, begun = secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
+    page, token, begun = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
     def make(port: int) -> ServedApplication:
         from exlab_wizard.server.application import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
         from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
-        return HttpApplication(Backend(*parts, components, begun, window, safe_mode=safe_mode), port=port, token=token)
+        keep_page_file(state_dir.page, page, port)
+        backend = Backend(*parts, components, begun, window, safe_mode=safe_mode)
+        return HttpApplication(backend, port=port, token=token, page_secret=page.secret)
 
-    server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()))
+    server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
     window = _window(options, server, audience, clock)
     coordinator = QuitCoordinator(
         gate=gate,
@@ -181,15 +184,27 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     window_s = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
-    heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
-    session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
-    components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
+    session_end = _session_end(inbox, workers, predicate, audience, store, components)
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
     desk: list[Service] = [session_end, window]
     if not options.headless:
         control = _Control(inbox, coordinator, store, recovery.launch_id, clock)
         desk += _desktop(options, control, audience, window, components, safe_mode=safe_mode)
     return Application(inbox, store, clock, ready, *parts, window_s, desk)
+
+
+def _session_end(  # noqa: PLR0913, PLR0917 - wired once
+    inbox: SimpleQueue[Message],
+    workers: WorkerPool,
+    predicate: StorePredicate,
+    audience: Audience,
+    store: Store,
+    components: Components,
+) -> SessionEnd:
+    heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
+    session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
+    components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
+    return session_end
 
 
 def _window(options: Options, server: ServerRunner, audience: Audience, clock: SteadyClock) -> WindowLauncher:

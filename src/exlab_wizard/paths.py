@@ -25,6 +25,7 @@ class StateDir:
     database: Path
     lock: Path
     server: Path
+    page: Path
     backups: Path
     logs: Path
     pictures: Path
@@ -38,6 +39,7 @@ class StateDir:
             database=root / "exlab-wizard.db",
             lock=root / "instance.lock",
             server=root / "server.json",
+            page=root / "page.json",
             backups=root / "backups",
             logs=root / "logs",
             pictures=root / "pictures",

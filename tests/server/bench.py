@@ -16,6 +16,7 @@ from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.server.application import build
 from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.comeback import Comebacks
 from exlab_wizard.server.feed import Feed
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import Logins
@@ -69,6 +70,12 @@ def application(bench: Bench, home: Path) -> FastAPI:
     """Return the application that stands behind the door."""
     backend = backend_of(bench, home)
     lanes = Lanes(bench.database)
+    comebacks = Comebacks("00" * 32, bench.clock)
     return build(
-        backend, lanes, Feed(backend, lanes.reads), Logins(bench.clock), "token", Views(lanes, Surroundings(backend))
+        backend,
+        lanes,
+        Feed(backend, lanes.reads),
+        Logins(bench.clock),
+        "token",
+        Views(lanes, Surroundings(backend, comebacks)),
     )

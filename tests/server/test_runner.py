@@ -28,7 +28,7 @@ class Pages:
     """An application that answers, or streams without an end."""
 
     def __init__(self) -> None:
-        self.closed = 0
+        self.closed = self.farewells = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the form of ASGI
         assert scope["type"] == "http"
@@ -43,6 +43,10 @@ class Pages:
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         return b"{}", []
+
+    async def farewell(self) -> None:
+        assert self.farewells == self.closed
+        self.farewells += 1
 
     def close(self) -> None:
         self.closed += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,11 +28,20 @@ def write_server_file(path: Path, address: ServerAddress) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    write_private(path, asdict(address))
+
+
+def write_private(path: Path, document: Mapping[str, object]) -> None:
+    """Write `document` as JSON into a file that only its owner may read, in one step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a path cannot be created with a mode
-        json.dump(asdict(address), file)
+        json.dump(document, file)
     part.replace(path)
 
 

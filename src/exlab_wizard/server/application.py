@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from exlab_wizard import __version__
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.comeback import ComebackRoutes, Comebacks
 from exlab_wizard.server.drain import DrainRoutes
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, refusal, trace_id_of
 from exlab_wizard.server.events import EventRoutes
@@ -48,14 +49,16 @@ _DESCRIPTION: Final = (
 class HttpApplication:
     """The ASGI application of one server, and what it must close."""
 
-    def __init__(self, backend: Backend, *, port: int, token: str) -> None:
-        """Build it for the server at `port`, for whoever holds `token`."""
+    def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
+        """Build it for the server at `port`, for whoever holds `token`; pages come back by keys of `page_secret`."""
         self._lanes = Lanes(backend.store.database)
         self._feed = Feed(backend, self._lanes.reads)
-        self._logins = Logins(backend.clock)
-        views = Views(self._lanes, Surroundings(backend))
-        routes = build(backend, self._lanes, self._feed, self._logins, token, views)
-        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=self._logins)
+        self._logins = logins = Logins(backend.clock)
+        comebacks = Comebacks(page_secret, backend.clock)
+        views = Views(self._lanes, Surroundings(backend, comebacks))
+        routes = build(backend, self._lanes, self._feed, logins, token, views)
+        routes.include_router(ComebackRoutes(comebacks, logins, backend.launch_id).router)
+        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,6 +71,10 @@ class HttpApplication:
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer, status 400, to what is not HTTP."""
         return self._door.malformed()
+
+    async def farewell(self) -> None:
+        """Tell who listens that the application has quit, and what of its work goes on at the next launch."""
+        await self._feed.farewell()
 
     def close(self) -> None:
         """End event streams and threads; requests that are being answered are answered. For the event loop's thread."""

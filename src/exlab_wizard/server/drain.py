@@ -56,9 +56,10 @@ class DrainRoutes:
         )
 
     async def answer(self, body: AnswerQuit) -> AnswerTaken:
-        """Answer the question of a quit; the first answer counts, wherever it is given."""
+        """Answer the question of a quit; the first answer counts. Before the question, a quit can be taken back."""
         self._backend.audience.seen()
-        if self._backend.quit.phase is not Phase.ASKING:
+        takes_back = body.answer == "keep_running" and self._backend.quit.phase is Phase.DRAINING
+        if self._backend.quit.phase is not Phase.ASKING and not takes_back:
             raise ApiError(
                 Code.NO_QUESTION, "No quit waits for an answer now.", details={"phase": self._backend.quit.phase}
             )

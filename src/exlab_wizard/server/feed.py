@@ -18,17 +18,33 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import __version__
+from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.words import plural
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.looks import Look, News
+from exlab_wizard.store.current import Counts
 
 log = logging.getLogger(__name__)
 
 KEPT: Final = 1_024
 """How many events are kept for those who come back, and how many one reader may be behind."""
 PAUSE_SECONDS: Final = 0.25
+FAREWELL_SECONDS: Final = 0.1
+"""How long a quit waits for the database to say what is left; it is left unsaid otherwise."""
+
+
+def farewell_of(counts: Counts) -> str:
+    """Return what becomes of the work that is not done, in a sentence."""
+    if counts.resumable:
+        goes_on = f"{plural(counts.resumable, 'run')} {'resumes' if counts.resumable == 1 else 'resume'}"
+        waiting = f", and {plural(counts.queued, 'waiting run')} with it" if counts.queued else ""
+        return f"{goes_on} at the next launch{waiting}."
+    if counts.queued:
+        return f"{plural(counts.queued, 'waiting run')} {'goes' if counts.queued == 1 else 'go'} on at the next launch."
+    return "Nothing is left to do."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,7 @@ class Reader:
         self._waiting: deque[Event] = deque()
         self._some = asyncio.Event()
         self._over = False
+        self._farewell: Event | None = None
 
     def put(self, event: Event) -> None:
         """Let it be sent; a reader that is too far behind gets a `resync` instead of what it missed."""
@@ -68,6 +85,11 @@ class Reader:
         self._over = True
         self._some.set()
 
+    def finish(self, last: Event) -> None:
+        """End the stream with `last`, whatever waits before it."""
+        self._farewell = last
+        self.end()
+
     async def events(self) -> AsyncIterator[Event]:
         """Yield what is to be sent, until the end."""
         while not self._over:
@@ -76,6 +98,8 @@ class Reader:
             else:
                 self._some.clear()
                 await self._some.wait()
+        if self._farewell is not None:
+            yield self._farewell
 
 
 class Feed:
@@ -122,6 +146,21 @@ class Feed:
     def event_id(self, event: Event) -> str:
         """Return what a client sends back as `Last-Event-ID`."""
         return f"{self._backend.launch_id}-{event.number}"
+
+    async def farewell(self) -> None:
+        """Tell all readers that the quit is over, and what goes on at the next launch; costs nothing without any."""
+        if not self._readers or self._backend.quit.phase is not Phase.STOPPED:
+            return
+        try:
+            counts = await self._lane.run(self._backend.store.current.counts, FAREWELL_SECONDS)
+        except Exception as error:  # boundary: no farewell is worth holding up a quit
+            log.warning("events: %s", error)
+            return
+        self._last += 1
+        told: Json = {"sentence": farewell_of(counts), "resumable": counts.resumable, "queued": counts.queued}
+        event = Event.of(self._last, "ended", told)
+        for reader in self._readers:
+            reader.finish(event)
 
     def close(self) -> None:
         """End all streams."""

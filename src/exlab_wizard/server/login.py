@@ -60,13 +60,21 @@ class Logins:
             known = next((held for held in self._codes if secrets.compare_digest(held.encode(), code.encode())), None)
             if known is None or self._codes.pop(known) < self._clock.monotonic():
                 return None
-            cookie = secrets.token_urlsafe(32)
-            self._cookies = [*self._cookies, cookie.encode()][-MOST_COOKIES:]
-            return cookie
+            return self._new_cookie()
+
+    def new_cookie(self) -> str:
+        """Return a cookie for a browser that has proved itself by other means."""
+        with self._lock:
+            return self._new_cookie()
 
     def accepts(self, cookie: bytes) -> bool:
         """Return whether a browser got this cookie here."""
         return any(secrets.compare_digest(held, cookie) for held in self._cookies)
+
+    def _new_cookie(self) -> str:
+        cookie = secrets.token_urlsafe(32)
+        self._cookies = [*self._cookies, cookie.encode()][-MOST_COOKIES:]
+        return cookie
 
 
 class LoginRoutes:

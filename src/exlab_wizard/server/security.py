@@ -26,8 +26,8 @@ BODY_LIMIT_BYTES: Final = 1 << 20
 DISCARDED_BYTES: Final = 16 << 20
 """Of a body that is too large, so much is read all the same: many clients look for the answer only after sending."""
 MOST_REQUESTS: Final = 512
-OPEN_PATHS: Final = ("/api/v1/health", "/login")
-"""What answers without a token: how it is, in one word for each component; and the exchange of a one-time code."""
+OPEN_PATHS: Final = ("/api/v1/health", "/login", "/comeback", "/comeback/answer")
+"""What answers without a token: how it is, in one word for each component; and the ways in, each with its own proof."""
 OPEN_FOLDERS: Final = ("/static/",)
 """The style, the script and the sign of the page; they say nothing of this installation."""
 _READS: Final = ("GET", "HEAD")

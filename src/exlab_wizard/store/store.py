@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exlab_wizard.store.aftermath import Aftermaths
 from exlab_wizard.store.changes import Changes
 from exlab_wizard.store.contents import Contents
 from exlab_wizard.store.current import Current
@@ -40,6 +41,7 @@ class Store:
         self.figures = Figures(database)
         self.measures = Measures(database)
         self.current = Current(database)
+        self.aftermaths = Aftermaths(database)
         self.publications = Publications(database)
 
     def close(self) -> None:

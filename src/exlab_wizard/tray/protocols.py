@@ -100,6 +100,9 @@ class ServedApplication(Protocol):
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer, status 400, to what is not HTTP."""
 
+    async def farewell(self) -> None:
+        """Tell the event streams that the application has quit; returns within a moment."""
+
     def close(self) -> None:
         """End the event streams and let go of all threads; for the event loop's thread."""
 

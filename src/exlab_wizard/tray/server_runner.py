@@ -41,11 +41,17 @@ class ServerError(ExlabError):
 class ServerRunner:
     """A service: `start` returns when requests are answered, `stop` when the thread has ended."""
 
-    def __init__(self, make: Callable[[int], ServedApplication], file: Path, *, token: str, started_at: str) -> None:
-        """Serve what `make` builds for a port, called in the server's thread; `file` tells clients where and how."""
+    def __init__(
+        self, make: Callable[[int], ServedApplication], file: Path, *, token: str, started_at: str, wanted_port: int = 0
+    ) -> None:
+        """Serve what `make` builds for a port, called in the server's thread; `file` tells clients where and how.
+
+        `wanted_port` is taken if it is free; otherwise, or with 0, the system chooses.
+        """
         self._make = make
         self._file = file
         self._token = token
+        self._wanted_port = wanted_port
         self._started_at = started_at
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -63,22 +69,21 @@ class ServerRunner:
             ServerError: there is none to be had.
         """
         if self._socket is None:
-            # Without SO_REUSEADDR: with it the system may hand one free port to two programs at once.
-            taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
                 remove_server_file(self._file)
-                if sys.platform == "win32":
-                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-                taken.bind((HOST, 0))
-                taken.listen(BACKLOG)
+                self._socket = self._bound()
             except OSError as error:
-                taken.close()
                 self._failure = error
                 msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
                 raise ServerError(msg) from error
-            self._socket = taken
         port: int = self._socket.getsockname()[1]
         return port
+
+    def _bound(self) -> socket.socket:
+        if self._wanted_port:
+            with contextlib.suppress(OSError):  # somebody else has it by now
+                return _listening(self._wanted_port)
+        return _listening(0)
 
     def start(self) -> None:
         """Start answering; returns when requests are answered, or when it was stopped meanwhile.
@@ -168,3 +173,27 @@ class ServerRunner:
                 self._socket.close()
                 self._socket = None
                 remove_server_file(self._file)
+
+
+def _listening(port: int) -> socket.socket:
+    """Return a socket that listens at `port`, or at one that the system chooses for 0.
+
+    Raises:
+        OSError: it is taken, or there is none.
+    """
+    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        elif port:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((HOST, port))
+        if sys.platform != "win32" and not port:
+            # Connections keep a port for a minute after their program, unless both it and the next one say this. Said
+            # before the bind to port 0, it would let the system hand one free port to two programs at once.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.listen(BACKLOG)
+    except OSError:
+        taken.close()
+        raise
+    return taken

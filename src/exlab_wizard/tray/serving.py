@@ -113,6 +113,7 @@ class _Server(uvicorn.Server):
             server.close()
         for listening in sockets or []:
             listening.close()
+        await self._served.farewell()
         self._served.close()
         await self._let_end(STREAMS_END_SECONDS, lambda _connection: True)
         await self._let_end(ANSWERS_END_SECONDS, lambda connection: connection.waits_for_its_handler())

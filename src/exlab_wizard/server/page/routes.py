@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -17,7 +17,8 @@ from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.views import THEME, THEMES, Views
 from exlab_wizard.server.pause import PauseRoutes
 
-YEAR_SECONDS = 365 * 86_400
+YEAR_SECONDS: Final = 365 * 86_400
+MOST_STARTS: Final = 100
 
 
 class PageRoutes:
@@ -34,12 +35,14 @@ class PageRoutes:
         get, post = ["GET", "HEAD"], ["POST"]
         self.router.add_api_route("/", self.now, methods=get)
         self.router.add_api_route("/quit", self.quit, methods=get)
+        self.router.add_api_route("/starts", self.starts, methods=get)
         self.router.add_api_route("/live", self.live, methods=get)
         self.router.add_api_route(f"{FOLDER}{{name}}", self.asset, methods=get)
         self.router.add_api_route("/quit", self.begin_quit, methods=post)
         self.router.add_api_route("/quit/answer", self.answer_quit, methods=post)
         self.router.add_api_route("/pause", self.pause, methods=post)
         self.router.add_api_route("/resume", self.resume, methods=post)
+        self.router.add_api_route("/seen", self.seen, methods=post)
         self.router.add_api_route("/theme", self.theme, methods=post)
 
     async def now(self, request: Request) -> Response:
@@ -49,6 +52,11 @@ class PageRoutes:
     async def quit(self, request: Request) -> Response:
         """Show what a quit waits for, and the button."""
         return await self._views.show(request, "quit.html", follows=True)
+
+    async def starts(self, request: Request) -> Response:
+        """Show the last starts of the application, and how each ended."""
+        lists = self._views.surroundings.lists
+        return await self._views.show(request, "starts.html", lambda: {"launches": lists.launches(limit=MOST_STARTS)})
 
     async def live(self, request: Request) -> Response:
         """Show only what surrounds pages, for those whose main part stays as it is."""
@@ -85,6 +93,12 @@ class PageRoutes:
         """Go on."""
         form = await form_of(request)
         await self._pause.resume()
+        return done(request, form.get("back", "/"))
+
+    async def seen(self, request: Request) -> Response:
+        """Put away what happened last time; the list of starts keeps it."""
+        form = await form_of(request)
+        self._views.surroundings.seen()
         return done(request, form.get("back", "/"))
 
     async def theme(self, request: Request) -> Response:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from exlab_wizard import __version__
-from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.comeback import Comebacks
 from exlab_wizard.server.drain import drain_view
+from exlab_wizard.store.aftermath import Aftermath
 
 
 class Surroundings:
     """Read anew for each page."""
 
-    def __init__(self, backend: Backend) -> None:
-        """Read from `backend`."""
+    def __init__(self, backend: Backend, comebacks: Comebacks) -> None:
+        """Read from `backend`; pages get the key by which they come back from `comebacks`."""
         self._backend = backend
+        self.lists = backend.store.lists
+        self._comebacks = comebacks
+        self._newest_event = backend.progress.event
+        self._seen = False
+
+    def seen(self) -> None:
+        """Note that somebody has read what happened last time; until the next launch it is not shown again."""
+        self._seen = True
 
     def read(self) -> dict[str, object]:
         """Return the values that the layout needs.
@@ -25,8 +37,14 @@ class Surroundings:
         return {
             "version": __version__,
             "launch_id": backend.launch_id,
+            "page_key": self._comebacks.page_key(),
+            "aftermath": None if self._seen else self._aftermath(),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
             "safe_mode": backend.safe_mode,
             "counts": backend.store.current.counts(),
         }
+
+    def _aftermath(self) -> Aftermath | None:
+        found = self._backend.store.aftermaths.of(self._backend.launch_id, self._newest_event)
+        return None if found is None else replace(found, jobs=[shown(job) for job in found.jobs])

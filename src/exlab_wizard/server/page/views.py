@@ -18,7 +18,7 @@ from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.page.assets import Assets
 from exlab_wizard.server.page.surroundings import Surroundings
-from exlab_wizard.server.page.words import FILTERS
+from exlab_wizard.server.page.words import FILTERS, STATES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +36,7 @@ class Views:
     def __init__(self, lanes: Lanes, surroundings: Surroundings) -> None:
         """Render nothing yet: the template engine is loaded with the first page."""
         self._lanes = lanes
-        self._surroundings = surroundings
+        self.surroundings = surroundings
         self.assets = Assets()
 
     async def show(
@@ -62,7 +62,7 @@ class Views:
         def render() -> str:
             return self._environment.get_template(template).render(
                 {
-                    **self._surroundings.read(),
+                    **self.surroundings.read(),
                     "here": here,
                     "back": f"{here}?{request.url.query}" if request.url.query else here,
                     "live": live,
@@ -101,6 +101,7 @@ class Views:
         )
         environment.filters.update(FILTERS)
         environment.globals["asset"] = self.assets.url
+        environment.globals["words"] = STATES
         return environment
 
     @staticmethod

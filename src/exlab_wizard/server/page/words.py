@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.words import duration, plain, plural, size
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
@@ -18,6 +18,17 @@ from exlab_wizard.store.lists import Record
 from exlab_wizard.store.values import whole
 
 _UNKNOWN: Final = "\N{EN DASH}"
+STATES: Final = {
+    JobState.QUEUED: "waiting",
+    JobState.RUNNING: "being sent",
+    JobState.VERIFYING: "being read back",
+    JobState.VERIFIED: "verified",
+    JobState.CLEANED: "verified, and removed here",
+    JobState.RESUMABLE: "goes on at the next start",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+"""What a person reads for a state."""
 _WAITING: Final = {
     WaitReason.DESTINATION_OFFLINE: Markup(
         "{destination} is offline since {since}. It is looked for all the time, and syncing goes on by itself."

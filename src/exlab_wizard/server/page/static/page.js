@@ -5,7 +5,8 @@
 
 const LIVE = { "X-Exlab-Live": "1" };
 const REFRESH_MS = 500;
-const AGAIN_MS = [500, 1000, 2000, 3000];
+const AGAIN_MS = 1000;
+const KEY_MS = 600_000;
 const $ = (id) => document.getElementById(id);
 
 let stream = null;
@@ -24,7 +25,7 @@ function refresh() {
 
 async function look() {
   timer = 0;
-  if (document.hidden || over) return;
+  if (over || lost) return;
   stale = false;
   refreshing = true;
   try {
@@ -133,7 +134,8 @@ document.addEventListener("submit", async (event) => {
   button?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(button?.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body, headers: LIVE });
-    failed(answer.ok ? "" : (await answer.json()).error.message);
+    const late = answer.status === 409 && question.contains(form); // somebody else was faster
+    failed(answer.ok || late ? "" : (await answer.json()).error.message);
     if (answer.ok && form.getAttribute("action") === "/theme") location.reload();
   } catch {
     failed("ExLab-Wizard did not answer. Try again in a moment.");
@@ -158,11 +160,13 @@ function follow() {
   stream = new EventSource("/api/v1/events");
   for (const name of ["job", "progress", "session", "drain", "question", "resync"]) stream.addEventListener(name, refresh);
   stream.addEventListener("hello", () => {
-    found();
+    lost = false;
+    $("lost").hidden = true;
     refresh();
     told = null;
     tellFocus();
   });
+  stream.addEventListener("ended", (event) => end(JSON.parse(event.data).sentence));
   stream.addEventListener("error", () => {
     stream.close();
     lose();
@@ -203,24 +207,63 @@ if (location.hash === "#opened") {
 }
 
 function lose() {
-  if (!lost && !over) {
-    lost = true;
+  lost = true;
+  if (!over) {
     $("lost").hidden = false;
     if (question.open) question.close();
   }
-  setTimeout(follow, AGAIN_MS[3]);
+  setTimeout(comeBack, AGAIN_MS);
 }
 
-function found() {
-  lost = false;
-  $("lost").hidden = true;
+function end(sentence) {
+  over = true;
+  if (question.open) question.close();
+  for (const id of ["state", "main", "lost", "failed"]) $(id).hidden = true;
+  $("ended-sentence").textContent = sentence;
+  $("ended").hidden = false;
+  $("ended").focus();
+  document.title = "ExLab-Wizard has quit";
 }
 
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && stale) refresh();
-});
+// ---- back after a restart: the page proves that it was here before, without sending what it proves it with
+
+async function comeBack() {
+  try {
+    const [name, secret] = $("state").dataset.key.split(".");
+    const mine = hex(crypto.getRandomValues(new Uint8Array(16)));
+    const reply = await tell("/comeback", { key: name, number: mine });
+    if (reply.status === 401) return $("stuck").showModal();
+    if (!reply.ok) return lose();
+    const { number, proof, launch_id: launch } = await reply.json();
+    const text = `${location.host}\n${name}\n${mine}\n${number}`;
+    if ((await mac(secret, `server\n${text}`)) !== proof) return lose(); // somebody else answers at our address
+    if (!over && String(launch) === document.body.dataset.launch) return follow(); // only the connection was lost
+    const answer = await tell("/comeback/answer", { number, proof: await mac(secret, `page\n${text}`) }, "same-origin");
+    if (answer.ok) location.reload();
+    else lose();
+  } catch {
+    lose();
+  }
+}
+
+function tell(path, document, credentials = "omit") {
+  const headers = { "Content-Type": "application/json" };
+  return fetch(path, { method: "POST", headers, body: JSON.stringify(document), credentials, cache: "no-store" });
+}
+
+async function mac(secret, text) {
+  const bytes = Uint8Array.from(secret.match(/../g), (two) => parseInt(two, 16));
+  const key = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return hex(new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text))));
+}
+
+function hex(bytes) {
+  return Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+}
+
 document.documentElement.dataset.script = "on";
 asked();
 tick();
 setInterval(tick, 1000);
+setInterval(refresh, KEY_MS);
 follow();

@@ -1,0 +1,77 @@
+"""What became of the work that the last launch was cut off from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.store.database import Database
+from exlab_wizard.store.lists import Record, records
+from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.values import Value, whole
+
+MOST_JOBS: Final = 20
+
+LAUNCHES: Final = Statement(
+    sa.text(
+        "SELECT l.jobs_resumed, p.end_reason, p.ended_at FROM launches l"
+        " JOIN launches p ON p.id = (SELECT max(id) FROM launches WHERE id < :launch) WHERE l.id = :launch"
+    )
+)
+# Recovery logs one or two moves for each job, and nothing else: they are the newest of all when it is done.
+RESUMED: Final = Statement(
+    sa.text(
+        "SELECT j.id, j.run_path, j.destination, j.state, j.bytes_total, j.bytes_done,"
+        " CASE WHEN j.launch_id = :launch AND (j.bytes_resumed > 0 OR j.finished_at IS NOT NULL)"
+        " THEN j.bytes_resumed ELSE j.bytes_done END AS bytes_kept"
+        " FROM (SELECT id, job_id, from_state, to_state FROM job_events"
+        "  WHERE id <= :newest ORDER BY id DESC LIMIT :moves) e"
+        " CROSS JOIN sync_jobs j ON j.id = e.job_id"
+        f" WHERE e.from_state = 'resumable' AND e.to_state = 'queued' ORDER BY e.id LIMIT {MOST_JOBS}"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """How the last launch ended, when, and the jobs that go on since; `jobs` are some of the `resumed`.
+
+    `bytes_kept` of a job are the bytes that need not be sent again.
+    """
+
+    ended: str
+    ended_at: str
+    resumed: int
+    jobs: list[Record]
+
+    @property
+    def bytes_kept(self) -> int:
+        """The bytes of `jobs` that need not be sent again."""
+        return sum(whole(job["bytes_kept"]) for job in self.jobs)
+
+
+class Aftermaths:
+    """Reads for the page of one launch."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def of(self, launch_id: int, newest_event: int) -> Aftermath | None:
+        """Return what followed from the end of the launch before `launch_id`; None where that ended well, or never was.
+
+        `newest_event` is the newest row of `job_events` right after the recovery.
+        """
+        found = records(self._db, LAUNCHES, {"launch": launch_id})
+        if not found or found[0]["end_reason"] in (None, "drained"):
+            return None
+        resumed = whole(found[0]["jobs_resumed"])
+        params: dict[str, Value] = {
+            "launch": launch_id,
+            "newest": newest_event,
+            "moves": min(2 * resumed, 2 * MOST_JOBS),
+        }
+        jobs = records(self._db, RESUMED, params) if resumed else []
+        return Aftermath(str(found[0]["end_reason"]), str(found[0]["ended_at"]), resumed, jobs)
