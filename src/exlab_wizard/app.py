@@ -16,7 +16,7 @@ from typing import Final
 from exlab_wizard.application import Application, Message, QuitAsked, QuitWanted, SessionEnds, SignalCame
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import QuitEvent, QuitTrigger
+from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.audience import Audience
@@ -41,12 +41,13 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store import schema
 from exlab_wizard.store.backup import Backups
 from exlab_wizard.store.database import Database
+from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.autostart import Repair
 from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
 from exlab_wizard.tray.menu import Act
 from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
-from exlab_wizard.tray.protocols import NoWindow, ServedApplication, WindowLauncher
+from exlab_wizard.tray.protocols import NoWindow, Question, ServedApplication, WindowLauncher
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 from exlab_wizard.tray.session_end import Heard, SessionEnd, host_of_this_system
@@ -162,13 +163,14 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
     window = _window(options, server, audience, clock)
+    remote = RemoteQuestion(store.quits, recovery.launch_id, machine)
+    known = (store, recovery, settings, audience, clock, components, window)
+    notified, notices = _notices(options, *known, lambda: coordinator.phase)
     coordinator = QuitCoordinator(
         gate=gate,
         predicate=predicate,
         workers=workers,
-        question=FirstAnswer(
-            [TerminalQuestion(), RemoteQuestion(store.quits, recovery.launch_id, machine), ApiQuestion(audience)]
-        ),
+        question=FirstAnswer([TerminalQuestion(), remote, ApiQuestion(audience), *notified]),
         window=window,
         server=server,
         clock=clock,
@@ -181,16 +183,15 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     _watch_over(components, server, workers, keeper, housekeeping)
-    window_s = settings.current.quit.session_end_window_s
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
     session_end = _session_end(inbox, workers, predicate, audience, store, components)
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
-    desk: list[Service] = [session_end, window]
+    desk: list[Service] = [session_end, window, *notices]
     if not options.headless:
         control = _Control(inbox, coordinator, store, recovery.launch_id, clock)
         desk += _desktop(options, control, audience, window, components, safe_mode=safe_mode)
-    return Application(inbox, store, clock, ready, *parts, window_s, desk)
+    return Application(inbox, store, clock, ready, *parts, settings.current.quit.session_end_window_s, desk)
 
 
 def _session_end(  # noqa: PLR0913, PLR0917 - wired once
@@ -270,6 +271,42 @@ def _desktop(  # noqa: PLR0913 - wired once
     window.on_closed = desktop.window_closed
     components.add(Component("icon", lambda: desktop.alive, "the window is there, and exlab-wizard quit"))
     return [desktop, Repair(options.state_dir, options.config)]
+
+
+def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
+    options: Options,
+    store: Store,
+    recovery: Recovery,
+    settings: SettingsFile,
+    audience: Audience,
+    clock: SteadyClock,
+    components: Components,
+    window: WindowLauncher,
+    phase: Callable[[], Phase],
+) -> tuple[list[Question], list[Service]]:
+    """Return the question as a notification, and what tells the operator of the rest; nothing of it when headless."""
+    if options.headless:
+        return [], []
+    from exlab_wizard.tray.herald import Herald  # noqa: PLC0415 - nothing for a service
+    from exlab_wizard.tray.notifications import Notifications  # noqa: PLC0415 - likewise
+    from exlab_wizard.tray.notified_question import NotifiedQuestion  # noqa: PLC0415 - likewise
+
+    def quiet() -> bool:
+        return audience.focused or not settings.current.notifications.enabled
+
+    board = Notifications(window.open)
+    herald = Herald(
+        store,
+        board,
+        recovery,
+        clock,
+        quiet=quiet,
+        offline_after_s=lambda: settings.current.notifications.offline_after_s,
+        over=lambda: phase() is Phase.STOPPED,
+    )
+    audience.follow(herald.changed)
+    components.add(Component("notifications", lambda: board.alive and herald.alive, "look at the window for news"))
+    return [NotifiedQuestion(board, quiet, clock, settings.current.quit.window_s)], [board, herald]
 
 
 def _watch_over(

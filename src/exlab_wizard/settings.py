@@ -71,6 +71,15 @@ class ServerSettings(_Section):
     )
 
 
+class NotificationSettings(_Section):
+    """What is told by notification on the desktop."""
+
+    enabled: bool = Field(default=True, description="whether anything is, a quit's question included")
+    offline_after_s: float = Field(
+        600.0, ge=1, le=86_400, description="seconds that a destination is offline, or full, before that is told"
+    )
+
+
 class ScheduleEntry(_Section):
     """Hours of the week in which the bandwidth limit holds, in local time."""
 
@@ -138,6 +147,7 @@ class Settings(_Section):
     sync: SyncSettings = SyncSettings()
     sessions: SessionSettings = SessionSettings()
     server: ServerSettings = ServerSettings()
+    notifications: NotificationSettings = NotificationSettings()
     destinations: dict[str, DestinationSettings] = {}
 
     @field_validator("destinations")

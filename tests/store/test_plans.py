@@ -9,7 +9,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store import claims, current, drain, files, glance, jobs, launches, quits, sessions
+from exlab_wizard.store import alerts, claims, current, drain, files, glance, jobs, launches, quits, sessions
 from exlab_wizard.store.jobs import NewJob
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.statement import Statement
@@ -59,6 +59,11 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "tried again": (current.RETRIED, ("USING INDEX jobs_delayed",)),
     "counts": (current.COUNTS, ("jobs_unsettled (state=?)",)),
     "at work": (current.SESSIONS, ("leases_active",)),
+    "last move": (alerts.LAST_MOVE, ("SEARCH job_events",)),
+    "failures": (alerts.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),
+    "held up": (alerts.HELD_UP, ("jobs_waiting",)),
+    "sending": (alerts.SENDING, (IN_FLIGHT,)),
+    "arrived": (alerts.ARRIVED, ("e USING INTEGER PRIMARY KEY (rowid>?)", "j USING INTEGER PRIMARY KEY")),
     "undecided quits": (quits.UNDECIDED, ("quits_undecided (launch_id=?)",)),
 }
 WHOLE_TABLE = re.compile(r"^SCAN \w+( USING (INTEGER )?PRIMARY KEY)?$")

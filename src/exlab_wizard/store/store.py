@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exlab_wizard.store.aftermath import Aftermaths
+from exlab_wizard.store.alerts import Alerts
 from exlab_wizard.store.changes import Changes
 from exlab_wizard.store.contents import Contents
 from exlab_wizard.store.current import Current
@@ -43,6 +44,7 @@ class Store:
         self.current = Current(database)
         self.aftermaths = Aftermaths(database)
         self.publications = Publications(database)
+        self.alerts = Alerts(database)
 
     def close(self) -> None:
         """Close every connection of this process."""

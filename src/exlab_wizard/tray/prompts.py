@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CHOICES: Final = "[f]orce quit, [w]ait, [k]eep running: "
 _WORDS: Final[dict[str, Answer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
 _LOOK_SECONDS: Final = 0.1
+_SURFACES_SECONDS: Final = 0.5
 
 
 def parse_answer(line: str) -> Answer | None:
@@ -170,24 +171,46 @@ class FirstAnswer:
         return any(surface.available() for surface in self._surfaces)
 
     async def ask(self, standing: Callable[[], Standing]) -> Answer:
-        """Return the first answer, and withdraw the question elsewhere; a surface that fails leaves it to the others.
+        """Return the first answer, and withdraw the question elsewhere.
+
+        A surface that can show it only later shows it then: a window may be opened, or closed, while it stands. One
+        that fails leaves it to the others.
 
         Raises:
             ExlabError: it could be shown nowhere.
         """
-        asked = {asyncio.ensure_future(surface.ask(standing)) for surface in self._surfaces if surface.available()}
-        waiting = asked
+        # A thread that can be left: a surface that cannot say whether it is there must not keep others from answering.
+        thread = ThreadPoolExecutor(1, "quit-surfaces")
+        asked: dict[asyncio.Future[Answer], Question] = {}
+        look: asyncio.Future[list[Question]] = asyncio.ensure_future(self._look(thread, [], 0.0))
         try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        return task.result()
-                    log.warning("the question cannot be shown here: %s", error)
+            while True:
+                running = [task for task in asked if not task.done()]
+                waiting: list[asyncio.Future[Answer] | asyncio.Future[list[Question]]] = [*running, look]
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in running:
+                    if task in done:
+                        error = task.exception()
+                        if error is None:
+                            return task.result()
+                        log.warning("the question cannot be shown here: %s", error)
+                if look in done:
+                    asked |= {asyncio.ensure_future(surface.ask(standing)): surface for surface in look.result()}
+                    look = asyncio.ensure_future(self._look(thread, list(asked.values()), _SURFACES_SECONDS))
+                    if all(task.done() for task in asked):
+                        msg = "no surface could show it"
+                        raise ExlabError(msg)
         finally:
+            thread.shutdown(wait=False)
+            look.cancel()
             for task in asked:
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        msg = "no surface could show it"
-        raise ExlabError(msg)
+            await asyncio.gather(*asked, look, return_exceptions=True)
+
+    async def _look(self, thread: ThreadPoolExecutor, asked: Sequence[Question], after_s: float) -> list[Question]:
+        await asyncio.sleep(after_s)
+        return await asyncio.get_running_loop().run_in_executor(thread, self._there, [id(surface) for surface in asked])
+
+    def _there(self, asked: Sequence[int]) -> list[Question]:
+        """Return the surfaces that are there and were not asked yet."""
+        return [surface for surface in self._surfaces if id(surface) not in asked and surface.available()]
