@@ -122,7 +122,7 @@ def test_each_lock_holds_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch
     """The authorizer says no before anything is tried; without it, the connection itself cannot write."""
     with pytest.raises(RefusedError, match="not authorized"):
         inspection.query(store.database.path, "PRAGMA user_version = 7")
-    monkeypatch.setattr(inspection, "_authorize", lambda *_: driver.SQLITE_OK)
+    monkeypatch.setattr(inspection, "authorize", lambda *_: driver.SQLITE_OK)
     for query in ("DELETE FROM sync_jobs", "PRAGMA user_version = 7", "CREATE TABLE mine (x)"):
         with pytest.raises(RefusedError, match=r"read-?only"):
             inspection.query(store.database.path, query)

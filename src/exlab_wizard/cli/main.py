@@ -43,6 +43,7 @@ class _Commands(LazyGroup):
         "logs": Lazy(f"{_ROOM}.logs:logs", "the log of this launch and earlier ones; -f follows it"),
         "quit": Lazy(f"{_ROOM}.quit:quit_command", "quit the running application; asks here if work is left"),
         "sql": Lazy(f"{_ROOM}.sql:sql", "read-only SQL on the live database"),
+        "admin": Lazy(f"{_ROOM}.admin:admin", "look through the live database in the window; the extra `admin`"),
         "destination": Lazy(f"{_ROOM}.destination:destination", "add, list and test destinations"),
         "db": Lazy(f"{_ROOM}.db:db", "check, back up, restore and upgrade the database"),
         "doctor": Lazy(f"{_ROOM}.doctor:doctor", "look at everything that could be wrong, each with its remedy"),

@@ -7,6 +7,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from typing import Final
+from urllib.parse import quote
 
 import click
 
@@ -42,6 +43,15 @@ def open_command(place: Place, *, page: str, as_json: bool) -> None:
 
     Where the application has no desktop, the page opens in the browser of this one; without any, as over SSH, this
     prints a link that is good once, within 30 seconds.
+    """
+    open_page(place, page, as_json=as_json)
+
+
+def open_page(place: Place, page: str, *, as_json: bool) -> None:
+    """Show `page` in the window, starting the application if need be, and tell what was done.
+
+    Raises:
+        ExlabError: it does not start or does not answer; the message says why.
     """
     process = None if is_running(place.state_dir) else start_detached(place.state_dir, place.config)
     wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
@@ -98,7 +108,7 @@ def _open(wire: Wire, page: str, *, started: bool) -> Opened:
     except AnswerError as error:
         if error.code != "no_window":
             raise
-    return _in_a_browser(wire, started=started)
+    return _in_a_browser(wire, page, started=started)
 
 
 def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
@@ -107,11 +117,11 @@ def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
     return Opened(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
 
 
-def _in_a_browser(wire: Wire, *, started: bool) -> Opened:
+def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
     from exlab_wizard.tray.surfaces import Browser, SurfaceError, has_display  # noqa: PLC0415 - for those without a window only
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
-    url = wire.location().url.rstrip("/") + path
+    url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
     if has_display(os.environ) or os.environ.get("BROWSER"):
         try:
             Browser().open(url)

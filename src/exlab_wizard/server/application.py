@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from exlab_wizard import __version__
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.browsing import Browsing
 from exlab_wizard.server.comeback import ComebackRoutes, Comebacks
 from exlab_wizard.server.drain import DrainRoutes
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, refusal, trace_id_of
@@ -58,6 +59,8 @@ class HttpApplication:
         views = Views(self._lanes, Surroundings(backend, comebacks))
         routes = build(backend, self._lanes, self._feed, logins, token, views)
         routes.include_router(ComebackRoutes(comebacks, logins, backend.launch_id).router)
+        self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
+        self._browsing.join(routes)
         self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +82,7 @@ class HttpApplication:
     def close(self) -> None:
         """End event streams and threads; requests that are being answered are answered. For the event loop's thread."""
         self._feed.close()
+        self._browsing.close()
         self._lanes.close()
 
 

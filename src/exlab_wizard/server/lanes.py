@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.store.database import Database
@@ -21,10 +21,17 @@ _T = TypeVar("_T")
 MOST_WAITING: Final = 1_000
 
 
+class HeldByThread(Protocol):
+    """What keeps something for each thread that uses it."""
+
+    def release(self) -> None:
+        """Give back what this thread holds."""
+
+
 class Lane:
     """A few threads and one queue, first come, first served."""
 
-    def __init__(self, name: str, threads: int, database: Database) -> None:
+    def __init__(self, name: str, threads: int, database: HeldByThread) -> None:
         """Have at most `threads` threads, each started when it is first needed."""
         self._name = name
         self._most = threads

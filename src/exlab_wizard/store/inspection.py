@@ -76,7 +76,7 @@ def query(
         connection.execute("PRAGMA query_only = 1")
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             limits.end_within(_ROLLBACK_SECONDS)
-        connection.set_authorizer(_authorize)
+        connection.set_authorizer(authorize)
         connection.set_progress_handler(limits.are_over, _STEPS_BETWEEN_LOOKS)
         cursor = connection.execute(sql, params or {})
         found = cursor.fetchmany(rows + 1)
@@ -131,7 +131,8 @@ class _Limits:
             return 0
 
 
-def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _by: str | None) -> int:
+def authorize(action: int, first: str | None, second: str | None, _database: str | None, _by: str | None) -> int:
+    """Return whether SQLite may do what a statement wants: it may read, and nothing else."""
     if action in (driver.SQLITE_SELECT, driver.SQLITE_READ, driver.SQLITE_RECURSIVE):
         return driver.SQLITE_OK
     if action == driver.SQLITE_FUNCTION and (second or "").lower() not in _ACTING_FUNCTIONS:

@@ -1,0 +1,34 @@
+"""`admin`: the database in the browser, to look through and to ask."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.open import open_page
+from exlab_wizard.cli.output import example, json_option
+from exlab_wizard.errors import ExlabError
+
+PAGE: Final = "/admin/"
+
+
+class ExtraMissingError(ExlabError):
+    """Something that can be installed beside the program is not."""
+
+
+@click.command("admin", epilog=example("exlab-wizard admin"))
+@json_option
+@click.pass_obj
+def admin(place: Place, *, as_json: bool) -> None:
+    """Look through the live database in the window: tables and views with their meanings, ready questions, SQL.
+
+    Nothing can be changed there. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
+    starts the application if it does not run, and prints a link where there is no desktop.
+    """
+    if find_spec("datasette") is None:
+        msg = "browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'"
+        raise ExtraMissingError(msg)
+    open_page(place, PAGE, as_json=as_json)

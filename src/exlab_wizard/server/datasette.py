@@ -1,0 +1,203 @@
+"""Datasette, held to reading: our connections, our threads, our sentences, no plugins of others, no downloads.
+
+The only module that imports it. Of its pages, those of this database are open, and the files they are made of.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from datasette import hookimpl
+from datasette.app import Datasette
+from datasette.database import Database as _Database
+from datasette.plugins import DEFAULT_PLUGINS, pm
+from datasette.utils.asgi import Base400, NotFound
+from datasette.utils.sqlite import sqlite3
+from datasette.views.base import DatasetteError
+from starlette.types import ASGIApp
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.lanes import Lane
+from exlab_wizard.store.browsing import Readers
+from exlab_wizard.store.driver import driver
+from exlab_wizard.store.meanings import relations
+from exlab_wizard.store.questions import Question, questions
+from exlab_wizard.store.values import Value
+
+_T = TypeVar("_T")
+TIME_LIMIT_MS: Final = 1_000
+ROWS: Final = 1_000
+QUESTION: Final = "ask-"
+"""Before the name of each ready question: one is called like a table."""
+_SETTINGS: Final[Mapping[str, int | bool | str]] = {
+    "sql_time_limit_ms": TIME_LIMIT_MS,
+    "max_returned_rows": ROWS,
+    "allow_download": False,
+    "allow_csv_stream": False,
+    "suggest_facets": False,
+    "num_sql_threads": 1,
+    "default_cache_ttl": 0,
+}
+_PLUGINS: Final = frozenset(DEFAULT_PLUGINS) - {"datasette.handle_exception"}
+_INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class _File(_Database):  # type: ignore[misc]  # ships no types
+    """The live database, over connections that can only read."""
+
+    def __init__(self, datasette: Datasette, path: Path, readers: Readers, lane: Lane) -> None:
+        super().__init__(datasette, str(path), is_mutable=True)
+        self._readers, self._lane = readers, lane
+
+    async def execute_fn(self, fn: Callable[[driver.Connection], _T]) -> _T:
+        return await self._lane.run(lambda: fn(self._readers.connection()))
+
+    async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
+        msg = "nothing can be changed here"
+        raise StoreError(msg)
+
+    def connect(self, write: bool = False) -> driver.Connection:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
+        return self._readers.connection()
+
+    async def execute(self, *args: object, **kwargs: object) -> object:
+        # It would write what failed to stderr, whatever a query string holds.
+        return await super().execute(*args, **{**kwargs, "log_sql_errors": False})
+
+
+class _Memory(_Database):  # type: ignore[misc]  # likewise
+    """Datasette's notes about the tables, in memory, without a thread of their own."""
+
+    def __init__(self, datasette: Datasette, lane: Lane) -> None:
+        super().__init__(datasette, is_memory=True)
+        self._lane = lane
+        self._turn = threading.Lock()
+        self._notes = driver.connect(":memory:", check_same_thread=False)
+        self._notes.row_factory = driver.Row
+
+    async def execute_fn(self, fn: Callable[[driver.Connection], _T]) -> _T:
+        def run() -> _T:
+            with self._turn:
+                return fn(self._notes)
+
+        return await self._lane.run(run)
+
+    async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
+        return await self.execute_fn(fn)
+
+
+class _Refusals:
+    """Lets the application tell what went wrong, as everywhere else; Datasette would print it, with all values."""
+
+    @staticmethod
+    @hookimpl  # type: ignore[untyped-decorator]  # likewise
+    def handle_exception(exception: Exception) -> None:
+        """Raise it again, as a refusal where it is about the request.
+
+        Raises:
+            ApiError: there is no such page, or the question cannot be asked.
+        """
+        if isinstance(exception, NotFound):
+            message = f"There is nothing at this path of the database. {exception}"
+            raise ApiError(Code.NOT_FOUND, message.strip()) from exception
+        if isinstance(exception, DatasetteError):
+            late = f"The question was ended: not answered within {TIME_LIMIT_MS / 1000:g} s. Narrow it."
+            message = late if exception.message_is_html else str(exception.message)
+            raise ApiError(Code.BAD_REQUEST, message) from exception
+        if isinstance(exception, Base400 | driver.Error | driver.Warning):
+            raise ApiError(Code.BAD_REQUEST, str(exception)) from exception
+        raise exception
+
+
+class Browser:
+    """The application that shows the database, and the policy under which a browser shows its pages."""
+
+    def __init__(self, path: Path, readers: Readers, lane: Lane, base: str) -> None:
+        """Build it for the database at `path`, for pages below `base`.
+
+        Raises:
+            StoreError: it would open the file with another SQLite than ours: closing one drops the other's locks.
+        """
+        driver.enable_callback_tracebacks(False)  # noqa: FBT003 - C; it was switched on for everybody
+        if sqlite3.sqlite_version != driver.sqlite_version or sqlite3.Row is not driver.Row:
+            msg = "Datasette uses another SQLite than this program, and would break its locks; install both afresh"
+            raise StoreError(msg)
+        for plugin in pm.get_plugins() - {pm.get_plugin(name) for name in _PLUGINS}:
+            pm.unregister(plugin)
+        pm.register(_Refusals)
+        self._name = path.stem
+        datasette = Datasette(
+            [], memory=False, metadata=_metadata(self._name), settings={**_SETTINGS, "base_url": base}
+        )
+        datasette.databases.clear()
+        datasette.add_database(_Memory(datasette, lane), name="_internal")
+        datasette.add_database(_File(datasette, path, readers, lane), name=self._name)
+        self.app: ASGIApp = datasette.app()
+        self.policy = _policy(datasette)
+
+    def has(self, path: str) -> bool:
+        """Return whether a page may be shown: this database's, and the first one."""
+        ours = f"/{self._name}"
+        return path in ("/", ours, f"{ours}.json", f"{ours}.csv") or path.startswith((f"{ours}/", "/-/static/"))
+
+
+def _metadata(name: str) -> dict[str, object]:
+    tables: dict[str, object] = {
+        one.name: {"description": one.holds, "columns": dict(one.columns)} for one in relations()
+    }
+    tables["alembic_version"] = {"hidden": True}
+    database = {
+        "description": "The live database of this installation, to read. Times are UTC.",
+        "tables": tables,
+        "queries": {f"{QUESTION}{one.name}": _canned(one) for one in questions()},
+    }
+    return {"title": "exlab-wizard", "databases": {name: database}}
+
+
+def _canned(question: Question) -> dict[str, object]:
+    """Return a ready question; what is left empty in its form is the default."""
+    sql = question.sql
+    for parameter in question.parameters:
+        given = f"coalesce(nullif(:{parameter.name}, ''), {_literal(parameter.default)})"
+        # A form sends text only.
+        given = f"CAST({given} AS INTEGER)" if isinstance(parameter.default, int) else given
+        sql = re.sub(rf":{parameter.name}\b", given, sql)
+    meanings = [f"{one.name}: {one.meaning} (default {one.default!s})" for one in question.parameters]
+    return {
+        "title": question.asks,
+        "description": "\n".join([f"Asked by {question.asked_by}", *meanings]),
+        "sql": sql,
+        "hide_sql": False,
+    }
+
+
+def _literal(value: Value) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case int() | float():
+            return str(value)
+        case str():
+            doubled = value.replace("'", "''")
+            return f"'{doubled}'"
+    raise TypeError(value)
+
+
+def _policy(datasette: Datasette) -> str:
+    """Return what a browser may run: Datasette's own files, and its few inline scripts by their hashes."""
+    environment = datasette.jinja_env
+    sources = [environment.loader.get_source(environment, name)[0] for name in environment.list_templates()]
+    scripts = {script for source in sources for script in _INLINE.findall(source) if "{{" not in script}
+    scripts.add("DATASETTE_ALLOW_FACET = true;")
+    hashes = sorted(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    return (
+        f"default-src 'none'; script-src 'self' {allowed}; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

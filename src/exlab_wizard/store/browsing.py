@@ -1,0 +1,87 @@
+"""Read-only connections for pages that browse the database, one for each thread, under the locks of `inspection`.
+
+Whoever uses them sets the limits of time and rows; all can be interrupted at once, so that a quit waits for no query.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.driver import driver
+from exlab_wizard.store.inspection import authorize
+
+BUSY_SECONDS: Final = 1.0
+_LARGE: Final = frozenset({"zeroblob", "randomblob"})
+# A name that is no text is shown with its bytes, and can be sent on.
+_decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
+
+
+class Readers:
+    """The connections of some threads to one file. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[driver.Connection] = []
+        self._closed = False
+
+    def connection(self) -> driver.Connection:
+        """Return this thread's connection.
+
+        Raises:
+            StoreError: it cannot be opened, or this was closed.
+        """
+        held: driver.Connection | None = getattr(self._local, "connection", None)
+        if held is None:
+            held = self._local.connection = self._open()
+        if self._closed:
+            msg = "the application is quitting; the database can be browsed when it runs again"
+            raise StoreError(msg)
+        return held
+
+    def _open(self) -> driver.Connection:
+        try:
+            uri = self._path.absolute().as_uri() + "?mode=ro"
+            connection = driver.connect(
+                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA query_only = 1")
+        except driver.Error as error:
+            msg = f"the database {str(self._path)!r} cannot be browsed: {error}"
+            raise StoreError(msg) from error
+        connection.row_factory = driver.Row
+        connection.text_factory = _decoded
+        connection.set_authorizer(_authorize)
+        with self._lock:
+            self._opened.append(connection)
+        return connection
+
+    def release(self) -> None:
+        """Close this thread's connection; a thread calls it before it ends."""
+        held: driver.Connection | None = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if held is not None:
+            with self._lock:
+                self._opened.remove(held)
+            held.close()
+
+    def close(self) -> None:
+        """Let nothing begin any more, and end what runs; the threads then close their connections."""
+        self._closed = True
+        with self._lock:
+            for connection in self._opened:
+                connection.interrupt()
+
+
+def _authorize(action: int, first: str | None, second: str | None, database: str | None, by: str | None) -> int:
+    if action == driver.SQLITE_PRAGMA and first == "database_list" and second is None:
+        return driver.SQLITE_OK
+    if action == driver.SQLITE_FUNCTION and (second or "").lower() in _LARGE:
+        return driver.SQLITE_DENY
+    return authorize(action, first, second, database, by)
