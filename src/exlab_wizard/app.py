@@ -18,6 +18,7 @@ from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.overview import Overview
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Component, Components
@@ -153,13 +154,12 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     page, token, begun = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
     def make(port: int) -> ServedApplication:
-        from exlab_wizard.server.application import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
-        from exlab_wizard.server.backend import Backend  # noqa: PLC0415 - likewise
+        from exlab_wizard.server import application, backend  # noqa: PLC0415 - loaded in the server's thread
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
         keep_page_file(state_dir.page, page, port)
-        backend = Backend(*parts, components, begun, window, safe_mode=safe_mode)
-        return HttpApplication(backend, port=port, token=token, page_secret=page.secret)
+        served = backend.Backend(*parts, components, begun, window, _at_login(options), safe_mode=safe_mode)
+        return application.HttpApplication(served, port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
     window = _window(options, server, audience, clock)
@@ -214,6 +214,12 @@ def _window(options: Options, server: ServerRunner, audience: Audience, clock: S
     from exlab_wizard.tray.window_launcher import WindowLauncher as Launcher  # noqa: PLC0415 - nothing for a service
 
     return Launcher(options.state_dir.root, server.login_url, audience, clock, at_start=options.window)
+
+
+def _at_login(options: Options) -> AtLogin:
+    from exlab_wizard.tray.autostart import LoginSwitch  # noqa: PLC0415 - with the server, in its thread
+
+    return LoginSwitch(options.state_dir, options.config)
 
 
 @dataclass(frozen=True, slots=True)

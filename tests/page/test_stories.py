@@ -148,6 +148,20 @@ def test_a_destination_is_tried_out(program: Program, visit: Visit) -> None:
     expect(page.locator("#tried")).to_contain_text("Mount the share")
 
 
+def test_the_start_at_log_in_is_switched_on_and_off(program: Program, visit: Visit) -> None:
+    account = program.home / "account"
+    program.environment |= {"XDG_CONFIG_HOME": str(account), "HOME": str(program.home)}
+    program.start()
+    page = visit(program, "/settings").page
+    expect(page.locator("#login")).to_contain_text("Off.")
+    page.get_by_role("button", name="Switch it on").click()
+    expect(page.locator("#login")).to_contain_text("On. ExLab-Wizard starts when you log in.")
+    assert str(program.state) in (account / "autostart" / "exlab-wizard.desktop").read_text("utf-8")
+    page.get_by_role("button", name="Switch it off").click()
+    expect(page.locator("#login")).to_contain_text("Off.")
+    assert not (account / "autostart" / "exlab-wizard.desktop").exists()
+
+
 def test_a_run_is_cancelled_only_after_a_second_thought(program: Program, visit: Visit) -> None:
     program.configure(bandwidth_mib_s=0.25)
     program.start()

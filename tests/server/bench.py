@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tests.recovery.pool import Bench
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.health import Health
@@ -22,6 +23,7 @@ from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import Logins
 from exlab_wizard.server.page.surroundings import Surroundings
 from exlab_wizard.server.page.views import Views
+from exlab_wizard.tray.autostart import LoginSwitch
 from exlab_wizard.tray.protocols import NoWindow
 
 
@@ -62,6 +64,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         Components(audience.changed),
         bench.store.measures.begin(),
         NoWindow(),
+        LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
         safe_mode=False,
     )
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.keeper import Keeper
@@ -68,6 +69,7 @@ class Backend:
     components: Components
     progress: Progress
     window: WindowControl
+    at_login: AtLogin
     safe_mode: bool
 
     def now(self) -> datetime:

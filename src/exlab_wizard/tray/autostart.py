@@ -21,6 +21,7 @@ from typing import Final, Protocol, TypeVar
 
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.at_login import LoginStart
 from exlab_wizard.runtime.program import command
 from exlab_wizard.settings import SettingsFile
 
@@ -186,6 +187,35 @@ class Autostart:
 
     def _found(self) -> list[tuple[Place, Entry]]:
         return [(place, entry) for place in self._places if (entry := _tried(place, place.read)) is not None]
+
+
+class LoginSwitch:
+    """The switch on the page, for the application with this state dir and configuration."""
+
+    def __init__(self, state_dir: StateDir, config: Path) -> None:
+        """Look at nothing yet."""
+        self._state_dir = state_dir
+        self._config = config
+
+    def standing(self) -> LoginStart:
+        """Return how it stands.
+
+        Raises:
+            ExlabError: it cannot be told.
+        """
+        now = autostart_of(self._state_dir, self._config).status()
+        other = now.state_dir if now.state_dir != str(self._state_dir.root) else None
+        return LoginStart(now.on, other)
+
+    def switch(self, *, on: bool) -> None:
+        """Let this application start at log-in, or nothing.
+
+        Raises:
+            ExlabError: it cannot be changed.
+        """
+        autostart = autostart_of(self._state_dir, self._config)
+        log.info("autostart: switched %s on the page", "on" if on else "off")
+        _ = autostart.switch_on() if on else autostart.switch_off()
 
 
 class Repair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
-from exlab_wizard.errors import SettingsError
+from exlab_wizard.errors import ExlabError, SettingsError
+from exlab_wizard.runtime.at_login import LoginStart
 from exlab_wizard.runtime.doctor import share
 from exlab_wizard.runtime.doctor.checkup import Check, Finding, bad, check_up, worst
 from exlab_wizard.runtime.settings_change import FieldsError, SettingsChange, SettingsChangedError
@@ -31,10 +33,13 @@ from exlab_wizard.server.page.settings_form import (
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.settings import DestinationSettings
 
+log = logging.getLogger(__name__)
+
 PATIENCE_SECONDS: Final = 8.0
 """For a test of a destination."""
 LONGEST_NAME: Final = 63
 QUIT: Final = "quit"
+LOGIN: Final = "login"
 Name = Annotated[str, Path(max_length=LONGEST_NAME)]
 
 
@@ -46,6 +51,8 @@ class Sent:
     fields: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     conflict: str = ""
+    trouble: str = ""
+    """Why the start at log-in could not be switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class SettingsRoutes:
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/settings", self.look, methods=["GET", "HEAD"])
         self.router.add_api_route("/settings/quit", self.save_quit, methods=["POST"])
+        self.router.add_api_route("/settings/login", self.switch_login, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}", self.save_destination, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}/test", self.test, methods=["POST"])
 
@@ -80,6 +88,19 @@ class SettingsRoutes:
         """Save how long a quit waits."""
         form = await form_of(request)
         return await self._save(request, QUIT, form, quit_change(form))
+
+    async def switch_login(self, request: Request) -> Response:
+        """Let the application start at log-in, or not."""
+        form = await form_of(request)
+        wanted = form.get("on") == "true"
+        try:
+            await self._lanes.paths.run(lambda: self._backend.at_login.switch(on=wanted), PATIENCE_SECONDS)
+        except TimeoutError:
+            trouble = f"The system did not answer within {PATIENCE_SECONDS:g} s. Look at the page again in a moment."
+            return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
+        except ExlabError as error:
+            return await self._show(request, Sent(LOGIN, trouble=str(error)), status=409)
+        return RedirectResponse(f"/settings#{LOGIN}", SEE_OTHER)
 
     async def save_destination(self, request: Request, name: Name) -> Response:
         """Save limit and hours of a destination."""
@@ -146,11 +167,20 @@ class SettingsRoutes:
             "quit_fields": sent.fields if sent.which == QUIT and not sent.conflict else shown_quit(settings.quit),
             "quit_faults": sent.faults if sent.which == QUIT else {},
             "destinations": destinations,
+            "login": self._login(),
             "sent": sent,
             "tried": tried,
             "worst": worst(tried.findings).value,
             "saved": saved if is_known(saved, list(settings.destinations)) and not sent.which else "",
         }
+
+    def _login(self) -> LoginStart | None:
+        """Return how the start at log-in stands; None where that cannot be told."""
+        try:
+            return self._backend.at_login.standing()
+        except ExlabError as error:
+            log.info("whether it starts at log-in cannot be told: %s", error)
+            return None
 
 
 class Trials:
