@@ -16,8 +16,9 @@ from exlab_wizard.transfer.marker import create_marker
 
 
 @pytest.fixture
-def cli(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command line on the test's own state dir, in this process."""
+def cli(state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line on the test's own state dir, in this process, which keeps its priority."""
+    monkeypatch.setattr("os.nice", lambda _: 0)
 
     def call(*arguments: str) -> Answer:
         status = main(["--state-dir", str(state_dir), *arguments])

@@ -18,6 +18,7 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.grid import grid
 from exlab_wizard.cli.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.errors import UsageError
+from exlab_wizard.runtime.host import step_back
 from exlab_wizard.store.inspection import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
 from exlab_wizard.store.meanings import relations
 from exlab_wizard.store.questions import Parameter, Question, question, questions
@@ -94,6 +95,7 @@ def sql(  # noqa: PLR0913 - one parameter for each option
         statement, bound = asked.sql, _with_defaults(asked, bound)
     else:
         statement = _query(text or "")
+    step_back()
     with _ended_for_certain(timeout):
         answer = query(place.state_dir.database, statement, bound, seconds=timeout, rows=limit)
     _show(answer, as_csv=as_csv, as_json=as_json)

@@ -9,10 +9,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.store.launches import ThisProcess
+
+_LAST_IN_LINE: Final = 19
 
 
 class SystemClock:
@@ -39,6 +42,16 @@ def this_process() -> ThisProcess:
         process_started_at=to_text(datetime.fromtimestamp(started, UTC)),
         version=__version__,
     )
+
+
+def step_back() -> None:
+    """Let every other program go first, for as long as this one lives: whoever only asks must not hold up the work."""
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
+
+        psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
+    else:
+        os.nice(_LAST_IN_LINE)
 
 
 def boot_id() -> str:
