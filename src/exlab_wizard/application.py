@@ -19,13 +19,14 @@ from typing import Final
 
 from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.points import Point, reached
+from exlab_wizard.runtime import signals
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.gate import LaunchGate
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.ready import Ready
 from exlab_wizard.runtime.service import Service
-from exlab_wizard.runtime.standby import Standby, begin, begin_or_do
+from exlab_wizard.runtime.standby import Standby, begin, begin_or_do, left_behind
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.store.quits import PendingQuit
@@ -41,6 +42,9 @@ LOOK_SECONDS: Final = 1.0
 """How often it is looked whether a part has died; by the one thread that cannot die without the process."""
 LAST_RESORT_SECONDS: Final = 0.25
 """Before the end of the session-end window; whatever still hangs then is left behind."""
+LAST_RESORT: Final = "last resort"
+ROLL_CALL_SECONDS: Final = 0.2
+"""How long threads may take to end that nobody waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Application:
     quitting: bool = False
     hurried: bool = False
     seen: set[int] = field(default_factory=set)
+    last_resorts: list[threading.Timer] = field(default_factory=list)
 
     def run(self, companion: Callable[[Store], int] | None) -> int:
         """Start everything, take messages until a quit has ended, stop everything."""
@@ -174,9 +179,10 @@ class Application:
         if session_end and not self.hurried:
             # The last resort against whatever hangs on the way; what is not written by then, the next launch recovers.
             timer = threading.Timer(self.session_end_window_s - LAST_RESORT_SECONDS, lambda: os._exit(self.status))
-            timer.daemon = True
+            timer.daemon, timer.name = True, LAST_RESORT
             with contextlib.suppress(RuntimeError):  # without a thread to be had, the quit's own limits have to do
                 timer.start()
+                self.last_resorts.append(timer)
         if not self.quitting:
             self.status = 0 if session_end else self.status
             self._quit(QuitTrigger.SIGNAL, session_end=session_end)
@@ -245,8 +251,16 @@ class Application:
             ("keeper", self.keeper.stop),
             ("housekeeping", self.housekeeping.stop),
             ("exit receipt", receipt),
-            ("database", self.store.close),
+            ("coordinator", self.coordinator.close),
+            ("quit", self.standby.stop),
+            ("database", lambda: self.store.database.close(for_good=True)),
             *((type(service).__name__, service.stop) for service in reversed(self.desk)),
         ):
             begin_or_do(f"stopping: {name}", step, STEP_SECONDS)
+        left = left_behind(ROLL_CALL_SECONDS, {signals.THREAD, LAST_RESORT})
+        if left:
+            log.warning("left behind, since they did not end: %s", ", ".join(left))
+        for timer in self.last_resorts:
+            timer.cancel()
+            timer.join(ROLL_CALL_SECONDS)
         log.info("exlab-wizard has quit: %s", reason)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import http.client
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,20 @@ from tests.program import Program, folder_in_memory
 from tests.session.bus import SystemBus
 from tests.session.mortal import order
 
-from exlab_wizard.testing import until
+from exlab_wizard.paths import StateDir
+from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.testing import Application, until
+
+
+@contextlib.contextmanager
+def listening(program: Application) -> Iterator[None]:
+    """Follow the application's events: somebody who could answer a question."""
+    address = until(lambda: read_server_file(StateDir.at(program.state).server), what="the server")
+    stream = http.client.HTTPConnection("127.0.0.1", address.port, timeout=10)
+    stream.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {address.token}"})
+    with contextlib.closing(stream), contextlib.closing(stream.getresponse()) as answer:
+        assert answer.status == 200
+        yield
 
 
 class Mortal(Program):

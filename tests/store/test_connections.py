@@ -12,6 +12,7 @@ import pytest
 from tests.program import until
 from tests.store import lab
 
+from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.database import Database
 from exlab_wizard.store.driver import driver
@@ -91,3 +92,22 @@ def test_a_thread_that_comes_back_after_the_end_finds_its_connection_closed(plac
         mine.connection.execute("SELECT 1")
     assert until(lambda: store.jobs.enqueue(NewJob("/runs/a", "nas"), lab.NOW).created)
     store.close()
+
+
+def test_a_thread_that_comes_after_the_close_for_good_opens_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "exlab-wizard.db")
+    database.connection()
+    database.close(for_good=True)
+    errors: list[str] = []
+
+    def late() -> None:
+        try:
+            database.connection()
+        except StoreError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    thread.join(10)
+    assert errors == ["the database was closed: the application is about to end"]
+    assert [path.name for path in tmp_path.iterdir()] == ["exlab-wizard.db"]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
+THREAD: Final = "signals"
+"""It hears signals to the very end, so that none of them has its default effect."""
 _NAMES: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
 _MANY: Final = 64
 
@@ -32,7 +34,7 @@ def signals_into(receive: Callable[[int], None]) -> Iterator[None]:
                 if number in numbers:
                     receive(number)
 
-    thread = threading.Thread(target=hand_on, name="signals", daemon=True)
+    thread = threading.Thread(target=hand_on, name=THREAD, daemon=True)
     thread.start()
     wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, _heard) for number in numbers}

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from queue import SimpleQueue
 
 from exlab_wizard.errors import ExlabError
@@ -22,12 +23,17 @@ class Standby:
 
     def __init__(self, name: str) -> None:
         """Prepare; nothing runs yet."""
-        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None]] = SimpleQueue()
+        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None] | None] = SimpleQueue()
         self._thread = LastingThread(name, self._run)
 
     def start(self) -> None:
-        """Be ready; the thread lives as long as the process."""
+        """Be ready."""
         self._thread.start()
+
+    def stop(self) -> None:
+        """End when all is done that was handed in."""
+        self._acts.put(None)
+        self._thread.join(0)
 
     def hand(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
         """Let the thread do `act`, with its loop, when it has done what it was handed before.
@@ -40,8 +46,9 @@ class Standby:
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
-        while True:
-            self._acts.get()(loop)
+        while (act := self._acts.get()) is not None:
+            act(loop)
+        loop.close()
 
 
 def begin(name: str, act: Callable[[], None]) -> threading.Thread:
@@ -65,6 +72,19 @@ def begin_or_do(name: str, act: Callable[[], None], patience_s: float) -> None:
     thread.join(patience_s)
     if thread.is_alive():
         log.error("%s hangs and is left behind", name)
+
+
+def left_behind(patience_s: float, staying: Collection[str]) -> list[str]:
+    """Wait for all other threads to end, at most so long in all, and return the names of those that do not.
+
+    The main thread and those named in `staying` need not.
+    """
+    deadline = time.monotonic() + patience_s
+    mine = {threading.current_thread(), threading.main_thread()}
+    others = [thread for thread in threading.enumerate() if thread not in mine and thread.name not in staying]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in others if thread.is_alive()]
 
 
 def _guarded(name: str, act: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy.pool import PoolProxiedConnection
 
+from exlab_wizard.errors import StoreError
 from exlab_wizard.store.driver import driver
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,19 @@ class Connections:
         self._local = threading.local()
         self._held: set[Held] = set()
         self._lock = threading.Lock()
+        self._over = False
 
     def mine(self) -> Held:
-        """Return this thread's connection, opened at its first use."""
+        """Return this thread's connection, opened at its first use.
+
+        Raises:
+            StoreError: all were closed for good.
+        """
         held: Held | None = getattr(self._local, "held", None)
         if held is None:
+            if self._over:
+                msg = "the database was closed: the application is about to end"
+                raise StoreError(msg)
             held = Held(self._open(), apart=getattr(self._local, "apart", False))
             self._local.own = self._local.held = held
             with self._lock:
@@ -79,8 +88,12 @@ class Connections:
             self._held.remove(own)
         own.proxy.close()
 
-    def close(self) -> None:
-        """Close every connection that no thread is inside of; the last one to the file checkpoints it."""
+    def close(self, *, for_good: bool) -> None:
+        """Close every connection that no thread is inside of; the last one to the file checkpoints it.
+
+        `for_good`: no thread gets another. Its WAL beside a database that was closed would look like a crash.
+        """
+        self._over = self._over or for_good
         self._local = threading.local()
         with self._lock:
             ours = {held for held in self._held if not held.apart}

@@ -297,9 +297,9 @@ class Database:
             raise self._explained("checkpoint", error) from error
         return not busy
 
-    def close(self) -> None:
+    def close(self, *, for_good: bool = False) -> None:
         """Close every connection that is not kept apart and that no thread is inside of; the last one checkpoints."""
-        self._connections.close()
+        self._connections.close(for_good=for_good)
         self.engine.dispose()
 
     def _explained(self, op: str, error: driver.Error) -> StoreError:

@@ -135,6 +135,11 @@ class QuitCoordinator:
         self._events.clear()
         self._session_end = math.inf
 
+    def close(self) -> None:
+        """Let its threads end, each when it is done with what it does; after the last quit."""
+        for threads in (self._storing, self._asking, self._acting):
+            threads.shutdown(wait=False, cancel_futures=True)
+
     async def quit(self, *, sigterm: bool = False, force: bool = False) -> QuitOutcome:
         """Quit and return how: drained, forced, or kept running. `sigterm` is session end; `force` skips the drain.
 

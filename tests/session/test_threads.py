@@ -1,0 +1,84 @@
+"""However a quit ends: only the main thread is left at that moment, and no process afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.program import Program, folder_in_memory, until, write_run
+from tests.quit.work import copying_slowly, last_end
+from tests.session.bus import SystemBus
+from tests.session.conftest import listening
+
+from exlab_wizard.testing import Process
+
+pytestmark = pytest.mark.slow
+
+
+class Frank(Program):
+    """The real program, in a session of its own, which says what it leaves behind."""
+
+    def command(self, *arguments: str) -> list[str]:
+        module, *place = super().command(*arguments)[2:]
+        return [sys.executable, "-m", "tests.session.last_words", str(self.home / "last-words"), module, *place]
+
+    def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            return subprocess.Popen(command, env=self.environment, stdout=out, stderr=err, start_new_session=True)
+
+    def left(self) -> tuple[list[str], list[int]]:
+        """Return the threads that lived at the end, and the processes that live still."""
+        threads = (self.home / "last-words").read_text("utf-8").splitlines()
+        return threads, [pid for pid in psutil.pids() if pid != self.process.pid and _session(pid) == self.process.pid]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+@pytest.fixture
+def frank(tmp_path: Path, bus: SystemBus) -> Iterator[Frank]:
+    """The program beside a logind, on files in memory if possible."""
+    with folder_in_memory(tmp_path) as home, Frank(home) as program:
+        program.environment["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
+        yield program
+
+
+def test_a_quit_that_drains_leaves_nothing_behind(frank: Frank) -> None:
+    frank.start()
+    job = frank.enqueue(write_run(frank.home / "run", {"a": 10, "b": 5_000_000}))
+    until(lambda: frank.job_state(job) == "verified", what="the run")
+    with listening(frank):
+        frank.process.send_signal(signal.SIGTERM)
+        assert frank.wait() == 0
+    assert frank.left() == (["MainThread"], [])
+    assert last_end(frank) == "drained"
+    assert [path.name for path in frank.state.glob("exlab-wizard.db-*")] == [], "the database was not closed"
+
+
+def test_a_quit_that_forces_leaves_nothing_behind(frank: Frank) -> None:
+    copying_slowly(frank)
+    frank.process.send_signal(signal.SIGTERM)
+    frank.process.send_signal(signal.SIGINT)
+    assert frank.wait(5.0) == 0
+    assert frank.left() == (["MainThread"], [])
+    assert last_end(frank) == "forced"
+
+
+def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemBus) -> None:
+    copying_slowly(frank, mib=12)
+    until(bus.inhibitors, what="the shutdown to be held back")
+    bus.tell("PrepareForShutdown", begins=True)
+    assert frank.wait(5.0) == 0
+    assert frank.left() == (["MainThread"], [])
+    assert "left behind" not in frank.log()
+    assert last_end(frank) == "drained"
