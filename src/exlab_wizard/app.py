@@ -92,7 +92,7 @@ def run(
     options.state_dir.create()
     with (
         InstanceLock(options.state_dir),
-        signals_into(lambda number: inbox.put(SignalCame(number))),
+        signals_into(lambda number: inbox.put(SignalCame(number)), last=True),
         Logbook(options.state_dir.logs) as logbook,
     ):
         application = _build(options, inbox)

@@ -74,6 +74,22 @@ def test_what_held_before_holds_afterwards_and_no_thread_is_left() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
+def test_after_the_last_block_signals_are_ignored_unless_it_failed() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(ValueError, match="cannot start"), signals_into(lambda _number: None, last=True):
+            raise ValueError("cannot start")
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+        with signals_into(lambda _number: None, last=True):
+            pass
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_a_hang_up_that_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

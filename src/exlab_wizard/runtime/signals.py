@@ -22,8 +22,12 @@ _MANY: Final = 64
 
 
 @contextlib.contextmanager
-def signals_into(receive: Callable[[int], None]) -> Iterator[None]:
-    """Call `receive`, in a thread of its own, with the number of each such signal. For the main thread."""
+def signals_into(receive: Callable[[int], None], *, last: bool = False) -> Iterator[None]:
+    """Call `receive`, in a thread of its own, with the number of each such signal. For the main thread.
+
+    `last`: a block that ends well is the end of the program, and signals are ignored from then on. One more of them
+    would kill it a moment before its exit, and whoever started it would read that it died of a signal.
+    """
     hearing, telling = socket.socketpair()
     telling.settimeout(0)
     numbers = [number for name in _NAMES if (number := _wanted(name)) is not None]
@@ -38,11 +42,13 @@ def signals_into(receive: Callable[[int], None]) -> Iterator[None]:
     thread.start()
     wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, _heard) for number in numbers}
+    ignored = False
     try:
         yield
+        ignored = last
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ignored else handler)
         signal.set_wakeup_fd(wakeup)
         telling.close()
         thread.join()
