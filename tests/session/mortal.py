@@ -31,11 +31,11 @@ def reap(folder: Path) -> None:
     pause = threading.Event()
     while not pause.wait(_LOOK_SECONDS):
         for ordered in folder.glob("*.die"):
-            doomed = next(thread for thread in threading.enumerate() if thread.name == ordered.stem)
-            while doomed.is_alive():
-                end(doomed)
-                doomed.join(_LOOK_SECONDS)
-            ordered.unlink()
+            for doomed in [thread for thread in threading.enumerate() if thread.name == ordered.stem]:
+                while doomed.is_alive():
+                    end(doomed)
+                    doomed.join(_LOOK_SECONDS)
+                ordered.unlink()
 
 
 def main(arguments: Sequence[str]) -> None:
