@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,10 +34,11 @@ class Mortal(Program):
         module, *place = super().command(*arguments)[2:]
         return [sys.executable, "-m", "tests.session.mortal", str(self.home), module, *place]
 
-    def end_thread(self, name: str) -> None:
-        """Return when the thread `name` has died."""
+    def end_thread(self, name: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Return when the thread `name` has died; `meanwhile` is called when that was ordered, and may wake it."""
         ordered = order(self.home, name)
         ordered.touch()
+        meanwhile()
         until(lambda: not ordered.exists(), what=f"the thread {name} to die")
 
 

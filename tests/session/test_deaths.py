@@ -35,12 +35,12 @@ def test_an_idle_worker_that_dies_is_replaced_and_the_next_run_arrives(mortal: M
     mortal.start()
     first = mortal.enqueue(write_run(mortal.home / "run-1", {"a": 10}))
     until(lambda: mortal.job_state(first) == "verified", what="the first run")
-    mortal.end_thread("worker-1")
+    # One that sleeps dies when it is woken, by the second run.
+    mortal.end_thread("worker-1", meanwhile=lambda: mortal.enqueue(write_run(mortal.home / "run-2", {"a": 10})))
     until(lambda: "was started again" in health(mortal)["workers"][1], what="health to say it")
     assert health(mortal)["workers"][0] == "warn"
     assert "workers has ended by an error that nobody foresaw" in mortal.log()
-    second = mortal.enqueue(write_run(mortal.home / "run-2", {"a": 10}))
-    until(lambda: mortal.job_state(second) == "verified", what="the second run")
+    until(lambda: mortal.job_state(first + 1) == "verified", what="the second run")
     quits(mortal)
 
 
