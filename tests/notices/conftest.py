@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.notices.daemon import FakeDaemon, PrivateBus
+from tests.notices.daemon import FakeDaemon
+from tests.tray.desk import Bus, session_bus
 
 
 @pytest.fixture
-def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     """A session bus of its own, for this process and those that it starts."""
-    with PrivateBus(tmp_path) as bus:
+    with session_bus(tmp_path) as bus:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
         yield bus
 
 
 @pytest.fixture
-def bus(private: PrivateBus) -> str:
-    return private.address
+def bus(session: Bus) -> str:
+    return session.address
 
 
 @pytest.fixture

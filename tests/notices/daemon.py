@@ -6,11 +6,9 @@ It speaks the real protocol over a real bus; only nobody sees it.
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from dbus_fast import Message, MessageType, Variant
@@ -21,18 +19,6 @@ NAME: Final = "org.freedesktop.Notifications"
 PATH: Final = "/org/freedesktop/Notifications"
 ALL: Final = ("body", "body-markup", "actions", "persistence")
 DISMISSED, EXPIRED, WITHDRAWN = 2, 1, 3
-# The configuration names no folder of services: nothing that this machine has is started by the bus.
-_CONFIGURATION: Final = """<busconfig>
-  <type>session</type>
-  <listen>unix:path={socket}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"""
 _INTERFACE: Final = f"""<node><interface name="{NAME}">
   <method name="GetCapabilities"><arg direction="out" type="as"/></method>
   <method name="GetServerInformation">
@@ -48,30 +34,6 @@ _INTERFACE: Final = f"""<node><interface name="{NAME}">
   <signal name="ActionInvoked"><arg type="u"/><arg type="s"/></signal>
   <signal name="NotificationClosed"><arg type="u"/><arg type="u"/></signal>
 </interface></node>"""
-
-
-class PrivateBus:
-    """A session bus of its own, which ends with its block."""
-
-    def __init__(self, folder: Path) -> None:
-        configuration = folder / "bus.conf"
-        configuration.write_text(_CONFIGURATION.format(socket=folder / "bus"), encoding="utf-8")
-        command = ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile", "--print-address"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait(PATIENCE_SECONDS)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def __enter__(self) -> PrivateBus:  # noqa: PYI034 - nobody derives from it
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        self.end()
 
 
 @dataclass

@@ -11,8 +11,9 @@ from queue import SimpleQueue
 
 import pytest
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
-from tests.notices.daemon import ALL, EXPIRED, FakeDaemon, PrivateBus
+from tests.notices.daemon import ALL, EXPIRED, FakeDaemon
 from tests.program import PATIENCE_SECONDS, until
+from tests.tray.desk import Bus
 
 from exlab_wizard.tray import notifications
 from exlab_wizard.tray.notices import CHOICES, Notice
@@ -224,11 +225,11 @@ def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
 
 
 def test_a_bus_that_goes_away_takes_the_daemon_with_it(
-    desk: Desk, private: PrivateBus, caplog: pytest.LogCaptureFixture
+    desk: Desk, session: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with FakeDaemon(private.address), desk.running() as service:
+    with FakeDaemon(session.address), desk.running() as service:
         service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
-        private.end()
+        session.end()
         assert desk.hears() == Heard(Kind.EXPIRED)
         assert not service.reachable
     assert "session bus has gone" in caplog.text
@@ -239,6 +240,8 @@ def test_the_bus_of_the_session_is_found_at_its_usual_place(
 ) -> None:
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    where = daemon.address.removeprefix("unix:path=").partition(",")[0]
+    (tmp_path / "bus").symlink_to(where)
     with desk.running() as service:
         service.show(NOTICE)
         daemon.shows("run-17")

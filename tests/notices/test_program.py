@@ -11,7 +11,7 @@ import psutil
 import pytest
 from tests.notices.daemon import FakeDaemon
 from tests.program import MIB, Program, folder_in_memory, until, write_run
-from tests.quit.work import QuitRow, copying_slowly, finish, in_flight, last_end, quits
+from tests.quit.work import QuitRow, copying_slowly, in_flight, last_end, quits
 
 from exlab_wizard.testing.application import Process
 
@@ -55,7 +55,6 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
     assert quits(program) == [QuitRow("signal", "forced", 1, 0, 1, 0, decided=True)]
     assert program.job_state() == "resumable"
     assert daemon.standing() is None
-    finish(program)
 
 
 def test_wait_gives_another_window_and_keep_running_takes_the_quit_back(program: OnDesktop, daemon: FakeDaemon) -> None:

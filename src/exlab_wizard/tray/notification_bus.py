@@ -79,9 +79,8 @@ class BusDaemon:
         Raises:
             NotificationError: the daemon refused it.
         """
-        actions = [_CLICK, "Open"]
-        for name, title in notice.buttons:
-            actions += [name, title]
+        # The click last: some daemons show it as one more button.
+        actions = [word for choice in (*notice.buttons, (_CLICK, "Open")) for word in choice]
         hints = {
             "urgency": Variant("y", _CRITICAL if notice.urgent else _NORMAL),
             "desktop-entry": Variant("s", "exlab-wizard"),
