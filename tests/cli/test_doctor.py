@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from dbus_fast.aio import MessageBus
 from tests.cli.calls import Answer, Cli
-from tests.program import Program
+from tests.program import Program, until
 
 from exlab_wizard.cli import doctor
 from exlab_wizard.cli.examination import checks
@@ -162,18 +163,25 @@ def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path, monkeypatch: pytest.
     assert machine.room("room", tmp_path).verdict is Verdict.ERROR
 
 
-def let_go(pipe: Path) -> None:
-    """Let whoever waits at the pipe for somebody to write go on."""
-    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+@contextlib.contextmanager
+def never_read(path: Path) -> Iterator[None]:
+    """Let whoever reads the file at `path` wait, until the end of the block."""
+    path.unlink()
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    try:
+        yield
+    finally:
+        # In this order: who comes late finds nothing, who waits reads its end.
+        path.unlink()
+        os.close(writer)
 
 
 @pytest.fixture
 def hanging(nas: Path) -> Iterator[Path]:
     """A destination whose marker file never answers, until the end of the test."""
-    (nas / MARKER).unlink()
-    os.mkfifo(nas / MARKER)
-    yield nas
-    let_go(nas / MARKER)
+    with never_read(nas / MARKER):
+        yield nas
 
 
 def test_a_share_that_hangs_is_given_up_and_the_steps_before_are_told(hanging: Path) -> None:
@@ -199,11 +207,9 @@ def test_a_process_that_hangs_itself_is_left_behind(
     cli: Cli, nas: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert nas.is_dir()
-    (state_dir / "config.toml").unlink()
-    os.mkfifo(state_dir / "config.toml")
     monkeypatch.setattr(doctor, "MOST_SECONDS", 1.0)
-    answer = cli("doctor", "--json")
-    let_go(state_dir / "config.toml")
+    with never_read(state_dir / "config.toml"):
+        answer = cli("doctor", "--json")
     assert (answer.status, [*findings(answer)]) == (1, ["doctor"])
 
 
@@ -219,6 +225,10 @@ def test_an_application_that_runs_is_asked_and_one_that_hangs_is_told(
         assert found["server"].detail.startswith("answers at http://127.0.0.1:")
         assert found["its workers"].verdict is Verdict.OK
         program.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{program.process.pid}/task")
+        until(
+            lambda: all(" T " in (one / "stat").read_text() for one in threads.iterdir()), what="every thread to stand"
+        )
         monkeypatch.setattr(running, "ANSWER_SECONDS", 0.2)
         found = {one.name: one for one in running.application(place)}
         assert found["server"].verdict is Verdict.ERROR
@@ -295,6 +305,18 @@ def test_a_bus_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, t
         silent.listen()
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
         assert desk()["session bus"].verdict is Verdict.WARN
+
+
+def test_autostart_for_another_state_dir_is_a_warning(
+    cli: Cli, state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert findings(cli("doctor", "--json"))["autostart"].detail.startswith("off")
+    assert cli("autostart", "on").status == 0
+    assert findings(cli("doctor", "--json"))["autostart"].detail == "on"
+    assert cli("--state-dir", str(tmp_path / "another"), "autostart", "on").status == 0
+    assert str(tmp_path / "another") in findings(cli("doctor", "--json"))["autostart"].detail
+    assert not state_dir.exists()
 
 
 def test_every_check_has_its_own_name(state_dir: Path, nas: Path) -> None:

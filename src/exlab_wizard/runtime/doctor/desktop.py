@@ -1,4 +1,4 @@
-"""The desktop: is there a display, somebody who shows tray icons and notifications, a program for the window.
+"""The desktop: is there a display, and somebody who shows tray icons and notifications.
 
 On Linux the session bus is asked who is there; elsewhere the system itself shows both.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Final
 
 from exlab_wizard.runtime.doctor.checkup import Finding, doubtful, good
@@ -18,9 +16,6 @@ from exlab_wizard.runtime.doctor.checkup import Finding, doubtful, good
 BUS_SECONDS: Final = 3.0
 TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS: Final = "org.freedesktop.Notifications"
-_BROWSERS: Final = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "brave-browser",
-)  # fmt: skip
 _HEADLESS: Final = "Nothing, for a service: exlab-wizard run --headless. Else start it inside a desktop session."
 
 
@@ -28,7 +23,6 @@ def desktop() -> Iterator[Finding]:
     """Look for display, tray and notifications; nothing here keeps a run from arriving."""
     if sys.platform != "linux":
         yield good("desktop", "the system shows icon and notifications")
-        yield _window()
         return
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         yield doubtful("display", "neither DISPLAY nor WAYLAND_DISPLAY is set", _HEADLESS)
@@ -43,7 +37,6 @@ def desktop() -> Iterator[Finding]:
     yield good("session bus", f"{len(running)} names")
     yield _tray(running)
     yield _notifications(running, startable)
-    yield _window()
 
 
 def _tray(running: set[str]) -> Finding:
@@ -59,15 +52,6 @@ def _notifications(running: set[str], startable: set[str]) -> Finding:
     if NOTIFICATIONS in startable:
         return good("notifications", "are shown by a program that starts when it is needed")
     return doubtful("notifications", "nobody shows them", "Start a notification daemon, such as dunst.")
-
-
-def _window() -> Finding:
-    found = next((path for path in map(shutil.which, _BROWSERS) if path), None)
-    if found is not None:
-        return good("window", found)
-    if find_spec("webview") is not None:
-        return good("window", "pywebview")
-    return good("window", "no Chromium or Edge on PATH; the default browser is used")
 
 
 async def _names() -> tuple[set[str], set[str]]:
