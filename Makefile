@@ -14,6 +14,7 @@ POWER_LAUNCHES = all
 SOAK_MINUTES = 10
 SOAK_ARGS =
 RECOVERY_ARGS =
+SCREENSHOTS =
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -22,7 +23,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full load coverage mutants soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -85,6 +86,9 @@ points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named po
 
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
 	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)
+
+screenshots: setup system-packages  ## pictures of every view of the page into docs/pictures; SCREENSHOTS='now charts' makes these
+	$(BIN)/python -m tests.page.screenshots $(SCREENSHOTS)
 
 load: setup  ## 200 clients for 60 s while a transfer runs, a kill in the middle, and the figures
 	EXLAB_LOAD_SECONDS=60 EXLAB_LOAD_CLIENTS=200 $(BIN)/python -m pytest -s tests/server/test_load.py $(PYTEST_ARGS)

@@ -22,7 +22,7 @@ from tests.server.api import Api
 from exlab_wizard.runtime.doctor import share
 from exlab_wizard.runtime.doctor.checkup import Finding, good
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
-from exlab_wizard.server.page.settings import Trials
+from exlab_wizard.server.page.trials import Trials
 from exlab_wizard.settings import DestinationSettings
 
 pytestmark = pytest.mark.slow
@@ -229,6 +229,27 @@ def test_a_settings_file_with_a_fault_is_told_and_cannot_be_changed(place: Place
         place.program.config.write_text(before, "utf-8")
 
 
+def test_a_destination_may_have_the_name_of_anything_on_the_page(tmp_path: Path) -> None:
+    names = ("quit", "main", "state", "login", "question")
+    with Program(tmp_path) as program:
+        program.configure(more="".join(f"[destinations.{name}]\ntarget = '{tmp_path}/{name}'\n" for name in names))
+        program.start()
+        with Api.of(program) as api:
+            page = api.http.get("/settings", headers=NAVIGATES).text
+            found = re.findall(r'\bid="([^"]+)"', page)
+            assert sorted(found) == sorted(set(found))
+            token = page.partition('name="token" value="')[2].partition('"')[0]
+            saved = api.http.post(
+                "/settings/destinations/quit", data={"token": token, "bandwidth": "x"}, headers=NAVIGATES
+            )
+            assert (saved.status_code, saved.text.count('aria-invalid="true"')) == (422, 1)
+            saved = api.http.post(
+                "/settings/destinations/quit", data={"token": token, "bandwidth": "7"}, headers=NAVIGATES
+            )
+            assert saved.headers["location"] == "/settings?saved=to-quit#to-quit"
+            assert "</bdi> is saved" in api.http.get(saved.headers["location"], headers=NAVIGATES).text
+
+
 def test_a_path_of_any_bytes_survives_an_address() -> None:
     for path in ("/data/a b", "/data/caf\udce9", "/data/\u202e", "/data/100%/x?y#z&a=b", ""):
         assert path_of(address(path)) == path
@@ -247,12 +268,13 @@ def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(share, "examine", hang)
     trials, destination = Trials(), DestinationSettings(target=str(tmp_path))
     first: list[Finding] = []
-    thread = threading.Thread(target=lambda: first.extend(trials.of("nas", destination)))
+    thread = threading.Thread(target=lambda: first.extend(trials.of("nas", destination)[0]))
     thread.start()
     assert begun.wait(20)
-    (second,) = trials.of("nas", destination)
+    (second,), verdict = trials.of("nas", destination)
+    assert verdict == "error"
     assert second.detail == "an earlier try has not ended yet"
     over.set()
     thread.join()
     assert [finding.detail for finding in first] == ["at last"]
-    assert [finding.detail for finding in trials.of("nas", destination)] == ["at last"]
+    assert [finding.detail for finding in trials.of("nas", destination)[0]] == ["at last"]

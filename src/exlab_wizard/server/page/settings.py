@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request
@@ -14,8 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.runtime.at_login import LoginStart
-from exlab_wizard.runtime.doctor import share
-from exlab_wizard.runtime.doctor.checkup import Check, Finding, bad, check_up, worst
 from exlab_wizard.runtime.settings_change import FieldsError, SettingsChange, SettingsChangedError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
@@ -24,7 +22,7 @@ from exlab_wizard.server.page.forms import SEE_OTHER, form_of
 from exlab_wizard.server.page.settings_form import (
     Change,
     destination_change,
-    is_known,
+    mark_of,
     quit_change,
     rows_of,
     shown_destination,
@@ -33,10 +31,14 @@ from exlab_wizard.server.page.settings_form import (
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.settings import DestinationSettings
 
+if TYPE_CHECKING:
+    from exlab_wizard.runtime.doctor.checkup import Finding
+    from exlab_wizard.server.page.trials import Trials
+
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 8.0
-"""For a test of a destination."""
+"""For the system's start at log-in."""
 LONGEST_NAME: Final = 63
 QUIT: Final = "quit"
 LOGIN: Final = "login"
@@ -61,6 +63,7 @@ class Tried:
 
     name: str = ""
     findings: tuple[Finding, ...] = ()
+    worst: str = ""
 
 
 class SettingsRoutes:
@@ -72,7 +75,6 @@ class SettingsRoutes:
         self._backend = backend
         self._lanes = lanes
         self._change = SettingsChange(backend.settings)
-        self._trials = Trials()
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/settings", self.look, methods=["GET", "HEAD"])
         self.router.add_api_route("/settings/quit", self.save_quit, methods=["POST"])
@@ -106,13 +108,19 @@ class SettingsRoutes:
         """Save limit and hours of a destination."""
         self._known(name)
         form = await form_of(request)
-        return await self._save(request, name, form, destination_change(name, form))
+        return await self._save(request, mark_of(name), form, destination_change(name, form))
 
     async def test(self, request: Request, name: Name) -> Response:
         """Try the destination out, as `destination test` does."""
         destination = self._known(name)
-        findings = await self._lanes.paths.run(lambda: tuple(self._trials.of(name, destination)))
-        return await self._show(request, tried=Tried(name, findings))
+        findings, worst = await self._lanes.paths.run(lambda: self._trials.of(name, destination))
+        return await self._show(request, tried=Tried(name, findings, worst))
+
+    @cached_property
+    def _trials(self) -> Trials:
+        from exlab_wizard.server.page.trials import Trials  # noqa: PLC0415 - with the first of them
+
+        return Trials()
 
     def _known(self, name: str) -> DestinationSettings:
         destination = self._backend.settings.current.destinations.get(name)
@@ -156,9 +164,10 @@ class SettingsRoutes:
             settings, token, fault = self._backend.settings.current, "", str(error)
         destinations = []
         for name, destination in settings.destinations.items():
-            fields = sent.fields if sent.which == name and not sent.conflict else shown_destination(destination)
-            faults = sent.faults if sent.which == name else {}
-            destinations.append((name, destination, fields, faults, rows_of(fields)))
+            mark = mark_of(name)
+            fields = sent.fields if sent.which == mark and not sent.conflict else shown_destination(destination)
+            faults = sent.faults if sent.which == mark else {}
+            destinations.append((name, mark, destination, fields, faults, rows_of(fields)))
         return {
             "settings": settings,
             "token": token,
@@ -170,8 +179,7 @@ class SettingsRoutes:
             "login": self._login(),
             "sent": sent,
             "tried": tried,
-            "worst": worst(tried.findings).value,
-            "saved": saved if is_known(saved, list(settings.destinations)) and not sent.which else "",
+            "saved": saved if saved in (QUIT, *map(mark_of, settings.destinations)) and not sent.which else "",
         }
 
     def _login(self) -> LoginStart | None:
@@ -181,29 +189,3 @@ class SettingsRoutes:
         except ExlabError as error:
             log.info("whether it starts at log-in cannot be told: %s", error)
             return None
-
-
-class Trials:
-    """Tries of destinations, one of each at a time: a share that hangs keeps the thread of one of them, not of all."""
-
-    def __init__(self) -> None:
-        """Nothing is being tried."""
-        self._lock = threading.Lock()
-        self._under_way: set[str] = set()
-
-    def of(self, name: str, destination: DestinationSettings) -> Iterator[Finding]:
-        """Yield what is found about the destination, within `PATIENCE_SECONDS`."""
-        with self._lock:
-            if name in self._under_way:
-                yield bad("answers", "an earlier try has not ended yet", share.REMEDY)
-                return
-            self._under_way.add(name)
-
-        def look() -> Iterator[Finding]:
-            try:
-                yield from share.examine(destination.folder, destination.marker)
-            finally:
-                with self._lock:
-                    self._under_way.discard(name)
-
-        yield from check_up([Check("answers", look, share.REMEDY, PATIENCE_SECONDS)])

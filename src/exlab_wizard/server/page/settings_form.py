@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,6 +93,6 @@ def _number(text: str) -> float | int | None:
     return int(number) if number.is_integer() else number
 
 
-def is_known(saved: str, names: Sequence[str]) -> bool:
-    """Return whether `saved`, from an address, names something that can have been saved."""
-    return saved == "quit" or saved in names
+def mark_of(destination: str) -> str:
+    """Return what the part of the page about a destination is called: nothing else on it is, whatever the name."""
+    return f"to-{destination}"

@@ -1,0 +1,43 @@
+"""Tries destinations out for the page, as `destination test` does; loaded with the first of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from exlab_wizard.runtime.doctor import share
+from exlab_wizard.runtime.doctor.checkup import Check, Finding, bad, check_up, worst
+from exlab_wizard.settings import DestinationSettings
+
+PATIENCE_SECONDS: Final = 8.0
+
+
+class Trials:
+    """Tries of destinations, one of each at a time: a share that hangs keeps the thread of one of them, not of all."""
+
+    def __init__(self) -> None:
+        """Nothing is being tried."""
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
+
+    def of(self, name: str, destination: DestinationSettings) -> tuple[tuple[Finding, ...], str]:
+        """Return what is found about the destination within `PATIENCE_SECONDS`, and the worst verdict among it."""
+        findings = tuple(self._found(name, destination))
+        return findings, worst(findings).value
+
+    def _found(self, name: str, destination: DestinationSettings) -> Iterator[Finding]:
+        with self._lock:
+            if name in self._under_way:
+                yield bad("answers", "an earlier try has not ended yet", share.REMEDY)
+                return
+            self._under_way.add(name)
+
+        def look() -> Iterator[Finding]:
+            try:
+                yield from share.examine(destination.folder, destination.marker)
+            finally:
+                with self._lock:
+                    self._under_way.discard(name)
+
+        yield from check_up([Check("answers", look, share.REMEDY, PATIENCE_SECONDS)])
