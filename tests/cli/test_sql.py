@@ -118,15 +118,23 @@ def test_whatever_only_reads_is_answered(query: str, cli: Cli, store: Store) -> 
     assert len(answer.out.splitlines()) > 1
 
 
-def test_each_lock_holds_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The authorizer says no before anything is tried; without it, the connection itself cannot write."""
-    with pytest.raises(RefusedError, match="not authorized"):
-        inspection.query(store.database.path, "PRAGMA user_version = 7")
-    monkeypatch.setattr(inspection, "authorize", lambda *_: driver.SQLITE_OK)
-    for query in ("DELETE FROM sync_jobs", "PRAGMA user_version = 7", "CREATE TABLE mine (x)"):
-        with pytest.raises(RefusedError, match=r"read-?only"):
+@pytest.mark.parametrize("lock", ["_MODE", "_QUERY_ONLY", "authorize"])
+def test_each_lock_holds_by_itself(lock: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = {"_MODE": "?mode=rw", "_QUERY_ONLY": "SELECT 1", "authorize": lambda *_: driver.SQLITE_OK}
+    for other in opened.keys() - {lock}:
+        monkeypatch.setattr(inspection, other, opened[other])
+    for query in ("DELETE FROM sync_jobs", "CREATE TABLE mine (x)", "INSERT INTO installation VALUES (1, '', '')"):
+        with pytest.raises(RefusedError, match="not authorized" if lock == "authorize" else r"read-?only"):
             inspection.query(store.database.path, query)
-    assert store.jobs.state_of(1) is JobState.QUEUED
+    monkeypatch.setattr(inspection, lock, opened[lock])
+    inspection.query(store.database.path, "UPDATE sync_jobs SET priority = 7")
+    assert lab.execute(store, "SELECT priority FROM sync_jobs") == [(7,)], "without any lock it would be written"
+
+
+def test_the_authorizer_refuses_what_the_others_let_through(store: Store) -> None:
+    for query in ("PRAGMA user_version = 7", "ATTACH ':memory:' AS mine", "SELECT fts3_tokenizer('simple')"):
+        with pytest.raises(RefusedError, match="not authorized"):
+            inspection.query(store.database.path, query)
 
 
 def test_time_and_rows_are_limited(cli: Cli, store: Store) -> None:

@@ -23,6 +23,8 @@ DEFAULT_ROWS: Final = 1_000
 WAL_ENDS_QUERY_BYTES: Final = 2 * WAL_LIMIT_BYTES
 # In rollback-journal mode a writer waits for readers, for up to its busy timeout.
 _ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
+_MODE: Final = "?mode=ro"
+_QUERY_ONLY: Final = "PRAGMA query_only = 1"
 _STEPS_BETWEEN_LOOKS: Final = 2_000
 _LOOK_SECONDS: Final = 0.05
 
@@ -69,11 +71,11 @@ def query(
     limits = _Limits(path, seconds)
     limits.wait_for_room()
     connection = driver.connect(
-        path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
+        path.absolute().as_uri() + _MODE, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
     )
     try:
         connection.text_factory = decode_text
-        connection.execute("PRAGMA query_only = 1")
+        connection.execute(_QUERY_ONLY)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             limits.end_within(_ROLLBACK_SECONDS)
         connection.set_authorizer(authorize)
