@@ -161,8 +161,9 @@ def test_a_window_that_cannot_be_brought_to_the_front_is_opened_anew_and_stays_t
 
 
 def test_a_chromium_that_ends_at_once_leaves_it_to_the_default_browser(
-    make: Callable[[dict[str, str]], Bench], tmp_path: Path
+    make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.5)
     seen = tmp_path / "seen"
     script(tmp_path / "bin" / "chromium", "exit 1")
     browser = script(tmp_path / "bin" / "mine", f'echo "OPENED $1" >> {seen}')
@@ -173,10 +174,34 @@ def test_a_chromium_that_ends_at_once_leaves_it_to_the_default_browser(
     assert not bench.launcher.alive  # nothing was heard of its page
 
 
+def test_a_web_view_without_its_toolkit_says_what_is_missing_and_leaves_it_to_the_next(
+    make: Callable[[dict[str, str]], Bench],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "webview.py").write_text("raise ImportError('no GTK, no QT')\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(surfaces, "find_chromium", lambda _environ: None)
+    monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 5.0)
+    caplog.set_level("INFO")
+    browser = script(tmp_path / "bin" / "mine", "exit 0")
+    environ = {"DISPLAY": ":nowhere", "BROWSER": f"{browser} %s", "PYTHONPATH": python_path(tmp_path)}
+    bench = make(environ)
+    shown: list[Shown] = []
+    asking = threading.Thread(target=lambda: shown.append(bench.launcher.show("/")))
+    asking.start()
+    until(lambda: "webview ended at once, with status 1 ImportError: no GTK, no QT" in caplog.text, what="the reason")
+    bench.launcher.close()  # the browser is not waited for any more
+    asking.join(5)
+    assert shown == [Shown("opened", "browser")]
+
+
 def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(surfaces.Browser, "patience_s", 0.3)
+    monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
 
     def page() -> None:
@@ -231,10 +256,13 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
-    package = Path(surfaces.__file__).parents[2]
-    bench = make({"DISPLAY": ":nowhere", "PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}{os.pathsep}{package}"})
+    bench = make({"DISPLAY": ":nowhere", "PATH": os.environ["PATH"], "PYTHONPATH": python_path(tmp_path)})
     assert bench.launcher.show("/") == Shown("opened", "webview")
-    (process,) = [one for one in psutil.Process().children() if "exlab_wizard.window" in one.cmdline()]
+
+    def started() -> list[psutil.Process]:  # the system shows a command line a moment after the start
+        return [one for one in psutil.Process().children() if "exlab_wizard.window" in one.cmdline()]
+
+    (process,) = until(started, what="the process")
     assert process.cmdline() == [sys.executable, "-P", "-m", "exlab_wizard.window"]
     assert bench.launcher.show("/history") == Shown("focused", "webview")
     lines = [f"create ExLab-Wizard {bench.pages.link('/')}", f"load {bench.pages.link('/history')}", "restore", "show"]
@@ -242,6 +270,10 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
     bench.launcher.close()
     assert told.read_text("utf-8").splitlines() == [*lines, "destroy"]
     assert not process.is_running()
+
+
+def python_path(first: Path) -> str:
+    return f"{first}{os.pathsep}{Path(surfaces.__file__).parents[2]}"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,13 @@ def test_a_desktop_of_the_command_is_used_where_the_application_has_none(program
     assert seen.read_text("utf-8").startswith("OPENED http://127.0.0.1:")
 
 
+def test_a_page_elsewhere_is_refused_before_anything_starts(program: Program) -> None:
+    for page in ("//example.org", "https://example.org", "/a b", "page", "/%2f"):
+        done = program.call("open", "--page", page)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert not (program.state / "server.json").exists()
+
+
 def test_an_application_that_cannot_start_is_told_in_its_own_words(program: Program) -> None:
     program.config.write_text("[sync]\nworkers = 0\n", "utf-8")
     done = program.call("open")

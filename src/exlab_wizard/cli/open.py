@@ -15,11 +15,14 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.wire import Answer, Wire
-from exlab_wizard.errors import ExlabError
+from exlab_wizard.errors import ExlabError, UsageError
 from exlab_wizard.runtime.instance import is_running
 from exlab_wizard.runtime.program import last_said, start_detached
+from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
 
 START_SECONDS: Final = 30.0
+RUNNING_SECONDS: Final = 5.0
+"""For one that runs already, and may just be starting."""
 SHOW_SECONDS: Final = 40.0
 _LOOK_SECONDS: Final = 0.05
 
@@ -51,8 +54,12 @@ def open_page(place: Place, page: str, *, as_json: bool) -> None:
     """Show `page` in the window, starting the application if need be, and tell what was done.
 
     Raises:
+        UsageError: that is no page of ours; nothing was started.
         ExlabError: it does not start or does not answer; the message says why.
     """
+    if len(page) > LONGEST_PAGE or not PAGE.fullmatch(page):
+        msg = f"no page: {page!r}. Name a page of the application, such as /history"
+        raise UsageError(msg)
     process = None if is_running(place.state_dir) else start_detached(place.state_dir, place.config)
     wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
     wait_until_it_answers(place, wire, process)
@@ -74,19 +81,21 @@ def show_window(place: Place) -> Opened | None:
     """Let the running application show its window; None where it does not answer, or has none."""
     wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
     try:
-        wait_until_it_answers(place, wire, None)
+        wait_until_it_answers(place, wire, None, RUNNING_SECONDS)
         return _shown(wire, "/", started=False)
     except ExlabError:
         return None
 
 
-def wait_until_it_answers(place: Place, wire: Wire, process: subprocess.Popen[bytes] | None) -> None:
+def wait_until_it_answers(
+    place: Place, wire: Wire, process: subprocess.Popen[bytes] | None, patience_s: float = START_SECONDS
+) -> None:
     """Return when the application's server answers; `process` is the one that was just started, if any.
 
     Raises:
         ExlabError: it ended, or did not answer in time.
     """
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             wire.location()

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +20,13 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.devtools import DevTools, DevToolsError
 from exlab_wizard.tray.spawned import Spawned, spawn
 
-CLOSED_SECONDS: Final = 3.0
+CLOSED_SECONDS: Final = 1.0
 """After the end of a window's process; another page of ours may just be loading elsewhere."""
 TAB_CLOSED_SECONDS: Final = 60.0
 """Of a tab only its event stream is known, and browsers put tabs to sleep."""
 END_SECONDS: Final = 0.4
 BROWSER_SECONDS: Final = 5.0
+_READ_BYTES: Final = 1 << 16
 TITLE: Final = "ExLab-Wizard"
 _FLAGS: Final = (
     "--class=exlab-wizard",
@@ -80,6 +82,9 @@ class Surface(Protocol):
     def ended(self) -> int | None:
         """Return the exit status of its process; None while that lives, and where there is none of ours."""
 
+    def trouble(self) -> str:
+        """Return what it said last, once it has ended; empty where it said nothing, or nobody listened."""
+
     def close(self) -> None:
         """End it, within a second."""
 
@@ -93,13 +98,15 @@ class Webview:
     def __init__(self) -> None:
         """Start nothing yet."""
         self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
 
     def open(self, url: str) -> None:
         """Start the process and tell it the URL."""
         command = [sys.executable, "-P", "-m", "exlab_wizard.window"]
         try:
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the window
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
             )
         except OSError as error:
             msg = f"the window process cannot start: {error}"
@@ -122,6 +129,14 @@ class Webview:
         """Return the exit status of the process."""
         return None if self._process is None else self._process.poll()
 
+    def trouble(self) -> str:
+        """Return the last line of what it said: a toolkit that is missing is told there."""
+        if self._said is None or self._said.closed:
+            return ""
+        self._said.seek(0)
+        lines = self._said.read(_READ_BYTES).decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
     def close(self) -> None:
         """Close its standard input, at which it ends; end it otherwise."""
         stdin = self._stdin()
@@ -130,6 +145,8 @@ class Webview:
                 stdin.close()
         if self._process is not None:
             end(self._process)
+        if self._said is not None:
+            self._said.close()
 
     def _stdin(self) -> IO[bytes] | None:
         return None if self._process is None else self._process.stdin
@@ -175,6 +192,10 @@ class Chromium:
         """Return the exit status of its process."""
         return None if self._process is None else self._process.poll()
 
+    def trouble(self) -> str:
+        """Return nothing: what Chromium says is endless, and for its makers."""
+        return ""
+
     def close(self) -> None:
         """Close the control channel, at which it ends; end it otherwise."""
         if self._tools is not None:
@@ -207,6 +228,10 @@ class Browser:
     def ended(self) -> int | None:
         """Return None: nobody tells."""
         return None
+
+    def trouble(self) -> str:
+        """Return nothing: nobody listens to it."""
+        return ""
 
     def close(self) -> None:
         """Leave it: its page says by itself that the application has quit."""

@@ -173,18 +173,19 @@ class WindowLauncher:
                 self._surface, self._open_s = surface, self._clock.monotonic()
                 log.info("the window is open: %s", surface.kind)
                 return Shown("opened", surface.kind)
-            said.append(f"{surface.kind} ended at once, with status {surface.ended()}")
+            said.append(f"{surface.kind} ended at once, with status {surface.ended()} {surface.trouble()}".rstrip())
+            log.info("the window: %s", said[-1])
             surface.close()
         raise NoWindowError("; ".join(said) or "there is no desktop here: neither DISPLAY nor WAYLAND_DISPLAY is set")
 
     def _settled(self, surface: Surface) -> bool:
         """Return whether the window stays: its page is heard of, or its process lives for a while."""
         before, until = self._audience.pages, self._clock.monotonic() + SETTLE_SECONDS
-        if surface.kind == "browser":
-            return True
         while self._audience.pages <= before and self._clock.monotonic() < until:
             if surface.ended() is not None or self._closed.wait(LOOK_SECONDS / 4):
                 break
+        if surface.ended() is None and self._audience.pages <= before:
+            log.info("the window: nothing was heard of its page within %g s", SETTLE_SECONDS)
         return surface.ended() is None
 
     def _link(self, page: str) -> str:
