@@ -60,6 +60,9 @@ def test_the_wheel_holds_the_program_and_its_migrations_and_nothing_else(wheel: 
     assert [name for name in names if not name.startswith(("exlab_wizard/", info))] == []
     assert [name for name in names if name.endswith(".pyc")] == []
     assert {"exlab_wizard/py.typed", "exlab_wizard/cli/main.py", f"{info}licenses/LICENSE"} <= names
+    data = [path for kind in ("*.sql", "*.toml") for path in (ROOT / "src/exlab_wizard/store").rglob(kind)]
+    assert len(data) > 20
+    assert {path.relative_to(ROOT / "src").as_posix() for path in data} <= names
     migrations = [path for path in (ROOT / "migrations").rglob("*") if path.suffix in {".py", ".mako"}]
     assert {f"exlab_wizard/{path.relative_to(ROOT).as_posix()}" for path in migrations} <= names
     page = [path for folder in ("templates", "static") for path in (PAGE / folder).iterdir()]

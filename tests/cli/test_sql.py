@@ -248,6 +248,7 @@ def test_a_terminal_gets_a_table_where_it_fits_and_blocks_where_it_does_not(comm
     assert table[0].split() == [*"abcde", "long"]
     assert "\\x1b[2Jred" in "".join(table)
     assert max(map(cell_len, table)) <= 100
+    assert on_a_terminal([*command, "sql", "SELECT * FROM sync_files"], 80) == "no rows\n"
     blocks = on_a_terminal([*command, "sql", "SELECT * FROM sync_jobs"], 80).splitlines()
     assert blocks[0].startswith("row 1 of 1")
     told = {words[0]: words[1] for line in blocks if len(words := line.split()) > 1}

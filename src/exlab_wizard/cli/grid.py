@@ -13,7 +13,7 @@ from typing import Final
 import click
 from rich.cells import cell_len
 
-from exlab_wizard.cli.output import Cell, visible
+from exlab_wizard.cli.output import Cell, note, visible
 
 NULL: Final = "NULL"
 _NARROWEST: Final = 14
@@ -29,7 +29,9 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         for line in aligned(names, rows):
             click.echo(line)
         return
-    if _least_width(names, rows) <= shutil.get_terminal_size().columns:
+    if not rows:
+        note("no rows")
+    elif _least_width(names, rows) <= shutil.get_terminal_size().columns:
         _draw(names, rows)
     else:
         _draw_blocks(names, rows)
