@@ -33,13 +33,12 @@ def failure(number: int, path: str = "/runs/run") -> Failure:
     return Failure(number, f"{path}-{number}", "nas", "auth", "Make the folder writable, then retry the job.")
 
 
-def test_after_a_bad_end_it_says_how_many_runs_were_resumed() -> None:
-    notice = resumed(recovery())
+@pytest.mark.parametrize(("runs", "said"), [(1, "1 run resumed"), (2, "2 runs resumed")])
+def test_after_a_bad_end_it_says_how_many_runs_were_resumed(runs: int, said: str) -> None:
+    notice = resumed(recovery(resumed_jobs=runs))
     assert notice is not None
-    assert notice.title == "2 runs resumed after the last session ended unexpectedly"
-    one = resumed(recovery(resumed_jobs=1))
-    assert one is not None
-    assert one.title.startswith("1 run resumed")
+    assert (notice.title, notice.page) == (said, "/")
+    assert notice.body.startswith(f"{said} after the last session ended unexpectedly.")
 
 
 def test_nothing_is_said_after_a_good_end_or_when_nothing_was_cut_off() -> None:
@@ -89,7 +88,7 @@ def test_hostile_names_are_shown_and_move_nothing() -> None:
     failures.add([failure(1, HOSTILE)], 0.0)
     failed = failures.notice(5.0)
     assert failed is not None
-    for text in (failed.title, asked(standing(blocker(1, HOSTILE))).body.splitlines()[0]):
+    for text in (failed.body, asked(standing(blocker(1, HOSTILE))).body.splitlines()[0]):
         assert text.isprintable()
         assert "\\x1b[2J\\u202e" in text
 
@@ -99,8 +98,8 @@ def test_long_names_and_errors_are_cut() -> None:
     failures.add([Failure(1, "/runs/" + "x" * 5000, "nas", "auth", "y" * 5000)], 0.0)
     notice = failures.notice(5.0)
     assert notice is not None
-    assert len(notice.title) < 120
-    assert len(notice.body) < 320
+    assert len(notice.title) < 40
+    assert len(notice.body) < 400
 
 
 def test_one_failure_names_the_run_and_the_remedy_and_leads_to_the_run() -> None:
@@ -110,8 +109,8 @@ def test_one_failure_names_the_run_and_the_remedy_and_leads_to_the_run() -> None
     assert failures.notice(104.9) is None
     notice = failures.notice(105.0)
     assert notice is not None
-    assert (notice.title, notice.page) == ("run-7 was not synced to nas", "/runs/7")
-    assert "then retry" in notice.body
+    assert (notice.title, notice.page) == ("1 run was not synced", "/runs/7")
+    assert notice.body == "run-7 to nas: Make the folder writable, then retry the job."
     assert (failures.due, failures.notice(200.0)) == (NEVER, None)
 
 
@@ -139,7 +138,7 @@ def test_what_was_not_seen_is_counted_again_and_what_was_seen_is_not() -> None:
     failures.add([failure(3)], 70.0)
     notice = failures.notice(75.0)
     assert notice is not None
-    assert notice.title.startswith("run-3")
+    assert notice.body.startswith("run-3")
 
 
 def test_an_outage_is_said_once_after_ten_minutes() -> None:

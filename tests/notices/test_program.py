@@ -10,34 +10,24 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.notices.daemon import FakeDaemon
-from tests.program import MIB, Program, folder_in_memory, until, write_run
+from tests.program import MIB, folder_in_memory, until, write_run
 from tests.quit.work import QuitRow, copying_slowly, in_flight, last_end, quits
-
-from exlab_wizard.testing.application import Process
+from tests.tray.desk import OnDesktop
 
 pytestmark = pytest.mark.slow
 ASKED = "1 operation still running. Force quit anyway?"
 
 
-class OnDesktop(Program):
-    """The program as an operator starts it, but for the window."""
-
-    def start(self, *, ready: bool = True) -> Process:
-        process = self._spawn(self.command("run", "--no-window", "--json"))
-        if ready:
-            self.until_ready()
-        return process
-
-    def ask_to_quit(self) -> None:
-        """Quit as the icon does; nobody sits at a terminal or at the page."""
-        self.process.send_signal(signal.SIGINT)
+def ask_to_quit(program: OnDesktop) -> None:
+    """Quit with nobody at a terminal or at the page."""
+    program.process.send_signal(signal.SIGINT)
 
 
 @pytest.fixture
 def program(tmp_path: Path, bus: str) -> Iterator[OnDesktop]:
     with folder_in_memory(tmp_path) as home, OnDesktop(home) as program:
         # A display that is not there: enough for a desktop, and nothing can appear on that of the person who tests.
-        program.environment |= {"DBUS_SESSION_BUS_ADDRESS": bus, "DISPLAY": ":4711", "BROWSER": "true"}
+        program.environment |= {"DBUS_SESSION_BUS_ADDRESS": bus, "DISPLAY": ":4711"}
         yield program
 
 
@@ -45,7 +35,7 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
     copying_slowly(program, window_s=1.0)
-    program.ask_to_quit()
+    ask_to_quit(program)
     popup = daemon.shows(ASKED)
     assert popup.buttons == ["Force quit", "Wait", "Keep running"]
     assert popup.body.startswith("slow → nas, ")
@@ -59,7 +49,7 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
 
 def test_wait_gives_another_window_and_keep_running_takes_the_quit_back(program: OnDesktop, daemon: FakeDaemon) -> None:
     copying_slowly(program, window_s=1.0)
-    program.ask_to_quit()
+    ask_to_quit(program)
     daemon.press(daemon.shows(ASKED), "wait")
     until(lambda: quits(program)[0].waits == 1, what="the answer to be written down")
     daemon.press(daemon.shows(ASKED), "keep_running")
@@ -72,7 +62,7 @@ def test_when_the_work_ends_first_the_question_is_withdrawn_and_the_program_has_
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
     copying_slowly(program, 10, window_s=0.5)
-    program.ask_to_quit()
+    ask_to_quit(program)
     popup = daemon.shows(ASKED)
     program.wait()
     assert not popup.standing
@@ -83,7 +73,7 @@ def test_a_daemon_that_dies_with_the_question_leaves_the_program_to_force(
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
     copying_slowly(program, window_s=1.0)
-    program.ask_to_quit()
+    ask_to_quit(program)
     daemon.shows(ASKED)
     daemon.die()
     program.wait(5.0)
@@ -93,7 +83,7 @@ def test_a_daemon_that_dies_with_the_question_leaves_the_program_to_force(
 
 def test_an_answer_at_the_api_withdraws_the_notification(program: OnDesktop, daemon: FakeDaemon) -> None:
     copying_slowly(program, window_s=1.0)
-    program.ask_to_quit()
+    ask_to_quit(program)
     popup = daemon.shows(ASKED)
     status, _ = program.api("POST", "/quit/answer", {"answer": "keep_running"})
     assert status == 202
@@ -105,7 +95,9 @@ def test_what_was_resumed_after_a_kill_is_told(program: OnDesktop, daemon: FakeD
     copying_slowly(program)
     program.kill()
     program.start()
-    assert daemon.shows("1 run resumed after the last session ended unexpectedly").buttons == []
+    popup = daemon.shows("1 run resumed")
+    assert popup.body.startswith("1 run resumed after the last session ended unexpectedly.")
+    assert popup.buttons == []
     until(lambda: in_flight(program), what="the copy to go on")
 
 
@@ -135,7 +127,7 @@ def test_switched_off_nothing_is_shown_and_a_quit_asks_nobody(program: OnDesktop
     program.start()
     program.enqueue(write_run(program.home / "slow", {"big.bin": 100 * MIB}))
     until(lambda: in_flight(program), what="the copy to be in flight")
-    program.ask_to_quit()
+    ask_to_quit(program)
     program.wait(6.0)
     assert last_end(program) == "forced"
     assert daemon.popups == {}

@@ -134,7 +134,6 @@ class Herald:
         return not (self._stopping or self._over())
 
     def _say(self, notice: Notice) -> None:
-        log.info("notification: %s", notice.title)
         self._board.show(notice, self._seen if notice.key == FAILED else _nothing)
 
     def _seen(self, heard: Heard) -> None:

@@ -41,7 +41,10 @@ Held = Mapping[tuple[str, WaitReason], int]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notification, in plain text. One with the same `key` replaces it; a click leads to `page` of the window."""
+    """One notification, in plain text. One with the same `key` replaces it; a click leads to `page` of the window.
+
+    Some daemons cut a title after some thirty characters: what matters stands in the body, too.
+    """
 
     key: str
     title: str
@@ -58,15 +61,16 @@ def resumed(recovery: Recovery) -> Notice | None:
     """Return what a launch after a bad end has to say; None after a good one, or when nothing was cut off."""
     if not (recovery.crashed or recovery.host_restarted):
         return None
-    ended = "the last session ended unexpectedly"
+    told = []
+    if recovery.resumed:
+        told.append(f"{_runs(recovery.resumed)} resumed after the last session ended unexpectedly. Nothing was lost.")
     if recovery.crash_loops:
-        given_up = f"{_runs(recovery.crash_loops)} failed: in flight at three such ends. Look at the log, then retry."
-        title = f"{_runs(recovery.resumed)} resumed after {ended}" if recovery.resumed else f"{ended.capitalize()}"
-        return Notice("resumed", title, given_up, "/history?state=failed")
-    if not recovery.resumed:
+        told.append(f"{_runs(recovery.crash_loops)} failed, in flight at three such ends: look at the log, then retry.")
+    if not told:
         return None
-    body = "Nothing was lost: what was sent is kept, the rest goes on by itself."
-    return Notice("resumed", f"{_runs(recovery.resumed)} resumed after {ended}", body, "/", lasting=False)
+    title = f"{_runs(recovery.resumed)} resumed" if recovery.resumed else "The last session ended unexpectedly"
+    failed = bool(recovery.crash_loops)
+    return Notice("resumed", title, "\n".join(told), "/history?state=failed" if failed else "/", lasting=failed)
 
 
 def asked(standing: Standing) -> Notice:
@@ -114,8 +118,8 @@ class Failures:
         self._due = float("inf")
         first, *others = self._unseen.values()
         if not others:
-            title = f"{_name(first.run_path)} was not synced to {first.destination}"
-            return Notice(FAILED, title, _detail(first), f"/runs/{first.job_id}")
+            body = f"{_name(first.run_path)} to {first.destination}: {_detail(first)}"
+            return Notice(FAILED, "1 run was not synced", body, f"/runs/{first.job_id}")
         named = [f"{_name(failure.run_path)}: {failure.kind}" for failure in [first, *others][:_MOST_NAMED]]
         more = 1 + len(others) - len(named)
         body = "\n".join([*named, *([f"and {more} more"] if more else []), "Click to see what to do."])

@@ -290,6 +290,8 @@ class Notifications(Listener):
             self._early.clear()
             number = await self._bounded(daemon.show(notice, before.number if before else None))
             self._shown[notice.key] = _Shown(number, notice, tell)
+        if before is None:
+            log.info("notification: %s", notice.title)
         for one, heard in self._early:
             self.heard(one, heard)
 
