@@ -15,6 +15,7 @@ from tests.program import Program, folder_in_memory, until, write_run
 from tests.quit.work import copying_slowly, last_end
 from tests.session.bus import SystemBus
 from tests.session.conftest import listening
+from tests.tray.desk import Panel, display, session_bus
 
 from exlab_wizard.testing import Process
 
@@ -82,3 +83,32 @@ def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemB
     assert frank.left() == (["MainThread"], [])
     assert "left behind" not in frank.log()
     assert last_end(frank) == "drained"
+
+
+class FrankOnDesktop(Frank):
+    """The same, as an operator starts it: with icon and notifications."""
+
+    def start(self, *, ready: bool = True) -> Process:
+        process = self._spawn(self.command("run", "--json", "--no-window"))
+        if ready:
+            self.until_ready()
+        return process
+
+
+def test_icon_and_notifications_leave_nothing_behind(tmp_path: Path) -> None:
+    with (
+        folder_in_memory(tmp_path) as home,
+        display() as screen,
+        session_bus(tmp_path) as bus,
+        Panel(bus.address) as panel,
+        FrankOnDesktop(home) as program,
+    ):
+        program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
+        program.start()
+        until(panel.has_icon, what="the icon")
+        job = program.enqueue(write_run(program.home / "run", {"a": 10}))
+        until(lambda: program.job_state(job) == "verified", what="the run")
+        program.process.send_signal(signal.SIGTERM)
+        assert program.wait() == 0
+        assert program.left() == (["MainThread"], []), program.log()
+        assert [path.name for path in program.state.glob("exlab-wizard.db-*")] == []
