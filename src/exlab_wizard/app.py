@@ -46,6 +46,7 @@ from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.autostart import Repair
 from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
+from exlab_wizard.tray.display_end import hear_display_end
 from exlab_wizard.tray.menu import Act
 from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.protocols import NoWindow, Question, ServedApplication, WindowLauncher
@@ -56,10 +57,7 @@ from exlab_wizard.tray.tray_host import tray_host
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS: Final = 1.0
 TOKEN_BYTES: Final = 32
-LAST_RESORT_SECONDS: Final = 0.25
-"""Before the end of the session-end window; whatever still hangs then is left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +260,7 @@ def _desktop(  # noqa: PLR0913 - wired once
     def make_icon(overview: Overview, act: Callable[[Act], None]) -> Icon:
         from exlab_wizard.tray.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
 
+        hear_display_end(lambda: control.inbox.put(SessionEnds()))  # by now GTK has opened it
         return TrayIcon(overview, options.state_dir.pictures, act)
 
     desktop = Desktop(
