@@ -13,10 +13,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from exlab_wizard.application import Application, Message, QuitAsked, QuitWanted, SessionEnds, SignalCame
-from exlab_wizard.domain.clock import Clock, to_text
+from exlab_wizard.application import Application, Control, Message, QuitAsked, SessionEnds, SignalCame
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitTrigger
+from exlab_wizard.domain.shutdown import Phase
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.attempt import Attempts
@@ -187,7 +187,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
     desk: list[Service] = [session_end, window, *notices]
     if not options.headless:
-        control = _Control(inbox, coordinator, store, recovery.launch_id, clock)
+        control = Control(inbox, coordinator, store, recovery.launch_id, clock)
         desk += _desktop(options, control, audience, window, components, safe_mode=safe_mode)
     return Application(inbox, store, clock, ready, *parts, settings.current.quit.session_end_window_s, desk)
 
@@ -220,35 +220,9 @@ def _at_login(options: Options) -> AtLogin:
     return LoginSwitch(options.state_dir, options.config)
 
 
-@dataclass(frozen=True, slots=True)
-class _Control:
-    """What the operator can ask for at the icon."""
-
-    inbox: SimpleQueue[Message]
-    coordinator: QuitCoordinator
-    store: Store
-    launch_id: int
-    clock: Clock
-
-    def quit_wanted(self, trigger: QuitTrigger) -> None:
-        self.inbox.put(QuitWanted(trigger))
-
-    def answer(self, event: QuitEvent) -> None:
-        self.coordinator.post(event)
-
-    def pause(self, *, paused: bool) -> None:
-        try:
-            if paused:
-                self.store.launches.pause(self.launch_id, self.clock.now())
-            else:
-                self.store.launches.go_on(self.launch_id)
-        finally:
-            self.store.database.release()
-
-
 def _desktop(  # noqa: PLR0913 - wired once
     options: Options,
-    control: _Control,
+    control: Control,
     audience: Audience,
     window: WindowLauncher,
     components: Components,
@@ -257,10 +231,10 @@ def _desktop(  # noqa: PLR0913 - wired once
 ) -> list[Service]:
     known = (control.store, control.launch_id, control.clock, control.coordinator, components)
 
-    def make_icon(overview: Overview, act: Callable[[Act], None]) -> Icon:
+    def make_icon(overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
         from exlab_wizard.tray.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
 
-        hear_display_end(lambda: control.inbox.put(SessionEnds()))  # by now GTK has opened it
+        hear_display_end(lost)  # by now GTK has opened it
         return TrayIcon(overview, options.state_dir.pictures, act)
 
     desktop = Desktop(

@@ -86,6 +86,43 @@ class _CompanionEnded:
 Message = SignalCame | QuitAsked | QuitWanted | SessionEnds | _QuitEnded | _CompanionEnded
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the operator can ask of the application at its icon."""
+
+    inbox: SimpleQueue[Message]
+    coordinator: QuitCoordinator
+    store: Store
+    launch_id: int
+    clock: SteadyClock
+
+    def quit_wanted(self, trigger: QuitTrigger) -> None:
+        """Quit; while the question of a quit stands: force."""
+        self.inbox.put(QuitWanted(trigger))
+
+    def answer(self, event: QuitEvent) -> None:
+        """Answer the question of the quit."""
+        self.coordinator.post(event)
+
+    def session_ended(self) -> None:
+        """Quit as at the end of the session: the desktop is gone."""
+        self.inbox.put(SessionEnds())
+
+    def pause(self, *, paused: bool) -> None:
+        """Pause syncing, or go on; for a thread that ends afterwards.
+
+        Raises:
+            StoreError: it could not be written down.
+        """
+        try:
+            if paused:
+                self.store.launches.pause(self.launch_id, self.clock.now())
+            else:
+                self.store.launches.go_on(self.launch_id)
+        finally:
+            self.store.database.release()
+
+
 @dataclass(slots=True)
 class Application:
     """One launch, from its first service to its exit receipt."""

@@ -56,13 +56,13 @@ class Bus:
 
 
 @contextlib.contextmanager
-def session_bus(folder: Path) -> Iterator[Bus]:
-    """Yield a bus that starts no service by itself; it ends with the block."""
+def session_bus(folder: Path, services: str = "") -> Iterator[Bus]:
+    """Yield a bus that starts only `services` by itself, in its own words; it ends with the block."""
     config = folder / "bus.conf"
     config.write_text(
         '<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><policy context="default">'
         '<allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>'
-        "</policy></busconfig>"
+        f"</policy>{services}</busconfig>"
     )
     command = ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:

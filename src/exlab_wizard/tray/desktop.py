@@ -62,7 +62,8 @@ class Icon(Protocol):
         """End `run`."""
 
 
-MakeIcon = Callable[[Overview, Callable[[Act], None]], Icon]
+MakeIcon = Callable[[Overview, Callable[[Act], None], Callable[[], None]], Icon]
+"""Makes an icon; it tells what was chosen, and when its display is gone."""
 
 
 class Control(Protocol):
@@ -73,6 +74,9 @@ class Control(Protocol):
 
     def answer(self, event: QuitEvent) -> None:
         """Answer the question of the quit. Returns at once."""
+
+    def session_ended(self) -> None:
+        """The desktop is gone. Returns at once."""
 
     def pause(self, *, paused: bool) -> None:
         """Pause syncing, or go on; may take a while.
@@ -118,7 +122,7 @@ class Desktop:
         self._icon: Icon | None = None
         self._icon_thread: LastingThread | None = None
         self._for_main: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._died = self._was_closed = False
+        self._died = self._was_closed = self._listens = False
 
     @property
     def mode(self) -> Mode:
@@ -133,6 +137,7 @@ class Desktop:
     def start(self) -> None:
         """Begin to look; what is found is for later."""
         self._audience.enter(self._tell, answers=False)
+        self._listens = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -140,6 +145,8 @@ class Desktop:
         if self._stopped.is_set():
             return
         self._stopped.set()
+        if self._listens:
+            self._audience.leave(self._tell, answers=False)
         self._for_main.put(None)
         self._in_loop(self._stopping.set)
         icon = self._icon
@@ -214,7 +221,7 @@ class Desktop:
 
         def run() -> None:
             try:
-                self._icon = icon = self._make_icon(overview, self._chosen)
+                self._icon = icon = self._make_icon(overview, self._chosen, self._display_lost)
                 self._in_loop(lambda: made.put_nowait(icon))
                 if not self._stopped.is_set():
                     icon.run()
@@ -239,6 +246,13 @@ class Desktop:
         if not self._stopped.is_set():
             self._died = True
             self._do_without("the icon has ended")
+
+    def _display_lost(self) -> None:
+        """Hear that the desktop has ended under the icon, whose thread is lost with it."""
+        self._icon = None
+        self._icon_thread = None
+        if not self._stopped.is_set():
+            self._control.session_ended()
 
     def _say_lost(self, error: BaseException) -> None:
         """Either there never was an icon, which is a desktop like others, or it died."""

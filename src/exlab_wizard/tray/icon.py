@@ -37,7 +37,7 @@ finally:
 if sys.platform == "darwin":
     from PyObjCTools import AppHelper
 elif sys.platform != "win32":
-    from gi.repository import Gio, GLib
+    from gi.repository import Gio, GLib, Gtk
 
 NAME: Final = "exlab-wizard"
 TITLE: Final = "ExLab-Wizard"
@@ -65,6 +65,7 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
                 self._status_bar.removeStatusItem_(self._status_item)
 
     elif sys.platform != "win32":
+        _menu_handle: Gtk.Menu | None = None
 
         def _initialize(self) -> None:
             # As GTK's, but for SIGINT and for the notification service, which would be started by a question to it.
@@ -93,7 +94,7 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
 
     def relabel(self, texts: list[str]) -> None:
         """Let the items read `texts`, from top to bottom; an open menu stays open."""
-        if sys.platform in ("darwin", "win32"):
+        if sys.platform in ("darwin", "win32") or self._menu_handle is None:  # it may not have been made yet
             self.update_menu()
             return
         children = self._menu_handle.get_children()
