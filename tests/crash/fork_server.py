@@ -33,6 +33,8 @@ ALSO: Final = (
     "tomlkit",
     "uvicorn.lifespan.off",
 )
+NEEDS_A_DESKTOP: Final = ("exlab_wizard.tray.icon", "exlab_wizard.window")
+"""What cannot be imported without a display, or brings a toolkit that must not be forked."""
 _ARM_SHIM: Final = "crash_shim_arm"
 _SET_PARENT_DEATH_SIGNAL: Final = 1
 
@@ -58,7 +60,8 @@ def import_everything() -> None:
     """Import every module that the command line may need, and what these import when they first need it."""
     package = importlib.import_module(PACKAGE)
     for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
-        if not module.name.endswith("__main__") and not module.name.startswith(f"{PACKAGE}.testing"):
+        elsewhere = (f"{PACKAGE}.testing", *NEEDS_A_DESKTOP)
+        if not module.name.endswith("__main__") and not module.name.startswith(elsewhere):
             importlib.import_module(module.name)
     for name in ALSO:
         importlib.import_module(name)

@@ -5,6 +5,7 @@ A share that cannot be played is a violation, never less work.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,7 @@ class Player:
         home.mkdir()
         self._nursery = Nursery(home / "nursery.log", preload=shim)
         self._known: dict[str, Enumeration] = {}
+        self._tries = itertools.count(1)
 
     def play(self, number: int, share: int) -> Row:
         """Kill at one share of the points of scenario `number`."""
@@ -89,7 +91,8 @@ class Player:
 
     def _prepared(self, number: int) -> Enumeration:
         if ALL[number].name not in self._known:
-            self._known[ALL[number].name] = Enumeration.of(ALL[number](), self._home / str(number), self._nursery)
+            home = self._home / f"{number}, try {next(self._tries)}"
+            self._known[ALL[number].name] = Enumeration.of(ALL[number](), home, self._nursery)
         return self._known[ALL[number].name]
 
     def _chosen(self, enumeration: Enumeration) -> list[Point]:

@@ -22,7 +22,7 @@ from exlab_wizard.testing import Picture
 from exlab_wizard.testing.application import RUN
 
 ORDINARY: Final = re.compile(
-    r"exlab-wizard\.db(\.replaced-\w+(-wal|-shm)?)?|config\.toml|instance\.lock|logs|nas|spare"
+    r"exlab-wizard\.db(\.replaced-\w+(-wal|-shm)?)?|config\.toml|instance\.lock|logs|page\.json|nas|spare"
     r"|backups|writing\.lock|exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db"
 )
 """What may lie in a state dir when no program runs on it."""
