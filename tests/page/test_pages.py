@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import os
 import re
@@ -21,9 +22,12 @@ from tests.server.api import Api
 
 from exlab_wizard.runtime.doctor import share
 from exlab_wizard.runtime.doctor.checkup import Finding, good
+from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
+from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.trials import Trials
 from exlab_wizard.settings import DestinationSettings
+from exlab_wizard.store.database import Database
 
 pytestmark = pytest.mark.slow
 NAVIGATES: Final = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
@@ -230,7 +234,7 @@ def test_a_settings_file_with_a_fault_is_told_and_cannot_be_changed(place: Place
 
 
 def test_a_destination_may_have_the_name_of_anything_on_the_page(tmp_path: Path) -> None:
-    names = ("quit", "main", "state", "login", "question")
+    names = ("quit", "main", "state", "login", "notifications")
     with Program(tmp_path) as program:
         program.configure(more="".join(f"[destinations.{name}]\ntarget = '{tmp_path}/{name}'\n" for name in names))
         program.start()
@@ -254,6 +258,32 @@ def test_a_path_of_any_bytes_survives_an_address() -> None:
     for path in ("/data/a b", "/data/caf\udce9", "/data/\u202e", "/data/100%/x?y#z&a=b", ""):
         assert path_of(address(path)) == path
         assert address(path).isascii()
+
+
+def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
+    lane = Lane("path", 4, Database(tmp_path / "none.db"))
+    over, begun = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> str:
+        begun.release()
+        over.wait(20)
+        return "at last"
+
+    async def visit() -> list[str]:
+        looks = FolderLooks(lane)
+        hanging = [asyncio.ensure_future(looks.at(place, hang, 20)) for place in ("nas", "nas", "archive")]
+        for _ in hanging:
+            await asyncio.to_thread(begun.acquire, timeout=20)
+        for place in ("nas", "archive", "root"):
+            with pytest.raises(TimeoutError):
+                await looks.at(place, hang, 20)
+        assert await lane.run(lambda: "a run is handed in", 20) == "a run is handed in"
+        over.set()
+        assert await asyncio.gather(*hanging) == ["at last"] * 3
+        return [await looks.at("nas", hang, 20)]
+
+    assert asyncio.run(visit()) == ["at last"]
+    lane.close()
 
 
 def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -162,6 +162,23 @@ def test_the_start_at_log_in_is_switched_on_and_off(program: Program, visit: Vis
     assert not (account / "autostart" / "exlab-wizard.desktop").exists()
 
 
+def test_notifications_are_switched_off_and_a_wrong_time_is_told(program: Program, visit: Visit) -> None:
+    program.start()
+    visitor = visit(program, "/settings")
+    page = visitor.page
+    page.get_by_role("checkbox", name="Tell on the desktop").uncheck()
+    page.get_by_label("Seconds that a destination is offline").fill("0")
+    page.get_by_role("button", name="Save the notifications").click()
+    expect(page.locator("#fault-offline_after_s")).to_contain_text("greater than or equal to 1")
+    expect(page.get_by_role("checkbox", name="Tell on the desktop")).not_to_be_checked()
+    page.get_by_label("Seconds that a destination is offline").fill("60")
+    page.get_by_role("button", name="Save the notifications").click()
+    expect(page.get_by_role("status").filter(has_text="counts from now on")).to_be_visible()
+    told = SettingsFile(program.config).read().notifications
+    assert (told.enabled, told.offline_after_s) == (False, 60)
+    allow_refusals(visitor)
+
+
 def test_a_run_is_cancelled_only_after_a_second_thought(program: Program, visit: Visit) -> None:
     program.configure(bandwidth_mib_s=0.25)
     program.start()

@@ -27,6 +27,7 @@ from exlab_wizard.server.metrics import MetricsRoutes
 from exlab_wizard.server.page.add import AddRoutes
 from exlab_wizard.server.page.errors import wants_page
 from exlab_wizard.server.page.history import HistoryRoutes
+from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.routes import PageRoutes
 from exlab_wizard.server.page.run import RunRoutes
@@ -109,7 +110,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
-    login, runs = LoginRoutes(logins), RunCheck(backend, lanes.paths)
+    login, runs, looks = LoginRoutes(logins), RunCheck(backend, lanes.paths), FolderLooks(lanes.paths)
     drain, pause, jobs = DrainRoutes(backend, lanes), PauseRoutes(backend, lanes), JobRoutes(backend, lanes, runs)
     for router in (
         SessionRoutes(backend, lanes, runs).router,
@@ -128,8 +129,8 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     for page in (
         PageRoutes(views, Now(backend), drain, pause),
         HistoryRoutes(views, backend),
-        RunRoutes(views, backend, lanes, jobs),
-        AddRoutes(views, backend, lanes, jobs),
+        RunRoutes(views, backend, lanes, looks, jobs),
+        AddRoutes(views, backend, looks, jobs),
         SettingsRoutes(views, backend, lanes),
     ):
         app.include_router(page.router)

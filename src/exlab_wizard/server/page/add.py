@@ -17,13 +17,13 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError
 from exlab_wizard.server.jobs import JobRoutes
-from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.models import LONGEST_PATH, EnqueueJob
 from exlab_wizard.server.page.addresses import address, path_of
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
+from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.lists import Record
-from exlab_wizard.transfer.folders import Folder, Listing, list_folder, steps_of
+from exlab_wizard.transfer.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
 
 ROWS: Final = 100
 PATIENCE_SECONDS: Final = 5.0
@@ -73,11 +73,11 @@ class Filled:
 class AddRoutes:
     """`/add`."""
 
-    def __init__(self, views: Views, backend: Backend, lanes: Lanes, jobs: JobRoutes) -> None:
+    def __init__(self, views: Views, backend: Backend, looks: FolderLooks, jobs: JobRoutes) -> None:
         """Build the router."""
         self._views = views
         self._backend = backend
-        self._lanes = lanes
+        self._looks = looks
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/add", self.look, methods=["GET", "HEAD"])
@@ -104,7 +104,7 @@ class AddRoutes:
         place, first = self._place(query), query.get("first", "")
         wrong = place is None and ("root" in query or "at" in query)
         faults = {"place": "This folder is not below one of the folders that may be chosen here."} if wrong else {}
-        number = int(first) if first.isdecimal() and len(first) < len(str(LONGEST_PATH)) + 1 else 0
+        number = int(first) if first.isdecimal() and len(first) <= len(str(MOST_ENTRIES)) else 0
         return await self._show(request, Filled(place, first=number, faults=faults), 404 if wrong else 200)
 
     async def add(self, request: Request) -> Response:
@@ -139,8 +139,8 @@ class AddRoutes:
         place, listing, trouble = filled.place, None, ""
         if place is not None:
             try:
-                listing = await self._lanes.paths.run(
-                    lambda: list_folder(Path(place.root), place.below), PATIENCE_SECONDS
+                listing = await self._looks.at(
+                    place.root, lambda: list_folder(Path(place.root), place.below), PATIENCE_SECONDS
                 )
             except TimeoutError:
                 trouble = f"The folder did not answer within {PATIENCE_SECONDS:g} s. Look after its disk or share."

@@ -18,6 +18,7 @@ from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.models import LARGEST_ID
 from exlab_wizard.server.page.addresses import path_of
 from exlab_wizard.server.page.forms import done
+from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.timeline import REMEDIES, budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import percent
@@ -35,11 +36,12 @@ RunId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 class RunRoutes:
     """`/runs/{id}`, its receipt, and its buttons, by the same code as the API."""
 
-    def __init__(self, views: Views, backend: Backend, lanes: Lanes, jobs: JobRoutes) -> None:
+    def __init__(self, views: Views, backend: Backend, lanes: Lanes, looks: FolderLooks, jobs: JobRoutes) -> None:
         """Build the router."""
         self._views = views
         self._backend = backend
         self._lanes = lanes
+        self._looks = looks
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         get, one = ["GET", "HEAD"], "/runs/{run_id}"
@@ -104,7 +106,10 @@ class RunRoutes:
         """Show the receipt that lies beside the run on its destination, read now."""
         job = await self._lanes.reads.run(lambda: self._found(run_id))
         try:
-            found, fault = await self._lanes.paths.run(lambda: self._receipt(job), PATIENCE_SECONDS), ""
+            found, fault = (
+                await self._looks.at(str(job["destination"]), lambda: self._receipt(job), PATIENCE_SECONDS),
+                "",
+            )
         except TimeoutError:
             found, fault = {}, f"The destination did not answer within {PATIENCE_SECONDS:g} s. Look after it."
         except (TransferWaitError, OSError, ValueError) as error:

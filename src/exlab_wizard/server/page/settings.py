@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,16 +20,19 @@ from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
 from exlab_wizard.server.page.settings_form import (
+    MOST_HOURS,
     Change,
     destination_change,
     mark_of,
+    notifications_change,
     quit_change,
     rows_of,
     shown_destination,
+    shown_notifications,
     shown_quit,
 )
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.settings import DestinationSettings
+from exlab_wizard.settings import DestinationSettings, Settings
 
 if TYPE_CHECKING:
     from exlab_wizard.runtime.doctor.checkup import Finding
@@ -42,6 +45,7 @@ PATIENCE_SECONDS: Final = 8.0
 LONGEST_NAME: Final = 63
 QUIT: Final = "quit"
 LOGIN: Final = "login"
+NOTIFICATIONS: Final = "notifications"
 Name = Annotated[str, Path(max_length=LONGEST_NAME)]
 
 
@@ -78,6 +82,7 @@ class SettingsRoutes:
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/settings", self.look, methods=["GET", "HEAD"])
         self.router.add_api_route("/settings/quit", self.save_quit, methods=["POST"])
+        self.router.add_api_route("/settings/notifications", self.save_notifications, methods=["POST"])
         self.router.add_api_route("/settings/login", self.switch_login, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}", self.save_destination, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}/test", self.test, methods=["POST"])
@@ -89,7 +94,17 @@ class SettingsRoutes:
     async def save_quit(self, request: Request) -> Response:
         """Save how long a quit waits."""
         form = await form_of(request)
-        return await self._save(request, QUIT, form, quit_change(form))
+        return await self._save(request, QUIT, form, lambda now: quit_change(form, shown_quit(now.quit)))
+
+    async def save_notifications(self, request: Request) -> Response:
+        """Save what is told by notification."""
+        form = await form_of(request)
+        return await self._save(
+            request,
+            NOTIFICATIONS,
+            form,
+            lambda now: notifications_change(form, shown_notifications(now.notifications)),
+        )
 
     async def switch_login(self, request: Request) -> Response:
         """Let the application start at log-in, or not."""
@@ -108,7 +123,15 @@ class SettingsRoutes:
         """Save limit and hours of a destination."""
         self._known(name)
         form = await form_of(request)
-        return await self._save(request, mark_of(name), form, destination_change(name, form))
+
+        def change(now: Settings) -> Change:
+            destination = now.destinations.get(name)
+            if destination is None or len(destination.schedule) > MOST_HOURS:
+                msg = "This destination cannot be changed here. Change the file in an editor."
+                raise SettingsError(msg)
+            return destination_change(name, form, shown_destination(destination))
+
+        return await self._save(request, mark_of(name), form, change)
 
     async def test(self, request: Request, name: Name) -> Response:
         """Try the destination out, as `destination test` does."""
@@ -128,21 +151,30 @@ class SettingsRoutes:
             raise ApiError(Code.NOT_FOUND, "There is no such destination any more.")
         return destination
 
-    async def _save(self, request: Request, which: str, form: Mapping[str, str], change: Change) -> Response:
+    async def _save(
+        self, request: Request, which: str, form: Mapping[str, str], change_of: Callable[[Settings], Change]
+    ) -> Response:
         def save() -> Sent:
             try:
-                self._change.save(form.get("token", ""), change.values)
-            except FieldsError as error:
-                return Sent(which, form, change.told(error.faults))
+                change = change_of(self._change.read().settings)
+                if change.faults:
+                    return Sent(which, form, change.faults)
+                return self._saved(which, form, change)
             except (SettingsChangedError, SettingsError) as error:
                 return Sent(which, conflict=str(error))
-            return Sent()
 
-        sent = Sent(which, form, change.faults) if change.faults else await self._lanes.writes.run(save)
+        sent = await self._lanes.writes.run(save)
         if sent.which:
             return await self._show(request, sent, status=409 if sent.conflict else 422)
         self._backend.workers.wake()
         return RedirectResponse(f"/settings?{urlencode({'saved': which})}#{which}", SEE_OTHER)
+
+    def _saved(self, which: str, form: Mapping[str, str], change: Change) -> Sent:
+        try:
+            self._change.save(form.get("token", ""), change.values)
+        except FieldsError as error:
+            return Sent(which, form, change.told(error.faults))
+        return Sent()
 
     async def _show(
         self, request: Request, sent: Sent | None = None, tried: Tried | None = None, status: int = 200
@@ -175,11 +207,18 @@ class SettingsRoutes:
             "config": str(self._backend.settings.path),
             "quit_fields": sent.fields if sent.which == QUIT and not sent.conflict else shown_quit(settings.quit),
             "quit_faults": sent.faults if sent.which == QUIT else {},
+            "told_fields": shown_notifications(settings.notifications)
+            if sent.which != NOTIFICATIONS or sent.conflict
+            else sent.fields,
+            "told_faults": sent.faults if sent.which == NOTIFICATIONS else {},
             "destinations": destinations,
+            "most_hours": MOST_HOURS,
             "login": self._login(),
             "sent": sent,
             "tried": tried,
-            "saved": saved if saved in (QUIT, *map(mark_of, settings.destinations)) and not sent.which else "",
+            "saved": saved
+            if saved in (QUIT, NOTIFICATIONS, *map(mark_of, settings.destinations)) and not sent.which
+            else "",
         }
 
     def _login(self) -> LoginStart | None:

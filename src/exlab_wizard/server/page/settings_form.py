@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 from typing import Final
 
 from exlab_wizard.runtime.settings_change import Key, Toml
-from exlab_wizard.settings import DestinationSettings, QuitSettings
+from exlab_wizard.settings import DestinationSettings, NotificationSettings, QuitSettings
 
-MOST_HOURS: Final = 20
+MOST_HOURS: Final = 60
 HOUR_FIELDS: Final = ("days", "from", "to")
 QUIT_FIELDS: Final = tuple(QuitSettings.model_fields)
 _NO_NUMBER: Final = "Write a number, such as 30 or 2.5."
@@ -34,15 +35,17 @@ class Change:
 
 def shown_quit(quit_: QuitSettings) -> dict[str, str]:
     """Return the values of the fields for the windows of a quit."""
-    return {name: f"{getattr(quit_, name):g}" for name in QUIT_FIELDS}
+    return {"window_s": _written(quit_.window_s), "session_end_window_s": _written(quit_.session_end_window_s)}
 
 
-def quit_change(form: Mapping[str, str]) -> Change:
-    """Return what the form of the quit windows wants."""
+def quit_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
+    """Return what the form of the quit windows wants; what stands as it was `shown` is not touched."""
     values: dict[Key, Toml] = {}
     faults: dict[str, str] = {}
     for name in QUIT_FIELDS:
         number = _number(form.get(name, ""))
+        if form.get(name) == shown[name]:
+            continue
         if number is None:
             faults[name] = _NO_NUMBER
         else:
@@ -50,12 +53,31 @@ def quit_change(form: Mapping[str, str]) -> Change:
     return Change(values, {("quit", name): name for name in QUIT_FIELDS}, faults)
 
 
+def shown_notifications(notifications: NotificationSettings) -> dict[str, str]:
+    """Return the values of the fields for notifications; a box that is not ticked has none."""
+    ticked = {"enabled": "true"} if notifications.enabled else {}
+    return {**ticked, "offline_after_s": _written(notifications.offline_after_s)}
+
+
+def notifications_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
+    """Return what the form of the notifications wants; what stands as it was `shown` is not touched."""
+    values: dict[Key, Toml] = {}
+    faults: dict[str, str] = {}
+    after = form.get("offline_after_s", "")
+    if ("enabled" in form) != ("enabled" in shown):
+        values["notifications", "enabled"] = "enabled" in form
+    if after != shown["offline_after_s"]:
+        values["notifications", "offline_after_s"] = number = _number(after)
+        faults = {"offline_after_s": _NO_NUMBER} if number is None else {}
+    return Change(values, {("notifications", "offline_after_s"): "offline_after_s"}, faults)
+
+
 def shown_destination(destination: DestinationSettings) -> dict[str, str]:
     """Return the values of the fields of a destination."""
     limit = destination.bandwidth_mib_s
-    fields = {"bandwidth": "" if limit is None else f"{limit:g}"}
+    fields = {"bandwidth": "" if limit is None else _written(limit)}
     for number, entry in enumerate(destination.schedule):
-        values = (entry.days, f"{entry.from_:%H:%M}", f"{entry.to:%H:%M}")
+        values = (entry.days, _clock(entry.from_), _clock(entry.to))
         fields |= {f"{name}_{number}": value for name, value in zip(HOUR_FIELDS, values, strict=True)}
     return fields
 
@@ -66,8 +88,11 @@ def rows_of(fields: Mapping[str, str]) -> range:
     return range(min(max(filled, default=-1) + 2, MOST_HOURS))
 
 
-def destination_change(name: str, form: Mapping[str, str]) -> Change:
-    """Return what the form of the destination `name` wants; hours without anything in them are left out."""
+def destination_change(name: str, form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
+    """Return what the form of the destination `name` wants; what stands as it was `shown` is not touched.
+
+    Hours without anything in them are left out.
+    """
     here = ("destinations", name)
     limit, schedule = (*here, "bandwidth_mib_s"), (*here, "schedule")
     text = form.get("bandwidth", "").strip()
@@ -81,7 +106,24 @@ def destination_change(name: str, form: Mapping[str, str]) -> Change:
             fields |= {(*schedule, len(hours), part): f"{part}_{row}" for part in HOUR_FIELDS}
             faults |= {f"{part}_{row}": "Fill this in, or empty the row." for part in HOUR_FIELDS if not entry[part]}
             hours.append(entry)
-    return Change({limit: number, schedule: hours or None}, fields, faults)
+    values: dict[Key, Toml] = {}
+    if text != shown["bandwidth"]:
+        values[limit] = number
+    if any(form.get(field, "") != shown.get(field, "") for field in _hour_fields()):
+        values[schedule] = hours or None
+    return Change(values, fields, faults)
+
+
+def _hour_fields() -> list[str]:
+    return [f"{part}_{row}" for part in HOUR_FIELDS for row in range(MOST_HOURS)]
+
+
+def _written(number: float) -> str:
+    return f"{number:.15g}"
+
+
+def _clock(at: time) -> str:
+    return at.isoformat("minutes" if not at.second and not at.microsecond else "auto")
 
 
 def _number(text: str) -> float | int | None:
