@@ -211,6 +211,8 @@ def test_a_process_that_hangs_itself_is_left_behind(
     with never_read(state_dir / "config.toml"):
         answer = cli("doctor", "--json")
     assert (answer.status, [*findings(answer)]) == (1, ["doctor"])
+    (child,) = doctor.left_behind
+    child.wait(20)
 
 
 def test_an_application_that_runs_is_asked_and_one_that_hangs_is_told(

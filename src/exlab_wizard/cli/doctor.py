@@ -25,7 +25,8 @@ from exlab_wizard.runtime.doctor.checkup import Finding, Verdict, bad, worst
 MOST_SECONDS: Final = 30.0
 """More than the longest look may take, and the start of the process that looks."""
 _END_SECONDS: Final = 1.0
-_left_behind: Final[list[subprocess.Popen[str]]] = []
+left_behind: Final[list[subprocess.Popen[str]]] = []
+"""Children that hang, until this process ends."""
 
 
 class DoctorFoundError(ExlabError):
@@ -90,12 +91,12 @@ def _examined(place: Place) -> Iterator[Finding]:
             yield bad("doctor", "the process that looks has ended before it was done", "Please report it.")
     except Empty:
         yield bad("doctor", f"not done within {MOST_SECONDS:g} s", "Look after the disk of the state dir.")
-        _left_behind.append(child)
+        left_behind.append(child)
         return
     try:
         child.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:  # a look of it hangs inside the kernel
-        _left_behind.append(child)
+        left_behind.append(child)
 
 
 def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
