@@ -24,7 +24,7 @@ CLOSED_SECONDS: Final = 1.0
 """After the end of a window's process; another page of ours may just be loading elsewhere."""
 TAB_CLOSED_SECONDS: Final = 60.0
 """Of a tab only its event stream is known, and browsers put tabs to sleep."""
-END_SECONDS: Final = 0.4
+END_SECONDS: Final = 0.3
 BROWSER_SECONDS: Final = 5.0
 _READ_BYTES: Final = 1 << 16
 TITLE: Final = "ExLab-Wizard"

@@ -163,20 +163,30 @@ class WindowLauncher:
     def _open(self, page: str) -> Shown:
         said: list[str] = []
         for make in surfaces(self._state_dir, self._environ):
-            surface = make()
-            try:
-                surface.open(self._link(page))
-            except SurfaceError as error:
-                said.append(str(error))
-                continue
-            if self._settled(surface):
-                self._surface, self._open_s = surface, self._clock.monotonic()
-                log.info("the window is open: %s", surface.kind)
-                return Shown("opened", surface.kind)
-            said.append(f"{surface.kind} ended at once, with status {surface.ended()} {surface.trouble()}".rstrip())
-            log.info("the window: %s", said[-1])
-            surface.close()
+            # Once more where it ended well at once: it handed over to one that was just ending with its application.
+            for _ in range(2):
+                surface = make()
+                why_not = self._tried(surface, page)
+                if why_not is None:
+                    self._surface, self._open_s = surface, self._clock.monotonic()
+                    log.info("the window is open: %s", surface.kind)
+                    return Shown("opened", surface.kind)
+                log.info("the window: %s", why_not)
+                said.append(why_not)
+                surface.close()
+                if surface.ended() != 0:
+                    break
         raise NoWindowError("; ".join(said) or "there is no desktop here: neither DISPLAY nor WAYLAND_DISPLAY is set")
+
+    def _tried(self, surface: Surface, page: str) -> str | None:
+        """Open it and return None, or why it did not open."""
+        try:
+            surface.open(self._link(page))
+        except SurfaceError as error:
+            return str(error)
+        if self._settled(surface):
+            return None
+        return f"{surface.kind} ended at once, with status {surface.ended()} {surface.trouble()}".rstrip()
 
     def _settled(self, surface: Surface) -> bool:
         """Return whether the window stays: its page is heard of, or its process lives for a while."""
