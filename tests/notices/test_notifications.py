@@ -224,6 +224,18 @@ def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
     assert caplog.text.count("there is no session bus") == 1
 
 
+def test_without_the_library_there_is_one_line_in_the_log_and_no_death_to_report(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notifications, "_LATE", ("exlab_wizard.no_such_module",))
+    with desk.running(reachable=False) as service:
+        until(lambda: "no_such_module" in caplog.text, what="the log to say it")
+        service.show(NOTICE)
+        assert service.alive
+        assert not service.reachable
+    assert len(caplog.records) == 1
+
+
 def test_a_bus_that_goes_away_takes_the_daemon_with_it(
     desk: Desk, session: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:

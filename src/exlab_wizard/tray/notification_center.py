@@ -7,6 +7,7 @@ program.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 from typing import Final
@@ -56,8 +57,11 @@ class Center:
             await self.withdraw(replaces)
         number = next(self._numbers)
 
+        loop = asyncio.get_running_loop()
+
         def tell(kind: Kind, button: str = "") -> None:
-            self._listener.heard(number, Heard(kind, button))
+            # On macOS these come from the main thread.
+            loop.call_soon_threadsafe(self._listener.heard, number, Heard(kind, button))
 
         buttons = tuple(
             Button(title, on_pressed=lambda name=name: tell(Kind.PRESSED, name), identifier=name)  # type: ignore[misc]

@@ -127,8 +127,7 @@ class Notifications(Listener):
         self._open_page = open_page
         self._make = make or _of_this_desktop
         self._thread = LastingThread("notifications", self._run)
-        self._hurry = threading.Event()
-        self._stopping = False
+        self._over = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._daemon: Daemon | None = None
@@ -162,8 +161,7 @@ class Notifications(Listener):
 
     def stop(self) -> None:
         """Withdraw the question if it stands, and end. Harmless before `start` and the second time."""
-        self._stopping = True
-        self._hurry.set()
+        self._over.set()
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # a loop that has just been closed needs no telling
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -225,18 +223,21 @@ class Notifications(Listener):
         return failed
 
     def _run(self) -> None:
-        self._hurry.wait(BEGIN_SECONDS)
+        self._over.wait(BEGIN_SECONDS)
         try:
             for module in _LATE:
-                if self._stopping:
+                if self._over.is_set():
                     return
                 import_module(module)
+        except ImportError as error:
+            log.warning("no notifications are shown: %s", error)
+            self._over.wait()
+            return
+        try:
             with asyncio.Runner() as runner:
                 self._stop, self._loop = asyncio.Event(), runner.get_loop()
-                if not self._stopping:
+                if not self._over.is_set():
                     runner.run(self._serve(self._stop))
-        except Exception as error:  # boundary: without notifications the application works all the same
-            log.warning("no notifications are shown: %s", error)
         finally:
             self._reachable, self._loop = False, None
 
