@@ -87,8 +87,9 @@ points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named po
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
 	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)
 
-screenshots: setup system-packages  ## pictures of every view of the page, and of notifications, into docs/pictures; SCREENSHOTS='now charts' makes these
+screenshots: setup system-packages $(DESKTOP)  ## pictures of every view of the page, and of notifications, into docs/pictures; SCREENSHOTS='now charts' makes these
 	$(BIN)/python -m tests.page.screenshots $(SCREENSHOTS)
+	$(if $(SCREENSHOTS),,$(BIN)/python -m tests.tray.screenshots)
 	@[ -n "$(SCREENSHOTS)" ] || $(BIN)/python -m tests.notices.pictures
 
 load: setup  ## 200 clients for 60 s while a transfer runs, a kill in the middle, and the figures
