@@ -91,6 +91,15 @@ def test_a_file_that_somebody_else_changed_is_left_alone(file: SettingsFile) -> 
     assert change.save(change.read().token, {LIMIT: 5})
 
 
+def test_a_link_to_the_file_stays_a_link(file: SettingsFile, tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(file.path)
+    change = SettingsChange(SettingsFile(link))
+    assert change.save(change.read().token, {LIMIT: 5})
+    assert link.is_symlink()
+    assert file.read().destinations["nas"].bandwidth_mib_s == 5
+
+
 def test_a_file_with_a_fault_is_neither_read_nor_changed(file: SettingsFile) -> None:
     change = SettingsChange(file)
     file.path.write_text("[quit]\nwindow_s = 'x'\n", "utf-8")

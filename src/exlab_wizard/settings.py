@@ -285,6 +285,7 @@ def _fault(where: str, location: tuple[int | str, ...], message: str, value: obj
 
 def _replace(path: Path, text: str) -> None:
     """Put `text` in the place of the file in one step, durable, readable by its owner only."""
+    path = path.resolve()  # where it is a link, that stays, and leads to the new file
     try:
         make_folder(path.parent)
         _remove_abandoned(path)
