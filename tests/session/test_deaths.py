@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
-from tests.program import MIB, Program, until, write_run
+from tests.program import MIB, Program, folder_in_memory, until, write_run
 from tests.quit.work import SLOW_MIB_S, in_flight, last_end
 from tests.session.conftest import Mortal
+from tests.tray.desk import Panel, display, session_bus
 
 from exlab_wizard.runtime.components import Component, Components
+from exlab_wizard.testing import Process
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +84,37 @@ def test_a_server_that_dies_is_said_in_the_log_and_syncing_and_quitting_go_on(mo
     until(lambda: mortal.job_state(job) == "verified", what="the run")
     assert not (mortal.state / "server.json").exists()
     quits(mortal)
+
+
+class MortalOnDesktop(Mortal):
+    """The same, as an operator starts it: with icon and notifications."""
+
+    def start(self, *, ready: bool = True) -> Process:
+        process = self._spawn(self.command("run", "--json", "--no-window"))
+        if ready:
+            self.until_ready()
+        return process
+
+
+def test_icon_and_notifications_that_die_are_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    with (
+        folder_in_memory(tmp_path) as home,
+        display() as screen,
+        session_bus(tmp_path) as bus,
+        Panel(bus.address) as panel,
+        MortalOnDesktop(home) as program,
+    ):
+        program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
+        program.start()
+        until(panel.has_icon, what="the icon")
+        for number, thread in enumerate(("desktop", "herald")):
+            run = write_run(program.home / f"run-{number}", {"a": 10})
+            program.end_thread(thread, meanwhile=lambda run=run: program.enqueue(run))  # type: ignore[misc]
+        until(lambda: "icon has ended" in program.log() and "notifications has ended" in program.log(), what="the log")
+        parts = health(program)
+        assert (parts["icon"][0], parts["notifications"][0]) == ("error", "error")
+        until(lambda: program.number("SELECT count(*) FROM sync_jobs WHERE state = 'verified'") == 2, what="both runs")
+        quits(program)
 
 
 def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_error(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.program import folder_in_memory, until
-from tests.quit.work import QuitRow, copying_slowly, finish, last_end, quits
+from tests.quit.work import SLOW_MIB_S, QuitRow, copying_slowly, last_end, quits
 from tests.tray.desk import OnDesktop, Panel, display, session_bus
 
 pytestmark = pytest.mark.slow
@@ -24,9 +24,10 @@ def test_a_display_that_goes_away_is_the_end_of_the_session(tmp_path: Path) -> N
     ):
         screen = log_off.enter_context(display())
         program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
+        program.configure(bandwidth_mib_s=SLOW_MIB_S)
         program.start()
         until(panel.has_icon, what="the icon")
-        job = copying_slowly(program, start=False)
+        copying_slowly(program, start=False)
         began = time.monotonic()
         log_off.close()
         assert program.wait(5.5) == 0
@@ -35,5 +36,3 @@ def test_a_display_that_goes_away_is_the_end_of_the_session(tmp_path: Path) -> N
         assert last_end(program) == "forced", program.log()
         assert quits(program) == [QuitRow("signal", "forced", 0, 0, 1, 0, decided=True)]
         assert program.query("SELECT state, crashes FROM sync_jobs") == [("resumable", 0)]
-        program.options = ("--headless",)
-        finish(program, job)

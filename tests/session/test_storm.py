@@ -58,7 +58,7 @@ def test_a_storm_in_the_middle_of_claims_commits_and_copies_loses_nothing(exlab:
     for number in range(20):
         exlab.sync(exlab.make_run(f"run-{number}", {f"{part}.raw": 200_000 for part in range(6)}, seed=number))
     exlab.sync(exlab.make_run("big", {"detector.raw": 24 * MIB}))
-    for tried in range(4):
+    for tried in range(3):
         exlab.configure(bandwidth_mib_s=chance.choice((None, 20.0)))
         wanted = verified(exlab) + chance.randint(0, 4)
         exlab.start()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.program import Program, folder_in_memory
-from tests.quit.work import QuitRow, copying_slowly, last_end, quits
+from tests.quit.work import QuitRow, last_end, quits
 
 pytestmark = pytest.mark.slow
 
@@ -42,10 +42,10 @@ def there(tmp_path: Path) -> Iterator[AtTerminal]:
 
 
 def test_a_terminal_that_is_closed_ends_the_program_in_time(there: AtTerminal) -> None:
-    copying_slowly(there)
+    there.start()
     there.close_terminal()
     assert there.wait(5.0) == 0
-    assert quits(there) == [QuitRow("signal", "forced", 0, 0, 1, 0, decided=True)]
+    assert quits(there) == [QuitRow("signal", "drained", 0, 0, 0, 0, decided=True)]
     assert "SIGHUP received" in there.log()
 
 
