@@ -221,6 +221,25 @@ def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     assert bench.closed.wait(5)
 
 
+def test_a_listener_that_fails_does_not_keep_the_window_from_opening_again(
+    make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surfaces.Browser, "patience_s", 0.0)
+    monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
+    bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
+
+    def failing() -> None:
+        bench.closed.set()
+        msg = "nobody foresaw this"
+        raise LookupError(msg)
+
+    bench.launcher.on_closed = failing
+    for _ in range(2):
+        assert bench.launcher.show("/") == Shown("opened", "browser")
+        assert bench.closed.wait(5)
+        bench.closed.clear()
+
+
 def test_without_a_desktop_a_wish_is_refused_with_the_reason(make: Callable[[dict[str, str]], Bench]) -> None:
     bench = make({})
     with pytest.raises(NoWindowError, match="neither DISPLAY nor WAYLAND_DISPLAY"):

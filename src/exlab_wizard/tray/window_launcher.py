@@ -127,7 +127,7 @@ class WindowLauncher:
             try:
                 wish = self._wishes.get(timeout=LOOK_SECONDS if self._surface is not None else None)
             except Empty:
-                self._look()
+                self._look_safely()
                 continue
             if wish is not None:
                 self._grant(wish)
@@ -204,6 +204,13 @@ class WindowLauncher:
             msg = "the HTTP API does not answer, and the window shows nothing without it; see the log"
             raise NoWindowError(msg)
         return url
+
+    def _look_safely(self) -> None:
+        try:
+            self._look()
+        except Exception:  # boundary: whatever a browser does, the next wish is heard
+            log.exception("the window cannot be looked after")
+            self._surface = None
 
     def _look(self) -> None:
         """Notice a window that is gone: opened again after a crash, told to `on_closed` otherwise."""
