@@ -205,6 +205,22 @@ def test_files_come_in_pages_with_their_hashes(place: Place) -> None:
     assert hashes == 120
 
 
+def test_a_run_that_waits_says_for_what(place: Place) -> None:
+    marker, kept = place.program.nas / ".exlab-destination", place.program.home / "kept"
+    write_run(place.root / "waiting", {"a": 10}, 1)
+    shutil.move(marker, kept)
+    try:
+        number = int(place.add(root=address(place.root), at="waiting").headers["location"].rpartition("/")[2])
+        until(lambda: place.program.value("SELECT waiting_on FROM sync_jobs WHERE id = ?", number))
+        page = told(place.get(f"/runs/{number}"))
+        assert "Waits: the destination is offline. It goes on by itself." in page
+        assert "Mount the share" in page
+        assert "Waits: the destination is offline." in told(place.get("/history", text="waiting"))
+    finally:
+        shutil.move(kept, marker)
+    until(lambda: place.program.job_state(number) == "verified")
+
+
 def test_nonsense_in_an_address_is_a_page_not_an_error(place: Place) -> None:
     for path in (
         "/history?before=x", "/history?before=99999999999999999999", "/history?since=0001-01-01&until=9999-12-31",

@@ -8,7 +8,7 @@ import pytest
 
 from exlab_wizard.domain.job import TRANSITIONS, ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import AttemptHistory, Completed, Deferred, Failed, Interrupted, decide_next
-from exlab_wizard.server.page.timeline import REMEDIES, budget, step
+from exlab_wizard.server.page.timeline import REMEDIES, budget, step, waiting_words
 from exlab_wizard.store.lists import Record
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -55,6 +55,11 @@ def test_a_reason_of_somebody_else_stands_as_it_was_written() -> None:
 def test_the_error_is_told_where_it_matters() -> None:
     assert step(event(JobState.FAILED, "failed: auth", "log in")).detail == "log in"
     assert step(event(JobState.VERIFIED, "read back and published", "old")).detail is None
+
+
+@pytest.mark.parametrize("reason", WaitReason)
+def test_what_is_waited_for_reads_the_same_now_and_in_the_timeline(reason: WaitReason) -> None:
+    assert waiting_words(reason) == step(event(JobState.QUEUED, f"waits: {reason}")).words
 
 
 def test_every_kind_of_failure_has_a_remedy() -> None:

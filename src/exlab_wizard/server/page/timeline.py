@@ -100,6 +100,11 @@ def state_sign(state: object) -> str:
     return _SIGNS[JobState(str(state))]
 
 
+def waiting_words(reason: object) -> str:
+    """Return what a job waits for, in words."""
+    return _WAITS[f"waits: {WaitReason(str(reason))}"]
+
+
 def step(event: Record) -> Step:
     """Return a move of a job in words; a reason that is not ours stands as it is written."""
     state, reason = JobState(str(event["to_state"])), str(event["reason"] or "")
