@@ -13,6 +13,7 @@ MODEL_SECONDS = 600
 POWER_LAUNCHES = all
 SOAK_MINUTES = 10
 SOAK_ARGS =
+PAGE_MINUTES = 10
 RECOVERY_ARGS =
 SCREENSHOTS =
 
@@ -23,7 +24,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants soak page-soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -103,6 +104,9 @@ mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of
 
 soak: setup system-packages $(DESKTOP)  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+
+page-soak: setup system-packages  ## the page under 5,000 events a minute for PAGE_MINUTES: it neither grows nor hangs
+	$(BIN)/python -m tests.page.soak --minutes $(PAGE_MINUTES)
 
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check

@@ -45,6 +45,7 @@ class View:
     name: str
     path: str
     act: Callable[[Page], None] = lambda _page: None
+    undo: Callable[[Page], None] = lambda _page: None
 
 
 def views(program: Program, root: Path) -> list[View]:
@@ -66,6 +67,7 @@ def views(program: Program, root: Path) -> list[View]:
         View("chosen", f"{below}/2026-11-24_scan-403"),
         View("settings", "/settings", try_nas),
         View("quit", "/quit"),
+        View("question", "/quit", ask, lambda page: page.get_by_role("button", name="Keep running").click()),
     ]
 
 
@@ -74,6 +76,12 @@ def try_nas(page: Page) -> None:
     page.get_by_role("button", name="Test nas").click()
     page.locator("#tried").wait_for()
     page.evaluate("scrollTo(0, 0)")
+
+
+def ask(page: Page) -> None:
+    """Quit, and wait for the question."""
+    page.get_by_role("button", name="Quit ExLab-Wizard").click()
+    page.get_by_role("dialog").wait_for(timeout=60_000)
 
 
 def save(page: Page, file: Path) -> None:
@@ -88,6 +96,7 @@ def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="lab-") as home, Program(Path(home)) as program:
         root = stage.instrument(program, *(f"2026-11-24_scan-{number}" for number in (401, 403, 404, 405)))
         stage.a_month(program)
+        program.configure(window_s=1, more=f'[server]\nroots = ["{root}"]\n')
         program.start()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -105,6 +114,8 @@ def main(wanted: list[str]) -> None:
                     ) as visitor:
                         view.act(visitor.page)
                         save(visitor.page, PICTURES / f"page-{view.name}-{look.name}.png")
+                        view.undo(visitor.page)
+                        visitor.page.get_by_role("dialog").wait_for(state="hidden")
             browser.close()
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
 from tests.program import Program, until
 from tests.recovery.pool import Bench
 from tests.server.api import Api, code_of, run_of
@@ -24,8 +23,6 @@ from tests.store.lab import shell
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.application import HttpApplication
-from exlab_wizard.server.browsing import Browsing
-from exlab_wizard.server.lanes import Lane
 from exlab_wizard.store.browsing import Readers
 from exlab_wizard.store.driver import driver
 from exlab_wizard.store.meanings import relations
@@ -229,46 +226,13 @@ def test_a_quit_ends_what_is_asked_and_leaves_no_log_of_the_database(program: Pr
 
     until(lambda: is_read(program), what="the question to be asked")
     program.process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
     assert program.wait() == 0
+    # Ten times what it takes: the question alone would go on for a second.
+    assert time.monotonic() - begun < 0.9
     asking.wait(20)
-    # Looked for first: whoever opens the database next removes it.
-    assert not program.database.with_name("exlab-wizard.db-wal").exists()
     assert program.value("SELECT end_reason FROM launches") == "drained"
-
-
-class Talkative:
-    """Stands in for Datasette: keeps what it is told, sets a cookie, redirects as from the root."""
-
-    policy = "default-src 'none'"
-
-    def __init__(self) -> None:
-        self.told: Scope = {}
-
-    def has(self, path: str) -> bool:
-        return path == "/table"
-
-    async def app(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        self.told = scope
-        headers = [(b"Set-Cookie", b"a=b"), (b"Location", b"/other"), (b"Cache-Control", b"max-age=9")]
-        await send({"type": "http.response.start", "status": 302, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-
-
-def test_what_lets_the_visitor_in_is_not_passed_on_and_no_cookie_comes_back(browsed: Program) -> None:
-    browsing, stand_in = Browsing(browsed.database, Lane("none", 0, Readers(browsed.database))), Talkative()
-    browsing._browser = stand_in  # type: ignore[assignment]  # noqa: SLF001 - by its form
-    headers = {"Authorization": "Bearer token", "Cookie": "exlab_wizard=secret", "Accept": "text/html"}
-
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(browsing), base_url="http://127.0.0.1") as client:
-            return await client.get("/admin/table", headers=headers)
-
-    answer = asyncio.run(ask())
-    assert {name for name, _ in stand_in.told["headers"]} == {b"host", b"accept"}
-    assert (stand_in.told["path"], stand_in.told["root_path"]) == ("/table", "")
-    assert "set-cookie" not in answer.headers
-    assert (answer.headers["location"], answer.headers["cache-control"]) == ("/admin/other", "no-store")
-    assert answer.headers["content-security-policy"] == stand_in.policy
+    assert not program.database.with_name("exlab-wizard.db-wal").exists()
 
 
 def test_the_library_is_loaded_with_the_first_page_only(browsed: Program) -> None:

@@ -25,8 +25,7 @@ from exlab_wizard.runtime.doctor.checkup import Finding, Verdict, bad, worst
 MOST_SECONDS: Final = 30.0
 """More than the longest look may take, and the start of the process that looks."""
 _END_SECONDS: Final = 1.0
-left_behind: Final[list[subprocess.Popen[str]]] = []
-"""Children that hang, until this process ends."""
+_left_behind: Final[list[subprocess.Popen[str]]] = []
 
 
 class DoctorFoundError(ExlabError):
@@ -91,12 +90,12 @@ def _examined(place: Place) -> Iterator[Finding]:
             yield bad("doctor", "the process that looks has ended before it was done", "Please report it.")
     except Empty:
         yield bad("doctor", f"not done within {MOST_SECONDS:g} s", "Look after the disk of the state dir.")
-        left_behind.append(child)
+        _left_behind.append(child)
         return
     try:
         child.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:  # a look of it hangs inside the kernel
-        left_behind.append(child)
+        _left_behind.append(child)
 
 
 def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -42,6 +44,7 @@ from exlab_wizard.server.status import StatusRoutes
 from exlab_wizard.server.window import WindowRoutes
 
 PREFIX: Final = "/api/v1"
+WARM_SECONDS: Final = 0.3
 _DESCRIPTION: Final = (
     "Sessions, sync jobs, the drain and the quit of the running application, for its owner on this machine."
     " Send the token of `server.json` as `Authorization: Bearer TOKEN`."
@@ -62,7 +65,12 @@ class HttpApplication:
         routes.include_router(ComebackRoutes(comebacks, logins, backend.launch_id).router)
         self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
         self._browsing.join(routes)
+        # After the first answers, which are for programs; the browser of a window takes longer than this to start.
+        self._warming = threading.Timer(WARM_SECONDS, views.warm)
+        self._warming.daemon = True
         self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
+        with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer
+            self._warming.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,6 +90,7 @@ class HttpApplication:
 
     def close(self) -> None:
         """End event streams and threads; requests that are being answered are answered. For the event loop's thread."""
+        self._warming.cancel()
         self._feed.close()
         self._browsing.close()
         self._lanes.close()

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 KEPT: Final = 1_024
 """How many events are kept for those who come back, and how many one reader may be behind."""
 PAUSE_SECONDS: Final = 0.25
-FAREWELL_SECONDS: Final = 0.1
+FAREWELL_SECONDS: Final = 0.5
 """How long a quit waits for the database to say what is left; it is left unsaid otherwise."""
 
 

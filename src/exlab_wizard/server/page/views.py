@@ -87,6 +87,11 @@ class Views:
         )
         return self._answer(text, error.status_code, dict(error.headers or {}))
 
+    def warm(self) -> None:
+        """Load the template engine and all templates, which is most of what the first page takes."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     @cached_property
     def _environment(self) -> Environment:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - with the first page only

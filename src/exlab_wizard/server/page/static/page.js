@@ -30,7 +30,8 @@ async function look() {
   refreshing = true;
   try {
     const answer = await fetch(document.body.dataset.live, { headers: LIVE, cache: "no-store" });
-    if (answer.ok) put(await answer.text());
+    const html = await answer.text();
+    if (answer.ok && !over) put(html);
   } catch {
     // The stream notices too, and says so.
   } finally {
@@ -210,6 +211,7 @@ function lose() {
   lost = true;
   if (!over) {
     $("lost").hidden = false;
+    say($("lost-title").textContent);
     if (question.open) question.close();
   }
   setTimeout(comeBack, AGAIN_MS);
@@ -218,10 +220,12 @@ function lose() {
 function end(sentence) {
   over = true;
   if (question.open) question.close();
-  for (const id of ["state", "main", "lost", "failed"]) $(id).hidden = true;
+  for (const id of ["state", "lost", "failed"]) $(id).hidden = true;
+  $("main").replaceChildren($("ended"));
   $("ended-sentence").textContent = sentence;
   $("ended").hidden = false;
   $("ended").focus();
+  say("");
   document.title = "ExLab-Wizard has quit";
 }
 
