@@ -17,6 +17,7 @@ from tests.program import PATIENCE_SECONDS, until
 NAME: Final = "org.freedesktop.login1"
 PATH: Final = "/org/freedesktop/login1"
 MANAGER: Final = "org.freedesktop.login1.Manager"
+_BUS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _CONFIG: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -81,12 +82,25 @@ class SystemBus:
         body = [MANAGER, signal, "b", [Variant("b", begins)]]
         self._call(Message(NAME, PATH, mock, "EmitSignal", signature="sssav", body=body))
 
+    def pretend(self, signal: str) -> None:
+        """Send everybody what looks like logind's announcement, as any account of the machine can."""
+
+        async def send() -> None:
+            bus = await MessageBus(bus_address=self.address).connect()
+            names: list[str] = (await bus.call(Message(*_BUS, "ListNames"))).body[0]
+            for name in names:
+                body = [True]
+                await bus.send(
+                    Message(name, PATH, MANAGER, signal, message_type=MessageType.SIGNAL, signature="b", body=body)
+                )
+            await bus.call(Message(*_BUS, "GetId"))
+            bus.disconnect()
+
+        asyncio.run(send())
+
     def names(self) -> int:
         """Return how many are connected, we ourselves not counted."""
-        answer = self._call(
-            Message("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ListNames")
-        )
-        names: list[str] = answer.body[0]
+        names: list[str] = self._call(Message(*_BUS, "ListNames")).body[0]
         return sum(name.startswith(":") for name in names) - 1
 
     def _call(self, message: Message) -> Message:

@@ -67,9 +67,12 @@ def test_a_shutdown_while_copying_is_answered_within_five_seconds(told: Program,
     assert told.job_state(job) == "resumable"
 
 
-def test_waking_up_is_heard_and_sleep_ends_nothing(told: Program, bus: SystemBus) -> None:
+def test_waking_up_is_heard_and_neither_sleep_nor_a_shutdown_that_others_announce_ends_anything(
+    told: Program, bus: SystemBus
+) -> None:
     job = copying_slowly(told)
     until(lambda: SLEEP in bus.inhibitors(), what="sleep to be held back")
+    bus.pretend("PrepareForShutdown")
     bus.tell("PrepareForSleep", begins=True)
     bus.tell("PrepareForSleep", begins=False)
     until(lambda: "woken up" in told.log(), what="the program to hear it")

@@ -31,6 +31,7 @@ ANSWER_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 30.0
 _BUS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_OWNER_RULE: Final = f"type='signal',sender='{_BUS[0]}',member='NameOwnerChanged',arg0='{NAME}'"
 _RULE: Final = f"type='signal',sender='{NAME}',interface='{MANAGER}',member='%s'"
 
 
@@ -48,6 +49,8 @@ class Logind:
         self._locks: dict[tuple[str, str], int] = {}
         self._refused: set[tuple[str, str]] = set()
         self._ending = False
+        self._sender = ""
+        """The name that the bus has given logind. Anybody may send us what looks like its signals."""
 
     @property
     def _listens(self) -> bool:
@@ -111,11 +114,12 @@ class Logind:
             bus = await MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True).connect()
             try:
                 bus.add_message_handler(lambda message: self._hear(message, heard))
-                for member in ("PrepareForShutdown", "PrepareForSleep"):
-                    await _answer(bus, Message(*_BUS, "AddMatch", signature="s", body=[_RULE % member]))
+                for rule in (_RULE % "PrepareForShutdown", _RULE % "PrepareForSleep", _OWNER_RULE):
+                    await _answer(bus, Message(*_BUS, "AddMatch", signature="s", body=[rule]))
                 # Proves that there is a logind, and tells what was announced before we listened.
                 asked = [MANAGER, "PreparingForShutdown"]
                 announced = await _answer(bus, Message(NAME, PATH, _PROPERTIES, "Get", signature="ss", body=asked))
+                self._sender = announced.sender or ""
                 if announced.body[0].value is True:
                     self._session_ends(heard)
             except BaseException:  # boundary: whatever it was, the connection is not left open
@@ -177,7 +181,9 @@ class Logind:
             log.debug("%s is no longer held back", lock[0])
 
     def _hear(self, message: Message, heard: Heard) -> None:
-        if message.interface != MANAGER or message.body not in ([True], [False]):
+        if message.sender == _BUS[0] and message.member == "NameOwnerChanged" and message.body[0] == NAME:
+            self._sender = message.body[2]  # it was started again
+        if message.sender != self._sender or message.interface != MANAGER or message.body not in ([True], [False]):
             return
         begins: bool = message.body[0]
         if message.member == "PrepareForShutdown" and begins:
