@@ -55,6 +55,7 @@ class Bench:
         self.store = store
         self.recovery = recovery or lab.launch(store)
         self.clock, self.board, self.quiet, self.over = VirtualClock(), Board(), False, False
+        self.asked_whether_over = 0
         self.herald = Herald(
             store,
             self.board,
@@ -62,8 +63,12 @@ class Bench:
             self.clock,
             quiet=lambda: self.quiet,
             offline_after_s=lambda: 600.0,
-            over=lambda: self.over,
+            over=self.is_over,
         )
+
+    def is_over(self) -> bool:
+        self.asked_whether_over += 1
+        return self.over
 
     def look(self, after_s: float = 0.0) -> float | None:
         """Look after so many seconds."""
@@ -197,7 +202,7 @@ def test_the_thread_tells_the_recovery_and_what_another_process_did(
         bench.clock,
         quiet=lambda: False,
         offline_after_s=lambda: 600.0,
-        over=lambda: bench.over,
+        over=bench.is_over,
     )
     bench.herald.start()
     until(lambda: bench.board.titles() == ["1 run resumed"])
@@ -221,9 +226,11 @@ def test_the_thread_tells_the_recovery_and_what_another_process_did(
 
 def test_once_the_quit_is_over_the_database_is_left_alone(bench: Bench) -> None:
     bench.over = True
-    bench.herald.start()
     bench.store.close()
+    bench.herald.start()
+    until(lambda: bench.asked_whether_over, what="the herald to look whether the quit is over")
     bench.herald.changed()
+    assert bench.herald.alive
     bench.herald.stop()
     assert not bench.store.database.path.with_name("exlab-wizard.db-wal").exists()
 

@@ -61,7 +61,7 @@ class Herald:
         self._outages = Outages()
         # Here and not in the thread: workers begin before it, and may fail at once.
         self._move = store.alerts.last_move()
-        self._stopping = self._looked_at = False
+        self._looked_at = False
         self._changed = threading.Event()
         self._thread = LastingThread("herald", self._loop)
         self._rest = threading.Event()
@@ -78,7 +78,6 @@ class Herald:
 
     def stop(self) -> None:
         """End; returns when the thread has ended."""
-        self._stopping = True
         self._rest.set()
         self._changed.set()
         self._thread.join(STOP_SECONDS)
@@ -116,10 +115,12 @@ class Herald:
         if began is not None and not self._quiet():
             self._say(began)
         again: float | None = 0.0
-        while self._goes_on():
+        while not self._rest.is_set():
             self._changed.wait(again)
             self._changed.clear()
-            if not self._goes_on():
+            if self._over():
+                self._rest.wait()
+            if self._rest.is_set():
                 break
             try:
                 again = self.look()
@@ -129,9 +130,6 @@ class Herald:
                 again = LOOK_SECONDS
             self._rest.wait(LOOK_SECONDS)
         self._store.database.release()
-
-    def _goes_on(self) -> bool:
-        return not (self._stopping or self._over())
 
     def _say(self, notice: Notice) -> None:
         self._board.show(notice, self._seen if notice.key == FAILED else _nothing)
