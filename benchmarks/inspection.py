@@ -69,7 +69,6 @@ class Phase:
 
 def inspect(database: str, seconds: float, number: int) -> None:
     """Ask one heavy query after another, as `exlab-wizard sql` does, and say how they ended."""
-    step_back()
     print("ready", flush=True)
     answered = cut = 0
     longest, errors = 0.0, []
@@ -77,7 +76,7 @@ def inspect(database: str, seconds: float, number: int) -> None:
     while time.monotonic() < end:
         begun = time.monotonic()
         try:
-            query(Path(database), HEAVY[number % len(HEAVY)], seconds=QUERY_SECONDS)
+            query(Path(database), HEAVY[number % len(HEAVY)], seconds=QUERY_SECONDS, when_long=step_back)
             answered += 1
         except ExlabError as error:
             if "was ended" in str(error):

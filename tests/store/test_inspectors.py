@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -28,12 +29,11 @@ from pathlib import Path
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.runtime.host import step_back
 from exlab_wizard.store.inspection import query
-step_back()
 said, end = [], time.monotonic() + float(sys.argv[3])
 while time.monotonic() < end:
     begun = time.monotonic()
     try:
-        query(Path(sys.argv[1]), sys.argv[2], seconds=0.4)
+        query(Path(sys.argv[1]), sys.argv[2], seconds=0.4, when_long=step_back)
     except ExlabError as error:
         said.append([str(error), time.monotonic() - begun])
 print(json.dumps(said))
@@ -76,6 +76,23 @@ def test_writers_go_on_and_the_log_stays_bounded_while_inspectors_ask_without_en
     done = "SELECT bytes_done FROM sync_jobs WHERE id = ?"
     until(lambda: program.number(done, job) > sent, what="the copy to have gone on")
     assert "busy" not in program.log()
+
+
+def test_only_a_long_query_makes_way(store: Store, place: StateDir) -> None:
+    lab.enqueue(store, "a")
+    called: list[bool] = []
+    query(place.database, "SELECT * FROM sync_jobs", when_long=lambda: called.append(True))
+    assert called == []
+    with pytest.raises(StoreError, match="time limit"):
+        query(place.database, ENDLESS.partition(", sync_jobs")[0], seconds=0.6, when_long=lambda: called.append(True))
+    assert called == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how others step back cannot be asked for")
+def test_to_step_back_is_to_run_only_when_nobody_else_does() -> None:
+    code = "import os; from exlab_wizard.runtime.host import step_back; step_back(); print(os.sched_getscheduler(0))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(said.stdout) == os.SCHED_IDLE
 
 
 def grow_wal(store: Store) -> None:

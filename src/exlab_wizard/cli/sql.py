@@ -95,9 +95,8 @@ def sql(  # noqa: PLR0913 - one parameter for each option
         statement, bound = asked.sql, _with_defaults(asked, bound)
     else:
         statement = _query(text or "")
-    step_back()
     with _ended_for_certain(timeout):
-        answer = query(place.state_dir.database, statement, bound, seconds=timeout, rows=limit)
+        answer = query(place.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
     _show(answer, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
         note(f"only the first {limit} rows are shown; there are more (--limit)")

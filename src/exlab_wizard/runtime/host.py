@@ -45,11 +45,14 @@ def this_process() -> ThisProcess:
 
 
 def step_back() -> None:
-    """Let every other program go first, for as long as this one lives: whoever only asks must not hold up the work."""
+    """Let everything else go first, for as long as this thread lives: whoever only asks must not hold up the work."""
     if sys.platform == "win32":
         import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
 
         psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
+    elif sys.platform == "linux":
+        # A nice process is still let finish its slice, and ten of them held up every wake-up of a worker by that.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.nice(_LAST_IN_LINE)
 

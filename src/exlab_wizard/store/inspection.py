@@ -6,9 +6,10 @@ anew: a query waits when the WAL is over its bound already, and is ended when th
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from exlab_wizard.store.values import Row, Value
 
 DEFAULT_SECONDS: Final = 10.0
 DEFAULT_ROWS: Final = 1_000
+LONG_SECONDS: Final = 0.25
 WAL_ENDS_QUERY_BYTES: Final = 2 * WAL_LIMIT_BYTES
 # In rollback-journal mode a writer waits for readers, for up to its busy timeout.
 _ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
@@ -50,15 +52,18 @@ class Table:
     truncated: bool
 
 
-def query(
+def query(  # noqa: PLR0913 - what is asked, and one name for each limit
     path: Path,
     sql: str,
     params: Mapping[str, Value] | None = None,
     *,
     seconds: float = DEFAULT_SECONDS,
     rows: int = DEFAULT_ROWS,
+    when_long: Callable[[], None] = lambda: None,
 ) -> Table:
     """Answer one SQL query within `seconds`, with at most `rows` rows; both are limits, and neither is waited for.
+
+    `when_long` is called once, in this thread, when the query has run for a quarter of a second.
 
     Raises:
         RefusedError: the statement would change something, attach a file or load code.
@@ -68,7 +73,7 @@ def query(
     if not path.exists():
         msg = f"there is no database at {str(path)!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it"
         raise StoreError(msg)
-    limits = _Limits(path, seconds)
+    limits = _Limits(path, seconds, when_long)
     limits.wait_for_room()
     connection = driver.connect(
         path.absolute().as_uri() + _MODE, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
@@ -93,7 +98,9 @@ def query(
 class _Limits:
     """When a query is over, whatever it has found."""
 
-    def __init__(self, path: Path, seconds: float) -> None:
+    def __init__(self, path: Path, seconds: float, when_long: Callable[[], None]) -> None:
+        self._when_long = when_long
+        self._long_at = time.monotonic() + LONG_SECONDS
         self._wal = path.with_name(path.name + "-wal")
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
@@ -121,6 +128,9 @@ class _Limits:
         if now > self._deadline:
             self.ended_by = f"at its time limit of {self._seconds:g} s; narrow it or raise --timeout"
         elif now > self._next_look:
+            if now > self._long_at:
+                self._long_at = math.inf
+                self._when_long()
             self._next_look = now + _LOOK_SECONDS
             if self._wal_bytes() > WAL_ENDS_QUERY_BYTES:
                 self.ended_by = "because the database's log cannot begin anew while it runs; narrow it or try later"
