@@ -78,6 +78,12 @@ STATES: Final = {
     JobState.CANCELLED: "Cancelled",
 }
 """What people call them."""
+_TOWARDS: Final = {
+    JobState.RUNNING: "to",
+    JobState.VERIFYING: "from",
+    JobState.VERIFIED: "on",
+    JobState.CLEANED: "on",
+}
 _SIGNS: Final = {
     JobState.QUEUED: "wait",
     JobState.RUNNING: "send",
@@ -93,6 +99,11 @@ _SIGNS: Final = {
 def state_word(state: object) -> str:
     """Return what people call a state."""
     return STATES[JobState(str(state))]
+
+
+def state_towards(state: object) -> str:
+    """Return the word between a state and its destination."""
+    return _TOWARDS.get(JobState(str(state)), "for")
 
 
 def state_sign(state: object) -> str:

@@ -13,7 +13,7 @@ from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.words import duration, plain, plural, size
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
-from exlab_wizard.server.page.timeline import state_sign, state_word, waiting_words
+from exlab_wizard.server.page.timeline import state_sign, state_towards, state_word, waiting_words
 from exlab_wizard.store.lists import Record
 from exlab_wizard.store.values import whole
 
@@ -104,6 +104,7 @@ FILTERS: Final = {
     "sign": state_sign,
     "size": size,
     "state": state_word,
+    "towards": state_towards,
     "waiting": waiting_words,
     "waits": waits,
 }
