@@ -114,6 +114,19 @@ def test_runs_that_fail_are_told_together_with_the_remedy_and_routine_is_silent(
     assert len(daemon.popups) == 1
 
 
+def test_a_click_on_a_run_that_failed_opens_the_window_on_it(program: OnDesktop, daemon: FakeDaemon) -> None:
+    browser, opened = program.home / "browser", program.home / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    program.environment |= {"BROWSER": f"{browser} %s"}
+    program.start()
+    job = program.enqueue(program.home / "gone <b>1")
+    popup = daemon.shows("1 run was not synced")
+    assert popup.body.startswith("gone &lt;b&gt;1 to nas: ")
+    daemon.press(popup, "default")
+    until(lambda: opened.exists() and f"/runs/{job}" in opened.read_text("utf-8"), what="the browser to be called")
+
+
 def test_an_outage_is_told(program: OnDesktop, daemon: FakeDaemon) -> None:
     program.configure(more="[notifications]\noffline_after_s = 1\n")
     program.nas.rename(program.nas.with_name("away"))
