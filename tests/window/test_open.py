@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +99,18 @@ def test_a_desktop_of_the_command_is_used_where_the_application_has_none(program
     program.environment["BROWSER"] = f"{script(tmp_path / 'bin' / 'browser', f'echo OPENED $1 > {seen}')} %s"
     assert opened(program) == {"started": False, "window": "opened", "by": "browser", "url": None}
     assert seen.read_text("utf-8").startswith("OPENED http://127.0.0.1:")
+
+
+@pytest.mark.slow
+def test_of_two_opens_at_once_one_starts_the_application_and_both_see_its_only_window(
+    desk: Program, display: Screen
+) -> None:
+    with ThreadPoolExecutor(2) as both:
+        answers = list(both.map(lambda _: opened(desk), range(2)))
+    assert sorted(answer["started"] for answer in answers if isinstance(answer["started"], bool)) == [False, True]
+    assert {answer["by"] for answer in answers} == {"chromium"}
+    until(lambda: len(display.windows()) == 1, what="the only window")
+    assert desk.number("SELECT count(*) FROM launches") == 1
 
 
 def test_a_page_elsewhere_is_refused_before_anything_starts(program: Program) -> None:

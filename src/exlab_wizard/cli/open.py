@@ -63,7 +63,10 @@ def open_page(place: Place, page: str, *, as_json: bool) -> None:
     process = None if is_running(place.state_dir) else start_detached(place.state_dir, place.config)
     wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
     wait_until_it_answers(place, wire, process)
-    opened = _open(wire, page, started=process is not None)
+    # Somebody else may have been faster: then ours finds the lock taken, and ends. On Windows an environment's Python
+    # has a child that is the real one, so its pid says nothing.
+    ours = process is not None and (os.name == "nt" or wire.location().pid == process.pid)
+    opened = _open(wire, page, started=ours)
     if as_json:
         emit(asdict(opened))
         return
