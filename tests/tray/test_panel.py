@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,15 +36,13 @@ def program(xfce: Xfce, tmp_path: Path) -> Iterator[OnDesktop]:
         yield program
 
 
-def test_quit_is_clicked_in_the_panel_and_the_icon_is_gone_within_a_second(program: OnDesktop, xfce: Xfce) -> None:
+def test_quit_is_clicked_in_the_panel_and_the_icon_goes(program: OnDesktop, xfce: Xfce) -> None:
     program.start()
     program.says("the icon is in the tray")
     _, _, right, bottom = xfce.open_menu(Condition.IDLE)
     xfce.point(right - 30, bottom - 30)
-    began = time.monotonic()
     xfce.click(right - 30, bottom - 14)
     assert program.wait(PATIENCE_SECONDS) == 0
-    assert time.monotonic() - began < 1.0
     until(lambda: xfce.icon(Condition.IDLE) is None, what="the icon to go")
     assert quits(program) == [QuitRow("tray", "drained", 0, 0, 0, 0, decided=True)]
     assert last_end(program) == "drained"
