@@ -479,6 +479,13 @@ _QUIT: Final = (
         (f"{_COORDINATOR}test_wait_chosen_three_times_gives_three_full_windows_and_three_questions",),
     ),
     Mutant(
+        "a shutdown that is held back while nobody can say what is in flight",
+        "tray/session_end.py",
+        "        return before",
+        "        return NOTHING",
+        ("tests/session/test_holding.py::test_what_is_held_back",),
+    ),
+    Mutant(
         "sessions that hold back a quit",
         "domain/shutdown.py",
         "return self.active_sessions + self.in_flight_jobs",
