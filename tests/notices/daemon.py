@@ -63,6 +63,8 @@ class FakeDaemon:
     deaf: bool = False
     hasty: str = ""
     """The action that an operator chooses faster than the answer to the call arrives."""
+    greeted: bool = False
+    """Whether somebody has asked what it can do, and so will show notifications on it."""
     popups: dict[int, Popup] = field(default_factory=dict)
 
     def __enter__(self) -> FakeDaemon:  # noqa: PYI034 - nobody derives from it
@@ -132,6 +134,7 @@ class FakeDaemon:
             case "Introspect":
                 return "s", [_INTERFACE]
             case "GetCapabilities":
+                self.greeted = True
                 return "as", [list(self.capabilities)]
             case "GetServerInformation":
                 return "ssss", ["fake", "exlab-wizard", "1", "1.2"]

@@ -18,8 +18,9 @@ pytestmark = pytest.mark.slow
 ASKED = "1 operation still running. Force quit anyway?"
 
 
-def ask_to_quit(program: OnDesktop) -> None:
-    """Quit with nobody at a terminal or at the page."""
+def ask_to_quit(program: OnDesktop, daemon: FakeDaemon) -> None:
+    """Quit with nobody at a terminal or at the page, once the program knows of the daemon."""
+    until(lambda: daemon.greeted, what="the daemon to be found")
     program.process.send_signal(signal.SIGINT)
 
 
@@ -35,7 +36,7 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
     copying_slowly(program, window_s=1.0)
-    ask_to_quit(program)
+    ask_to_quit(program, daemon)
     popup = daemon.shows(ASKED)
     assert popup.buttons == ["Force quit", "Wait", "Keep running"]
     assert popup.body.startswith("slow → nas, ")
@@ -49,7 +50,7 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
 
 def test_wait_gives_another_window_and_keep_running_takes_the_quit_back(program: OnDesktop, daemon: FakeDaemon) -> None:
     copying_slowly(program, window_s=1.0)
-    ask_to_quit(program)
+    ask_to_quit(program, daemon)
     daemon.press(daemon.shows(ASKED), "wait")
     until(lambda: quits(program)[0].waits == 1, what="the answer to be written down")
     daemon.press(daemon.shows(ASKED), "keep_running")
@@ -61,8 +62,8 @@ def test_wait_gives_another_window_and_keep_running_takes_the_quit_back(program:
 def test_when_the_work_ends_first_the_question_is_withdrawn_and_the_program_has_drained(
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
-    copying_slowly(program, 10, window_s=0.5)
-    ask_to_quit(program)
+    copying_slowly(program, 20, window_s=0.5)
+    ask_to_quit(program, daemon)
     popup = daemon.shows(ASKED)
     program.wait()
     assert not popup.standing
@@ -73,7 +74,7 @@ def test_a_daemon_that_dies_with_the_question_leaves_the_program_to_force(
     program: OnDesktop, daemon: FakeDaemon
 ) -> None:
     copying_slowly(program, window_s=1.0)
-    ask_to_quit(program)
+    ask_to_quit(program, daemon)
     daemon.shows(ASKED)
     daemon.die()
     program.wait(5.0)
@@ -83,7 +84,7 @@ def test_a_daemon_that_dies_with_the_question_leaves_the_program_to_force(
 
 def test_an_answer_at_the_api_withdraws_the_notification(program: OnDesktop, daemon: FakeDaemon) -> None:
     copying_slowly(program, window_s=1.0)
-    ask_to_quit(program)
+    ask_to_quit(program, daemon)
     popup = daemon.shows(ASKED)
     status, _ = program.api("POST", "/quit/answer", {"answer": "keep_running"})
     assert status == 202
@@ -140,7 +141,7 @@ def test_switched_off_nothing_is_shown_and_a_quit_asks_nobody(program: OnDesktop
     program.start()
     program.enqueue(write_run(program.home / "slow", {"big.bin": 100 * MIB}))
     until(lambda: in_flight(program), what="the copy to be in flight")
-    ask_to_quit(program)
+    ask_to_quit(program, daemon)
     program.wait(6.0)
     assert last_end(program) == "forced"
     assert daemon.popups == {}
