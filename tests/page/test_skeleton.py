@@ -10,6 +10,7 @@ from tests.program import Program
 from tests.server.api import Api, code_of
 
 pytestmark = pytest.mark.slow
+FORM = "application/x-www-form-urlencoded"
 NAVIGATES = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
 
 
@@ -62,6 +63,11 @@ def test_what_goes_wrong_is_a_page_for_people_and_the_envelope_for_programs(prog
         assert code_of(api.http.get("/nothing-here")) == (404, "not_found")
         form = api.http.post("/quit/answer", data={"answer": "wait"}, headers=NAVIGATES)
         assert form.status_code == 409
+        assert code_of(api.http.post("/quit/answer", data={"answer": "perhaps"})) == (422, "invalid")
+        assert code_of(api.http.post("/pause", content=b"a=%ff", headers={"Content-Type": FORM})) == (
+            400,
+            "bad_request",
+        )
         assert "No quit waits for an answer now." in form.text
         assert code_of(api.http.post("/quit/answer", content=b"{", headers={"Content-Type": "text/plain"})) == (
             400,

@@ -110,13 +110,14 @@ class Now:
 
 def _average(job: Record, now: datetime) -> tuple[float, float]:
     """Return the rates since the job was claimed, for the first look at it."""
-    since = (now - from_text(str(job["claimed_at"]))).total_seconds() if job["claimed_at"] else 0.0
+    since = -_left(job["claimed_at"], now)
     sent = max(0, whole(job["bytes_done"]) - whole(job["bytes_resumed"]))
     return (sent / since, sent / since) if since > 1 else (0.0, 0.0)
 
 
-def _left(expires_at: object, now: datetime) -> float:
+def _left(moment: object, now: datetime) -> float:
+    """Return how many seconds `moment` is ahead of `now`; negative where it is over."""
     try:
-        return max(0.0, (from_text(str(expires_at)) - now).total_seconds())
+        return (from_text(str(moment)) - now).total_seconds()
     except ValueError:  # written by hand into the database
         return 0.0

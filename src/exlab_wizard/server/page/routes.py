@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from exlab_wizard.domain.shutdown import QuitTrigger
@@ -80,7 +81,11 @@ class PageRoutes:
     async def answer_quit(self, request: Request) -> Response:
         """Answer the question of a quit."""
         form = await form_of(request)
-        await self._drain.answer(AnswerQuit.model_validate({"answer": form.get("answer")}))
+        try:
+            answer = AnswerQuit.model_validate({"answer": form.get("answer")})
+        except ValidationError:
+            raise ApiError(Code.INVALID, "Answer with force, wait or keep_running.", field="answer") from None
+        await self._drain.answer(answer)
         return done(request, form.get("back", "/quit"))
 
     async def pause(self, request: Request) -> Response:

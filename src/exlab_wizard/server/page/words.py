@@ -114,9 +114,9 @@ FILTERS: Final = {
 def _time(text: Json, *, short: bool) -> Markup:
     try:
         at = from_text(str(text))
-    except ValueError:  # written by hand into the database
+        local = at.astimezone()
+    except (ValueError, OverflowError):  # written by hand into the database
         return Markup("{}").format(plain(str(text)) if text else _UNKNOWN)
-    local = at.astimezone()
     today = local.date() == datetime.now(UTC).astimezone().date()
     shown = f"{local:%H:%M}" if today and short else f"{local:%Y-%m-%d %H:%M}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(str(text), f"{at:%Y-%m-%d %H:%M:%S} UTC", shown)
