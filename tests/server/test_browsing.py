@@ -8,6 +8,7 @@ import html
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_the_connections_refuse_by_themselves(browsed: Program, sql: str) -> Non
     with pytest.raises((driver.Error, driver.Warning)):
         readers.connection().execute(sql).fetchall()
     readers.release()
+
+
+def test_closing_ends_a_query_that_has_no_end(browsed: Program) -> None:
+    readers, begun, said = Readers(browsed.database), threading.Event(), list[str]()
+
+    def ask() -> None:
+        connection = readers.connection()
+        connection.set_progress_handler(begun.set, 10_000)
+        try:
+            connection.execute(ENDLESS).fetchall()
+        except driver.Error as error:
+            said.append(str(error))
+        readers.release()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    assert begun.wait(20)
+    readers.close()
+    thread.join(20)
+    assert said == ["interrupted"]
 
 
 def test_what_is_asked_when_all_is_closed_is_refused(browsed: Program) -> None:
