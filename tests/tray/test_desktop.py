@@ -229,7 +229,9 @@ def test_a_display_that_goes_away_is_the_end_of_the_session(bench: Bench) -> Non
     icon = bench.with_icon()
     icon.lost()
     assert bench.asked == ["session ended"]
+    # In earnest this thread is lost until the process ends; nobody waits for it.
     icon.stop()
+    icon.thread.join(PATIENCE_SECONDS)
 
 
 def test_where_the_system_wants_the_icon_in_the_main_thread_it_gets_it(
