@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from tests.cli.calls import Cli
 from exlab_wizard.points import Point
 from exlab_wizard.runtime.audit import Rule, audit
 from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store import prune
 from exlab_wizard.testing import Lab
+from exlab_wizard.testing.lab import SMALL_RUN
 from exlab_wizard.transfer.publish import INCOMING
 
 Do = Callable[[Lab], object]
@@ -167,6 +171,37 @@ def test_a_run_whose_job_was_pruned_is_read_back_by_its_own_list(nas_lab: Lab) -
         (Rule.VERIFIED, "a.raw"),
         (Rule.VERIFIED, "strange"),
     ]
+
+
+class CutOffError(Exception):
+    """Stands for the death of the process between two transactions."""
+
+
+def cut_off_at(last: int) -> Callable[[float], None]:
+    pauses = itertools.count(1)
+
+    def pause(_seconds: float) -> None:
+        if next(pauses) == last:
+            raise CutOffError
+
+    return pause
+
+
+def test_a_run_whose_pruning_was_cut_off_is_read_back_by_its_own_list(
+    nas_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nas_lab.query("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
+    monkeypatch.setattr(prune, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(prune, "_pause", cut_off_at(3))
+    with nas_lab.store() as store, pytest.raises(CutOffError):
+        prune.Prune(store.database, datetime(2021, 1, 1, tzinfo=UTC)).forget(lambda _done, _all: None)
+    assert 0 < nas_lab.number("SELECT count(*) FROM sync_files WHERE job_id = 1") < len(SMALL_RUN)
+    settings = SettingsFile(nas_lab.config).read()
+    with nas_lab.store() as store:
+        assert audit(store, settings) == []
+        flip(nas_lab.nas / "run-1/a.raw")
+        faults = audit(store, settings)
+    assert [(fault.rule, Path(fault.subject).name) for fault in faults] == [(Rule.VERIFIED, "a.raw")]
 
 
 def test_a_check_looks_for_partial_copies_where_the_destination_can_be_seen(nas_lab: Lab, cli: Cli) -> None:

@@ -154,9 +154,12 @@ class _Audit:
             self._looked_at.add(where)
             jobs = self._store.publications.jobs_of(job.run_path, job.destination)
             self._read = before
+            known = self._known(job_id, jobs)
+            if known.rows and not job.files and (owner := _owner(where)) is not None:
+                return self._forgotten(job.destination, where, owner)  # `db prune` was cut off in the middle of it
             found = [
                 Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
-                for it in read_back(where, self._known(job_id, jobs), Control(), self._moved)
+                for it in read_back(where, known, Control(), self._moved)
             ]
             now = self._store.publications.jobs_of(job.run_path, job.destination)
             if not found or now == jobs:
@@ -220,7 +223,7 @@ class _Audit:
         return self._run(job_id, Rule.VERIFIED, folder)
 
     def _forgotten(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
-        """Read back a run whose job was deleted from the database, by its own checksum list."""
+        """Read back a run whose job was deleted from the database, or all but so, by its own checksum list."""
         jobs = self._store.publications.jobs_of(owner.run_path, name)
         keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
         others: dict[str, FileRecord] = {}

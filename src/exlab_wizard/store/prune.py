@@ -43,6 +43,8 @@ FORGET_FILES: Final = (
     "DELETE FROM sync_files WHERE job_id = :job"
     " AND path IN (SELECT path FROM sync_files WHERE job_id = :job LIMIT :most)"
 )
+# What is cut off after this is known by it: rows that no count speaks of any more.
+BEGIN_TO_FORGET: Final = f"UPDATE sync_jobs SET files_total = 0, files_done = 0 WHERE id = :job AND {_DONE_WITH}"
 FORGET_JOB: Final = f"DELETE FROM sync_jobs WHERE id = :job AND {_DONE_WITH}"
 FORGET_SESSION: Final = "DELETE FROM session_leases WHERE rowid = :number AND state <> 'active'"
 
@@ -123,6 +125,8 @@ class Prune:
         weight = 0
         for job in self._jobs:
             files = self._count(COUNT_FILES, job)
+            if files > ROWS_AT_ONCE:
+                self._at_once(BEGIN_TO_FORGET, [{"job": job, "before": self._before}])
             while files > ROWS_AT_ONCE:
                 self._at_once(FORGET_FILES, [{"job": job, "most": ROWS_AT_ONCE}])
                 files -= ROWS_AT_ONCE

@@ -16,7 +16,7 @@ from exlab_wizard.store.values import Row, Value, path_from_sql, path_to_sql, wh
 _job = sync_jobs.c
 _b = sa.bindparam
 
-_COLUMNS: Final = "run_path, destination, equipment_id, bytes_total"
+_COLUMNS: Final = "run_path, destination, equipment_id, bytes_total, files_total"
 # The bare columns are those of the row that has the greatest id.
 LATEST: Final = Statement(
     sa.text(
@@ -44,6 +44,7 @@ class Publication:
     destination: str
     equipment_id: str | None
     size: int
+    files: int
 
 
 class Publications:
@@ -73,7 +74,8 @@ class Publications:
 
 
 def _publication(row: Row) -> Publication:
-    job_id, run_path, destination, equipment_id, size = row
+    job_id, run_path, destination, equipment_id, size, files = row
     assert isinstance(run_path, str | bytes)
     equipment = None if equipment_id is None else str(equipment_id)
-    return Publication(whole(job_id), path_from_sql(run_path), str(destination), equipment, whole(size))
+    path = path_from_sql(run_path)
+    return Publication(whole(job_id), path, str(destination), equipment, whole(size), whole(files))
