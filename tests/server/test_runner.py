@@ -192,3 +192,25 @@ def test_without_a_port_it_says_so(runner: ServerRunner, monkeypatch: pytest.Mon
     monkeypatch.setattr(server_runner, "HOST", "192.0.2.1")
     with pytest.raises(ServerError, match="syncing goes on without it"):
         runner.bind()
+
+
+def test_an_application_that_was_built_while_the_stop_came_is_closed(tmp_path: Path, pages: Pages) -> None:
+    building, may_go_on = threading.Event(), threading.Event()
+
+    def build(_port: int) -> Pages:
+        building.set()
+        assert may_go_on.wait(10.0)
+        return pages
+
+    runner = ServerRunner(build, tmp_path / "server.json", token="secret", started_at="now")  # noqa: S106 - of a test
+    starts = threading.Thread(target=runner.start)
+    starts.start()
+    assert building.wait(10.0)
+    stops = threading.Thread(target=runner.stop)
+    stops.start()
+    until(lambda: runner._stopping, what="the stop to have begun")  # noqa: SLF001 - the very instant
+    may_go_on.set()
+    stops.join(10.0)
+    starts.join(10.0)
+    assert (pages.closed, pages.farewells) == (1, 0)
+    assert not (tmp_path / "server.json").exists()

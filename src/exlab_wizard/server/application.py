@@ -66,7 +66,8 @@ class HttpApplication:
         self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
         self._browsing.join(routes)
         # After the first answers, which are for programs; the browser of a window takes longer than this to start.
-        self._warming = threading.Timer(WARM_SECONDS, views.warm)
+        self._warming = threading.Timer(WARM_SECONDS, lambda: views.warm(self._warming.finished))
+        self._warming.name = "templates"
         self._warming.daemon = True
         self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
         with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer

@@ -147,10 +147,13 @@ class ServerRunner:
 
             application = self._make(port)
             with self._lock:
-                if self._stopping or self._socket is None:
-                    return
-                self._serving, self._application = Serving(application, self._socket), application
-            self._serving.run(lambda: self._answering(port))
+                if not self._stopping and self._socket is not None:
+                    self._serving, self._application = Serving(application, self._socket), application
+                serving = self._serving
+            if serving is None:
+                application.close()  # it has threads already
+                return
+            serving.run(lambda: self._answering(port))
         except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
             self._failure = error
             if self._settled.is_set() or not isinstance(error, OSError):  # else `start` has the sentence

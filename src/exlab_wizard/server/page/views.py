@@ -6,6 +6,7 @@ element with an id that takes the place of the one it has.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -87,9 +88,11 @@ class Views:
         )
         return self._answer(text, error.status_code, dict(error.headers or {}))
 
-    def warm(self) -> None:
-        """Load the template engine and all templates, which is most of what the first page takes."""
+    def warm(self, unwanted: threading.Event) -> None:
+        """Load the template engine and all templates, which is most of what the first page takes, until unwanted."""
         for name in self._environment.list_templates():
+            if unwanted.is_set():
+                return
             self._environment.get_template(name)
 
     @cached_property
