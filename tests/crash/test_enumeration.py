@@ -25,7 +25,7 @@ WANTED = 300
 SIZE = 10
 """Kills in one group."""
 BEYOND = 1
-BEYOND_IF_TIMED = 3
+BEYOND_IF_TIMED = 5
 """So many of them may find that their replay ends before: racing threads do not always need as many calls."""
 GROUPS = {
     "small files": 3,
