@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.page import stage
-from tests.page.accessible import overflow, violations
+from tests.page.accessible import faults_of, overflow
 from tests.page.conftest import Visit
 from tests.page.visitor import expect
 from tests.program import MIB, Program, until, write_run
@@ -99,38 +99,35 @@ def test_hostile_names_are_shown_and_never_run_and_the_layout_holds(program: Pro
     assert overflow(visitor.page, 360) == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_state_is_accessible_and_fits_a_narrow_window(program: Program, visit: Visit, theme: str) -> None:
+def test_every_state_is_accessible_and_fits_a_narrow_window(program: Program, visit: Visit) -> None:
     program.configure(bandwidth_mib_s=2, window_s=2)
     program.start()
     program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": 60 * MIB}))
     program.enqueue(program.home / "runs" / "gone")
     program.api("POST", "/sessions", {"kind": "run", "label": "Sample 17", "operator": "Ada", "ttl_s": 600})
     until(lambda: program.number("SELECT bytes_done FROM sync_jobs WHERE id = 1") > 0, what="the first checkpoint")
-    program.kill()
-    program.start()
-    visitor = visit(program, theme=theme)
+    visitor = visit(program)
     visitor.may_lose_server = True
     page, found = visitor.page, {}
-
-    def look(name: str) -> None:
-        found[name] = violations(page) + overflow(page, 360)
-        page.set_viewport_size({"width": 1280, "height": 900})
-
+    expect(page.locator("html[data-script=on]")).to_be_attached()
+    program.kill()
+    expect(page.locator("#lost")).to_be_visible()
+    found["connection lost"] = faults_of(page)
+    program.start()
     expect(page.locator("#aftermath")).to_be_visible()
     expect(page.get_by_role("progressbar").first).to_be_visible()
     expect(page.locator("#failures")).to_be_visible()
-    look("now, after a crash")
+    found["now, after a crash"] = faults_of(page)
     for path in ("/starts", "/quit"):
         visitor.go(path)
-        look(path)
+        found[path] = faults_of(page)
     page.get_by_role("button", name="Quit ExLab-Wizard").click()
     expect(page.locator("#quitting")).to_be_visible()
     expect(page.get_by_role("dialog")).to_be_visible()
-    look("the question")
+    found["the question"] = faults_of(page)
     page.get_by_role("button", name="Force quit").click()
     expect(page.locator("#ended")).to_be_visible()
-    look("after the end")
+    found["after the end"] = faults_of(page)
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from tests.page.accessible import faults_of
 from tests.page.conftest import Visit
 from tests.page.visitor import Visitor, expect
 from tests.program import MIB, Program, until, write_run
 
 pytestmark = pytest.mark.slow
+SIZE = 60 * MIB
 QUESTION = "1 operation still running. Force quit anyway?"
 
 
 @pytest.fixture
 def busy(program: Program) -> Program:
     """A program with one run on its way that takes longer than the test; a quit asks after a moment."""
-    program.configure(bandwidth_mib_s=2, window_s=1.5)
+    program.configure(bandwidth_mib_s=1, window_s=1.5)
     program.start()
-    program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": 200 * MIB}))
+    program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": SIZE}))
     until(lambda: program.number("SELECT bytes_done FROM sync_jobs") > 0, what="the first checkpoint")
     return program
 
@@ -28,6 +30,10 @@ def quit_from(visitor: Visitor) -> None:
 
 def outcome(program: Program) -> list[tuple[object, ...]]:
     return [tuple(row) for row in program.query("SELECT trigger, outcome, waits FROM quit_requests ORDER BY id")]
+
+
+def prompts(program: Program) -> int:
+    return program.number("SELECT coalesce(max(prompts), 0) FROM quit_requests")
 
 
 def test_the_question_takes_the_focus_and_force_quit_ends_on_the_last_page(busy: Program, visit: Visit) -> None:
@@ -46,6 +52,16 @@ def test_the_question_takes_the_focus_and_force_quit_ends_on_the_last_page(busy:
     expect(dialog).to_be_hidden()
     assert busy.wait() == 0
     assert outcome(busy) == [("window", "forced", 0)]
+    sent = busy.number("SELECT bytes_done FROM sync_jobs")
+    busy.configure()
+    busy.start()
+    banner = visitor.page.get_by_role("region", name="Last time ExLab-Wizard was quit while work was going on")
+    expect(banner).to_contain_text("1 run was cut off and goes on by itself.")
+    expect(banner).to_contain_text("run-1: verified")
+    kept = busy.number("SELECT bytes_resumed FROM sync_jobs")
+    assert kept >= sent > 0
+    expect(banner).to_contain_text(f"{kept / MIB:.1f} MiB need not be sent again.")
+    assert faults_of(visitor.page) == []
 
 
 def test_escape_waits_and_keep_running_takes_the_quit_back(busy: Program, visit: Visit) -> None:
@@ -53,10 +69,7 @@ def test_escape_waits_and_keep_running_takes_the_quit_back(busy: Program, visit:
     quit_from(visitor)
     dialog = visitor.page.get_by_role("dialog", name=QUESTION)
     for waits in (1, 2):
-        until(
-            lambda waits=waits: busy.number("SELECT coalesce(max(prompts), 0) FROM quit_requests") == waits,
-            what="the question",
-        )  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        until(lambda waits=waits: prompts(busy) == waits, what="the question")  # type: ignore[misc]  # mypy knows no defaults of lambdas
         expect(dialog).to_be_visible()
         visitor.page.keyboard.press("Escape")
         until(lambda waits=waits: outcome(busy) == [("window", None, waits)], what="the wait to be noted")  # type: ignore[misc]  # mypy knows no defaults of lambdas
@@ -119,7 +132,7 @@ def test_before_it_asks_the_drain_counts_down_and_can_be_taken_back(program: Pro
 def test_without_the_script_the_question_is_read_and_answered(busy: Program, visit: Visit) -> None:
     visitor = visit(busy, script=False)
     quit_from(visitor)
-    until(lambda: busy.number("SELECT prompts FROM quit_requests") == 1, what="the question")
+    until(lambda: prompts(busy) == 1, what="the question")
     visitor.go("/quit")
     expect(visitor.page.get_by_role("heading", name=QUESTION)).to_be_visible()
     visitor.page.get_by_role("button", name="Keep running").nth(0).click()

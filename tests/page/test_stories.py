@@ -31,6 +31,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     page.get_by_role("link", name=stage.FAILED).click()
     expect(page.locator("#error")).to_contain_text("Will not replace")
     expect(page.locator("#error")).to_contain_text("move the other away, then retry")
+    late = visit(program, f"/runs/{job}", script=False, may_fail=True).page
     shutil.rmtree(program.nas / "scope-2" / stage.FAILED)
     page.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("heading", name="Verified on nas")).to_be_visible()
@@ -38,6 +39,10 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     expect(page.locator(".files .hash")).to_have_text(re.compile("[0-9a-f]{64}"))
     page.get_by_role("link", name="Receipt").click()
     expect(page.get_by_text("was read just now")).to_be_visible()
+    late.get_by_role("button", name="Retry").click()
+    expect(late.get_by_role("main")).to_contain_text("A verified job cannot be")
+    late.get_by_role("link", name="Back to the run").click()
+    expect(late.get_by_role("heading", name="Verified on nas")).to_be_visible()
 
 
 def test_a_run_is_chosen_added_and_arrives_without_the_script(program: Program, visit: Visit) -> None:

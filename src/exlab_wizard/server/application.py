@@ -27,7 +27,7 @@ from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import LoginRoutes, Logins
 from exlab_wizard.server.metrics import MetricsRoutes
 from exlab_wizard.server.page.add import AddRoutes
-from exlab_wizard.server.page.errors import wants_page
+from exlab_wizard.server.page.errors import wants_page, way_back
 from exlab_wizard.server.page.history import HistoryRoutes
 from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.now import Now
@@ -151,6 +151,8 @@ def _refusal_of(views: Views) -> Refusal:
     """Return what makes a refusal: a page for who looks at one, the envelope for programs."""
 
     def refused(scope: Scope, error: ApiError, trace_id: str) -> Response:
-        return views.refusal(error, trace_id) if wants_page(scope) else refusal(error, trace_id)
+        if wants_page(scope):
+            return views.refusal(error, trace_id, way_back(scope, error.status_code))
+        return refusal(error, trace_id)
 
     return refused

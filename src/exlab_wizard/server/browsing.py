@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,11 @@ _HOW: Final = (
     "Browsing the database needs the extra `admin`. Install it with: pip install 'exlab-wizard[admin]', and start the"
     " application again."
 )
+
+
+def is_installed() -> bool:
+    """Return whether there is what the database is browsed with."""
+    return find_spec("datasette") is not None
 
 
 class Browsing:

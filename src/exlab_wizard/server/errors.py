@@ -98,6 +98,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.DATABASE_UNAVAILABLE: 503,
     Code.PATH_UNREACHABLE: 503,
 }
+NOTHING_HERE: Final = "There is nothing at this path. docs/api.md lists the paths."
 _RETRY_AFTER_SECONDS: Final[dict[Code, int]] = {
     Code.TOO_MANY_STREAMS: 5,
     Code.SHUTTING_DOWN: 10,
@@ -189,7 +190,7 @@ def as_api_error(error: Exception) -> ApiError:
         case RequestValidationError():
             return _invalid(error)
         case HTTPException(status_code=404):
-            return ApiError(Code.NOT_FOUND, "There is nothing at this path. docs/api.md lists the paths.")
+            return ApiError(Code.NOT_FOUND, NOTHING_HERE)
         case HTTPException(status_code=405, headers=headers):
             refused = ApiError(
                 Code.METHOD_NOT_ALLOWED, "This path does not know this method; Allow names those it knows."

@@ -13,6 +13,8 @@ from exlab_wizard.store.statement import Statement
 from exlab_wizard.store.values import Value, whole
 
 MOST_JOBS: Final = 20
+MOST_COUNTED: Final = 10_000
+"""Of how many jobs bytes are added up: workers are 32 at most, so only a database made by other hands has more."""
 
 LAUNCHES: Final = Statement(
     sa.text(
@@ -21,35 +23,39 @@ LAUNCHES: Final = Statement(
     )
 )
 # Recovery logs one or two moves for each job, and nothing else: they are the newest of all when it is done.
-RESUMED: Final = Statement(
-    sa.text(
-        "SELECT j.id, j.run_path, j.destination, j.state, j.bytes_total, j.bytes_done,"
-        " CASE WHEN j.launch_id = :launch AND (j.bytes_resumed > 0 OR j.finished_at IS NOT NULL)"
-        " THEN j.bytes_resumed ELSE j.bytes_done END AS bytes_kept"
-        " FROM (SELECT id, job_id, from_state, to_state FROM job_events"
-        "  WHERE id <= :newest ORDER BY id DESC LIMIT :moves) e"
-        " CROSS JOIN sync_jobs j ON j.id = e.job_id"
-        f" WHERE e.from_state = 'resumable' AND e.to_state = 'queued' ORDER BY e.id LIMIT {MOST_JOBS}"
-    )
+_REQUEUED: Final = (
+    " FROM (SELECT id, job_id, from_state, to_state FROM job_events"
+    " WHERE id <= :newest ORDER BY id DESC LIMIT :moves) e"
+    " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.from_state = 'resumable' AND e.to_state = 'queued'"
 )
+# What the last attempt found sent already is known once it has looked; until then it is what was sent before.
+_KEPT: Final = (
+    "CASE WHEN j.launch_id = :launch AND (j.bytes_resumed > 0 OR j.finished_at IS NOT NULL)"
+    " THEN j.bytes_resumed ELSE j.bytes_done END"
+)
+RESUMED: Final = Statement(
+    sa.text(f"SELECT j.id, j.run_path, j.destination, j.state{_REQUEUED} ORDER BY e.id LIMIT {MOST_JOBS}")
+)
+KEPT: Final = Statement(sa.text(f"SELECT coalesce(sum({_KEPT}), 0){_REQUEUED}"))
 
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
     """How the last launch ended, when, and the jobs that go on since; `jobs` are some of the `resumed`.
 
-    `bytes_kept` of a job are the bytes that need not be sent again.
+    `bytes_kept` are the bytes that need not be sent again: of all of them, or where there are more, of `MOST_COUNTED`.
     """
 
     ended: str
     ended_at: str
     resumed: int
+    bytes_kept: int
     jobs: list[Record]
 
     @property
-    def bytes_kept(self) -> int:
-        """The bytes of `jobs` that need not be sent again."""
-        return sum(whole(job["bytes_kept"]) for job in self.jobs)
+    def all_counted(self) -> bool:
+        """Whether `bytes_kept` is of all of them."""
+        return self.resumed <= MOST_COUNTED
 
 
 class Aftermaths:
@@ -68,10 +74,9 @@ class Aftermaths:
         if not found or found[0]["end_reason"] in (None, "drained"):
             return None
         resumed = whole(found[0]["jobs_resumed"])
-        params: dict[str, Value] = {
-            "launch": launch_id,
-            "newest": newest_event,
-            "moves": min(2 * resumed, 2 * MOST_JOBS),
-        }
-        jobs = records(self._db, RESUMED, params) if resumed else []
-        return Aftermath(str(found[0]["end_reason"]), str(found[0]["ended_at"]), resumed, jobs)
+        if not resumed:
+            return Aftermath(str(found[0]["end_reason"]), str(found[0]["ended_at"]), 0, 0, [])
+        params: dict[str, Value] = {"launch": launch_id, "newest": newest_event}
+        jobs = records(self._db, RESUMED, params | {"moves": 2 * min(resumed, MOST_JOBS)})
+        ((kept,),) = self._db.read(KEPT, params | {"moves": 2 * min(resumed, MOST_COUNTED)})
+        return Aftermath(str(found[0]["end_reason"]), str(found[0]["ended_at"]), resumed, whole(kept), jobs)

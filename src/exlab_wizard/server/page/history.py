@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.browsing import PREFIX, is_installed
 from exlab_wizard.server.models import LARGEST_ID
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.timeline import STATES
@@ -106,6 +107,7 @@ class HistoryRoutes:
             "states": STATES,
             "destinations": sorted({*destinations, *self._backend.destinations(), *chosen}),
             "equipment": equipment,
+            "browse": PREFIX if is_installed() else None,
         }
 
     async def charts(self, request: Request) -> Response:

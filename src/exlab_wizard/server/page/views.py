@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.page.assets import Assets
 from exlab_wizard.server.page.surroundings import Surroundings
@@ -28,6 +28,7 @@ LIVE: Final = "x-exlab-live"
 THEME: Final = "exlab_theme"
 THEMES: Final = ("light", "dark")
 Values = Mapping[str, object]
+_MISSPELT: Final = "Its address is misspelt, or from another version of ExLab-Wizard."
 _HOW_TO_OPEN: Final = "Open the window from the icon in the tray, or type: exlab-wizard open"
 
 
@@ -75,15 +76,19 @@ class Views:
 
         return self._answer(await self._lanes.reads.run(render), status)
 
-    def refusal(self, error: ApiError, trace_id: str) -> Response:
-        """Return the page that says what went wrong; it needs neither a login nor the database."""
+    def refusal(self, error: ApiError, trace_id: str, back: tuple[str, str]) -> Response:
+        """Return the page that says what went wrong; it needs neither a login nor the database.
+
+        `back` is the path of the page from which people go on, and the words of the link to it.
+        """
         template = self._environment.get_template("error.html")
         lost = error.code is Code.UNAUTHORIZED
         text = template.render(
             status=error.status_code,
             heading="This window is not logged in" if lost else _heading(error.status_code),
-            message=_HOW_TO_OPEN if lost else error.message,
+            message=_HOW_TO_OPEN if lost else _MISSPELT if error.message == NOTHING_HERE else error.message,
             trace_id=trace_id,
+            back=back,
             theme=None,
         )
         return self._answer(text, error.status_code, dict(error.headers or {}))
