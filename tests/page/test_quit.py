@@ -80,7 +80,7 @@ def test_escape_waits_and_keep_running_takes_the_quit_back(busy: Program, visit:
     visitor.page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
     expect(visitor.page.get_by_role("button", name="Quit ExLab-Wizard")).to_be_visible()
-    assert outcome(busy) == [("window", "kept_running", 2)]
+    until(lambda: outcome(busy) == [("window", "kept_running", 2)], what="the quit to be taken back")
     assert busy.process.poll() is None
 
 
