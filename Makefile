@@ -11,6 +11,7 @@ PYTEST_ARGS =
 MODEL_SECONDS = 600
 # Of each recorded scenario: a number, or all
 POWER_LAUNCHES = all
+STORM_ROUNDS = 20
 SOAK_MINUTES = 10
 SOAK_ARGS =
 PAGE_MINUTES = 10
@@ -24,7 +25,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants soak page-soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants storm soak page-soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -101,6 +102,9 @@ coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
 
 mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
 	EXLAB_MUTANTS=all $(PYTEST) tests/mutants $(PYTEST_ARGS)
+
+storm: setup system-packages $(DESKTOP)  ## a hundred signals at once, STORM_ROUNDS times, at fresh moments
+	EXLAB_STORM_ROUNDS=$(STORM_ROUNDS) EXLAB_STORM_SEED=$${EXLAB_STORM_SEED:-$$$$} $(PYTEST) tests/session/test_storm.py $(PYTEST_ARGS)
 
 soak: setup system-packages $(DESKTOP)  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,9 @@ class MortalOnDesktop(Mortal):
         return process
 
 
-def test_icon_and_notifications_that_die_are_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+@pytest.fixture
+def at_icon(tmp_path: Path) -> Iterator[tuple[MortalOnDesktop, Panel]]:
+    """The program with its icon in a panel."""
     with (
         folder_in_memory(tmp_path) as home,
         display() as screen,
@@ -107,14 +110,43 @@ def test_icon_and_notifications_that_die_are_said_and_the_rest_goes_on(tmp_path:
         program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
         program.start()
         until(panel.has_icon, what="the icon")
-        for number, thread in enumerate(("desktop", "herald")):
-            run = write_run(program.home / f"run-{number}", {"a": 10})
-            program.end_thread(thread, meanwhile=lambda run=run: program.enqueue(run))  # type: ignore[misc]
-        until(lambda: "icon has ended" in program.log() and "notifications has ended" in program.log(), what="the log")
-        parts = health(program)
-        assert (parts["icon"][0], parts["notifications"][0]) == ("error", "error")
-        until(lambda: program.number("SELECT count(*) FROM sync_jobs WHERE state = 'verified'") == 2, what="both runs")
-        quits(program)
+        until(lambda: "the icon is in the tray" in program.log(), what="it to be there for good")
+        yield program, panel
+
+
+def goes_on(program: Program) -> None:
+    """Icon and notifications are missed, in health and log, and nothing else is."""
+    for name in ("icon", "notifications"):
+        until(lambda name=name: f"{name} has ended by" in program.log(), what="the log")  # type: ignore[misc]
+    parts = health(program)
+    assert {name for name, (status, _) in parts.items() if status == "error"} == {"icon", "notifications"}
+    assert parts["icon"][1].endswith("the window is there, and exlab-wizard quit")
+    job = program.enqueue(write_run(program.home / "after", {"a": 10}))
+    until(lambda: program.job_state(job) == "verified", what="a run to arrive all the same")
+    quits(program)
+
+
+def test_what_looks_for_news_dies_and_the_icon_says_so_until_what_looks_for_the_icon_dies_too(
+    at_icon: tuple[MortalOnDesktop, Panel],
+) -> None:
+    program, panel = at_icon
+    program.end_thread("herald", meanwhile=lambda: program.enqueue(write_run(program.home / "run", {"a": 10})))
+    until(lambda: panel.look().picture == "attention", what="the icon to ask for attention")
+    said = "Needs a restart: notifications ended unexpectedly"
+    assert (panel.look().labels[1], panel.look().title) == (said, f"ExLab-Wizard: {said}")
+    program.end_thread("desktop")
+    goes_on(program)
+
+
+def test_the_loops_of_icon_and_notifications_end_and_the_rest_goes_on(
+    at_icon: tuple[MortalOnDesktop, Panel],
+) -> None:
+    program, panel = at_icon
+    program.end_thread("icon")
+    until(lambda: not panel.has_icon(), what="the icon to go")
+    program.end_thread("notifications")
+    assert "no tray icon: the icon has ended; the window opens with: exlab-wizard open" in program.log()
+    goes_on(program)
 
 
 def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_error(

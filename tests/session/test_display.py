@@ -24,14 +24,14 @@ def test_a_display_that_goes_away_is_the_end_of_the_session(tmp_path: Path) -> N
     ):
         screen = log_off.enter_context(display())
         program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
-        program.configure(bandwidth_mib_s=SLOW_MIB_S)
+        program.configure(bandwidth_mib_s=SLOW_MIB_S, session_end_window_s=3.0)
         program.start()
         until(panel.has_icon, what="the icon")
         copying_slowly(program, start=False)
         began = time.monotonic()
         log_off.close()
-        assert program.wait(5.5) == 0
-        assert time.monotonic() - began < 5.5
+        assert program.wait(4.5) == 0
+        assert time.monotonic() - began < 4.5
         assert "the display has gone away" in program.log()
         assert last_end(program) == "forced", program.log()
         assert quits(program) == [QuitRow("signal", "forced", 0, 0, 1, 0, decided=True)]

@@ -1,6 +1,6 @@
 """A hundred signals at once, at any moment: the process ends in time, and the next launch goes on with everything.
 
-`EXLAB_STORM_SEED` gives other moments.
+`EXLAB_STORM_SEED` gives other moments, `EXLAB_STORM_ROUNDS` more of them: `make storm` does both.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from exlab_wizard.testing import Lab
 pytestmark = pytest.mark.slow
 
 SEED: Final = int(os.environ.get("EXLAB_STORM_SEED", "20261124"))
+ROUNDS: Final = int(os.environ.get("EXLAB_STORM_ROUNDS", "1"))
 SIGNALS: Final = 100
 MOST_SECONDS: Final = 5.0
 
@@ -55,10 +56,10 @@ def ends_well(lab: Lab) -> None:
 
 def test_a_storm_in_the_middle_of_claims_commits_and_copies_loses_nothing(exlab: Lab) -> None:
     chance = random.Random(SEED)  # noqa: S311 - moments, no secrets
-    for number in range(20):
+    for number in range(6 + 6 * ROUNDS):
         exlab.sync(exlab.make_run(f"run-{number}", {f"{part}.raw": 200_000 for part in range(6)}, seed=number))
-    exlab.sync(exlab.make_run("big", {"detector.raw": 24 * MIB}))
-    for tried in range(3):
+    exlab.sync(exlab.make_run("big", {"detector.raw": 8 * ROUNDS * MIB}))
+    for tried in range(ROUNDS):
         exlab.configure(bandwidth_mib_s=chance.choice((None, 20.0)))
         wanted = verified(exlab) + chance.randint(0, 4)
         exlab.start()

@@ -15,7 +15,8 @@ from tests.program import Program, folder_in_memory, until, write_run
 from tests.quit.work import copying_slowly, last_end
 from tests.session.bus import SystemBus
 from tests.session.conftest import listening
-from tests.tray.desk import Panel, display, session_bus
+from tests.tray.desk import Panel, session_bus
+from tests.window.screen import screen
 
 from exlab_wizard.testing import Process
 
@@ -44,6 +45,14 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it does anything; one that has ended, and that nobody has waited for, does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 @pytest.fixture
@@ -89,29 +98,53 @@ def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemB
 
 
 class FrankOnDesktop(Frank):
-    """The same, as an operator starts it: with icon and notifications."""
+    """The same, as an operator starts it: with icon, notifications and window."""
 
     def start(self, *, ready: bool = True) -> Process:
-        process = self._spawn(self.command("run", "--json", "--no-window"))
+        process = self._spawn(self.command("run", "--json"))
         if ready:
             self.until_ready()
         return process
 
+    def descendants(self) -> set[psutil.Process]:
+        """Return the processes below it, in whatever session, and those that only its environment gives away."""
+        marked = {one for one in psutil.process_iter() if one.pid != self.process.pid and self._marked(one)}
+        below = set(psutil.Process(self.process.pid).children(recursive=True)) if self.process.poll() is None else set()
+        return marked | below
 
-def test_icon_and_notifications_leave_nothing_behind(tmp_path: Path) -> None:
+    def _marked(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("PYTHONPATH") == self.environment["PYTHONPATH"]
+        except psutil.Error:
+            return False
+
+
+def test_icon_notifications_and_an_open_window_leave_nothing_behind(tmp_path: Path) -> None:
     with (
         folder_in_memory(tmp_path) as home,
-        display() as screen,
+        screen(tmp_path) as display,
         session_bus(tmp_path) as bus,
         Panel(bus.address) as panel,
         FrankOnDesktop(home) as program,
     ):
-        program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
+        program.environment |= {
+            "DISPLAY": display.environ["DISPLAY"],
+            "PATH": display.environ["PATH"],
+            "PYTHONPATH": f"{program.environment['PYTHONPATH']}{os.pathsep}{home}",
+            "DBUS_SESSION_BUS_ADDRESS": bus.address,
+            "GDK_BACKEND": "x11",
+        }
         program.start()
         until(panel.has_icon, what="the icon")
+        until(display.windows, what="the window")
         job = program.enqueue(write_run(program.home / "run", {"a": 10}))
         until(lambda: program.job_state(job) == "verified", what="the run")
+        descendants = program.descendants()
+        assert any("--type=renderer" in one.cmdline() for one in descendants), "the page was shown by somebody else"
         program.process.send_signal(signal.SIGTERM)
         assert program.wait() == 0
+        # The helpers of a browser that has ended notice that by themselves.
+        until(lambda: not any(map(alive, descendants | program.descendants())), 5.0, "the browser's helpers to end")
+        assert display.windows() == []
         assert program.left() == (["MainThread"], []), program.log()
         assert [path.name for path in program.state.glob("exlab-wizard.db-*")] == []

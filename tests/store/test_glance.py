@@ -7,7 +7,7 @@ from tests.quit.lab import MIDNIGHT, VirtualClock
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.overview import Overview
+from exlab_wizard.domain.overview import Condition, Overview, condition
 from exlab_wizard.domain.shutdown import Phase
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Component, Components
@@ -15,6 +15,7 @@ from exlab_wizard.runtime.overview import UNREADABLE, Overviews
 from exlab_wizard.store.glance import Glance
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.store import Store
+from exlab_wizard.tray.menu import items
 
 
 class Running:
@@ -55,6 +56,13 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
     assert overviews.look() == Overview()
     components.add(Component("icon", lambda: False, "there is no icon"))
     assert overviews.look().trouble == "Needs a restart: icon ended unexpectedly"
+    # While a run is copied and the rest is paused, too: it asks for the most.
+    lab.enqueue(store, "a")
+    lab.claim(store, launch_id)
+    store.launches.pause(launch_id, lab.NOW)
+    found = overviews.look()
+    assert (found.in_flight, found.paused, condition(found)) == (1, True, Condition.ATTENTION)
+    assert items(found)[1].text == "Needs a restart: icon ended unexpectedly"
 
     def unreadable(*_: object) -> Glance:
         raise StoreError("disk I/O error")

@@ -109,7 +109,7 @@ def asking(program: OnDesktop) -> bool:
 
 
 def test_a_quit_from_the_icon_waits_for_the_last_copy(program: OnDesktop, panel: Panel) -> None:
-    copying_slowly(program, mib=15)
+    copying_slowly(program, mib=12)
     with_icon(program, panel)
     panel.click(QUIT)
     until(lambda: panel.look().labels[1] == "Quitting: waiting for 1 operation", what="the icon to say why it waits")

@@ -86,8 +86,12 @@ class Bench:
 
     def browsers(self) -> list[psutil.Process]:
         """Return the living processes of windows."""
-        mine = [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
-        return [one for one in mine if any(word.startswith("--app=") for word in one.cmdline())]
+        found = []
+        for one in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends while it is looked at, or has
+                if any(word.startswith("--app=") for word in one.cmdline()):
+                    found.append(one)
+        return found
 
 
 @pytest.fixture

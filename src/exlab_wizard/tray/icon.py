@@ -10,6 +10,7 @@ whole menu where only a text has changed, so that it closes under the pointer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -66,15 +67,20 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
 
     elif sys.platform != "win32":
         _menu_handle: Gtk.Menu | None = None
+        _bus: Gio.DBusConnection
 
         def _initialize(self) -> None:
             # As GTK's, but for SIGINT and for the notification service, which would be started by a question to it.
             # And a session bus that goes away is no reason to raise SIGTERM, which GLib does unless told otherwise.
-            Gio.bus_get_sync(Gio.BusType.SESSION, None).set_exit_on_close(False)
+            self._bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+            self._bus.set_exit_on_close(False)
             self._mark_ready()
 
         def _finalize(self) -> None:
             self._visible = False  # or its destructor would hide what is gone
+            # A panel keeps what its owner does not take away, and a click on that would be answered by nobody.
+            with contextlib.suppress(GLib.Error):  # the bus may be what has gone
+                self._bus.close_sync(None)
 
         def _update_fs_icon(self) -> None:
             self._icon_path = str(self.files[self.shown])
