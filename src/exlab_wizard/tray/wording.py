@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from exlab_wizard.domain.shutdown import Blocker, headline
-from exlab_wizard.domain.words import plain
+from exlab_wizard.domain.words import plain, size
 from exlab_wizard.tray.protocols import Standing
 
 TRUTH = "It will resume at the next launch."
-_KIB, _STEP = 1024.0, ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE, _HOUR = 60, 3600
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for people."""
-    value, unit = float(count), 0
-    while value >= _KIB and unit < len(_STEP) - 1:
-        value, unit = value / _KIB, unit + 1
-    return f"{value:.0f} {_STEP[unit]}" if unit == 0 else f"{value:.1f} {_STEP[unit]}"
 
 
 def duration(seconds: float) -> str:
