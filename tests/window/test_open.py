@@ -51,7 +51,7 @@ def test_open_starts_the_application_and_a_second_one_brings_its_only_window_to_
     assert browser.cmdline()[0].endswith("chromium")
     assert (desk.state / "window").stat().st_mode & 0o777 == 0o700
     display.minimize(window)
-    assert display.windows() == []
+    until(lambda: display.windows() == [], what="the window to be gone from the screen")
     assert opened(desk) == {"started": False, "window": "focused", "by": "chromium", "url": None}
     until(lambda: display.windows() == [window], what="the window to come back")
     display.minimize(window)
