@@ -7,6 +7,7 @@ fails here is one line in the log; signals end the application all the same, and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -149,7 +150,8 @@ class SessionEnd:
                     self._held = held
                     self._host.hold(held)
                     if held != NOTHING:
-                        self._listening.start()
+                        with contextlib.suppress(RuntimeError):  # no thread to be had now: tried at the next change
+                            self._listening.start()
         finally:
             self._released()
 
