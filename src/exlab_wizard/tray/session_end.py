@@ -164,7 +164,7 @@ class SessionEnd:
     def _listen(self) -> None:
         try:
             self._host.run(self._heard)
-        except (ExlabError, OSError, MemoryError, RuntimeError) as error:  # also out of descriptors or threads
+        except (ExlabError, OSError, MemoryError, RuntimeError, ImportError) as error:  # or it has run out
             # It is tried again when there is something to hold back; one line is enough.
             log.log(
                 logging.DEBUG if self._unheard else logging.INFO,
