@@ -32,6 +32,8 @@ class FaultyProgram(Program):
         super().__init__(home)
         self.faults = Faults(library, home / "faults")
         self.environment |= self.faults.environment
+        # No system bus, on whatever machine: what is asked of it costs descriptors and memory at its own times.
+        self.environment["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={home / 'no-bus'}"
         self.configure()
         self._number = 0
 

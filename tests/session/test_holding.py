@@ -119,8 +119,9 @@ def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypa
 
 
 def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session_end, "AGAIN_SECONDS", 0.0)
     caplog.set_level("INFO")
     scene.ear.deaf = True
     scene.service.start()
@@ -135,3 +136,31 @@ def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
     assert scene.service.alive
     assert caplog.text.count("does not say when the session ends") == 1
+
+
+def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> None:
+    scene.ear.deaf = True
+    scene.service.start()
+    for _ in range(3):
+        scene.predicate.jobs = 1
+        scene.audience.changed()
+        assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
+        until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
+        scene.predicate.jobs = 0
+        scene.audience.changed()
+        assert scene.ear.held.get(timeout=10) == NOTHING
+    assert scene.ear.runs == 1
+
+
+def test_a_system_that_went_away_is_asked_again_while_the_same_is_in_flight(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_end, "AGAIN_SECONDS", 0.0)
+    scene.ear.deaf = True
+    scene.predicate.jobs = 1
+    scene.service.start()
+    for number in (1, 2, 3):
+        until(lambda number=number: scene.ear.runs >= number, what="it to be tried")  # type: ignore[misc]
+        until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
+        scene.audience.changed()
+    assert scene.ear.held.qsize() == 1

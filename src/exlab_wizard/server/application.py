@@ -66,12 +66,17 @@ class HttpApplication:
         self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
         self._browsing.join(routes)
         # After the first answers, which are for programs; the browser of a window takes longer than this to start.
-        self._warming = threading.Timer(WARM_SECONDS, lambda: views.warm(self._warming.finished))
+        self._warming = threading.Timer(WARM_SECONDS, self._warm, (views,))
         self._warming.name = "templates"
         self._warming.daemon = True
         self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
         with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer
             self._warming.start()
+
+    def _warm(self, views: Views) -> None:
+        # A computer that has run out lets the first page take longer, or say so.
+        with contextlib.suppress(OSError, MemoryError, ImportError):
+            views.warm(self._warming.finished)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

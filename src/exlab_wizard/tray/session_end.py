@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 STILL_SECONDS: Final = 30.0
 """How often it is looked whether bytes still move, while sleep is held off for their sake."""
+AGAIN_SECONDS: Final = 60.0
+"""How long a system that tells nothing is left alone: asking it costs a thread, a loop and a connection."""
 END_SECONDS: Final = 0.5
 WHO: Final = "ExLab-Wizard"
 WHY: Final = "runs are on their way to the NAS"
@@ -109,6 +112,7 @@ class SessionEnd:
         self._over = False
         self._held = NOTHING
         self._unheard = False
+        self._ask_after = 0.0
         self._deciding = LastingThread("session", self._decide)
         self._listening = LastingThread("session-host", self._listen)
 
@@ -149,9 +153,9 @@ class SessionEnd:
                 if held != self._held:
                     self._held = held
                     self._host.hold(held)
-                    if held != NOTHING:
-                        with contextlib.suppress(RuntimeError):  # no thread to be had now: tried at the next change
-                            self._listening.start()
+                if held != NOTHING and time.monotonic() >= self._ask_after:
+                    with contextlib.suppress(RuntimeError):  # no thread to be had now: tried at the next change
+                        self._listening.start()
         finally:
             self._released()
 
@@ -165,7 +169,7 @@ class SessionEnd:
         try:
             self._host.run(self._heard)
         except (ExlabError, OSError, MemoryError, RuntimeError, ImportError) as error:  # or it has run out
-            # It is tried again when there is something to hold back; one line is enough.
+            # It is tried again while there is something to hold back; one line is enough.
             log.log(
                 logging.DEBUG if self._unheard else logging.INFO,
                 "the system does not say when the session ends (%s); signals are heard all the same",
@@ -174,6 +178,8 @@ class SessionEnd:
             self._unheard = True
         except Exception:  # boundary: of the desktop side nothing is ever fatal
             log.warning("the end of the session cannot be heard; signals are heard all the same", exc_info=True)
+        finally:
+            self._ask_after = time.monotonic() + AGAIN_SECONDS
 
 
 class Deaf:
