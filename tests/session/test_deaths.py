@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from tests.program import MIB, Program, folder_in_memory, until, write_run
 from tests.quit.work import SLOW_MIB_S, in_flight, last_end
+from tests.recovery.pool import HandClock
 from tests.session.conftest import Mortal
 from tests.tray.desk import Panel, display, session_bus
 
@@ -175,6 +177,18 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     assert "was started again (1 times)" in troubles["keeper"]
     assert len(told) == 2
     assert caplog.text.count("icon has ended") == caplog.text.count("keeper has ended") == 1
+
+
+def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    clock, starts = HandClock(), list[float]()
+    components = Components(lambda: None, clock.monotonic)
+    components.add(Component("keeper", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
+    for _ in range(400):
+        components.look()
+        clock.pass_time(1)
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
+    assert (starts[0], gaps) == (1000, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60])
+    assert caplog.text.count("keeper has ended") == len(starts) + 1
 
 
 def test_who_cannot_even_be_asked_counts_as_dead() -> None:

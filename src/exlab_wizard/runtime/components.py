@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS: Final = 60.0
+"""Between two starts of a part that dies again and again: what it died of first must stay in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,11 @@ class Component:
 class Components:
     """All of them. Thread-safe."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
         """Know of none yet; `changed` is called when one has ended, or lives again."""
         self._changed = changed
+        self._monotonic = monotonic
+        self._revive_after: dict[str, float] = {}
         self._lock = threading.Lock()
         self._known: tuple[Component, ...] = ()
         self._said: set[str] = set()
@@ -67,6 +74,9 @@ class Components:
                 self._changed()
 
     def _revive(self, component: Component, revive: Callable[[], None]) -> None:
+        now = self._monotonic()
+        if now < self._revive_after.get(component.name, now):
+            return
         try:
             revive()
         except Exception as error:  # boundary: what cannot be started now is tried at the next look
@@ -75,6 +85,8 @@ class Components:
         log.warning("%s was started again", component.name)
         with self._lock:
             self._revived[component.name] += 1
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** self._revived[component.name])
+            self._revive_after[component.name] = now + pause
             self._said.discard(component.name)
 
     def _trouble(self, component: Component, dead: set[str]) -> str:
