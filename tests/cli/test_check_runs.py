@@ -28,6 +28,7 @@ Do = Callable[[Lab], object]
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One run at the top and one below its instrument's folder, both published; the application has quit."""
     with Lab(tmp_path_factory.mktemp("synced")) as lab:
+        lab.configure(workers=1)  # one after the other: the job that moved last is kept by pruning
         lab.sync(lab.make_run())
         lab.sync(lab.make_run("run-2", seed=2), equipment="scope")
         lab.start()
