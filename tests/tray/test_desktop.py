@@ -178,7 +178,8 @@ def test_an_icon_that_cannot_be_made_is_no_death(bench: Bench, caplog: pytest.Lo
     bench.desk(window=False)
     bench.becomes(Mode.BACKGROUND)
     assert bench.desktop.alive
-    assert "no icon can be shown here: no module named gi; the window opens with: exlab-wizard open" in caplog.text
+    said = "no icon can be shown here: no module named gi; docs/desktop.md says what to install; the window opens with:"
+    assert f"{said} exlab-wizard open" in caplog.text
     bench.desktop.window_closed()
     assert bench.asked == []  # whoever wanted no window did not ask for the end with it
 

@@ -75,7 +75,8 @@ def test_without_the_libraries_of_an_icon_it_says_which_is_missing(
     (blocked / f"{module}.py").write_text(f"raise ImportError('no module named {module}, in this test')\n")
     program.environment["PYTHONPATH"] = f"{blocked}{os.pathsep}{program.environment['PYTHONPATH']}"
     program.start()
-    program.says(f"no tray icon: no icon can be shown here: no module named {module}, in this test")
+    missing = f"no module named {module}, in this test"
+    program.says(f"no tray icon: no icon can be shown here: {missing}; docs/desktop.md says what to install")
     one_line_about_the_icon(program)
     assert not panel.has_icon()
     quits_as_ever(program)

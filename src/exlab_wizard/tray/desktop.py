@@ -308,4 +308,5 @@ class Desktop:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    return f"{said}; docs/desktop.md says what to install" if isinstance(error, ImportError) else said
