@@ -143,7 +143,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     process = this_process()
     recovery = store.launches.recover(process, clock.now())
     health = Health(store, recovery.launch_id, clock)
-    safe_mode = health.start_is_deadly(recovery)
+    health.begin(recovery)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
     audience = Audience(clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
     components = Components(audience.changed)
@@ -156,7 +156,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
         keep_page_file(state_dir.page, page, port)
-        served = backend.Backend(*parts, components, begun, window, _at_login(options), safe_mode=safe_mode)
+        served = backend.Backend(*parts, components, begun, window, _at_login(options), health)
         return application.HttpApplication(served, port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
@@ -182,13 +182,13 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     _watch_over(components, server, workers, keeper, housekeeping)
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
-    ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, safe_mode, _url(server))
+    ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, health.safe_mode, _url(server))
     session_end = _session_end(inbox, workers, predicate, audience, store, components)
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
     desk: list[Service] = [session_end, window, *notices]
     if not options.headless:
         control = Control(inbox, coordinator, store, recovery.launch_id, clock)
-        desk += _desktop(options, control, audience, window, components, safe_mode=safe_mode)
+        desk += _desktop(options, control, audience, window, components, health)
     return Application(inbox, store, clock, ready, *parts, settings.current.quit.session_end_window_s, desk)
 
 
@@ -220,16 +220,15 @@ def _at_login(options: Options) -> AtLogin:
     return LoginSwitch(options.state_dir, options.config)
 
 
-def _desktop(  # noqa: PLR0913 - wired once
+def _desktop(  # noqa: PLR0913, PLR0917 - wired once
     options: Options,
     control: Control,
     audience: Audience,
     window: WindowLauncher,
     components: Components,
-    *,
-    safe_mode: bool,
+    health: Health,
 ) -> list[Service]:
-    known = (control.store, control.launch_id, control.clock, control.coordinator, components)
+    known = (control.store, control.launch_id, control.clock, control.coordinator, components, health)
 
     def make_icon(overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
         from exlab_wizard.tray.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
@@ -238,7 +237,7 @@ def _desktop(  # noqa: PLR0913 - wired once
         return TrayIcon(overview, options.state_dir.pictures, act)
 
     desktop = Desktop(
-        look=Overviews(*known, safe_mode=safe_mode).look,
+        look=Overviews(*known).look,
         audience=audience,
         window=window,
         control=control,

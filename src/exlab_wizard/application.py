@@ -150,11 +150,9 @@ class Application:
 
     def run(self, companion: Callable[[Store], int] | None) -> int:
         """Start everything, take messages until a quit has ended, stop everything."""
-        services: list[Service] = [self.keeper, self.housekeeping]
         if self.ready.safe_mode:
-            log.error("the last launches all ended within seconds: safe mode, nothing is synced. See their log.")
-        else:
-            services.insert(0, self.workers)
+            log.error("the last launches all ended within seconds: safe mode, nothing is synced yet. See their log.")
+        services: list[Service] = [self.workers, self.keeper, self.housekeeping]
         for service in services:
             service.start()
         self.standby.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.program import MIB, Program, until, write_run
 
@@ -88,6 +90,11 @@ def test_a_machine_that_goes_down_is_an_interruption_and_no_crash(program: Progr
     assert reasons == [("host_restarted",)] * rounds
 
 
+def workers(program: Program) -> dict[str, str]:
+    found: Any = program.api("GET", "/health")[1]
+    return dict(found["components"]["workers"])
+
+
 def test_after_three_deaths_at_the_start_the_fourth_launch_pauses_and_says_so(program: Program) -> None:
     program.configure()
     for _ in range(LAUNCHES):
@@ -99,10 +106,23 @@ def test_after_three_deaths_at_the_start_the_fourth_launch_pauses_and_says_so(pr
     healthy = "SELECT count(*) FROM launches WHERE healthy_at IS NOT NULL"
     until(lambda: program.number(healthy) == 1, what="the launch to live for some seconds")
     assert program.job_state(job) == "queued"
+    assert workers(program)["reason"].startswith("safe mode")
     program.process.terminate()
     assert program.wait() == 0
     program.start()
     until(lambda: program.job_state(job) == "verified", what="the next launch to work again")
+
+
+def test_safe_mode_ends_when_somebody_resumes(program: Program) -> None:
+    program.configure()
+    for _ in range(LAUNCHES):
+        program.start()
+        program.kill()
+    program.start()
+    job = program.enqueue(write_run(program.home / "run", {"data.bin": MIB}))
+    program.call("resume")
+    until(lambda: program.job_state(job) == "verified", what="the resumed launch to work")
+    until(lambda: workers(program)["status"] == "ok", what="safe mode to be over")
 
 
 def test_three_launches_killed_after_progress_do_not_pause_the_fourth(program: Program) -> None:

@@ -65,7 +65,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         bench.store.measures.begin(),
         NoWindow(),
         LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
-        safe_mode=False,
+        health,
     )
 
 

@@ -11,6 +11,7 @@ from exlab_wizard.domain.overview import Condition, Overview, condition
 from exlab_wizard.domain.shutdown import Phase
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Component, Components
+from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.overview import UNREADABLE, Overviews
 from exlab_wizard.store.glance import Glance
 from exlab_wizard.store.sessions import NewSession
@@ -51,7 +52,7 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
 ) -> None:
     launch_id = lab.launch(store).launch_id
     components, clock = Components(lambda: None), VirtualClock()
-    overviews = Overviews(store, launch_id, clock, Running(), components, safe_mode=False)
+    overviews = Overviews(store, launch_id, clock, Running(), components, Health(store, launch_id, clock))
     assert clock.now() == MIDNIGHT
     assert overviews.look() == Overview()
     components.add(Component("icon", lambda: False, "there is no icon"))

@@ -99,7 +99,8 @@ def _announce(place: Place, ready: Ready, *, as_json: bool) -> None:
     if resumed:
         say(f"{resumed}.")
     if ready.safe_mode:
-        say("Safe mode: the last launches all ended within seconds, so nothing is synced. Look at the log.")
+        say("Safe mode: the last launches all ended within seconds, so nothing is synced for ten minutes.")
+        say("Look at the log. To sync now: exlab-wizard resume")
     say("Queue a run with: exlab-wizard sync PATH")
 
 

@@ -5,24 +5,37 @@ Unless a job was in flight at the last of them: then the job is the suspect, and
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.store.launches import Recovery
 from exlab_wizard.store.store import Store
 
+log = logging.getLogger(__name__)
+
 UNHEALTHY_LAUNCHES: Final = 3
+HEALTHY_AFTER_SECONDS: Final = 5.0
+SAFE_MODE_SECONDS: Final = 600.0
+"""How long a launch in safe mode stays paused when nobody looks. A cause that is still there kills one launch more."""
 
 
 class Health:
     """A launch becomes healthy with its first durable checkpoint, or by living for some seconds."""
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:
-        """Note it for `launch_id`."""
+        """Note it for `launch_id`, which begins now."""
         self._store = store
         self._launch_id = launch_id
         self._clock = clock
+        self._began = clock.monotonic()
         self._noted = False
+        self._safe_mode = False
+
+    @property
+    def safe_mode(self) -> bool:
+        """Whether this launch is paused because those before it died at once."""
+        return self._safe_mode
 
     def reached(self) -> None:
         """Note once that this launch is healthy."""
@@ -30,8 +43,30 @@ class Health:
             self._store.launches.healthy(self._launch_id, self._clock.now())
             self._noted = True
 
-    def start_is_deadly(self, recovery: Recovery) -> bool:
-        """Return whether the launches before this one all died young, the last of them with nothing in flight."""
+    def begin(self, recovery: Recovery) -> None:
+        """Pause this launch if those before it all died young, the last of them with nothing in flight.
+
+        Raises:
+            StoreError: the database cannot be read or written.
+        """
         if recovery.cut_off or recovery.crash_loops:
+            return
+        if self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES):
+            self._store.launches.pause(self._launch_id, self._clock.now())
+            self._safe_mode = True
+
+    def follow(self, *, paused: bool) -> bool:
+        """Look how this launch is doing; return whether safe mode is over since the last look.
+
+        Safe mode ends with its pause, whoever ends it; when nobody does, it does so itself.
+        """
+        age = self._clock.monotonic() - self._began
+        if age >= HEALTHY_AFTER_SECONDS:
+            self.reached()
+        if not self._safe_mode or (paused and age < SAFE_MODE_SECONDS):
             return False
-        return self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES)
+        if paused:
+            log.warning("this launch has lived for %.0f s: safe mode is over, and syncing begins", age)
+            self._store.launches.go_on(self._launch_id)
+        self._safe_mode = False
+        return True

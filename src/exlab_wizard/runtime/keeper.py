@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.25
 CHORES_SECONDS: Final = 1.0
-HEALTHY_AFTER_SECONDS: Final = 5.0
 
 
 class Watched(Protocol):
@@ -74,7 +73,7 @@ class Keeper:
         self._thread = LastingThread("keeper", self._loop)
         self._version: int | None = None
         self._paused = False
-        self._started = self._well_at = clock.monotonic()
+        self._well_at = clock.monotonic()
         self._complaint = Complaint(log)
 
     def start(self) -> None:
@@ -142,8 +141,8 @@ class Keeper:
             # A job that was claimed just before the pause may have begun only after the look that saw the pause.
             self._workers.hold()
         self._follow_settings()
-        if self._clock.monotonic() - self._started >= HEALTHY_AFTER_SECONDS:
-            self._health.reached()
+        if self._health.follow(paused=self._paused):
+            self._version = None  # what this thread commits itself does not show in `data_version`
         self._store.database.require_in_place()
 
     def _follow_clock(self) -> None:

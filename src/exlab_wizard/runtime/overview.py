@@ -9,6 +9,7 @@ from exlab_wizard.domain.overview import Overview
 from exlab_wizard.domain.shutdown import Phase
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Components
+from exlab_wizard.runtime.health import Health
 from exlab_wizard.store.store import Store
 
 UNREADABLE: Final = "The database cannot be read, see the log"
@@ -25,8 +26,8 @@ class Phased(Protocol):
 class Overviews:
     """The snapshots of one launch. Thread-safe, as its parts are."""
 
-    def __init__(  # noqa: PLR0913 - wired once, in the assembly
-        self, store: Store, launch_id: int, clock: Clock, quitting: Phased, components: Components, *, safe_mode: bool
+    def __init__(  # noqa: PLR0913, PLR0917 - wired once, in the assembly
+        self, store: Store, launch_id: int, clock: Clock, quitting: Phased, components: Components, health: Health
     ) -> None:
         """Read `launch_id` in `store`; phase and dead parts come from this process."""
         self._store = store
@@ -34,7 +35,7 @@ class Overviews:
         self._clock = clock
         self._quitting = quitting
         self._components = components
-        self._safe_mode = safe_mode
+        self._health = health
 
     def look(self) -> Overview:
         """Return how things stand now; a database that cannot be read is a trouble to be shown, never an error."""
@@ -45,11 +46,11 @@ class Overviews:
             glance = self._store.glances.look(self._launch_id, self._clock.now())
             unreachable = [(name, why) for name, why, _ in self._store.jobs.waiting_destinations()]
         except StoreError:
-            return Overview(phase=phase, safe_mode=self._safe_mode, trouble=UNREADABLE)
+            return Overview(phase=phase, safe_mode=self._health.safe_mode, trouble=UNREADABLE)
         return Overview(
             phase=phase,
             paused=glance.paused,
-            safe_mode=self._safe_mode,
+            safe_mode=self._health.safe_mode,
             sessions=glance.sessions,
             in_flight=glance.in_flight,
             percent=100 * glance.moved / glance.total if glance.total else None,

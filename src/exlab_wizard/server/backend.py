@@ -14,6 +14,7 @@ from exlab_wizard.domain.shutdown import Phase, QuitEvent
 from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components
+from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.shown import Shown
 from exlab_wizard.runtime.workers import WorkerPool
@@ -70,7 +71,7 @@ class Backend:
     progress: Progress
     window: WindowControl
     at_login: AtLogin
-    safe_mode: bool
+    health: Health
 
     def now(self) -> datetime:
         """Return wall time."""

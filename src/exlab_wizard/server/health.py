@@ -79,8 +79,8 @@ class HealthRoutes:
 
     def _workers(self) -> ComponentHealth:
         standing = self._backend.workers.standing()
-        if self._backend.safe_mode:
-            reason = "safe mode: the last launches all ended within seconds, so nothing is synced; see the log"
+        if self._backend.health.safe_mode:
+            reason = "safe mode: the last launches ended within seconds; nothing is synced until resumed; see the log"
             return ComponentHealth(status="warn", reason=reason)
         if self._backend.quit.phase is not Phase.RUNNING:
             return ComponentHealth(status="ok", reason=f"a quit is under way; {standing.busy} at work")

@@ -41,7 +41,7 @@ class Surroundings:
             "aftermath": None if self._seen else self._aftermath(),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
-            "safe_mode": backend.safe_mode,
+            "safe_mode": backend.health.safe_mode,
             "counts": backend.store.current.counts(),
         }
 
