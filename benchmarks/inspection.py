@@ -2,6 +2,8 @@
 
 Measured is how long writers wait, with and without inspectors, in turns: a heartbeat over HTTP, from request to answer,
 and an enqueue by another process, from call to durable. The WAL's size is looked at ten times a second.
+
+With `--through admin` the inspectors ask the running application at `/admin/` instead of the file.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +48,7 @@ HEAVY: Final = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n, sync_jobs",
 )
 """The last two have no end; they are cut at their limit."""
+ASKED: Final = {"file": "the inspectors open the file", "admin": "the inspectors ask `/admin/`"}
 
 
 @dataclass(slots=True)
@@ -67,8 +72,34 @@ class Phase:
         return found
 
 
-def inspect(database: str, seconds: float, number: int) -> None:
-    """Ask one heavy query after another, as `exlab-wizard sql` does, and say how they ended."""
+def ask_file(database: Path, sql: str) -> None:
+    """Ask as `exlab-wizard sql` does."""
+    query(database, sql, seconds=QUERY_SECONDS, when_long=step_back)
+
+
+def ask_admin(database: Path, sql: str) -> None:
+    """Ask the running application at `/admin/`.
+
+    Raises:
+        ExlabError: it refused, in its own words.
+    """
+    address = read_server_file(StateDir.at(database.parent).server)
+    assert address is not None
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=60)
+    try:
+        where = f"/admin/{database.stem}.json?{urllib.parse.urlencode({'sql': sql})}"
+        connection.request("GET", where, headers={"Authorization": f"Bearer {address.token}"})
+        answer = connection.getresponse()
+        content = json.loads(answer.read())
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise ExlabError(content["error"]["message"])
+
+
+def inspect(database: str, seconds: float, number: int, through: str) -> None:
+    """Ask one heavy query after another, and say how they ended."""
+    ask = ask_admin if through == "admin" else ask_file
     print("ready", flush=True)
     answered = cut = 0
     longest, errors = 0.0, []
@@ -76,10 +107,10 @@ def inspect(database: str, seconds: float, number: int) -> None:
     while time.monotonic() < end:
         begun = time.monotonic()
         try:
-            query(Path(database), HEAVY[number % len(HEAVY)], seconds=QUERY_SECONDS, when_long=step_back)
+            ask(Path(database), HEAVY[number % len(HEAVY)])
             answered += 1
         except ExlabError as error:
-            if "was ended" in str(error):
+            if "was ended" in str(error):  # both say so
                 cut += 1
             else:
                 errors.append(str(error))
@@ -130,7 +161,7 @@ def heartbeat(application: Application, phase: Phase, end: float) -> None:
     def ask(path: str, body: object) -> dict[str, str]:
         connection.request("POST", f"/api/v1{path}", json.dumps(body), headers)
         answer = connection.getresponse()
-        content = json.loads(answer.read())
+        content: dict[str, str] = json.loads(answer.read())
         if answer.status >= 300:
             phase.failures.append(f"{answer.status} {content}")
         return content
@@ -158,10 +189,11 @@ def enqueue(application: Application, phase: Phase, end: float, first: int) -> N
             time.sleep(0.1)
 
 
-def turn(application: Application, seconds: float, inspectors: int, number: int) -> Phase:
+def turn(application: Application, seconds: float, inspectors: int, number: int, through: str) -> Phase:
     """Run one turn: the inspectors are at work before the clients begin."""
     phase = Phase()
     command = [sys.executable, "-m", "benchmarks.inspection", "--inspect", str(application.database)]
+    command += ["--through", through]
     with ExitStack() as stack:
         asking = [
             stack.enter_context(
@@ -195,7 +227,7 @@ def turn(application: Application, seconds: float, inspectors: int, number: int)
     return phase
 
 
-def measure(seconds: float, rounds: int) -> dict[str, object]:
+def measure(seconds: float, rounds: int, through: str) -> dict[str, object]:
     """Measure in turns, without inspectors and with them."""
     turns: list[dict[str, object]] = []
     with (
@@ -213,7 +245,7 @@ def measure(seconds: float, rounds: int) -> dict[str, object]:
         )
         for number in range(2 * rounds):
             inspectors = INSPECTORS * (number % 2)
-            phase = turn(application, seconds, inspectors, number)
+            phase = turn(application, seconds, inspectors, number, through)
             in_flight = application.number("SELECT count(*) FROM sync_jobs WHERE state IN ('running', 'verifying')")
             turns.append(
                 {
@@ -228,7 +260,13 @@ def measure(seconds: float, rounds: int) -> dict[str, object]:
                 }
             )
             print(json.dumps(turns[-1]), flush=True)
-    return {"seconds": seconds, "clients": CLIENTS, "WAL bound, MiB": WAL_ENDS_QUERY_BYTES / MIB, "turns": turns}
+    return {
+        "seconds": seconds,
+        "through": through,
+        "clients": CLIENTS,
+        "WAL bound, MiB": WAL_ENDS_QUERY_BYTES / MIB,
+        "turns": turns,
+    }
 
 
 def table(found: dict[str, object]) -> str:
@@ -239,7 +277,7 @@ def table(found: dict[str, object]) -> str:
     lines = [
         "# Inspection beside work",
         "",
-        f"Turns of {found['seconds']:g} s, {CLIENTS} clients, {WORKERS} workers.",
+        f"Turns of {found['seconds']:g} s, {CLIENTS} clients, {WORKERS} workers; {ASKED[str(found['through'])]}.",
         "",
     ]
     lines.append("| " + " | ".join(["what", *(f"{it['inspectors']} inspectors" for it in turns)]) + " |")
@@ -256,13 +294,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--inspect", metavar="DATABASE", help="be one inspector")
     parser.add_argument("--number", type=int, default=0)
+    parser.add_argument("--through", choices=tuple(ASKED), default="file", help="whom the inspectors ask")
     chosen = parser.parse_args()
     if chosen.inspect:
-        inspect(chosen.inspect, chosen.seconds, chosen.number)
+        inspect(chosen.inspect, chosen.seconds, chosen.number, chosen.through)
         return
-    found = measure(chosen.seconds, chosen.rounds)
-    (RESULTS / "inspection.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "inspection.md").write_text(table(found), encoding="utf-8")
+    found = measure(chosen.seconds, chosen.rounds, chosen.through)
+    name = "inspection" if chosen.through == "file" else "inspection-admin"
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(table(found), encoding="utf-8")
     print(table(found))
 
 
