@@ -13,10 +13,12 @@ from typing import Final
 
 from tests.program import PATIENCE_SECONDS
 
-# The child takes the terminal as its own, as a login shell does, and so becomes its foreground.
+# The child takes the terminal as its own, as a login shell does, and so becomes its foreground; and like one it hears
+# when the terminal is closed, also where the tests themselves were started with nohup.
 _SIT_DOWN: Final = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 

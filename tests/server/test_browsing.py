@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import gc
 import hashlib
 import html
 import signal
@@ -172,18 +174,54 @@ def test_what_would_change_something_is_refused_however_it_is_asked(browsed: Pro
 def test_the_connections_refuse_by_themselves(browsed: Program, sql: str) -> None:
     readers = Readers(browsed.database)
     with pytest.raises((driver.Error, driver.Warning)):
-        readers.connection().execute(sql).fetchall()
+        readers.run(lambda connection: connection.execute(sql).fetchall())
     readers.release()
+
+
+def endless(connection: driver.Connection, begun: threading.Event) -> None:
+    connection.set_progress_handler(begun.set, 10_000)
+    connection.execute(ENDLESS).fetchall()
+
+
+def test_what_an_error_leaves_behind_keeps_no_other_thread_waiting(browsed: Program) -> None:
+    """The collector of garbage runs in any thread: it must not wait for the query that runs by then."""
+    readers, failed, begun = Readers(browsed.database), threading.Event(), threading.Event()
+    left: list[list[object]] = []
+
+    def fail(connection: driver.Connection) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SELECT * FROM sync_jobs")
+        left.append([cursor])
+        left[-1].append(left[-1])  # as an exception that is kept refers to its frames, and they to it
+        raise driver.OperationalError
+
+    def ask() -> None:
+        with pytest.raises(driver.OperationalError):
+            readers.run(fail)
+        failed.set()
+        with pytest.raises(driver.Error):
+            readers.run(lambda connection: endless(connection, begun))
+        readers.release()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    assert failed.wait(20)
+    assert begun.wait(20)
+    left.clear()
+    faulthandler.dump_traceback_later(30, exit=True)  # without the interpreter's lock no other time limit is heard
+    assert gc.collect() > 0
+    faulthandler.cancel_dump_traceback_later()
+    assert thread.is_alive()
+    readers.close()
+    thread.join(20)
 
 
 def test_closing_ends_a_query_that_has_no_end(browsed: Program) -> None:
     readers, begun, said = Readers(browsed.database), threading.Event(), list[str]()
 
     def ask() -> None:
-        connection = readers.connection()
-        connection.set_progress_handler(begun.set, 10_000)
         try:
-            connection.execute(ENDLESS).fetchall()
+            readers.run(lambda connection: endless(connection, begun))
         except driver.Error as error:
             said.append(str(error))
         readers.release()
@@ -198,10 +236,10 @@ def test_closing_ends_a_query_that_has_no_end(browsed: Program) -> None:
 
 def test_what_is_asked_when_all_is_closed_is_refused(browsed: Program) -> None:
     readers = Readers(browsed.database)
-    assert readers.connection().execute("SELECT count(*) FROM sync_jobs").fetchone()[0] == 2
+    assert readers.run(lambda connection: connection.execute("SELECT count(*) FROM sync_jobs").fetchone()[0]) == 2
     readers.close()
     with pytest.raises(StoreError, match="quitting"):
-        readers.connection()
+        readers.run(lambda connection: connection)
     readers.release()
 
 

@@ -57,14 +57,15 @@ class _File(_Database):  # type: ignore[misc]  # ships no types
         self._readers, self._lane = readers, lane
 
     async def execute_fn(self, fn: Callable[[driver.Connection], _T]) -> _T:
-        return await self._lane.run(lambda: fn(self._readers.connection()))
+        return await self._lane.run(lambda: self._readers.run(fn))
 
     async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
         msg = "nothing can be changed here"
         raise StoreError(msg)
 
     def connect(self, write: bool = False) -> driver.Connection:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
-        return self._readers.connection()
+        msg = "the database is opened by its readers only"
+        raise StoreError(msg)
 
     async def execute(self, *args: object, **kwargs: object) -> object:
         # It would write what failed to stderr, whatever a query string holds.

@@ -6,18 +6,47 @@ Whoever uses them sets the limits of time and rows; all can be interrupted at on
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.driver import driver
 from exlab_wizard.store.inspection import authorize
 
+_T = TypeVar("_T")
 BUSY_SECONDS: Final = 1.0
+_STEPS_BETWEEN_LOOKS: Final = 100_000  # a millisecond or two
 _LARGE: Final = frozenset({"zeroblob", "randomblob"})
 # A name that is no text is shown with its bytes, and can be sent on.
 _decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
+
+
+class _Connection(driver.Connection):
+    """Keeps queries from holding up the other threads of this process."""
+
+    _cursors: tuple[driver.Cursor, ...] = ()
+
+    def cursor(self, factory: type[driver.Cursor] = driver.Cursor) -> driver.Cursor:  # type: ignore[override]
+        """Remember what it returns; `execute` asks for it too."""
+        cursor = super().cursor(factory)
+        self._cursors = (*self._cursors, cursor)
+        return cursor
+
+    def close_cursors(self) -> None:
+        """Close all cursors. For the thread that made them, when it is done with their rows.
+
+        A cursor that an error left behind goes when the interpreter collects its garbage, in any thread. That thread
+        would wait for the query that runs on this connection by then, and all others for it.
+        """
+        for cursor in self._cursors:
+            cursor.close()
+        self._cursors = ()
+
+    def set_progress_handler(self, progress_handler: Callable[[], int | None] | None, n: int) -> None:
+        """Let it be called every `n` steps, and not too often: each call takes the interpreter's lock."""
+        super().set_progress_handler(progress_handler, max(n, _STEPS_BETWEEN_LOOKS))
 
 
 class Readers:
@@ -31,13 +60,20 @@ class Readers:
         self._opened: list[driver.Connection] = []
         self._closed = False
 
-    def connection(self) -> driver.Connection:
-        """Return this thread's connection.
+    def run(self, ask: Callable[[driver.Connection], _T]) -> _T:
+        """Return what `ask` reads over this thread's connection; its cursors are closed then.
 
         Raises:
-            StoreError: it cannot be opened, or this was closed.
+            StoreError: the file cannot be opened, or this was closed.
         """
-        held: driver.Connection | None = getattr(self._local, "connection", None)
+        connection = self._connection()
+        try:
+            return ask(connection)
+        finally:
+            connection.close_cursors()
+
+    def _connection(self) -> _Connection:
+        held: _Connection | None = getattr(self._local, "connection", None)
         if held is None:
             held = self._local.connection = self._open()
         if self._closed:
@@ -45,11 +81,16 @@ class Readers:
             raise StoreError(msg)
         return held
 
-    def _open(self) -> driver.Connection:
+    def _open(self) -> _Connection:
         try:
             uri = self._path.absolute().as_uri() + "?mode=ro"
             connection = driver.connect(
-                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                uri,
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                factory=_Connection,
             )
             connection.execute("PRAGMA query_only = 1")
         except driver.Error as error:

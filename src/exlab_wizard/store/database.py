@@ -176,7 +176,10 @@ class Database:
             held = self._connections.mine()
             with held.turn:
                 cursor = held.connection.execute(statement.sql, statement.bind(params))
-                return [column[0] for column in cursor.description], cursor.fetchall()
+                try:
+                    return [column[0] for column in cursor.description], cursor.fetchall()
+                finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
+                    cursor.close()
         except driver.Error as error:
             raise self._explained("read", error) from error
 
