@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,10 @@ PREFIX: Final = "/admin"
 THREADS: Final = 2
 _READS: Final = ("GET", "HEAD")
 _PASSED_ON: Final = (b"host", b"accept")
+_NOTHING: Final = (
+    "This is no table: what was asked is refused, was not answered in time, or has neither header nor rows. Ask for"
+    " .json instead of .csv to see which."
+)
 _HOW: Final = (
     "Browsing the database needs the extra `admin`. Install it with: pip install 'exlab-wizard[admin]', and start the"
     " application again."
@@ -39,6 +44,32 @@ _HOW: Final = (
 def is_installed() -> bool:
     """Return whether there is what the database is browsed with."""
     return find_spec("datasette") is not None
+
+
+class _Answer:
+    """Sends an answer; a `held` one only once it has content. As CSV, Datasette says 200 and nothing when it refuses."""
+
+    def __init__(self, send: Send, *, held: bool) -> None:
+        self._send = send
+        self._held = held
+        self._start: Message | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether an answer was begun and had no content; then nothing of it was sent."""
+        return self._start is not None
+
+    async def __call__(self, message: Message) -> None:
+        """Take one message of the answer."""
+        if message["type"] == "http.response.start" and self._held and message["status"] == HTTPStatus.OK:
+            self._start = message
+            return
+        if self._start is not None:
+            if not message.get("body", b"").strip():
+                return
+            await self._send(self._start)
+            self._start = None
+        await self._send(message)
 
 
 class Browsing:
@@ -87,8 +118,10 @@ class Browsing:
         browser = await self._loaded()
         if not browser.has(path):
             raise ApiError(Code.NOT_FOUND, f"There is nothing at this path. The first page is {PREFIX}/.")
-        inner = _inner(scope, path)
-        await browser.app(inner, receive, partial(_send, send, browser.policy))
+        answer = _Answer(partial(_send, send, browser.policy), held=path.endswith(".csv"))
+        await browser.app(_inner(scope, path), receive, answer)
+        if answer.is_empty:
+            raise ApiError(Code.BAD_REQUEST, _NOTHING)
 
     async def _loaded(self) -> Browser:
         async with self._turn:
