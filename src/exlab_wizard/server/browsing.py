@@ -47,7 +47,7 @@ def is_installed() -> bool:
 
 
 class _Answer:
-    """Sends an answer; a `held` one only once it has content. As CSV, Datasette says 200 and nothing when it refuses."""
+    """Sends an answer, a `held` one once it has content: as CSV, Datasette says 200 and nothing when it refuses."""
 
     def __init__(self, send: Send, *, held: bool) -> None:
         self._send = send
