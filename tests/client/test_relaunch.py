@@ -7,6 +7,8 @@ import pytest
 from tests.client.calls import SHORT_TTL_SECONDS, connected, jobs, session_state
 
 from exlab_wizard.client import AnswerError, Client, NotRunningError, Session
+from exlab_wizard.client.errors import UnreachableError
+from exlab_wizard.client.wire import Answer, Wire
 from exlab_wizard.points import Point
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
 
@@ -59,6 +61,27 @@ def test_the_application_is_away_at_the_end_and_the_runs_are_queued_all_the_same
     running.relaunch()
     running.until_idle()
     assert running.checksums_pass("sem/run-1")
+
+
+def test_a_session_that_was_opened_by_a_request_without_answer_is_closed_with_its_runs(
+    running: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left open, it would keep a quit waiting until it ends by itself."""
+    run, call = running.make_run(), Wire.call
+
+    def cut_off(wire: Wire, method: str, path: str, body: object = None, *, answer_s: float | None = None) -> Answer:
+        answer = call(wire, method, path, body, answer_s=answer_s)
+        if path == "/sessions":
+            running.kill()
+            raise UnreachableError("the connection was lost")
+        return answer
+
+    monkeypatch.setattr(Wire, "call", cut_off)
+    with connected(running) as client, client.session(kind="run", label="unheard", must_open=False) as session:
+        assert (session.lease, session_state(running, session.id)) == (None, "active")
+        session.add_run(run, "nas")
+    assert (session.jobs, session_state(running, session.id)) == ([1], "completed")
+    assert jobs(running) == [(str(run), session.id)]
 
 
 @pytest.mark.parametrize("point", [Point.LEASE_BEFORE_COMPLETE, Point.LEASE_CLOSED, Point.LEASE_COMPLETED])

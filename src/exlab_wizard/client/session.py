@@ -80,6 +80,8 @@ class Session:
         self._must_open = must_open
         self._on_quit = on_quit
         self._id = os.urandom(16).hex()
+        self._was_asked = False
+        """Whether the application may know this id, even where its answer never came."""
         self._pid = os.getpid()
         self._beating = threading.Lock()
         self._over = threading.Event()
@@ -148,7 +150,7 @@ class Session:
             RunsNotQueuedError: some runs could not be queued; the text says how to queue them.
         """
         if self._end():
-            session_id = None if self._lease is None else self._id
+            session_id = self._id if self._was_asked else None
             equipment_id = self._work.equipment_id
             handover = Handover(self._wire, self._state_dir, session_id, equipment_id, self._runs)
             try:
@@ -164,11 +166,13 @@ class Session:
             self._close_without_result()
 
     def _close_without_result(self) -> None:
-        if self._lease is None:
+        if not self._was_asked:
             return
         try:
             self._wire.call("POST", f"/sessions/{self._id}/abort", answer_s=ABORT_SECONDS)
         except ExlabError as error:
+            if self._lease is None:
+                return  # most likely it was never opened
             until = f"{self._lease.expires_at:%H:%M:%S} UTC"
             log.warning("the session %s was not closed; it ends by itself at %s: %s", self._work.label, until, error)
 
@@ -191,6 +195,7 @@ class Session:
                 log.warning("the session %s ended before its work: %s A new one is opened.", self._work.label, error)
                 self._lease = None
                 self._id = os.urandom(16).hex()
+        self._was_asked = True
         lease = _lease(self._wire.call("POST", "/sessions", self._work.body(self._id), answer_s=HEARTBEAT_SECONDS))
         if lease.state is not LeaseState.ACTIVE:
             self._id = os.urandom(16).hex()
