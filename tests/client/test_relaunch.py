@@ -8,7 +8,7 @@ from tests.client.calls import SHORT_TTL_SECONDS, connected, jobs, session_state
 
 from exlab_wizard.client import AnswerError, Client, NotRunningError, Session
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.wire import Answer, Wire
+from exlab_wizard.client.wire import Answer, Document, Wire
 from exlab_wizard.points import Point
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
 
@@ -69,7 +69,9 @@ def test_a_session_that_was_opened_by_a_request_without_answer_is_closed_with_it
     """Left open, it would keep a quit waiting until it ends by itself."""
     run, call = running.make_run(), Wire.call
 
-    def cut_off(wire: Wire, method: str, path: str, body: object = None, *, answer_s: float | None = None) -> Answer:
+    def cut_off(
+        wire: Wire, method: str, path: str, body: Document | None = None, *, answer_s: float | None = None
+    ) -> Answer:
         answer = call(wire, method, path, body, answer_s=answer_s)
         if path == "/sessions":
             running.kill()
