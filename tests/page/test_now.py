@@ -70,6 +70,21 @@ def test_pausing_and_going_on_by_button(program: Program, visit: Visit) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("1 run on its way")
 
 
+def test_safe_mode_says_why_nothing_is_synced_and_is_ended_by_button(program: Program, visit: Visit) -> None:
+    for _ in range(3):
+        program.start()
+        program.kill()
+    program.start()
+    program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": MIB}))
+    page = visit(program).page
+    safe = page.get_by_role("region", name="Safe mode: nothing is synced")
+    expect(safe).to_contain_text("The last starts all ended within seconds.")
+    assert faults_of(page) == []
+    safe.get_by_role("button", name="Go on").click()
+    expect(safe).to_be_hidden()
+    until(lambda: program.job_state(1) == "verified", what="the run to arrive")
+
+
 def test_hostile_names_are_shown_and_never_run_and_the_layout_holds(program: Program, visit: Visit) -> None:
     program.nas.rename(program.home / "unplugged")
     program.start()
