@@ -96,9 +96,13 @@ def test_hostile_names_are_shown_and_never_run_and_the_layout_holds(program: Pro
             program.enqueue(write_run(program.home / "runs" / name, {"a": 10}))
         held = until(store.jobs.waiting_destinations, what="the destination to be missed")
     assert len(held) == 1
-    program.query(
-        "UPDATE sync_jobs SET waiting_on = NULL, not_before = '2100-01-01T00:00:00.000Z' WHERE state = 'queued'"
-    )
+    put_off = "UPDATE sync_jobs SET waiting_on = NULL, not_before = '2100-01-01T00:00:00.000Z' WHERE state = 'queued'"
+
+    def all_put_off() -> bool:  # a worker may just be trying one of them
+        program.query(put_off)
+        return program.number("SELECT count(*) FROM sync_jobs WHERE not_before > '2100'") == len(stage.HOSTILE)
+
+    until(all_put_off, what="all runs to be put off")
     visitor = visit(program)
     main = visitor.page.get_by_role("main")
     for shown in (

@@ -19,7 +19,8 @@ WITHOUT_SHELL = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_lev
 def typed(program: Program, statement: str) -> None:
     """Run a statement as an administrator does: with the system's own SQLite, in a process of its own."""
     shell = shutil.which("sqlite3")
-    start = [shell] if shell else [sys.executable, "-c", WITHOUT_SHELL]
+    # The shell does not wait for the program's own writes unless it is told to.
+    start = [shell, "-cmd", ".timeout 5000"] if shell else [sys.executable, "-c", WITHOUT_SHELL]
     subprocess.run([*start, str(program.database), statement], check=True, timeout=10, capture_output=True)
 
 
