@@ -70,6 +70,7 @@ def test_a_worker_that_dies_while_it_copies_loses_nothing(mortal: Mortal) -> Non
 
 def test_a_keeper_that_dies_is_started_again_and_hears_the_next_quit(mortal: Mortal) -> None:
     mortal.start()
+    health(mortal)  # by now it is in its loop: amid the start, SystemExit can strike where nothing of its own would
     mortal.end_thread("keeper")
     until(lambda: "was started again" in health(mortal)["keeper"][1], what="health to say it")
     assert "keeper has ended" in mortal.log()
