@@ -27,7 +27,7 @@ def test_quit_asks_in_its_own_terminal_and_keep_running_reopens_the_gate(program
         terminal.screen.shows(CHOICES, times=2)
         terminal.screen.type("k\n")
         assert terminal.wait() == 4
-        assert "kept running" in terminal.screen.text
+        terminal.screen.shows("kept running")
     assert quits(program) == [QuitRow("cli", "kept_running", 2, 1, 1, 0, decided=True)]
     assert program.value("SELECT draining_since FROM launches") is None
     assert program.process.poll() is None
@@ -42,7 +42,7 @@ def test_quit_asks_in_its_own_terminal_and_force_is_force(program: Program) -> N
         terminal.screen.shows(CHOICES)
         terminal.screen.type("f\n")
         assert terminal.wait() == 0
-        assert "by force" in terminal.screen.text
+        terminal.screen.shows("by force")
     assert program.wait(5.0) == 0
     assert quits(program) == [QuitRow("cli", "forced", 1, 0, 1, 0, decided=True)]
     finish(program, job)
@@ -53,7 +53,7 @@ def test_the_question_goes_when_the_last_job_ends(program: Program) -> None:
     with seat(program, "quit") as terminal:
         terminal.screen.shows(CHOICES)
         assert terminal.wait() == 0
-        assert "all work in flight was done" in terminal.screen.text
+        terminal.screen.shows("all work in flight was done")
     assert program.wait(5.0) == 0
     assert quits(program) == [QuitRow("cli", "drained", 1, 0, 1, 0, decided=True)]
 
