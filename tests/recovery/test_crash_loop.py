@@ -128,7 +128,7 @@ def test_safe_mode_ends_when_somebody_resumes(program: Program) -> None:
 def test_three_launches_killed_after_progress_do_not_pause_the_fourth(program: Program) -> None:
     program.configure(bandwidth_mib_s=10)
     program.start()
-    job = program.enqueue(write_run(program.home / "run", {"big.raw": 40 * MIB}))
+    job = program.enqueue(write_run(program.home / "run", {"big.raw": 100 * MIB}))
     for launch in range(LAUNCHES + 1):
         if launch:
             program.start()

@@ -45,7 +45,7 @@ def test_equal_job_numbers_of_two_workstations_never_meet_in_the_incoming_folder
     program: Program, other: Program
 ) -> None:
     for workstation in (program, other):
-        workstation.configure(bandwidth_mib_s=10)
+        workstation.configure(bandwidth_mib_s=2)
         workstation.start()
     first = program.enqueue(write_run(program.home / "run-a", {"big.raw": 20 * MIB}, seed=1))
     second = other.enqueue(write_run(other.home / "run-b", {"big.raw": 20 * MIB}, seed=2))
@@ -54,6 +54,8 @@ def test_equal_job_numbers_of_two_workstations_never_meet_in_the_incoming_folder
     until(lambda: incoming.exists() and len(list(incoming.iterdir())) == 2, what="both to copy at the same time")
     program.kill()
     assert program.job_state(first) == "running"
+    for workstation in (program, other):
+        workstation.configure()
     program.start()
     for workstation, name in ((program, "run-a"), (other, "run-b")):
         until(lambda at=workstation: at.job_state() == "verified", what=name)  # type: ignore[misc]
