@@ -95,13 +95,18 @@ def workers(program: Program) -> dict[str, str]:
     return dict(found["components"]["workers"])
 
 
-def test_after_three_deaths_at_the_start_the_fourth_launch_pauses_and_says_so(program: Program) -> None:
+def started_after_deaths(program: Program) -> int:
+    """Start the program after launches that all died at once; return a job that waits."""
     program.configure()
     for _ in range(LAUNCHES):
         program.start()
         program.kill()
     program.start()
-    job = program.enqueue(write_run(program.home / "run", {"data.bin": MIB}))
+    return program.enqueue(write_run(program.home / "run", {"data.bin": MIB}))
+
+
+def test_after_three_deaths_at_the_start_the_fourth_launch_pauses_and_says_so(program: Program) -> None:
+    job = started_after_deaths(program)
     until(lambda: "safe mode" in program.log(), what="the launch to say that it is paused")
     healthy = "SELECT count(*) FROM launches WHERE healthy_at IS NOT NULL"
     until(lambda: program.number(healthy) == 1, what="the launch to live for some seconds")
@@ -114,12 +119,7 @@ def test_after_three_deaths_at_the_start_the_fourth_launch_pauses_and_says_so(pr
 
 
 def test_safe_mode_ends_when_somebody_resumes(program: Program) -> None:
-    program.configure()
-    for _ in range(LAUNCHES):
-        program.start()
-        program.kill()
-    program.start()
-    job = program.enqueue(write_run(program.home / "run", {"data.bin": MIB}))
+    job = started_after_deaths(program)
     program.call("resume")
     until(lambda: program.job_state(job) == "verified", what="the resumed launch to work")
     until(lambda: workers(program)["status"] == "ok", what="safe mode to be over")

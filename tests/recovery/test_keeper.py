@@ -12,15 +12,16 @@ import pytest
 from tests.program import until
 from tests.recovery.pool import START, Bench
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.shutdown import QuitTrigger
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.gate import StorePredicate
-from exlab_wizard.runtime.health import Health
+from exlab_wizard.runtime.health import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.store.database import Database
+from exlab_wizard.store.launches import ThisProcess
 from exlab_wizard.store.quits import PendingQuit
 from exlab_wizard.store.sessions import NewSession
 from exlab_wizard.store.store import Store
@@ -61,13 +62,14 @@ class Kept:
         self.quits: list[PendingQuit] = []
         self.outside = Store(Database(bench.database.path))
         self.clock = SteadyClock(bench.clock)
+        self.health = Health(bench.store, bench.launch_id, bench.clock)
         self.keeper = Keeper(
             bench.store,
             bench.settings,
             self.calls,
             bench.launch_id,
             self.clock,
-            health=Health(bench.store, bench.launch_id, bench.clock),
+            health=self.health,
             quit_asked=self.quits.extend,
             changed=self._changed,
         )
@@ -94,6 +96,29 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     kept.keeper.stop()
     kept.outside.close()
     kept.bench.close()
+
+
+def test_when_safe_mode_ends_by_itself_the_workers_are_woken_and_held_back_no_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    process = ThisProcess("lab-1", "boot-1", 2, to_text(START), "0")
+    recovery = [bench.store.launches.recover(process, START) for _ in range(UNHEALTHY_LAUNCHES)][-1]
+    bench.launch_id = recovery.launch_id
+    kept = Kept(bench)
+    kept.health.begin(recovery)
+    for _ in range(2):
+        kept.keeper.look()
+        kept.keeper.chores()
+    assert "hold" in kept.calls.said
+    bench.clock.pass_time(SAFE_MODE_SECONDS)
+    kept.keeper.chores()
+    kept.calls.said.clear()
+    kept.keeper.look()
+    kept.keeper.chores()
+    assert "wake" in kept.calls.said
+    assert "hold" not in kept.calls.said
+    kept.keeper.stop()
+    kept.outside.close()
+    bench.close()
 
 
 @pytest.mark.parametrize("hours", [1, -1, 24 * 365])
