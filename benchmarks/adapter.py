@@ -15,13 +15,13 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.launches import ThisProcess
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 _clock: Final = SystemClock()
 _TIME: Final = "2026-01-02T03:04:05.678Z"
@@ -54,7 +54,7 @@ class Ours:
         state_dir = StateDir.at(Path(path))
         state_dir.create()
         database = Database(state_dir.database)
-        schema.upgrade(database, Backups(state_dir), _clock.now())
+        migration.upgrade(database, Backups(state_dir), _clock.now())
         database.grow_wal()
         self.store = Store(database)
         process = ThisProcess("bench", "boot", os.getpid(), "now", "0")

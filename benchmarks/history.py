@@ -15,11 +15,11 @@ from pathlib import Path
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.history import Search
+from exlab_wizard.store.reports.search import Search
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 JOBS = int(os.environ.get("BENCH_JOBS", "1000000"))
 NEWEST = datetime(2026, 11, 24, tzinfo=UTC)
@@ -54,7 +54,7 @@ def prepare(folder: Path) -> Store:
     state_dir = StateDir.at(folder)
     state_dir.create()
     database = Database(state_dir.database)
-    schema.upgrade(database, Backups(state_dir), NEWEST)
+    migration.upgrade(database, Backups(state_dir), NEWEST)
     connection = database.connection()
     connection.execute("BEGIN")
     connection.execute(

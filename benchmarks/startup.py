@@ -14,9 +14,9 @@ from benchmarks.application import COMMAND, Application
 from benchmarks.measure import Figures, Run, Scratch, child_environment, fresh_process, main, rounds
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 MODULE: Final = "benchmarks.startup"
 HISTORY: Final = 1_000_000
@@ -39,7 +39,7 @@ def check(who: str, path: str) -> Figures:
     if who == "exlab-wizard":
         began = time.perf_counter()
         database = Database(state_dir.database)
-        assert not schema.upgrade(database, Backups(state_dir), now)
+        assert not migration.upgrade(database, Backups(state_dir), now)
         return {"schema check, ms": (time.perf_counter() - began) * MILLISECONDS}
     began = time.perf_counter()
     from alembic import command  # noqa: PLC0415 - its import is what is measured
@@ -47,7 +47,7 @@ def check(who: str, path: str) -> Figures:
 
     imported = time.perf_counter()
     config = Config()
-    config.set_main_option("script_location", str(schema.migrations_dir()))
+    config.set_main_option("script_location", str(migration.migrations_dir()))
     database = Database(state_dir.database)
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection

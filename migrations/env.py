@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alembic import context
 
 from exlab_wizard.paths import StateDir, default_state_dir
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.tables import PathValue, metadata
 
 if TYPE_CHECKING:

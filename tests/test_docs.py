@@ -25,9 +25,9 @@ from exlab_wizard.server.feed import KEPT
 from exlab_wizard.server.login import CODE_SECONDS
 from exlab_wizard.server.security import BODY_LIMIT_BYTES, MOST_REQUESTS
 from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.testing import Application, Lab
 from exlab_wizard.tray.serving import HEADER_BYTES, MOST_CONNECTIONS
 
@@ -117,7 +117,7 @@ def test_every_option_before_the_command_is_documented() -> None:
 def test_every_table_view_and_column_is_documented(tmp_path: Path) -> None:
     text, state_dir = page("database.md"), StateDir.at(tmp_path)
     database = Database(state_dir.database)
-    schema.upgrade(database, Backups(state_dir), datetime.now(UTC))
+    migration.upgrade(database, Backups(state_dir), datetime.now(UTC))
     found = database.connection().execute(
         "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
         " WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'alembic_version'"

@@ -170,10 +170,14 @@ def test_the_source_was_found() -> None:
 @pytest.mark.parametrize(
     ("name", "source", "fault"),
     [
-        ("exlab_wizard.store.jobs", "from exlab_wizard.runtime.worker import Worker", "floor 1 may not import floor 2"),
-        ("exlab_wizard.store.jobs", "import exlab_wizard.transfer.plan", "never import each other"),
-        ("exlab_wizard.store.jobs", "from exlab_wizard import transfer", "never import each other"),
-        ("exlab_wizard.store.jobs", "from ..transfer import plan", "never import each other"),
+        (
+            "exlab_wizard.store.queue.jobs",
+            "from exlab_wizard.runtime.worker import Worker",
+            "floor 1 may not import floor 2",
+        ),
+        ("exlab_wizard.store.queue.jobs", "import exlab_wizard.transfer.plan", "never import each other"),
+        ("exlab_wizard.store.queue.jobs", "from exlab_wizard import transfer", "never import each other"),
+        ("exlab_wizard.store.queue.jobs", "from ..transfer import plan", "never import each other"),
         (
             "exlab_wizard.transfer.mount",
             "def go():\n    from exlab_wizard.store import jobs",
@@ -213,7 +217,7 @@ def test_a_relative_import_in_a_package_is_resolved_from_the_package() -> None:
     [
         ("exlab_wizard.app", "from exlab_wizard import server, tray, window, runtime, store, transfer, __version__"),
         ("exlab_wizard.cli.main", "from exlab_wizard.app import build\nfrom exlab_wizard.window import open"),
-        ("exlab_wizard.tray.icon", "from exlab_wizard.runtime.status import Status\nimport pystray"),
+        ("exlab_wizard.tray.icon", "from exlab_wizard.store.reports.status import Status\nimport pystray"),
         ("exlab_wizard.runtime.worker", "from exlab_wizard.store import jobs\nfrom exlab_wizard.transfer import plan"),
         (
             "exlab_wizard.domain.job",
@@ -239,7 +243,7 @@ def test_a_lawful_import_is_not_flagged(name: str, source: str) -> None:
 )
 def test_sql_outside_store_is_found(source: str) -> None:
     assert sql_faults("exlab_wizard.runtime.worker", source) != []
-    assert sql_faults("exlab_wizard.store.jobs", source) == []
+    assert sql_faults("exlab_wizard.store.queue.jobs", source) == []
 
 
 @pytest.mark.parametrize(

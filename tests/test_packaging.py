@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from exlab_wizard import __version__
-from exlab_wizard.store.schema import migrations_dir
+from exlab_wizard.store.upkeep.migration import migrations_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "src" / "exlab_wizard" / "server" / "page"
@@ -95,7 +95,7 @@ def test_the_installed_program_works_far_from_the_checkout(wheel: Path, tmp_path
     run(program, "--state-dir", tmp_path / "state", "db", "check", cwd=elsewhere)
     assert (tmp_path / "state" / "exlab-wizard.db").is_file()
 
-    ask = "from exlab_wizard.store.schema import migrations_dir; print(migrations_dir())"
+    ask = "from exlab_wizard.store.upkeep.migration import migrations_dir; print(migrations_dir())"
     found = Path(run(bin_dir / "python", "-c", ask, cwd=elsewhere).strip())
     assert found.name == "migrations"
     assert found.parent.name == "exlab_wizard"

@@ -39,11 +39,11 @@ from exlab_wizard.runtime.standby import begin
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.tray.autostart import Repair
 from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
 from exlab_wizard.tray.display_end import hear_display_end
@@ -302,11 +302,11 @@ def _watch_over(
 def _opened(state_dir: StateDir, backups: Backups, clock: SteadyClock) -> tuple[Store, bool]:
     """Return the database, up to date, and whether the last launch ended well; read through it when not."""
     database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
-    schema.upgrade(database, backups, clock.now())
+    migration.upgrade(database, backups, clock.now())
     store = Store(database)
     clean = store.launches.open_launch() is None
     if not clean:
-        schema.quick_check(database)
+        migration.quick_check(database)
     database.grow_wal()
     return store, clean
 

@@ -29,8 +29,8 @@ from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.standby import Standby, begin, begin_or_do, left_behind
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
-from exlab_wizard.store.quits import PendingQuit
-from exlab_wizard.store.statement import compile_statements
+from exlab_wizard.store.queue.quits import PendingQuit
+from exlab_wizard.store.sqlite.statement import compile_statements
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.server_runner import ServerRunner

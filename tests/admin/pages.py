@@ -15,9 +15,9 @@ from tests.admin.prepared import at_now, prepare
 
 from exlab_wizard.cli.grid import aligned
 from exlab_wizard.cli.output import Cell
-from exlab_wizard.store.inspection import query
-from exlab_wizard.store.questions import Question, questions
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.readonly.query import query
+from exlab_wizard.store.readonly.questions import Question, questions
+from exlab_wizard.store.sqlite.values import Value
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TYPED = re.compile(r"^```sql\n(?P<sql>.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)

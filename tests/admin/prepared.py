@@ -14,10 +14,10 @@ from pathlib import Path
 from tests.store import lab
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.check import Finding, check
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Value
+from exlab_wizard.store.upkeep.invariants import Finding, check
 
 NOW = "2026-03-02T12:00:00.000Z"
 MIB = 1 << 20

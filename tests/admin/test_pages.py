@@ -11,7 +11,7 @@ from tests.admin.pages import DOCS, TYPED, cookbook, questions_page
 from tests.admin.prepared import at_now, prepare
 
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.store.inspection import query
+from exlab_wizard.store.readonly.query import query
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.cli.calls import Answer, Cli
 
 from exlab_wizard.cli.main import main
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.marker import create_marker
 

@@ -13,7 +13,7 @@ from tests.cli.calls import Answer
 from tests.client.calls import connected
 
 from exlab_wizard.cli.main import main
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from tests.cli.calls import Cli
 from exlab_wizard.points import Point
 from exlab_wizard.runtime.audit import Rule, audit
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import prune
+from exlab_wizard.store.upkeep import prune
 from exlab_wizard.testing import Lab
 from exlab_wizard.testing.lab import SMALL_RUN
 from exlab_wizard.transfer.publish import INCOMING

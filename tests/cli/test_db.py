@@ -10,11 +10,11 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point, watch
 from exlab_wizard.runtime.instance import InstanceLock
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 
 def test_a_backup_is_restored_and_the_old_file_kept(cli: Cli, store: Store, tmp_path: Path, state_dir: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_journal_of_the_old_database_is_not_played_into_the_restored_one(
     backup, live = state_dir / "copy.db", state_dir / "exlab-wizard.db"
     assert cli("db", "upgrade").status == 1
     database = Database(live, journal_mode="delete")
-    schema.upgrade(database, Backups(StateDir.at(state_dir)), datetime.now(UTC))
+    migration.upgrade(database, Backups(StateDir.at(state_dir)), datetime.now(UTC))
     assert cli("db", "backup", str(backup)).status == 0
     writing = database.connection()
     writing.execute("PRAGMA cache_size = 1")

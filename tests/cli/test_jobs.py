@@ -7,8 +7,8 @@ import pytest
 from tests.cli.calls import Cli
 
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.store.launches import ThisProcess
-from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.tables import sync_jobs
 

@@ -17,8 +17,8 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.shutdown import QuitOutcome
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.instance import InstanceLock
-from exlab_wizard.store.launches import ThisProcess
-from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
 
 PATIENCE = 30.0

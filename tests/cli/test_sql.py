@@ -17,10 +17,10 @@ from tests.store import lab
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.store import inspection
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.meanings import relations
-from exlab_wizard.store.questions import questions
+from exlab_wizard.store.readonly import query as readonly
+from exlab_wizard.store.readonly.glossary import relations
+from exlab_wizard.store.readonly.questions import questions
+from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
 
 if os.name != "nt":
@@ -122,19 +122,19 @@ def test_whatever_only_reads_is_answered(query: str, cli: Cli, store: Store) -> 
 def test_each_lock_holds_by_itself(lock: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = {"_MODE": "?mode=rw", "_QUERY_ONLY": "SELECT 1", "authorize": lambda *_: driver.SQLITE_OK}
     for other in opened.keys() - {lock}:
-        monkeypatch.setattr(inspection, other, opened[other])
+        monkeypatch.setattr(readonly, other, opened[other])
     for query in ("DELETE FROM sync_jobs", "CREATE TABLE mine (x)", "INSERT INTO installation VALUES (1, '', '')"):
         with pytest.raises(RefusedError, match="not authorized" if lock == "authorize" else r"read-?only"):
-            inspection.query(store.database.path, query)
-    monkeypatch.setattr(inspection, lock, opened[lock])
-    inspection.query(store.database.path, "UPDATE sync_jobs SET priority = 7")
+            readonly.query(store.database.path, query)
+    monkeypatch.setattr(readonly, lock, opened[lock])
+    readonly.query(store.database.path, "UPDATE sync_jobs SET priority = 7")
     assert lab.execute(store, "SELECT priority FROM sync_jobs") == [(7,)], "without any lock it would be written"
 
 
 def test_the_authorizer_refuses_what_the_others_let_through(store: Store) -> None:
     for query in ("PRAGMA user_version = 7", "ATTACH ':memory:' AS mine", "SELECT fts3_tokenizer('simple')"):
         with pytest.raises(RefusedError, match="not authorized"):
-            inspection.query(store.database.path, query)
+            readonly.query(store.database.path, query)
 
 
 def test_time_and_rows_are_limited(cli: Cli, store: Store) -> None:

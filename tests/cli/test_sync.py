@@ -8,7 +8,7 @@ import pytest
 from tests.cli.calls import Answer, Cli
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.marker import create_marker
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exlab_wizard.client import Client, Session, UnreachableError
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.testing import Lab, until
 
 SHORT_TTL_SECONDS = 3.0

@@ -17,9 +17,9 @@ from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.access import opened
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.launches import ThisProcess
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 NOW = datetime.now(UTC)

@@ -15,11 +15,11 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 COMPLETE: Final = "tests.crash.clients:complete"
 NEXT_VERSION: Final = "tests.crash.clients:next_version"
@@ -53,8 +53,8 @@ def next_version(arguments: list[str]) -> int:
     """Run a command of a program that has one migration more: STATE MIGRATIONS COMMAND..."""
     state, migrations, *command = arguments
     with mock.patch.multiple(
-        schema,
-        KNOWN_REVISIONS=(*schema.KNOWN_REVISIONS, "0003"),
+        migration,
+        KNOWN_REVISIONS=(*migration.KNOWN_REVISIONS, "0003"),
         HEAD_REVISION="0003",
         migrations_dir=lambda: Path(migrations),
     ):

@@ -17,7 +17,7 @@ from tests.program import picture
 
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.check import check
+from exlab_wizard.store.upkeep.invariants import check
 from exlab_wizard.testing import Picture
 from exlab_wizard.testing.application import RUN
 

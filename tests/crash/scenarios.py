@@ -26,10 +26,10 @@ from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store.backup import KEPT_BACKUPS, Backups, check_backup
-from exlab_wizard.store.check import check
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups, check_backup
+from exlab_wizard.store.upkeep.invariants import check
 from exlab_wizard.testing.application import RUN
 
 SMALL: Final = {

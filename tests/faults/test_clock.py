@@ -13,7 +13,7 @@ from tests.program import until
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.sessions import NewSession
 
 pytestmark = pytest.mark.slow
 HOUR: Final = 3600

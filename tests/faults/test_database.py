@@ -14,7 +14,7 @@ from tests.faults.lab import BIG, FaultyProgram, number_of
 from tests.faults.shim import Call, Effect, Fault
 from tests.program import MIB, until
 
-from exlab_wizard.store.driver import driver
+from exlab_wizard.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.slow
 BUDGETS: Final = "SELECT state, attempts, interruptions, crashes FROM sync_jobs WHERE id = ?"

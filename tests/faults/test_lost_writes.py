@@ -15,7 +15,7 @@ from tests.faults.shim import HANGING_SECONDS, Call, Effect
 from tests.program import MIB, until
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
 
 pytestmark = pytest.mark.slow
 EIO: Final = number_of("EIO")

@@ -20,11 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from tests.model.reference import ENDED, IN_FLIGHT, Job, Launch, World, text
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.check import INVARIANTS
-from exlab_wizard.store.claims import promote_in, take_in
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
+from exlab_wizard.store.queue.claims import promote_in, take_in
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import INVARIANTS
 
 PROCESSES: Final = 3
 AWAY: Final = ["destination_offline", "destination_full"]

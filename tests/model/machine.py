@@ -21,10 +21,10 @@ from tests.store import lab
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.launches import Recovery
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.launches import Recovery
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.upkeep.backup import Backups
 
 MOMENTS: Final = [0.25, 1, 10, 29.999, 30, 60, 600, 7200]
 QUITS: Final = ["keep running", "drain", "drain", "force", "force with a database that is held"]

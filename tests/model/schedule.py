@@ -19,9 +19,9 @@ from typing import Final
 
 from tests.store import lab
 
-from exlab_wizard.store.check import INVARIANTS
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import INVARIANTS
 
 PATIENCE_SECONDS: Final = 20.0
 LOCKED_SECONDS: Final = 1.0

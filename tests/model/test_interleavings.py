@@ -16,10 +16,10 @@ from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import RuleError
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.jobs import Enqueued, NewJob
-from exlab_wizard.store.launches import Recovery
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import Enqueued, NewJob
+from exlab_wizard.store.queue.launches import Recovery
+from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 pytestmark = pytest.mark.slow

@@ -20,11 +20,11 @@ from tests.store import lab
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import RuleError
 from exlab_wizard.points import Point, reached, watch
-from exlab_wizard.store.check import INVARIANTS
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import INVARIANTS
 from exlab_wizard.transfer.journal import Control
 
 pytestmark = pytest.mark.slow

@@ -16,9 +16,9 @@ from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Failed, Interrupted, Outcome, Superseded, decide_next
 from exlab_wizard.errors import RuleError
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.driver import driver
 
 OUTCOMES: Final = [
     *("completed",) * 6,

@@ -83,14 +83,14 @@ _DURABLE: Final = (
     ),
     Mutant(
         "a commit that survives a power cut",
-        "store/database.py",
+        "store/sqlite/database.py",
         '("synchronous", 3)',
         '("synchronous", 1)',
         ("tests/store/test_database.py::test_every_connection_is_durable_and_holds_foreign_keys",),
     ),
     Mutant(
         "the rollback of a transaction that raised",
-        "store/database.py",
+        "store/sqlite/database.py",
         """\
             finally:
                 if connection.in_transaction:
@@ -112,7 +112,7 @@ _DURABLE: Final = (
     ),
     Mutant(
         "the connection that a thread keeps which hangs in the database",
-        "store/connections.py",
+        "store/sqlite/connections.py",
         "            if not held.turn.acquire(blocking=False):",
         "            if not held.turn.acquire(blocking=False) and False:",
         (
@@ -124,14 +124,14 @@ _DURABLE: Final = (
 _CLAIMED: Final = (
     Mutant(
         "the claim's drain guard",
-        "store/claims.py",
+        "store/queue/claims.py",
         "    .where(_job.id == _next_due, _gate_open)",
         "    .where(_job.id == _next_due)",
         (f"{_CLAIMS}test_a_launch_that_ended_claims_nothing_and_an_opened_gate_lets_claims_through",),
     ),
     Mutant(
         "the claim's pause guard",
-        "store/claims.py",
+        "store/queue/claims.py",
         "        launches.c.paused_since.is_(None),\n",
         "",
         ("tests/recovery/test_pause.py::test_nothing_is_claimed_while_paused",),
@@ -147,14 +147,14 @@ _CLAIMED: Final = (
     ),
     Mutant(
         "the comparison of the claim at a result",
-        "store/claims.py",
+        "store/queue/claims.py",
         'sa.and_(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)',
         'sa.and_(_job.id == _b("job"), IS_IN_FLIGHT)',
         (f"{_CLAIMS}test_a_worker_that_lost_its_claim_changes_nothing[taken_over]",),
     ),
     Mutant(
         "the comparison of the claim at a checkpoint",
-        "store/files.py",
+        "store/queue/checkpoints.py",
         'where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)',
         'where(_job.id == _b("job"), IS_IN_FLIGHT)',
         (f"{_CLAIMS}test_a_worker_that_lost_its_claim_changes_nothing[taken_over]",),
@@ -200,7 +200,7 @@ _CLAIMED: Final = (
 _RECOVERED: Final = (
     Mutant(
         "the one transaction of recovery",
-        "store/launches.py",
+        "store/queue/launches.py",
         "            marked = transaction.change(REQUEUE_RESUMABLE)",
         """\
             for word in ("COMMIT", "BEGIN IMMEDIATE"):
@@ -210,28 +210,28 @@ _RECOVERED: Final = (
     ),
     Mutant(
         "the requeueing of what a dead launch had in flight",
-        "store/launches.py",
+        "store/queue/launches.py",
         "cut_off += transaction.change(REQUEUE_IN_FLIGHT, of_launch | budgets)",
         "cut_off += len(of_launch | budgets)",
         (f"{_RECOVERY}test_what_was_in_flight_is_queued_again_and_only_a_crash_counts_against_it",),
     ),
     Mutant(
         "the requeueing of what a quit cut off",
-        "store/launches.py",
+        "store/queue/launches.py",
         "            marked = transaction.change(REQUEUE_RESUMABLE)",
         "            marked = 1",
         (f"{_RECOVERY}test_what_a_quit_marked_is_queued_without_being_counted_again",),
     ),
     Mutant(
         "the fresh leases of a new launch",
-        "store/launches.py",
+        "store/queue/launches.py",
         'sessions = transaction.change(RENEW_LEASES, {"now": text})',
         "sessions = 1",
         (f"{_RECOVERY}test_active_sessions_get_a_fresh_ttl_and_closed_ones_stay_closed",),
     ),
     Mutant(
         "the attempt that a crash gives back",
-        "store/launches.py",
+        "store/queue/launches.py",
         '_given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))',
         "_given_back = _job.attempts",
         (f"{_RECOVERY}test_what_was_in_flight_is_queued_again_and_only_a_crash_counts_against_it",),
@@ -252,28 +252,28 @@ _RECOVERED: Final = (
     ),
     Mutant(
         "progress that clears the count of crashes",
-        "store/files.py",
+        "store/queue/checkpoints.py",
         'crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes)',
         "crashes=_job.crashes",
         (f"{_RECOVERY}test_progress_clears_the_crashes_and_doing_lost_bytes_again_does_not",),
     ),
     Mutant(
         "the end of a job that kills every launch",
-        "store/launches.py",
+        "store/queue/launches.py",
         "                if crashed:\n",
         "                if crashed and not ended:\n",
         (f"{_RECOVERY}test_a_job_that_kills_every_launch_is_given_up_and_the_others_complete",),
     ),
     Mutant(
         "one suspect at a time",
-        "store/claims.py",
+        "store/queue/claims.py",
         "sa.not_(_suspect_in_flight)",
         "sa.true()",
         (f"{_RECOVERY}test_a_job_that_kills_every_launch_is_given_up_and_the_others_complete",),
     ),
     Mutant(
         "the difference between a machine that went down and a crash",
-        "store/launches.py",
+        "store/queue/launches.py",
         '(_launch.boot_id == _b("boot_id"), "crashed")',
         '(_launch.boot_id != "", "crashed")',
         (
@@ -449,7 +449,7 @@ _PUBLISHED: Final = (
 _QUIT: Final = (
     Mutant(
         "a predicate that fails closed",
-        "store/drain.py",
+        "store/queue/drain.py",
         """\
             msg = f"whether work is in flight is unknown: {error}"
             raise PredicateUnreadableError(msg) from error""",
@@ -501,7 +501,7 @@ _QUIT: Final = (
     ),
     Mutant(
         "the one transaction that closes a session and queues its runs",
-        "store/sessions.py",
+        "store/queue/sessions.py",
         "            if transaction.change(CLOSE, closing) != 1:\n                return None\n",
         """\
             if transaction.change(CLOSE, closing) != 1:

@@ -14,8 +14,8 @@ from tests.store import lab
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.herald import Herald
 from exlab_wizard.tray.notices import Notice
@@ -110,7 +110,7 @@ def test_fifty_jobs_that_fail_are_one_notification_and_success_is_none(bench: Be
 
 
 def test_more_failures_than_one_look_reads_are_all_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exlab_wizard.store.alerts._FAILURES_AT_ONCE", 7)
+    monkeypatch.setattr("exlab_wizard.store.reports.alerts._FAILURES_AT_ONCE", 7)
     bench.finish(lab.FAILED, *(f"bad-{number}" for number in range(21)))
     for _ in range(4):
         bench.look(1.0)

@@ -27,7 +27,7 @@ from exlab_wizard.server.page.addresses import LONGEST, address, path_of
 from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.trials import Trials
 from exlab_wizard.settings import DestinationSettings
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 
 pytestmark = pytest.mark.slow
 NAVIGATES: Final = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}

@@ -9,7 +9,7 @@ import pytest
 from exlab_wizard.domain.job import TRANSITIONS, ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import AttemptHistory, Completed, Deferred, Failed, Interrupted, decide_next
 from exlab_wizard.server.page.timeline import REMEDIES, budget, step, waiting_words
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 OUTCOMES = [

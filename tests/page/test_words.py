@@ -7,7 +7,7 @@ import pytest
 from exlab_wizard.server.page.forms import local
 from exlab_wizard.server.page.now import RATE_SECONDS, Rates
 from exlab_wizard.server.page.words import moment, name, run_name
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 
 MIB = 1 << 20
 

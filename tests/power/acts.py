@@ -23,8 +23,8 @@ from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.shutdown import QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 ENTRY: Final = f"{__name__}:act"

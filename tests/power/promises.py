@@ -22,10 +22,10 @@ from tests.power.machine import PATIENCE_SECONDS, Machine
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile, parse
-from exlab_wizard.store.check import INVARIANTS
-from exlab_wizard.store.database import Database, decode_text
-from exlab_wizard.store.driver import driver
+from exlab_wizard.store.sqlite.database import Database, decode_text
+from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import INVARIANTS
 from exlab_wizard.transfer.checksums import parse_checksums
 
 AFTER: Final = "after the power cut"

@@ -17,7 +17,7 @@ from tests.quit.screen import Screen, Seat
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitTrigger
 from exlab_wizard.errors import ExlabError, StoreError
-from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.tray.prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer
 from exlab_wizard.tray.protocols import Answer, Question, Standing
 

@@ -12,13 +12,13 @@ from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.gate import LaunchGate
 from exlab_wizard.runtime.host import this_process
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.tables import launches, quit_requests
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 
 class Record:
@@ -26,7 +26,7 @@ class Record:
 
     def __init__(self, state_dir: StateDir, lab: Lab) -> None:
         database = Database(state_dir.database)
-        schema.upgrade(database, Backups(state_dir), lab.clock.now())
+        migration.upgrade(database, Backups(state_dir), lab.clock.now())
         self.store = Store(database)
         self.launch_id = self.store.launches.recover(this_process(), lab.clock.now()).launch_id
         self.gate = LaunchGate(self.store, self.launch_id, lab.clock)

@@ -14,7 +14,7 @@ from tests.store import lab
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.signals import signals_into
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent to a thread")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.program import MIB, Program, until, write_run
 
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.sqlite.values import Value
 
 SLOW_MIB_S = 5.0
 

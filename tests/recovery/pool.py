@@ -14,14 +14,14 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import Jobs, NewJob
-from exlab_wizard.store.launches import ThisProcess
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import Jobs, NewJob
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.journal import Control
 
 START: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -110,7 +110,7 @@ class Bench:
         self.settings.read()
         self.clock = HandClock()
         self.database = Database(state_dir.database)
-        schema.upgrade(self.database, Backups(state_dir), START)
+        migration.upgrade(self.database, Backups(state_dir), START)
         self.store = Store(self.database)
         self.jobs = self.store.jobs = FailingJobs(self.database)
         process = ThisProcess("lab-1", "boot-1", 1, to_text(START), "0")

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from tests.program import MIB, PATIENCE_SECONDS, Program, picture, until, write_run
 
-from exlab_wizard.store.check import check
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.upkeep.invariants import check
 
 pytestmark = [
     pytest.mark.slow,

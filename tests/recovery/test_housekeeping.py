@@ -8,7 +8,7 @@ from tests.recovery.pool import Bench
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.housekeeping import Housekeeping
-from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.publish import INCOMING
 
 

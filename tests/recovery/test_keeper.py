@@ -20,10 +20,10 @@ from exlab_wizard.runtime.gate import StorePredicate
 from exlab_wizard.runtime.health import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.steady import SteadyClock
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.launches import ThisProcess
-from exlab_wizard.store.quits import PendingQuit
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.queue.quits import PendingQuit
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 TTL = 60.0

@@ -18,10 +18,10 @@ from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import _Worker
-from exlab_wizard.store.check import check
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import check
 from exlab_wizard.transfer.journal import Control
 
 BIG = {"big.raw": 48 * MIB, "notes.txt": 10}

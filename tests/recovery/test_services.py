@@ -18,8 +18,8 @@ from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.runtime.workers import WorkerPool
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.upkeep.backup import Backups
 
 
 def workers(bench: Bench) -> Service:

@@ -11,7 +11,7 @@ from alembic.config import Config
 from tests.program import MIB, Program, until, write_run
 
 from exlab_wizard.points import Point
-from exlab_wizard.store import schema
+from exlab_wizard.store.upkeep import migration
 from exlab_wizard.testing import Application, Lab
 
 PENDING = {"big.raw": 24 * MIB, "notes.txt": 10}
@@ -20,7 +20,7 @@ PENDING = {"big.raw": 24 * MIB, "notes.txt": 10}
 def downgraded(program: Application, to: str) -> None:
     """Bring the database back to what an earlier version wrote; its rows stay."""
     config = Config()
-    config.set_main_option("script_location", str(schema.migrations_dir()))
+    config.set_main_option("script_location", str(migration.migrations_dir()))
     with program.store() as store, store.database.engine.connect() as connection:
         config.attributes["connection"] = connection
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -51,9 +51,9 @@ def test_work_that_an_earlier_version_left_in_flight_is_finished_by_this_one(pro
     until(lambda: [program.job_state(job) for job in jobs[:2]] == ["verified"] * 2, what="both runs")
     assert [program.job_state(job) for job in jobs] == ["verified", "verified", "cancelled"]
     assert program.number("SELECT bytes_resumed FROM sync_jobs WHERE id = ?", jobs[0]) > 0
-    assert program.value("SELECT version_num FROM alembic_version") == schema.HEAD_REVISION
+    assert program.value("SELECT version_num FROM alembic_version") == migration.HEAD_REVISION
     assert program.query("SELECT end_reason FROM launches") == [("crashed",), (None,)]
-    (backup,) = (program.state / "backups").glob(f"*-before-{schema.HEAD_REVISION}.db")
+    (backup,) = (program.state / "backups").glob(f"*-before-{migration.HEAD_REVISION}.db")
     shell = ["sqlite3", str(backup), "SELECT version_num FROM alembic_version; SELECT state FROM sync_jobs ORDER BY id"]
     said = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split()
     assert said == ["0001", "running", "queued", "cancelled"]
@@ -68,7 +68,7 @@ def test_a_kill_during_the_migration_leaves_one_schema_or_the_other_and_all_the_
         jobs = left_by_an_earlier_version(lab)
         lab.kill_at(point)
         held = lab.value("SELECT version_num FROM alembic_version")
-        assert held == (schema.HEAD_REVISION if point is Point.MIGRATION_AFTER else "0001")
+        assert held == (migration.HEAD_REVISION if point is Point.MIGRATION_AFTER else "0001")
         lab.start()
         until(lambda: [lab.job_state(job) for job in jobs[:2]] == ["verified"] * 2, what="both runs")
         assert [lab.job_state(job) for job in jobs] == ["verified", "verified", "cancelled"]

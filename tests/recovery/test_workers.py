@@ -19,7 +19,7 @@ from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError
 from exlab_wizard.runtime.journal import StoreJournal
-from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.journal import Control
 from exlab_wizard.transfer.manifest import RECEIPT
 

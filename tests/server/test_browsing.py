@@ -25,10 +25,10 @@ from tests.store.lab import shell
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.application import HttpApplication
-from exlab_wizard.store.browsing import Readers
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.meanings import relations
-from exlab_wizard.store.questions import questions
+from exlab_wizard.store.readonly.browsing import Readers
+from exlab_wizard.store.readonly.glossary import relations
+from exlab_wizard.store.readonly.questions import questions
+from exlab_wizard.store.sqlite.driver import driver
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT id FROM launches UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 BASE = "/admin/exlab-wizard"

@@ -23,7 +23,7 @@ from tests.server.bench import backend_of
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.metrics import MetricsRoutes
-from exlab_wizard.store.driver import driver
+from exlab_wizard.store.sqlite.driver import driver
 
 
 def families(text: str) -> dict[str, Metric]:

@@ -26,11 +26,11 @@ from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import ExlabError, RefusedError
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.server_file import read_server_file
-from exlab_wizard.store import inspection
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.readonly import query as readonly
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
 
 CLIENTS: Final = 4
@@ -240,7 +240,7 @@ class Client:
 
     def read(self) -> None:
         """Ask a view, as `exlab-wizard sql` does."""
-        inspection.query(self._scene.database, f"SELECT * FROM {self._chance.choice(VIEWS)}")
+        readonly.query(self._scene.database, f"SELECT * FROM {self._chance.choice(VIEWS)}")
         self._book.count("views read")
 
     def read_for_long(self) -> None:

@@ -24,8 +24,8 @@ from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.outcome import CRASH_LIMIT
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.check import WAYS_FORWARD, check, check_rows
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.sqlite.values import Value
+from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check, check_rows
 from exlab_wizard.transfer.manifest import OWN_FOLDER
 from exlab_wizard.transfer.marker import MARKER
 from exlab_wizard.transfer.publish import INCOMING

@@ -22,7 +22,7 @@ from tests.soak.gauges import WAL_LIMIT_BYTES, LogWatch, Sample, growth, sample
 from tests.soak.reckoning import Reckoning
 from tests.soak.scene import Scene
 
-from exlab_wizard.store.values import whole
+from exlab_wizard.store.sqlite.values import whole
 
 LONG_EVERY_SECONDS: Final = 150.0
 LONG_SECONDS: Final = 30.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.store import lab
 
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 

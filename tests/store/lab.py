@@ -14,14 +14,14 @@ from exlab_wizard.domain.files import FileRecord, FileState, Progress
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.launches import Recovery, ThisProcess
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.launches import Recovery, ThisProcess
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.values import Row
 from exlab_wizard.store.store import Store
-from exlab_wizard.store.values import Row
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 BOOT = "boot-1"
@@ -37,13 +37,13 @@ def later(seconds: float) -> datetime:
 def migrate(state_dir: StateDir) -> None:
     state_dir.create()
     database = Database(state_dir.database)
-    schema.upgrade(database, Backups(state_dir), NOW)
+    migration.upgrade(database, Backups(state_dir), NOW)
     database.close()
 
 
 def next_migration(folder: Path) -> Path:
     """Copy the migrations to `folder` with one more, revision 0003, and return its file."""
-    shutil.copytree(schema.migrations_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(migration.migrations_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "versions" / "0003_more.py"
     file.write_text(
         "from alembic import op\nrevision = '0003'\ndown_revision = '0002'\n"

@@ -18,13 +18,14 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import inspection, schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.check import check
-from exlab_wizard.store.database import WAL_LIMIT_BYTES, Database
-from exlab_wizard.store.launches import Recovery, ThisProcess
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.launches import Recovery, ThisProcess
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.readonly import query as readonly
+from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES, Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.store.upkeep.invariants import check
 
 
 def test_a_dead_launch_whose_pid_and_name_somebody_else_has_now_is_recovered_all_the_same(store: Store) -> None:
@@ -129,8 +130,8 @@ def test_nothing_that_the_program_does_drops_the_lock_that_it_holds(
             """What other threads do while one is inside its transaction."""
             database.require_in_place()
             database.data_version()
-            schema.require_current(database)
-            inspection.query(place.database, "SELECT idle FROM drain_status")
+            migration.require_current(database)
+            readonly.query(place.database, "SELECT idle FROM drain_status")
             Backups(place).write(database, tmp_path / "backup.db")
             check(database)
             assert store.drain.count(lab.NOW).idle

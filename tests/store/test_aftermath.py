@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.store import lab
 
-from exlab_wizard.store import aftermath
+from exlab_wizard.store.reports import last_exit
 from exlab_wizard.store.store import Store
 
-JOBS = aftermath.MOST_JOBS + 12
+JOBS = last_exit.MOST_JOBS + 12
 
 
 def cut_off(store: Store, *, marked: bool) -> int:
@@ -40,7 +40,7 @@ def test_the_bytes_of_all_that_goes_on_are_counted(store: Store, *, marked: bool
     found = store.aftermaths.of(launch_id, newest)
     assert found is not None
     assert (found.resumed, found.bytes_kept, found.all_counted) == (JOBS, sum(range(1, JOBS + 1)), True)
-    assert len(found.jobs) == aftermath.MOST_JOBS
+    assert len(found.jobs) == last_exit.MOST_JOBS
     # What happens later moves nothing into the sum, and what the next attempt found corrects it.
     job = lab.claim(store, launch_id)
     lab.execute(store, f"UPDATE sync_jobs SET bytes_resumed = 1000 WHERE id = {job.job_id}")
@@ -52,7 +52,7 @@ def test_the_bytes_of_all_that_goes_on_are_counted(store: Store, *, marked: bool
 
 def test_more_than_can_be_counted_is_told_as_the_least(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     launch_id = cut_off(store, marked=True)
-    monkeypatch.setattr(aftermath, "MOST_COUNTED", 5)
+    monkeypatch.setattr(last_exit, "MOST_COUNTED", 5)
     found = store.aftermaths.of(launch_id, newest_event(store))
     assert found is not None
     assert (found.resumed, found.all_counted) == (JOBS, False)

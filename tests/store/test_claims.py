@@ -19,9 +19,9 @@ from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,18 +14,18 @@ from tests.store import lab
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
 
 # A process of its own: what is looked for ends it by a segmentation fault.
 HANGS = """
 import sys, threading
 from datetime import datetime, UTC
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
 
 path, way = sys.argv[1:]

@@ -13,13 +13,14 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import inspection, schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.check import INVARIANTS, WAYS_FORWARD, check, check_rows
-from exlab_wizard.store.database import WAL_LIMIT_BYTES, WAL_TARGET_BYTES, Database
-from exlab_wizard.store.driver import has_wal_reset_bug
-from exlab_wizard.store.jobs import ENQUEUE
+from exlab_wizard.store.queue.jobs import ENQUEUE
+from exlab_wizard.store.readonly import query as readonly
+from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES, WAL_TARGET_BYTES, Database
+from exlab_wizard.store.sqlite.driver import has_wal_reset_bug
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.store.upkeep.invariants import INVARIANTS, WAYS_FORWARD, check, check_rows
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_setting_that_does_not_hold_is_refused(place: StateDir) -> None:
 def test_a_state_dir_on_a_network_share_works_without_wal(tmp_path: Path) -> None:
     state_dir = StateDir.at(tmp_path)
     with closing(Database(state_dir.database, journal_mode="delete")) as database:
-        schema.upgrade(database, Backups(state_dir), lab.NOW)
+        migration.upgrade(database, Backups(state_dir), lab.NOW)
         database.grow_wal()
         store = Store(database)
         launch_id = lab.launch(store).launch_id
@@ -76,7 +77,7 @@ def test_a_state_dir_on_a_network_share_works_without_wal(tmp_path: Path) -> Non
         assert lab.launch(store).resumed == 1
         assert database.checkpoint()
         Backups(state_dir).create(database, lab.NOW, label="daily")
-        assert inspection.query(state_dir.database, "SELECT idle FROM drain_status").rows == [(1,)]
+        assert readonly.query(state_dir.database, "SELECT idle FROM drain_status").rows == [(1,)]
         assert [finding for finding in check(database) if not finding.ok] == []
         assert not state_dir.database.with_name("exlab-wizard.db-wal").exists()
 
@@ -165,7 +166,7 @@ def test_inspection_reads_and_does_nothing_else(store: Store, place: StateDir, l
     lab.bring_to(store, launch_id, JobState.VERIFIED)
     before = lab.execute(store, "SELECT * FROM sync_jobs"), lab.execute(store, "SELECT count(*) FROM sqlite_master")
     with pytest.raises(RefusedError, match="only reading is allowed here"):
-        inspection.query(place.database, sql)
+        readonly.query(place.database, sql)
     assert (
         lab.execute(store, "SELECT * FROM sync_jobs"),
         lab.execute(store, "SELECT count(*) FROM sqlite_master"),
@@ -174,14 +175,14 @@ def test_inspection_reads_and_does_nothing_else(store: Store, place: StateDir, l
 
 def test_inspection_is_limited_in_rows_and_time_and_does_not_block_a_writer(store: Store, place: StateDir) -> None:
     lab.enqueue(store, *"abc")
-    found = inspection.query(place.database, "SELECT id FROM sync_jobs WHERE destination = :to", {"to": "nas"}, rows=2)
+    found = readonly.query(place.database, "SELECT id FROM sync_jobs WHERE destination = :to", {"to": "nas"}, rows=2)
     assert (found.columns, found.rows, found.truncated) == (("id",), [(1,), (2,)], True)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, sync_jobs"
     ended: list[str] = []
 
     def ask() -> None:
         with pytest.raises(StoreError) as caught:
-            inspection.query(place.database, endless, seconds=0.5)
+            readonly.query(place.database, endless, seconds=0.5)
         ended.append(str(caught.value))
 
     thread = threading.Thread(target=ask)
@@ -196,12 +197,12 @@ def test_inspection_is_limited_in_rows_and_time_and_does_not_block_a_writer(stor
 def test_a_query_that_cannot_be_meant_says_why(store: Store, place: StateDir, sql: str) -> None:
     store.database.connection()
     with pytest.raises(UsageError, match="SQL: "):
-        inspection.query(place.database, sql)
+        readonly.query(place.database, sql)
 
 
 def test_inspection_of_nothing_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no database"):
-        inspection.query(tmp_path / "none.db", "SELECT 1")
+        readonly.query(tmp_path / "none.db", "SELECT 1")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,8 +13,8 @@ from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Component, Components
 from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.overview import UNREADABLE, Overviews
-from exlab_wizard.store.glance import Glance
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.reports.headline import Glance
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.menu import items
 

@@ -11,10 +11,10 @@ from tests.store.test_plans import plan, steps_of
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store import contents, figures, history
-from exlab_wizard.store.history import Search
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.reports import charts, run_files, search
+from exlab_wizard.store.reports.search import Search
 from exlab_wizard.store.store import Store
 
 MANY = 20_000
@@ -115,7 +115,7 @@ def test_dates_narrow_the_search_and_cost_no_reading_of_what_is_newer(filled: St
 def test_a_search_whose_time_is_over_says_how_far_it_came_and_goes_on_from_there(filled: Store) -> None:
     page = filled.history.search(Search("run-00042"), limit=50, seconds=0)
     assert (page.jobs, page.cut) == ([], True)
-    assert page.following == MANY + 1 - history.FIRST_STRETCH
+    assert page.following == MANY + 1 - search.FIRST_STRETCH
     assert ids(filled, Search("run-00042"), seconds=0) == [42]
 
 
@@ -130,7 +130,7 @@ def test_gaps_between_ids_are_stepped_over(store: Store) -> None:
 
 
 def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store) -> None:
-    for statement in history.SEARCH_UNSETTLED.values():
+    for statement in search.SEARCH_UNSETTLED.values():
         assert any("USING INDEX jobs_unsettled (state=?" in step for step in plan(filled, statement))
     found = steps_of(filled, lambda: filled.history.search(Search(state=JobState.FAILED), limit=50))
     assert found < 5_000
@@ -138,19 +138,19 @@ def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store)
 
 def test_every_read_goes_by_id_and_sorts_nothing(store: Store) -> None:
     wanted = {
-        history.SEARCH: "SEARCH j USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        history.OF_RUN: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        history.PENDING_OF_RUN: "SEARCH sync_jobs USING INDEX jobs_one_unfinished (run_path=?)",
-        history.NEXT_BELOW: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid<?)",
-        history.QUEUED_AT: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>?)",
-        contents.FILES: "SEARCH sync_files USING PRIMARY KEY (job_id=? AND path>?)",
-        figures.VERIFIED: "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        figures.MOVE_BELOW: "SEARCH job_events USING INTEGER PRIMARY KEY (rowid<?)",
+        search.SEARCH: "SEARCH j USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        search.OF_RUN: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        search.PENDING_OF_RUN: "SEARCH sync_jobs USING INDEX jobs_one_unfinished (run_path=?)",
+        search.NEXT_BELOW: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid<?)",
+        search.QUEUED_AT: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>?)",
+        run_files.FILES: "SEARCH sync_files USING PRIMARY KEY (job_id=? AND path>?)",
+        charts.VERIFIED: "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        charts.MOVE_BELOW: "SEARCH job_events USING INTEGER PRIMARY KEY (rowid<?)",
     }
     for statement, step in wanted.items():
         steps = plan(store, statement)
         assert any(step in one for one in steps), steps
-        assert statement in (figures.VERIFIED, history.PENDING_OF_RUN) or not any("B-TREE" in one for one in steps)
+        assert statement in (charts.VERIFIED, search.PENDING_OF_RUN) or not any("B-TREE" in one for one in steps)
 
 
 def test_jobs_of_a_run_are_found_pending_ones_at_once(filled: Store) -> None:

@@ -18,8 +18,7 @@ from tests.store import lab
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import inspection
-from exlab_wizard.store.inspection import WAL_ENDS_QUERY_BYTES, query
+from exlab_wizard.store.readonly.query import WAL_ENDS_QUERY_BYTES, query
 from exlab_wizard.store.store import Store
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n, sync_jobs, job_events"
@@ -28,7 +27,7 @@ import json, sys, time
 from pathlib import Path
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.runtime.host import step_back
-from exlab_wizard.store.inspection import query
+from exlab_wizard.store.readonly.query import query
 said, end = [], time.monotonic() + float(sys.argv[3])
 while time.monotonic() < end:
     begun = time.monotonic()
@@ -104,8 +103,8 @@ def test_a_query_that_keeps_the_log_from_beginning_anew_is_ended(
     store: Store, place: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.enqueue(store, "a")
-    monkeypatch.setattr(inspection, "WAL_ENDS_QUERY_BYTES", 100_000)
-    monkeypatch.setattr(inspection, "WAL_LIMIT_BYTES", 1 << 30)
+    monkeypatch.setattr(readonly, "WAL_ENDS_QUERY_BYTES", 100_000)
+    monkeypatch.setattr(readonly, "WAL_LIMIT_BYTES", 1 << 30)
     writer = threading.Timer(0.2, grow_wal, (store,))
     writer.start()
     with pytest.raises(StoreError, match="log cannot begin anew while it runs"):
@@ -117,7 +116,7 @@ def test_a_query_waits_for_others_to_end_where_the_log_is_too_long(
     store: Store, place: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.enqueue(store, "a")
-    monkeypatch.setattr(inspection, "WAL_LIMIT_BYTES", 0)
+    monkeypatch.setattr(readonly, "WAL_LIMIT_BYTES", 0)
     shrink = threading.Timer(0.3, store.database.checkpoint)
     begun = time.monotonic()
     shrink.start()
@@ -135,6 +134,6 @@ def test_in_rollback_mode_a_query_ends_before_a_writer_gives_up(tmp_path: Path) 
     lab.migrate(state_dir)
     lab.shell(state_dir.database, "PRAGMA journal_mode = delete")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inspection, "_ROLLBACK_SECONDS", 0.2)
+        patch.setattr(readonly, "_ROLLBACK_SECONDS", 0.2)
         with pytest.raises(StoreError, match=r"time limit of 0\.2 s"):
             query(state_dir.database, ENDLESS.partition(", sync_jobs")[0], seconds=60)

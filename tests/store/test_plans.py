@@ -9,10 +9,11 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.store import alerts, claims, current, drain, files, glance, jobs, launches, quits, sessions
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
-from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.queue import checkpoints, claims, drain, jobs, launches, quits, sessions
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.reports import alerts, headline, now
+from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.store import Store
 
 BY_ID = "sync_jobs USING INTEGER PRIMARY KEY"
@@ -37,7 +38,7 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "count": (drain.COUNT, ("COVERING INDEX leases_active (expires_at>?)", f"COVERING INDEX {IN_FLIGHT}")),
     "blockers": (drain.BLOCKERS, ("leases_active (expires_at>?)", IN_FLIGHT)),
     "glance": (
-        glance.GLANCE,
+        headline.GLANCE,
         ("leases_active (expires_at>?)", "INDEX jobs_due", "INDEX jobs_delayed", IN_FLIGHT, "launches USING INTEGER"),
     ),
     "renew": (sessions.RENEW, (LEASE_BY_ID,)),
@@ -45,8 +46,8 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "expire": (sessions.EXPIRE, ("leases_active (expires_at<?)",)),
     "next expiry": (sessions.NEXT_EXPIRY, ("leases_active",)),
     "move clock": (sessions.MOVE_CLOCK, ("USING INDEX leases_active",)),
-    "progress": (files.SET_PROGRESS, (BY_ID,)),
-    "manifest": (files.LOAD_FILES, ("sync_files USING PRIMARY KEY (job_id=?)",)),
+    "progress": (checkpoints.SET_PROGRESS, (BY_ID,)),
+    "manifest": (checkpoints.LOAD_FILES, ("sync_files USING PRIMARY KEY (job_id=?)",)),
     "close dead": (launches.CLOSE_DEAD, ("launches_open",)),
     "left in flight": (launches.LEFT_IN_FLIGHT, ("jobs_unsettled", "SEARCH launches USING INTEGER PRIMARY KEY")),
     "crash loops": (launches.FAIL_CRASH_LOOPS, (IN_FLIGHT,)),
@@ -54,11 +55,11 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_unsettled (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
-    "on their way": (current.IN_FLIGHT, (IN_FLIGHT,)),
-    "due": (current.DUE, ("USING INDEX jobs_due",)),
-    "tried again": (current.RETRIED, ("USING INDEX jobs_delayed",)),
-    "counts": (current.COUNTS, ("jobs_unsettled (state=?)",)),
-    "at work": (current.SESSIONS, ("leases_active",)),
+    "on their way": (now.IN_FLIGHT, (IN_FLIGHT,)),
+    "due": (now.DUE, ("USING INDEX jobs_due",)),
+    "tried again": (now.RETRIED, ("USING INDEX jobs_delayed",)),
+    "counts": (now.COUNTS, ("jobs_unsettled (state=?)",)),
+    "at work": (now.SESSIONS, ("leases_active",)),
     "last move": (alerts.LAST_MOVE, ("SEARCH job_events",)),
     "failures": (alerts.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),
     "held up": (alerts.HELD_UP, ("jobs_waiting",)),
@@ -149,7 +150,7 @@ def test_nothing_that_happens_often_grows_with_history(store: Store) -> None:
 
 
 def test_what_jobs_wait_for_is_found_among_those_that_wait(store: Store) -> None:
-    steps = plan(store, current.WAITING)
+    steps = plan(store, now.WAITING)
     for index in (
         "sync_jobs USING INDEX jobs_waiting",
         "jobs_waiting (destination=? AND waiting_on=?)",

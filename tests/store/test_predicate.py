@@ -13,8 +13,8 @@ from tests.store import lab
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import PredicateUnreadableError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
 

@@ -11,11 +11,11 @@ from tests.store import lab
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import prune
-from exlab_wizard.store.check import check
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.prune import ROWS_AT_ONCE, Forgotten, Prune
+from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import prune
+from exlab_wizard.store.upkeep.invariants import check
+from exlab_wizard.store.upkeep.prune import ROWS_AT_ONCE, Forgotten, Prune
 
 LONG_AGO = "2025-01-01T00:00:00.000Z"
 BEFORE = lab.NOW - timedelta(days=30)

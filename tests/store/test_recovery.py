@@ -15,12 +15,12 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.outcome import CRASH_LIMIT, Decision
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.check import check
-from exlab_wizard.store.claims import ClaimedJob
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import check
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = ("state", "attempts", "interruptions", "crashes", "claim_id")
@@ -191,7 +191,7 @@ def test_launches_that_never_became_healthy_are_told_from_those_that_did(store: 
 KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from tests.store import lab
 

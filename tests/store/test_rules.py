@@ -13,7 +13,7 @@ from exlab_wizard.domain import job as job_module
 from exlab_wizard.domain.job import TRANSITIONS, JobState, legal_moves
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
 
 PAIRS = [pair for pair in itertools.product(JobState, JobState) if pair[0] is not pair[1]]

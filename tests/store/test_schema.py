@@ -20,11 +20,11 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import KEPT_BACKUPS, Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.tables import metadata
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_alembic_upgrades_finds_nothing_to_do_and_downgrades_from_the_command_li
         ended = alembic(file, *words)
         assert ended.returncode == 0, ended.stderr
     with closing(Database(file)) as database:
-        assert schema.revision(database) == schema.HEAD_REVISION
+        assert migration.revision(database) == migration.HEAD_REVISION
         store = Store(database)
         launch_id = lab.launch(store).launch_id
         for state in (JobState.VERIFIED, JobState.RESUMABLE):
@@ -59,8 +59,8 @@ def test_alembic_upgrades_finds_nothing_to_do_and_downgrades_from_the_command_li
 
 
 def test_the_revisions_that_the_program_knows_are_those_of_the_migrations() -> None:
-    found = sorted(path.name.partition("_")[0] for path in (schema.migrations_dir() / "versions").glob("[0-9]*.py"))
-    assert tuple(found) == schema.KNOWN_REVISIONS
+    found = sorted(path.name.partition("_")[0] for path in (migration.migrations_dir() / "versions").glob("[0-9]*.py"))
+    assert tuple(found) == migration.KNOWN_REVISIONS
 
 
 def test_indexes_of_the_statements_are_those_of_the_migration(store: Store) -> None:
@@ -98,7 +98,7 @@ import os, signal, sys
 from pathlib import Path
 from alembic import command
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from tests.store import lab
 
 def migrate(deadly: int) -> None:
@@ -151,25 +151,25 @@ def test_killed_inside_a_migration_leaves_the_old_schema_and_the_next_launch_mig
             assert tables.stdout == "", f"killed at statement {deadly} of {total}"
         assert int(migrate(0)) >= total, "the next launch migrates from the start"
     with closing(Database(state_dir.database)) as database:
-        assert schema.revision(database) == schema.HEAD_REVISION
-        schema.quick_check(database)
+        assert migration.revision(database) == migration.HEAD_REVISION
+        migration.quick_check(database)
 
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program with one more migration; returns its file."""
     file = lab.next_migration(tmp_path / "migrations")
-    monkeypatch.setattr(schema, "KNOWN_REVISIONS", ("0001", "0002", "0003"))
-    monkeypatch.setattr(schema, "HEAD_REVISION", "0003")
-    monkeypatch.setattr(schema, "migrations_dir", lambda: tmp_path / "migrations")
+    monkeypatch.setattr(migration, "KNOWN_REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(migration, "HEAD_REVISION", "0003")
+    monkeypatch.setattr(migration, "migrations_dir", lambda: tmp_path / "migrations")
     return file
 
 
 def test_a_backup_is_made_before_a_migration(place: StateDir, store: Store, next_version: Path) -> None:
     assert next_version.exists()
     (job_id,) = lab.enqueue(store, "a")
-    assert schema.upgrade(store.database, Backups(place), lab.NOW)
-    assert schema.revision(store.database) == "0003"
+    assert migration.upgrade(store.database, Backups(place), lab.NOW)
+    assert migration.revision(store.database) == "0003"
     assert store.jobs.state_of(job_id) is JobState.QUEUED
     (backup,) = Backups(place).all()
     assert backup.name == "exlab-wizard-20260301T120000000Z-before-0003.db"
@@ -182,15 +182,15 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 ) -> None:
     next_version.write_text(next_version.read_text().replace("even_more", "more"))
     with pytest.raises(StoreError, match=r"cannot be migrated: table more already exists\. It is as it was before"):
-        schema.upgrade(store.database, Backups(place), lab.NOW)
-    assert schema.revision(store.database) == "0002"
+        migration.upgrade(store.database, Backups(place), lab.NOW)
+    assert migration.revision(store.database) == "0002"
     assert lab.execute(store, "SELECT name FROM sqlite_master WHERE name LIKE '%more'") == []
 
 
 def test_an_older_database_is_not_used_outside_a_launch(store: Store, next_version: Path) -> None:
     assert next_version.exists()
     with pytest.raises(RefusedError, match=r"has schema 0002, this program needs 0003\. Run: exlab-wizard db upgrade"):
-        schema.require_current(store.database)
+        migration.require_current(store.database)
 
 
 def test_a_newer_database_is_refused_by_both_versions_and_not_one_byte_is_changed(place: StateDir) -> None:
@@ -200,12 +200,12 @@ def test_a_newer_database_is_refused_by_both_versions_and_not_one_byte_is_change
         lab.execute(store, "UPDATE alembic_version SET version_num = '0999'")
         lab.execute(store, "UPDATE launches SET version = '9.9.9'")
     before = fingerprint(place.root)
-    with closing(Database(place.database)) as database, pytest.raises(schema.NewerDatabaseError) as at_launch:
-        schema.upgrade(database, Backups(place), lab.NOW)
-    with closing(Database(place.database)) as database, pytest.raises(schema.NewerDatabaseError) as in_command:
-        schema.require_current(database)
+    with closing(Database(place.database)) as database, pytest.raises(migration.NewerDatabaseError) as at_launch:
+        migration.upgrade(database, Backups(place), lab.NOW)
+    with closing(Database(place.database)) as database, pytest.raises(migration.NewerDatabaseError) as in_command:
+        migration.require_current(database)
     for refusal in (at_launch.value, in_command.value):
-        for word in ("0999", "9.9.9", schema.HEAD_REVISION, __version__, "nothing was changed"):
+        for word in ("0999", "9.9.9", migration.HEAD_REVISION, __version__, "nothing was changed"):
             assert word in str(refusal)
         assert refusal.exit_status == 4
     assert fingerprint(place.root) == before
@@ -228,8 +228,8 @@ def test_a_damaged_database_is_refused_kept_and_the_backup_named(place: StateDir
         case _:
             lab.shell(place.database, "DELETE FROM alembic_version")
     before = place.database.read_bytes()
-    with closing(Database(place.database)) as database, pytest.raises(schema.DamagedDatabaseError) as caught:
-        schema.upgrade(database, Backups(place), lab.NOW)
+    with closing(Database(place.database)) as database, pytest.raises(migration.DamagedDatabaseError) as caught:
+        migration.upgrade(database, Backups(place), lab.NOW)
     assert "Nothing was changed" in str(caught.value)
     assert f"exlab-wizard db restore '{backup}'" in str(caught.value)
     if damage != "somebody else's database":
@@ -237,7 +237,7 @@ def test_a_damaged_database_is_refused_kept_and_the_backup_named(place: StateDir
     kept = Backups(place).restore(backup, lab.NOW)
     assert kept is not None
     with closing(Database(place.database)) as database:
-        assert not schema.upgrade(database, Backups(place), lab.NOW)
+        assert not migration.upgrade(database, Backups(place), lab.NOW)
 
 
 def test_damage_inside_is_found_by_the_quick_check(store: Store, place: StateDir, launch_id: int) -> None:
@@ -249,19 +249,22 @@ def test_damage_inside_is_found_by_the_quick_check(store: Store, place: StateDir
     with place.database.open("r+b") as file:
         file.seek((page - 1) * 4096 + 8)
         file.write(b"\xff" * 4_000)
-    with closing(Database(place.database)) as database, pytest.raises(schema.DamagedDatabaseError, match="no backup"):
-        schema.quick_check(database)
+    with (
+        closing(Database(place.database)) as database,
+        pytest.raises(migration.DamagedDatabaseError, match="no backup"),
+    ):
+        migration.quick_check(database)
 
 
 def test_a_database_that_is_locked_is_not_called_damaged(place: StateDir) -> None:
     lab.shell(place.database, "PRAGMA journal_mode = delete")
     with closing(Database(place.database, journal_mode="delete", busy_timeout_s=0.1)) as database:
-        schema.require_current(database)
+        migration.require_current(database)
         with closing(Database(place.database, journal_mode="delete")) as other:
             other.connection().execute("BEGIN EXCLUSIVE")
             with pytest.raises(StoreError, match="locked") as caught:
-                schema.require_current(database)
-            assert not isinstance(caught.value, schema.DamagedDatabaseError)
+                migration.require_current(database)
+            assert not isinstance(caught.value, migration.DamagedDatabaseError)
 
 
 def test_five_backups_are_kept_each_complete_and_private(place: StateDir, store: Store) -> None:
@@ -312,7 +315,7 @@ def test_a_restore_is_refused_while_another_program_has_the_database_open(
     place: StateDir, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would queue into the file that was replaced, and remove the WAL of the new one when it closes."""
-    monkeypatch.setattr("exlab_wizard.store.backup._LOCK_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("exlab_wizard.store.upkeep.backup._LOCK_PATIENCE_SECONDS", 0.1)
     backup = Backups(place).create(store.database, lab.NOW, label="manual")
     (new,) = lab.enqueue(store, "new")
     code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM sync_jobs').fetchall();"
@@ -360,7 +363,7 @@ def test_restore_refuses_what_is_no_backup_and_changes_nothing(
 
 
 def test_a_library_that_is_too_old_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema.check_library()
-    monkeypatch.setattr(schema, "OLDEST_VERSION", (99, 0, 0))
+    migration.check_library()
+    monkeypatch.setattr(migration, "OLDEST_VERSION", (99, 0, 0))
     with pytest.raises(StoreError, match=r"is too old; 99\.0\.0 is needed"):
-        schema.check_library()
+        migration.check_library()

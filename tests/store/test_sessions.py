@@ -12,8 +12,8 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import RefusedError, StoreError
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.sessions import NewSession
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 SCAN = NewSession(SessionKind.RUN, "scan", 60.0, operator="ada", equipment_id="sem", run_path="/runs/\udcff")

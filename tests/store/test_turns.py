@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from tests.program import until
 
-from exlab_wizard.store.turns import Turns
+from exlab_wizard.store.sqlite.fair_lock import Turns
 
 PATIENCE = 20.0
 

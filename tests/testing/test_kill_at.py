@@ -15,7 +15,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.points import Point
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.server.errors import Json
-from exlab_wizard.store.backup import KEPT_BACKUPS, Backups
+from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups
 from exlab_wizard.testing import MIB, Lab, Process, until
 from exlab_wizard.testing.lab import PROGRAM
 

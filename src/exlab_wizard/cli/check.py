@@ -12,10 +12,10 @@ from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.runtime.access import database_missing, database_of
 from exlab_wizard.runtime.audit import Fault, Rule, audit_incoming, audit_runs
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import schema
-from exlab_wizard.store.check import WAYS_FORWARD, Finding, check
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, Finding, check
 
 
 class CheckFailedError(ExlabError):
@@ -41,7 +41,7 @@ def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
     database = database_of(place.state_dir)
     faults: list[Fault] | None = None
     try:
-        schema.require_current(database)
+        migration.require_current(database)
         findings = check(database, *(WAYS_FORWARD if runs else ()))
         if runs:
             faults = _read_back(place, database, as_json=as_json)

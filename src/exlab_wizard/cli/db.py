@@ -19,8 +19,8 @@ from exlab_wizard.errors import StoreError, UsageError
 from exlab_wizard.runtime.access import database_missing, database_of, opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceLock
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 
 class _Commands(LazyGroup):
@@ -142,10 +142,10 @@ def upgrade(place: Place, *, as_json: bool) -> None:
     with InstanceLock(place.state_dir):
         database = database_of(place.state_dir)
         try:
-            done = schema.upgrade(database, Backups(place.state_dir), SystemClock().now())
+            done = migration.upgrade(database, Backups(place.state_dir), SystemClock().now())
         finally:
             database.close()
     if as_json:
-        emit({"upgraded": done, "schema": schema.HEAD_REVISION})
+        emit({"upgraded": done, "schema": migration.HEAD_REVISION})
     else:
-        say(f"upgraded to schema {schema.HEAD_REVISION}" if done else f"schema {schema.HEAD_REVISION} is current")
+        say(f"upgraded to schema {migration.HEAD_REVISION}" if done else f"schema {migration.HEAD_REVISION} is current")

@@ -10,8 +10,8 @@ from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.access import opened
-from exlab_wizard.store.jobs import CANCEL, RETRY, STATE_OF
-from exlab_wizard.store.statement import Statement
+from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF
+from exlab_wizard.store.sqlite.statement import Statement
 
 _STATEMENTS: Final[dict[JobState, Statement]] = {JobState.QUEUED: RETRY, JobState.CANCELLED: CANCEL}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from exlab_wizard.cli.output import say, visible
 from exlab_wizard.cli.words import duration, number, size, standing
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -21,7 +21,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.doctor import configured, desktop, machine, records, running, share
 from exlab_wizard.runtime.doctor.checkup import Check, Finding, check_up, doubtful, good
 from exlab_wizard.settings import DestinationSettings
-from exlab_wizard.store.diagnosis import diagnosed
+from exlab_wizard.store.upkeep.damaged import diagnosed
 from exlab_wizard.tray.autostart import autostart_of
 from exlab_wizard.tray.surfaces import find_chromium
 

@@ -11,7 +11,7 @@ from exlab_wizard.errors import TransferError, UsageError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.runpath import checked_run, equipment_fault
 
 

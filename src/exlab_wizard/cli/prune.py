@@ -18,7 +18,7 @@ from exlab_wizard.errors import UsageError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import InstanceLock, is_running
-from exlab_wizard.store.prune import Forgotten, Prune
+from exlab_wizard.store.upkeep.prune import Forgotten, Prune
 
 _DAYS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
 _MOST_DAYS: Final = 36_500

@@ -23,7 +23,7 @@ from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.store.quits import QuitView
+from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.protocols import Standing
 

@@ -17,7 +17,7 @@ from exlab_wizard.runtime.instance import InstanceHeldError, is_running
 from exlab_wizard.runtime.logbook import speak
 from exlab_wizard.runtime.program import cut_loose
 from exlab_wizard.runtime.ready import Ready
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.tray.tray_host import missing_display
 
 

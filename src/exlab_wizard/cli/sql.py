@@ -19,10 +19,10 @@ from exlab_wizard.cli.grid import grid
 from exlab_wizard.cli.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.errors import UsageError
 from exlab_wizard.runtime.host import step_back
-from exlab_wizard.store.inspection import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
-from exlab_wizard.store.meanings import relations
-from exlab_wizard.store.questions import Parameter, Question, question, questions
-from exlab_wizard.store.values import Value, path_to_sql
+from exlab_wizard.store.readonly.glossary import relations
+from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
+from exlab_wizard.store.readonly.questions import Parameter, Question, question, questions
+from exlab_wizard.store.sqlite.values import Value, path_to_sql
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECONDS: Final = 3_600

@@ -50,7 +50,7 @@ def _from_database(place: Place) -> _Seen:
     # Imported here: most calls are answered by the application, which has it loaded.
     from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - see above
     from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - see above
-    from exlab_wizard.runtime.status import read_standing  # noqa: PLC0415 - see above
+    from exlab_wizard.store.reports.status import read_standing  # noqa: PLC0415 - see above
 
     running = is_running(place.state_dir)
     url = url_of(place) if running else None

@@ -13,7 +13,7 @@ from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
 
 

@@ -15,10 +15,10 @@ from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock, is_network_path
 from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 
 _PATIENCE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.05
@@ -62,13 +62,13 @@ def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            schema.require_current(database)
-        except schema.NewerDatabaseError:
+            migration.require_current(database)
+        except migration.NewerDatabaseError:
             raise
         except RefusedError:
             try:
                 with InstanceLock(state_dir):
-                    schema.upgrade(database, Backups(state_dir), SystemClock().now())
+                    migration.upgrade(database, Backups(state_dir), SystemClock().now())
             except InstanceHeldError:
                 if time.monotonic() > deadline:
                     raise

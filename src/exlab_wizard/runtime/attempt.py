@@ -12,7 +12,7 @@ from exlab_wizard.errors import ClaimLostError, StoppedError, StoreError, Transf
 from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.runtime.limits import DestinationLimits
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 from exlab_wizard.transfer.journal import Control, TransferRequest

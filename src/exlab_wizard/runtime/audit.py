@@ -21,8 +21,8 @@ from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.runtime.attempt import final_parts, job_key
 from exlab_wizard.runtime.readback import UNLISTED, Known, read_back
 from exlab_wizard.settings import Settings
-from exlab_wizard.store.check import WAYS_FORWARD, check_rows
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check_rows
 from exlab_wizard.transfer.journal import Control
 from exlab_wizard.transfer.marker import probe
 from exlab_wizard.transfer.publish import INCOMING

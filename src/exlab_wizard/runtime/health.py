@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Final
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.store.launches import ThisProcess
+from exlab_wizard.store.queue.launches import ThisProcess
 
 _LAST_IN_LINE: Final = 19
 

@@ -15,10 +15,10 @@ from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.lasting import LastingThread
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store import schema
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import WAL_LIMIT_BYTES
+from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.leftovers import remove_leftovers
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Housekeeping:
             return
         if self._check:
             self._check = False
-            schema.quick_check(self._store.database)
+            migration.quick_check(self._store.database)
         newest = self._backups.newest_time(now)
         if newest is None or now - newest >= BACKUP_EVERY:
             self._backups.create(self._store.database, now, label="daily")

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from exlab_wizard.domain.files import FileRecord, Progress
 from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, StoppedError, StoreError
 from exlab_wizard.runtime.complaint import Complaint
-from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.journal import Control
 

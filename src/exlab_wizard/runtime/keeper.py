@@ -17,7 +17,7 @@ from exlab_wizard.runtime.health import Health
 from exlab_wizard.runtime.lasting import LastingThread
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
 
 
 @dataclass(frozen=True, slots=True)

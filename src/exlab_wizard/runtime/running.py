@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.journal import Control
 
 

@@ -27,7 +27,7 @@ from exlab_wizard.runtime.meter import Meter
 from exlab_wizard.runtime.probes import Probes
 from exlab_wizard.runtime.running import Running
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.claims import ClaimedJob
+from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.journal import Control
 

@@ -19,8 +19,8 @@ from exlab_wizard.runtime.keeper import Keeper
 from exlab_wizard.runtime.shown import Shown
 from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.lists import Record
-from exlab_wizard.store.measures import Progress
+from exlab_wizard.store.reports.metrics import Progress
+from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
 
 

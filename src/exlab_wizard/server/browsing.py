@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.page.assets import FOLDER
-from exlab_wizard.store.browsing import Readers
+from exlab_wizard.store.readonly.browsing import Readers
 
 if TYPE_CHECKING:
     from exlab_wizard.server.datasette import Browser

@@ -25,11 +25,11 @@ from starlette.types import ASGIApp
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lane
-from exlab_wizard.store.browsing import Readers
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.meanings import relations
-from exlab_wizard.store.questions import Question, questions
-from exlab_wizard.store.values import Value
+from exlab_wizard.store.readonly.browsing import Readers
+from exlab_wizard.store.readonly.glossary import relations
+from exlab_wizard.store.readonly.questions import Question, questions
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Value
 
 _T = TypeVar("_T")
 TIME_LIMIT_MS: Final = 1_000

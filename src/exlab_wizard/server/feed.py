@@ -25,7 +25,7 @@ from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.looks import Look, News
-from exlab_wizard.store.current import Counts
+from exlab_wizard.store.reports.now import Counts
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.models import LARGEST_ID, EnqueueJob, JobEventPage, JobPage, JobView
 from exlab_wizard.server.runs import RunCheck
-from exlab_wizard.store.jobs import NewJob
+from exlab_wizard.store.queue.jobs import NewJob
 
 CREATED: Final = 201
 JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the job's id")]

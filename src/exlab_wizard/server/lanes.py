@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol, TypeVar
 
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.store.database import Database
+from exlab_wizard.store.sqlite.database import Database
 
 _T = TypeVar("_T")
 MOST_WAITING: Final = 1_000

@@ -9,7 +9,7 @@ from typing import Final
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.drain import drain_view
 from exlab_wizard.server.errors import Json
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 
 MOST_MOVES: Final = 500
 MOST_SESSIONS: Final = 1_000

@@ -20,7 +20,7 @@ from exlab_wizard.domain.shutdown import QuitOutcome
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
 from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.store.measures import Ended
+from exlab_wizard.store.reports.metrics import Ended
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

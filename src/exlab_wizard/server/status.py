@@ -8,10 +8,10 @@ from dataclasses import asdict
 from fastapi import APIRouter, Response
 
 from exlab_wizard.domain.standing import Standing
-from exlab_wizard.runtime.status import read_standing
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import MEDIA_TYPE, refusals
 from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.store.reports.status import read_standing
 
 
 class StatusRoutes:

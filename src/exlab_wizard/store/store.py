@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from exlab_wizard.store.aftermath import Aftermaths
-from exlab_wizard.store.alerts import Alerts
-from exlab_wizard.store.changes import Changes
-from exlab_wizard.store.contents import Contents
-from exlab_wizard.store.current import Current
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.drain import Drain
-from exlab_wizard.store.figures import Figures
-from exlab_wizard.store.files import Files
-from exlab_wizard.store.glance import Glances
-from exlab_wizard.store.history import History
-from exlab_wizard.store.jobs import Jobs
-from exlab_wizard.store.launches import Launches
-from exlab_wizard.store.lists import Lists
-from exlab_wizard.store.measures import Measures
-from exlab_wizard.store.publications import Publications
-from exlab_wizard.store.quits import Quits
-from exlab_wizard.store.sessions import Sessions
+from exlab_wizard.store.queue.checkpoints import Files
+from exlab_wizard.store.queue.drain import Drain
+from exlab_wizard.store.queue.jobs import Jobs
+from exlab_wizard.store.queue.launches import Launches
+from exlab_wizard.store.queue.quits import Quits
+from exlab_wizard.store.queue.sessions import Sessions
+from exlab_wizard.store.reports.alerts import Alerts
+from exlab_wizard.store.reports.changes import Changes
+from exlab_wizard.store.reports.charts import Figures
+from exlab_wizard.store.reports.headline import Glances
+from exlab_wizard.store.reports.last_exit import Aftermaths
+from exlab_wizard.store.reports.metrics import Measures
+from exlab_wizard.store.reports.now import Current
+from exlab_wizard.store.reports.published import Publications
+from exlab_wizard.store.reports.rows import Lists
+from exlab_wizard.store.reports.run_files import Contents
+from exlab_wizard.store.reports.search import History
+from exlab_wizard.store.sqlite.database import Database
 
 
 class Store:

@@ -24,11 +24,11 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.server_file import ServerAddress, read_server_file
 from exlab_wizard.server.errors import Json
-from exlab_wizard.store.database import Database
-from exlab_wizard.store.driver import driver
-from exlab_wizard.store.jobs import STATE_OF, NewJob
+from exlab_wizard.store.queue.jobs import STATE_OF, NewJob
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
-from exlab_wizard.store.values import Value
 from exlab_wizard.transfer.marker import create_marker
 
 PATIENCE_SECONDS: Final = 20.0

@@ -25,8 +25,8 @@ from exlab_wizard.runtime.attempt import final_parts
 from exlab_wizard.runtime.audit import audit
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.jobs import NewJob
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, Process, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.lasting import LastingThread
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.notices import FAILED, Failures, Notice, Outages, resumed
 from exlab_wizard.tray.notifications import Heard, Kind

@@ -12,8 +12,8 @@ from typing import Final
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.shutdown import Blocker, headline
 from exlab_wizard.domain.words import plain
-from exlab_wizard.store.alerts import Failure
-from exlab_wizard.store.launches import Recovery
+from exlab_wizard.store.queue.launches import Recovery
+from exlab_wizard.store.reports.alerts import Failure
 from exlab_wizard.tray.protocols import Answer, Standing
 from exlab_wizard.tray.wording import TRUTH, describe, duration
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol, TextIO
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.store.quits import PendingQuit
+from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.tray.protocols import Answer, Question, Standing
 from exlab_wizard.tray.wording import question
 

@@ -10,11 +10,11 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.doctor.checkup import Finding, bad, doubtful, good
-from exlab_wizard.store.backup import Backups
-from exlab_wizard.store.database import WAL_LIMIT_BYTES
-from exlab_wizard.store.diagnosis import Diagnosis, Exit, diagnosed
-from exlab_wizard.store.driver import OLDEST_VERSION, driver, has_wal_reset_bug
-from exlab_wizard.store.schema import HEAD_REVISION, KNOWN_REVISIONS
+from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
+from exlab_wizard.store.sqlite.driver import OLDEST_VERSION, driver, has_wal_reset_bug
+from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.store.upkeep.damaged import Diagnosis, Exit, diagnosed
+from exlab_wizard.store.upkeep.migration import HEAD_REVISION, KNOWN_REVISIONS
 
 EXITS: Final = 10
 STALE_AFTER: Final = timedelta(days=1)

@@ -12,7 +12,7 @@ from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.doctor.checkup import Finding, Verdict, bad, good
 from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.store.diagnosis import diagnosed
+from exlab_wizard.store.upkeep.damaged import diagnosed
 
 ANSWER_SECONDS: Final = 3.0
 _WAYS: Final = {"ok": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.ERROR}

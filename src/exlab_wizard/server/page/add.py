@@ -22,7 +22,7 @@ from exlab_wizard.server.page.addresses import address, path_of
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
 from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
 
 ROWS: Final = 100

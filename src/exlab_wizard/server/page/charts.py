@@ -13,8 +13,8 @@ from typing import Final
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.words import duration, plural, size
-from exlab_wizard.store.figures import Quarter
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.charts import Quarter
+from exlab_wizard.store.reports.rows import Record
 
 WIDTH: Final = 720.0
 HEIGHT: Final = 240.0

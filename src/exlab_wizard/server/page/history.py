@@ -18,7 +18,7 @@ from exlab_wizard.server.models import LARGEST_ID
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.timeline import STATES
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.store.history import Search
+from exlab_wizard.store.reports.search import Search
 
 ROWS: Final = 50
 DRAINS: Final = 30

@@ -12,8 +12,8 @@ from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.page.words import percent
-from exlab_wizard.store.lists import Record
-from exlab_wizard.store.values import whole
+from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.store.sqlite.values import whole
 
 RATE_SECONDS: Final = 12.0
 """The rate is that of so many seconds: short enough to show that a share hangs, long enough not to flicker."""

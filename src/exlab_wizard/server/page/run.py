@@ -22,7 +22,7 @@ from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.timeline import REMEDIES, budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import percent
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.marker import probe
 from exlab_wizard.transfer.receipt import read_receipt
 

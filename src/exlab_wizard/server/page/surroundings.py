@@ -8,7 +8,7 @@ from exlab_wizard import __version__
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.comeback import Comebacks
 from exlab_wizard.server.drain import drain_view
-from exlab_wizard.store.aftermath import Aftermath
+from exlab_wizard.store.reports.last_exit import Aftermath
 
 
 class Surroundings:

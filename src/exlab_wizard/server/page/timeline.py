@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
-from exlab_wizard.store.lists import Record
+from exlab_wizard.store.reports.rows import Record
 
 _WAITS: Final = {
     f"waits: {reason}": sentence

@@ -14,8 +14,8 @@ from exlab_wizard.domain.words import duration, plain, plural, size
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
 from exlab_wizard.server.page.timeline import state_sign, state_towards, state_word, waiting_words
-from exlab_wizard.store.lists import Record
-from exlab_wizard.store.values import whole
+from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.store.sqlite.values import whole
 
 _UNKNOWN: Final = "\N{EN DASH}"
 STATES: Final = {

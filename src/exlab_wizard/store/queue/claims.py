@@ -1,0 +1,201 @@
+"""Claims: a worker's hold on one job, from the claim to the row's next state.
+
+A claim is one statement, and every later write of its worker is a compare-and-set on `claim_id`: zero rows mean that
+the job was cancelled, requeued or taken over, and the worker stops. The verbs work inside an open transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.job import ErrorKind, JobState
+from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
+from exlab_wizard.points import Point, reached
+from exlab_wizard.store.sqlite.database import Transaction
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, whole
+from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
+
+_job = sync_jobs.c
+_b = sa.bindparam
+
+_suspect_in_flight = (
+    sa.select(sa.literal_column("1"))
+    .select_from(sync_jobs.alias("other"))
+    .where(sa.text("(other.state = 'running' OR other.state = 'verifying')"))
+    .where(sa.text(f"other.crashes >= {SUSPECT_AFTER_CRASHES}"))
+    .exists()
+)
+_next_due = (
+    sa.select(_job.id)
+    .where(IS_DUE, sa.or_(_job.crashes < sa.literal_column(str(SUSPECT_AFTER_CRASHES)), sa.not_(_suspect_in_flight)))
+    .order_by(_job.priority.desc(), _job.id)
+    .limit(sa.literal_column("1"))
+    .scalar_subquery()
+    .correlate(None)
+)
+_gate_open = (
+    sa.select(sa.literal_column("1"))
+    .where(
+        launches.c.id == _b("launch"),
+        launches.c.draining_since.is_(None),
+        launches.c.paused_since.is_(None),
+        launches.c.ended_at.is_(None),
+    )
+    .exists()
+)
+CLAIM: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_job.id == _next_due, _gate_open)
+    .values(
+        state=state(JobState.RUNNING),
+        state_reason=sa.literal_column("'claimed'"),
+        claim_id=_b("claim"),
+        launch_id=_b("launch"),
+        claimed_at=_b("now"),
+        attempts=_job.attempts + sa.literal_column("1"),
+        waiting_on=sa.null(),
+        bytes_resumed=sa.literal_column("0"),
+    )
+    .returning(
+        _job.id,
+        _job.run_path,
+        _job.destination,
+        _job.equipment_id,
+        _job.claim_id,
+        _job.attempts,
+        _job.error_kind,
+        _job.enqueued_at,
+    )
+)
+PROMOTE_DUE: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_DELAYED, _job.not_before <= _b("now"))
+    .values(not_before=sa.null(), waiting_on=sa.null())
+)
+
+_ours = sa.and_(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
+FINISH: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_ours)
+    .values(
+        state=_b("to_state"),
+        state_reason=_b("reason"),
+        attempts=_job.attempts - _b("given_back"),
+        interruptions=_job.interruptions + _b("interrupted"),
+        not_before=_b("not_before"),
+        waiting_on=_b("waiting_on"),
+        error_kind=_b("error_kind"),
+        error_detail=_b("error_detail"),
+        claim_id=sa.null(),
+        finished_at=_b("finished_at"),
+        verified_at=sa.func.coalesce(_b("verified_at"), _job.verified_at),
+        verify_passes=_job.verify_passes + _b("passes"),
+    )
+)
+ALL_SENT: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_ours)
+    .values(state=state(JobState.VERIFYING), state_reason=sa.literal_column("'all bytes sent'"))
+)
+STILL_CLAIMED: Final = Statement(sa.select(sa.literal_column("1")).where(_ours))
+INTERRUPT_LAUNCH: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
+    .values(
+        state=state(JobState.RESUMABLE),
+        state_reason=_b("reason"),
+        claim_id=sa.null(),
+        attempts=sa.func.max(_job.attempts - sa.literal_column("1"), sa.literal_column("0")),
+        interruptions=_job.interruptions + sa.literal_column("1"),
+    )
+)
+CLAIMS_OF_LAUNCH: Final = Statement(
+    sa.select(_job.id, _job.claim_id).where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
+)
+REQUEUE_CLAIM: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_ours)
+    .values(
+        state=state(JobState.QUEUED),
+        state_reason=sa.literal_column("'no worker held its claim'"),
+        claim_id=sa.null(),
+        attempts=sa.func.max(_job.attempts - sa.literal_column("1"), sa.literal_column("0")),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that a worker holds until its `claim_id` is gone from the row."""
+
+    job_id: int
+    claim_id: str
+    run_path: str
+    destination: str
+    equipment_id: str | None
+    history: AttemptHistory
+
+
+def promote_in(transaction: Transaction, now: datetime) -> int:
+    """Make delayed jobs due whose time has come; returns how many."""
+    return transaction.change(PROMOTE_DUE, {"now": to_text(now)})
+
+
+def take_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJob | None:
+    """Take the next due job for this launch; None when there is none or the launch is draining."""
+    rows = transaction.run(CLAIM, {"launch": launch_id, "claim": secrets.token_hex(8), "now": to_text(now)})
+    if not rows:
+        return None
+    reached(Point.CLAIM_BEFORE_COMMIT)
+    return _claimed(rows[0])
+
+
+def finish_in(transaction: Transaction, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
+    """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
+    held = transaction.change(FINISH, _finish_params(job, decision, now)) == 1
+    reached(Point.FINISH_BEFORE_COMMIT)
+    return held
+
+
+def _claimed(row: Row) -> ClaimedJob:
+    job_id, run_path, destination, equipment_id, claim_id, attempts, error_kind, enqueued_at = row
+    assert isinstance(run_path, str | bytes)
+    return ClaimedJob(
+        job_id=whole(job_id),
+        claim_id=str(claim_id),
+        run_path=path_from_sql(run_path),
+        destination=str(destination),
+        equipment_id=None if equipment_id is None else str(equipment_id),
+        history=AttemptHistory(
+            attempts=whole(attempts),
+            last_error=None if error_kind is None else ErrorKind(str(error_kind)),
+            enqueued_at=from_text(str(enqueued_at)),
+        ),
+    )
+
+
+def _finish_params(job: ClaimedJob, decision: Decision, now: datetime) -> dict[str, Value]:
+    text = to_text(now)
+    verified = decision.state is JobState.VERIFIED
+    return {
+        "job": job.job_id,
+        "claim": job.claim_id,
+        "to_state": decision.state.value,
+        "reason": decision.state_reason,
+        "given_back": int(decision.attempt_given_back),
+        "interrupted": int(decision.interrupted),
+        "not_before": None if decision.not_before is None else to_text(decision.not_before),
+        "waiting_on": None if decision.waiting_on is None else decision.waiting_on.value,
+        "error_kind": None if decision.error_kind is None else decision.error_kind.value,
+        "error_detail": decision.error_detail,
+        "finished_at": text if verified or decision.state is JobState.FAILED else None,
+        "verified_at": text if verified else None,
+        "passes": int(verified),
+    }

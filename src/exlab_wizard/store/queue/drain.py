@@ -1,0 +1,86 @@
+"""The drain predicate: how many leases are active and how many jobs in flight, in one statement, one snapshot.
+
+It fails closed: what cannot be read raises, and is never taken as idle.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.shutdown import Blocker, DrainCount
+from exlab_wizard.errors import PredicateUnreadableError, StoreError
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value
+from exlab_wizard.store.tables import IS_IN_FLIGHT, session_leases, sync_jobs
+
+_b = sa.bindparam
+
+COUNT: Final = Statement(
+    sa.select(
+        sa.select(sa.func.count())
+        .select_from(session_leases)
+        .where(session_leases.c.state == sa.literal_column("'active'"), session_leases.c.expires_at > _b("now"))
+        .scalar_subquery(),
+        sa.select(sa.func.count()).select_from(sync_jobs).where(IS_IN_FLIGHT).scalar_subquery(),
+    )
+)
+BLOCKERS: Final = Statement(
+    sa.text(
+        "SELECT kind, id, label, since, bytes_left, percent, eta_s FROM drain_blockers ORDER BY since, id LIMIT 100"
+    )
+)
+
+
+class Drain:
+    """The predicate and what it counts."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def count(self, now: datetime) -> DrainCount:
+        """Return what a quit has to wait for.
+
+        Raises:
+            PredicateUnreadableError: the database cannot be read; whether anything is in flight is unknown.
+        """
+        try:
+            self._db.require_in_place()
+            sessions, jobs = self._db.read(COUNT, {"now": to_text(now)})[0]
+        except StoreError as error:
+            msg = f"whether work is in flight is unknown: {error}"
+            raise PredicateUnreadableError(msg) from error
+        assert isinstance(sessions, int)
+        assert isinstance(jobs, int)
+        return DrainCount(active_sessions=sessions, in_flight_jobs=jobs)
+
+    def blockers(self) -> list[Blocker]:
+        """Return the operations that a quit waits for, the oldest first, at most 100.
+
+        Raises:
+            PredicateUnreadableError: the database cannot be read.
+        """
+        try:
+            rows = self._db.read(BLOCKERS)
+        except StoreError as error:
+            msg = f"what is in flight is unknown: {error}"
+            raise PredicateUnreadableError(msg) from error
+        return [
+            Blocker(str(kind), str(number), str(label), str(since), _whole(left), _real(percent), _real(eta))
+            for kind, number, label, since, left, percent, eta in rows
+        ]
+
+
+def _whole(value: Value) -> int | None:
+    assert value is None or isinstance(value, int)
+    return value
+
+
+def _real(value: Value) -> float | None:
+    assert value is None or isinstance(value, int | float)
+    return None if value is None else float(value)

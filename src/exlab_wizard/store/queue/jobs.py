@@ -1,0 +1,281 @@
+"""Sync jobs: enqueue, claim, finish, hold, release, retry, cancel. Each call is durable when it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.job import JobState, WaitReason
+from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.points import Point, reached
+from exlab_wizard.store.queue.claims import (
+    ALL_SENT,
+    CLAIMS_OF_LAUNCH,
+    INTERRUPT_LAUNCH,
+    REQUEUE_CLAIM,
+    STILL_CLAIMED,
+    ClaimedJob,
+    finish_in,
+    promote_in,
+    take_in,
+)
+from exlab_wizard.store.sqlite.database import Database, Transaction
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
+from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
+
+_job = sync_jobs.c
+_b = sa.bindparam
+
+ENQUEUE: Final = Statement(
+    sqlite.insert(sync_jobs)
+    .values(
+        run_path=_b("run_path"),
+        destination=_b("destination"),
+        equipment_id=_b("equipment_id"),
+        session_id=_b("session_id"),
+        priority=_b("priority"),
+        enqueued_at=_b("now"),
+    )
+    .on_conflict_do_nothing(index_elements=[_job.run_path, _job.destination], index_where=IS_UNFINISHED)
+    .returning(_job.id)
+)
+FIND_UNFINISHED: Final = Statement(
+    sa.select(_job.id).where(_job.run_path == _b("run_path"), _job.destination == _b("destination"), IS_UNFINISHED)
+)
+
+HOLD_DESTINATION: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_DUE, _job.destination == _b("destination"))
+    .values(not_before=_b("not_before"), waiting_on=_b("waiting_on"))
+)
+RELEASE_DESTINATION: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_WAITING, _job.destination == _b("destination"), _job.waiting_on == _b("waiting_on"))
+    .values(not_before=sa.null(), waiting_on=sa.null())
+)
+WAITING_DESTINATIONS: Final = Statement(
+    sa.select(
+        _job.destination,
+        _job.waiting_on,
+        sa.func.min(_job.bytes_total - _job.bytes_done).filter(_job.bytes_total > sa.literal_column("0")),
+    )
+    .where(
+        IS_WAITING,
+        _job.waiting_on.in_([sa.literal_column(f"'{w}'") for w in ("destination_offline", "destination_full")]),
+    )
+    .group_by(_job.destination, _job.waiting_on)
+)
+MOVE_DELAYS: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_DELAYED)
+    .values(not_before=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', sync_jobs.not_before, :step)"))
+)
+NEXT_DUE_AT: Final = Statement(sa.select(sa.func.min(_job.not_before)).where(IS_DELAYED))
+RETRY: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_job.id == _b("job"), _job.state == state(JobState.FAILED))
+    .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'retried by an operator'"))
+)
+CANCEL: Final = Statement(
+    sa.update(sync_jobs)
+    .where(_job.id == _b("job"))
+    .values(state=state(JobState.CANCELLED), state_reason=sa.literal_column("'cancelled by an operator'"))
+)
+STATE_OF: Final = Statement(sa.select(_job.state).where(_job.id == _b("job")))
+NEWEST: Final = Statement(sa.select(sa.func.max(_job.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """One run to one destination; `run_path` is absolute, in the form of `os.fsdecode`."""
+
+    run_path: str
+    destination: str
+    equipment_id: str | None = None
+    session_id: str | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The job's id, and whether it was made now or was already pending."""
+
+    job_id: int
+    created: bool
+
+
+class Jobs:
+    """The table `sync_jobs`."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
+        """Make `job` durable; a run that is pending for that destination already is found, not doubled.
+
+        Raises:
+            StoreError: it is not queued, or not where anybody would find it.
+        """
+        self._db.require_in_place()
+        reached(Point.ENQUEUE_BEFORE_COMMIT)
+        rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
+        if rows:
+            reached(Point.ENQUEUE_AFTER_COMMIT)
+            return Enqueued(whole(rows[0][0]), created=True)
+        return self.enqueue_all([job], now)[0]
+
+    def enqueue_all(self, jobs: Sequence[NewJob], now: datetime) -> list[Enqueued]:
+        """Make all `jobs` durable together, or none; each that is pending already is found, not doubled."""
+        with self._db.transaction() as transaction:
+            queued = [enqueue_in(transaction, job, now) for job in jobs]
+            reached(Point.ENQUEUE_BEFORE_COMMIT)
+        reached(Point.ENQUEUE_AFTER_COMMIT)
+        return queued
+
+    def claim(self, launch_id: int, now: datetime) -> ClaimedJob | None:
+        """Take the next due job for this launch; None when there is none or the launch is draining.
+
+        Raises:
+            StoreError: the database cannot be written, or is not the file that others see.
+        """
+        self._db.require_in_place()
+        with self._db.transaction() as transaction:
+            promote_in(transaction, now)
+            job = take_in(transaction, launch_id, now)
+        if job is not None:
+            reached(Point.CLAIM_AFTER_COMMIT)
+        return job
+
+    def finish(self, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
+        """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
+        with self._db.transaction() as transaction:
+            finished = finish_in(transaction, job, decision, now)
+        reached(Point.FINISH_AFTER_COMMIT)
+        return finished
+
+    def finish_and_claim(
+        self, job: ClaimedJob, decision: Decision, launch_id: int, now: datetime
+    ) -> tuple[bool, ClaimedJob | None]:
+        """Finish one job and take the next in one transaction: one fsync instead of two.
+
+        A delayed job whose time has come is not seen before `claim` or `promote` looked.
+        """
+        with self._db.transaction() as transaction:
+            finished = finish_in(transaction, job, decision, now)
+            following = take_in(transaction, launch_id, now) if self._db.in_place() else None
+        reached(Point.FINISH_AFTER_COMMIT)
+        if following is not None:
+            reached(Point.CLAIM_AFTER_COMMIT)
+        return finished, following
+
+    def all_sent(self, job_id: int, claim_id: str) -> bool:
+        """Move a running job to verifying; False when the claim is lost."""
+        with self._db.transaction() as transaction:
+            return transaction.change(ALL_SENT, {"job": job_id, "claim": claim_id}) == 1
+
+    def still_claimed(self, job_id: int, claim_id: str) -> bool:
+        """Return whether the claim still holds."""
+        return bool(self._db.read(STILL_CLAIMED, {"job": job_id, "claim": claim_id}))
+
+    def claims(self, launch_id: int) -> list[tuple[int, str]]:
+        """Return job and claim of everything that this launch has in flight."""
+        rows = self._db.read(CLAIMS_OF_LAUNCH, {"launch": launch_id})
+        return [(whole(job), str(claim)) for job, claim in rows]
+
+    def requeue_claim(self, job_id: int, claim_id: str) -> bool:
+        """Queue a job again whose claim nobody holds, the attempt given back; False when the claim is gone."""
+        with self._db.transaction() as transaction:
+            return transaction.change(REQUEUE_CLAIM, {"job": job_id, "claim": claim_id}) == 1
+
+    def interrupt_launch(self, launch_id: int, reason: str) -> int:
+        """Mark everything this launch has in flight as resumable, attempts given back; returns how many rows."""
+        with self._db.transaction() as transaction:
+            return transaction.change(INTERRUPT_LAUNCH, {"launch": launch_id, "reason": reason})
+
+    def hold(self, destination: str, waiting_on: WaitReason, until: datetime) -> None:
+        """Let the due jobs of a destination that is away wait too, instead of finding out one by one."""
+        self._db.write(
+            HOLD_DESTINATION,
+            {"destination": destination, "waiting_on": waiting_on.value, "not_before": to_text(until)},
+        )
+
+    def release(self, destination: str, waiting_on: WaitReason) -> None:
+        """Make the jobs that wait for `destination` due now."""
+        self._db.write(RELEASE_DESTINATION, {"destination": destination, "waiting_on": waiting_on.value})
+
+    def waiting_destinations(self) -> list[tuple[str, WaitReason, int]]:
+        """Return each destination that jobs wait for, why, and the bytes that the smallest of them still needs."""
+        rows = self._db.read(WAITING_DESTINATIONS)
+        return [(str(name), WaitReason(str(why)), whole(need or 0)) for name, why, need in rows]
+
+    def promote(self, now: datetime) -> bool:
+        """Let delayed jobs whose time has come take their place by priority; True when there were any."""
+        due = self.next_due_at()
+        if due is None or due > now:
+            return False
+        with self._db.transaction() as transaction:
+            return promote_in(transaction, now) > 0
+
+    def next_due_at(self) -> datetime | None:
+        """Return when the earliest delayed job becomes due."""
+        at = self._db.read(NEXT_DUE_AT)[0][0]
+        return None if at is None else from_text(str(at))
+
+    def retry(self, job_id: int) -> bool:
+        """Queue a failed job again with fresh budgets; False when it is not failed."""
+        with self._db.transaction() as transaction:
+            return transaction.change(RETRY, {"job": job_id}) == 1
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel an unfinished or failed job; a running copy of it stops within a second.
+
+        Raises:
+            StoreError: its state forbids it; the message says what it may become.
+        """
+        self._db.write(CANCEL, {"job": job_id})
+
+    def state_of(self, job_id: int) -> JobState | None:
+        """Return the job's state, or None when there is no such job."""
+        rows = self._db.read(STATE_OF, {"job": job_id})
+        return JobState(str(rows[0][0])) if rows else None
+
+    def is_unwanted(self, job_id: int) -> bool:
+        """Return whether the job is cancelled, or was deleted; one that is newer than all we know is not ours to judge.
+
+        A database that was restored from a backup does not know the newest.
+        """
+        state = self.state_of(job_id)
+        if state is not None:
+            return state is JobState.CANCELLED
+        newest = self._db.read(NEWEST)[0][0]
+        return newest is not None and job_id < whole(newest)
+
+
+def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:
+    """Make `job` part of an open transaction."""
+    rows = transaction.run(ENQUEUE, _enqueue_params(job, now))
+    if rows:
+        return Enqueued(whole(rows[0][0]), created=True)
+    return Enqueued(whole(transaction.run(FIND_UNFINISHED, _identity(job))[0][0]), created=False)
+
+
+def _identity(job: NewJob) -> dict[str, Value]:
+    return {"run_path": path_to_sql(job.run_path), "destination": job.destination}
+
+
+def _enqueue_params(job: NewJob, now: datetime) -> dict[str, Value]:
+    return {
+        **_identity(job),
+        "equipment_id": job.equipment_id,
+        "session_id": job.session_id,
+        "priority": job.priority,
+        "now": to_text(now),
+    }

@@ -1,0 +1,149 @@
+"""Quit requests: how other processes ask the running one to quit and answer its question; the receipt of each quit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value, whole
+from exlab_wizard.store.tables import quit_requests
+
+_quit = quit_requests.c
+_b = sa.bindparam
+
+REQUEST: Final = Statement(
+    sa.insert(quit_requests)
+    .values(
+        launch_id=_b("launch"),
+        requested_at=_b("now"),
+        trigger=_b("trigger"),
+        force=_b("force"),
+        asker_until=_b("asker_until"),
+    )
+    .returning(_quit.id)
+)
+UNDECIDED: Final = Statement(
+    sa.select(_quit.id, _quit.force, _quit.trigger, _quit.asker_until, _quit.answer)
+    .where(_quit.launch_id == _b("launch"), _quit.outcome.is_(None))
+    .order_by(_quit.id)
+)
+BEGIN: Final = Statement(
+    sa.update(quit_requests)
+    .where(_quit.id == _b("quit"))
+    .values(window_s=_b("window_s"), blocking_sessions=_b("sessions"), blocking_jobs=_b("jobs"))
+)
+ASKED: Final = Statement(
+    sa.update(quit_requests)
+    .where(_quit.id == _b("quit"))
+    .values(prompts=_quit.prompts + 1, asking_since=_b("now"), answer=sa.null())
+)
+WAITED: Final = Statement(
+    sa.update(quit_requests)
+    .where(_quit.id == _b("quit"))
+    .values(waits=_quit.waits + 1, asking_since=sa.null(), answer=sa.null())
+)
+DECIDE: Final = Statement(
+    sa.update(quit_requests)
+    .where(_quit.launch_id == _b("launch"), _quit.outcome.is_(None))
+    .values(outcome=_b("outcome"), decided_at=_b("now"), asking_since=sa.null())
+)
+ANSWER: Final = Statement(
+    sa.update(quit_requests).where(_quit.id == _b("quit"), _quit.outcome.is_(None)).values(answer=_b("answer"))
+)
+ASKER: Final = Statement(sa.update(quit_requests).where(_quit.id == _b("quit")).values(asker_until=_b("until")))
+LOOK: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingQuit:
+    """A quit that is not decided: who asked, whether by force, until when its asker can be asked, and its answer."""
+
+    id: int
+    force: bool
+    trigger: QuitTrigger
+    asker_until: str | None
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuitView:
+    """A quit as its asker sees it."""
+
+    outcome: QuitOutcome | None
+    asking: bool
+    prompts: int
+
+
+class Quits:
+    """The table `quit_requests`."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def request(
+        self,
+        launch_id: int,
+        trigger: QuitTrigger,
+        now: datetime,
+        *,
+        force: bool = False,
+        asker_until: datetime | None = None,
+    ) -> int:
+        """Ask the launch to quit and return the request's id; the running instance notices within half a second."""
+        params: dict[str, Value] = {
+            "launch": launch_id,
+            "now": to_text(now),
+            "trigger": trigger.value,
+            "force": int(force),
+            "asker_until": None if asker_until is None else to_text(asker_until),
+        }
+        return whole(self._db.write(REQUEST, params)[0][0])
+
+    def undecided(self, launch_id: int) -> list[PendingQuit]:
+        """Return the open requests of this launch, the oldest first."""
+        return [
+            PendingQuit(whole(number), bool(force), QuitTrigger(str(trigger)), _text(until), _text(answer))
+            for number, force, trigger, until, answer in self._db.read(UNDECIDED, {"launch": launch_id})
+        ]
+
+    def begin(self, quit_id: int, window_s: float, sessions: int | None, jobs: int | None) -> None:
+        """Note the window and what blocked the quit when it began; None where that could not be read."""
+        self._db.write(BEGIN, {"quit": quit_id, "window_s": window_s, "sessions": sessions, "jobs": jobs})
+
+    def asked(self, quit_id: int, now: datetime) -> None:
+        """Note that the question stands."""
+        self._db.write(ASKED, {"quit": quit_id, "now": to_text(now)})
+
+    def waited(self, quit_id: int) -> None:
+        """Note that the answer was to wait a fresh window."""
+        self._db.write(WAITED, {"quit": quit_id})
+
+    def decide(self, launch_id: int, outcome: QuitOutcome, now: datetime) -> None:
+        """Close every open request of this launch with the same outcome."""
+        self._db.write(DECIDE, {"launch": launch_id, "outcome": outcome.value, "now": to_text(now)})
+
+    def answer(self, quit_id: int, answer: str) -> None:
+        """Answer the question from another process: `force`, `wait` or `keep_running`."""
+        self._db.write(ANSWER, {"quit": quit_id, "answer": answer})
+
+    def asker_alive(self, quit_id: int, until: datetime) -> None:
+        """Promise that the process which asked can show the question until then."""
+        self._db.write(ASKER, {"quit": quit_id, "until": to_text(until)})
+
+    def look(self, quit_id: int) -> QuitView:
+        """Return how the quit stands."""
+        outcome, asking_since, prompts = self._db.read(LOOK, {"quit": quit_id})[0]
+        decided = None if outcome is None else QuitOutcome(str(outcome))
+        return QuitView(decided, asking_since is not None, whole(prompts))
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,208 @@
+"""Session leases: open, renew, complete, abort, expire. Completing one queues its runs in the same transaction."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
+from exlab_wizard.errors import RefusedError
+from exlab_wizard.points import Point, reached
+from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
+from exlab_wizard.store.tables import launches, session_leases
+
+log = logging.getLogger(__name__)
+
+_lease = session_leases.c
+_b = sa.bindparam
+_IS_ACTIVE: Final = _lease.state == sa.literal_column("'active'")
+# The moved time keeps its one text form: julianday arithmetic, written back in milliseconds.
+_MOVE_BY: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', session_leases.{column}, :step)"
+
+OPEN: Final = Statement(
+    sqlite.insert(session_leases)
+    .from_select(
+        ["id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s",
+         "opened_at", "renewed_at", "expires_at", "launch_id"],
+        sa.select(
+            _b("id"), _b("kind"), _b("label"), _b("operator"), _b("equipment_id"), _b("run_path"), _b("ttl_s"),
+            _b("now"), _b("now"), _b("expires_at"), launches.c.id,
+        ).where(launches.c.id == _b("launch"), launches.c.draining_since.is_(None), launches.c.ended_at.is_(None)),
+    )
+    .on_conflict_do_nothing()
+    .returning(_lease.id)
+)  # fmt: skip
+RENEW: Final = Statement(
+    sa.update(session_leases)
+    .where(_lease.id == _b("id"), _IS_ACTIVE, _lease.expires_at > _b("now"))
+    .values(
+        renewed_at=_b("now"),
+        expires_at=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')"),
+    )
+    .returning(_lease.expires_at)
+)
+CLOSE: Final = Statement(
+    sa.update(session_leases).where(_lease.id == _b("id"), _IS_ACTIVE).values(state=_b("to_state"), closed_at=_b("now"))
+)
+EXPIRE: Final = Statement(
+    sa.update(session_leases)
+    .where(_IS_ACTIVE, _lease.expires_at <= _b("now"))
+    .values(state=sa.literal_column("'expired'"), closed_at=_b("now"))
+    .returning(_lease.id)
+)
+MOVE_CLOCK: Final = Statement(
+    sa.update(session_leases)
+    .where(_IS_ACTIVE)
+    .values(
+        expires_at=sa.text(_MOVE_BY.format(column="expires_at")),
+        renewed_at=sa.text(_MOVE_BY.format(column="renewed_at")),
+    )
+)
+NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(_IS_ACTIVE))
+# The job of a run is the one that the closing queued, or found pending; an older one was over by then and is no answer.
+JOBS_OF_CLOSED: Final = Statement(
+    sa.text(
+        "SELECT job.run_path, job.destination, max(job.id) FROM sync_jobs AS job, session_leases AS lease"
+        " WHERE lease.id = :id AND job.enqueued_at <= lease.closed_at"
+        " AND (job.session_id = lease.id OR job.finished_at IS NULL OR job.finished_at >= lease.closed_at)"
+        " AND job.run_path IN (SELECT value FROM json_each(:paths)) GROUP BY job.run_path, job.destination"
+    )
+)
+STATE_OF: Final = Statement(sa.select(_lease.state, _lease.expires_at).where(_lease.id == _b("id")))
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """Foreground work to protect; `id` may be chosen by the client, so that a lost answer can be asked for again."""
+
+    kind: SessionKind
+    label: str
+    ttl_s: float
+    operator: str | None = None
+    equipment_id: str | None = None
+    run_path: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A session's id, its state, and when it runs out unless renewed."""
+
+    id: str
+    state: LeaseState
+    expires_at: datetime
+
+
+class Sessions:
+    """The table `session_leases`."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database
+
+    def open(self, session: NewSession, launch_id: int, now: datetime) -> Lease:
+        """Open a lease under this launch; the same client-chosen id again returns the lease that it opened.
+
+        Raises:
+            RefusedError: the launch is draining or over.
+        """
+        lease_id = session.id or secrets.token_hex(16)
+        expires_at = expiry(now, session.ttl_s)
+        params: dict[str, Value] = {
+            "id": lease_id,
+            "kind": session.kind.value,
+            "label": session.label,
+            "operator": session.operator,
+            "equipment_id": session.equipment_id,
+            "run_path": None if session.run_path is None else path_to_sql(session.run_path),
+            "ttl_s": session.ttl_s,
+            "now": to_text(now),
+            "expires_at": to_text(expires_at),
+            "launch": launch_id,
+        }
+        if self._db.write(OPEN, params):
+            return Lease(lease_id, LeaseState.ACTIVE, expires_at)
+        found = self.find(lease_id)
+        if found is None:
+            msg = "no new session: the application is shutting down. Open it again after the next start."
+            raise RefusedError(msg)
+        return found
+
+    def find(self, lease_id: str) -> Lease | None:
+        """Return the lease, or None when there is none of that id."""
+        rows = self._db.read(STATE_OF, {"id": lease_id})
+        return Lease(lease_id, LeaseState(str(rows[0][0])), from_text(str(rows[0][1]))) if rows else None
+
+    def renew(self, lease_id: str, now: datetime) -> datetime | None:
+        """Give an active lease a fresh TTL and return when it ends; None when it has ended already."""
+        rows = self._db.write(RENEW, {"id": lease_id, "now": to_text(now)})
+        return from_text(str(rows[0][0])) if rows else None
+
+    def complete(self, lease_id: str, runs: Sequence[NewJob], now: datetime) -> list[Enqueued] | None:
+        """Close the lease and queue its runs in one transaction; None when it is not active, and nothing is queued."""
+        reached(Point.LEASE_BEFORE_COMPLETE)
+        with self._db.transaction() as transaction:
+            closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.COMPLETED.value, "now": to_text(now)}
+            if transaction.change(CLOSE, closing) != 1:
+                return None
+            reached(Point.LEASE_CLOSED)
+            queued = [enqueue_in(transaction, run, now) for run in runs]
+        reached(Point.LEASE_COMPLETED)
+        return queued
+
+    def jobs_of_completed(self, lease_id: str, runs: Sequence[NewJob]) -> list[int] | None:
+        """Return the jobs of `runs` as `complete` returned them; None when they were not those that it was given.
+
+        For the client that lost the answer and asks again: history is searched, which takes its time.
+        """
+        paths = json.dumps([run.run_path for run in runs])
+        rows = self._db.read(JOBS_OF_CLOSED, {"id": lease_id, "paths": paths})
+        found = {(path, destination): whole(job) for path, destination, job in rows}
+        jobs = [found.get((path_to_sql(run.run_path), run.destination)) for run in runs]
+        return [job for job in jobs if job is not None] if None not in jobs else None
+
+    def abort(self, lease_id: str, now: datetime) -> bool:
+        """Close the lease without result; False when it is not active."""
+        closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.ABORTED.value, "now": to_text(now)}
+        with self._db.transaction() as transaction:
+            return transaction.change(CLOSE, closing) == 1
+
+    def expire(self, now: datetime) -> int:
+        """Close the leases that ran out; returns how many."""
+        with self._db.transaction() as transaction:
+            ended = transaction.run(EXPIRE, {"now": to_text(now)})
+        for (lease_id,) in ended:
+            log.warning(
+                "session %s ended without being closed: its client stopped sending heartbeats",
+                lease_id,
+                extra={"session": lease_id},
+            )
+        return len(ended)
+
+    def next_expiry(self) -> datetime | None:
+        """Return when the first active lease runs out."""
+        at = self._db.read(NEXT_EXPIRY)[0][0]
+        return None if at is None else from_text(str(at))
+
+    def move_clock(self, step: timedelta) -> None:
+        """Move all active leases by the step that the wall clock made, and by a step back what jobs wait for, too.
+
+        A step forward counts as waiting: it may be the time that the machine slept.
+        """
+        by: dict[str, Value] = {"step": f"{step.total_seconds():+.3f} seconds"}
+        with self._db.transaction() as transaction:
+            transaction.change(MOVE_CLOCK, by)
+            if step < timedelta(0):
+                transaction.change(MOVE_DELAYS, by)

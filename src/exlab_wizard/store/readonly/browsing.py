@@ -1,0 +1,128 @@
+"""Read-only connections for pages that browse the database, one for each thread, under the locks of `inspection`.
+
+Whoever uses them sets the limits of time and rows; all can be interrupted at once, so that a quit waits for no query.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.readonly.query import authorize
+from exlab_wizard.store.sqlite.driver import driver
+
+_T = TypeVar("_T")
+BUSY_SECONDS: Final = 1.0
+_STEPS_BETWEEN_LOOKS: Final = 100_000  # a millisecond or two
+_LARGE: Final = frozenset({"zeroblob", "randomblob"})
+# A name that is no text is shown with its bytes, and can be sent on.
+_decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
+
+
+class _Connection(driver.Connection):
+    """Keeps queries from holding up the other threads of this process."""
+
+    _cursors: tuple[driver.Cursor, ...] = ()
+
+    def cursor(self, factory: type[driver.Cursor] = driver.Cursor) -> driver.Cursor:  # type: ignore[override]
+        """Remember what it returns; `execute` asks for it too."""
+        cursor = super().cursor(factory)
+        self._cursors = (*self._cursors, cursor)
+        return cursor
+
+    def close_cursors(self) -> None:
+        """Close all cursors. For the thread that made them, when it is done with their rows.
+
+        A cursor that an error left behind goes when the interpreter collects its garbage, in any thread. That thread
+        would wait for the query that runs on this connection by then, and all others for it.
+        """
+        for cursor in self._cursors:
+            cursor.close()
+        self._cursors = ()
+
+    def set_progress_handler(self, progress_handler: Callable[[], int | None] | None, n: int) -> None:
+        """Let it be called every `n` steps, and not too often: each call takes the interpreter's lock."""
+        super().set_progress_handler(progress_handler, max(n, _STEPS_BETWEEN_LOOKS))
+
+
+class Readers:
+    """The connections of some threads to one file. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[driver.Connection] = []
+        self._closed = False
+
+    def run(self, ask: Callable[[driver.Connection], _T]) -> _T:
+        """Return what `ask` reads over this thread's connection; its cursors are closed then.
+
+        Raises:
+            StoreError: the file cannot be opened, or this was closed.
+        """
+        connection = self._connection()
+        try:
+            return ask(connection)
+        finally:
+            connection.close_cursors()
+
+    def _connection(self) -> _Connection:
+        held: _Connection | None = getattr(self._local, "connection", None)
+        if held is None:
+            held = self._local.connection = self._open()
+        if self._closed:
+            msg = "the application is quitting; the database can be browsed when it runs again"
+            raise StoreError(msg)
+        return held
+
+    def _open(self) -> _Connection:
+        try:
+            uri = self._path.absolute().as_uri() + "?mode=ro"
+            connection = driver.connect(
+                uri,
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                factory=_Connection,
+            )
+            connection.execute("PRAGMA query_only = 1")
+        except driver.Error as error:
+            msg = f"the database {str(self._path)!r} cannot be browsed: {error}"
+            raise StoreError(msg) from error
+        connection.row_factory = driver.Row
+        connection.text_factory = _decoded
+        connection.set_authorizer(_authorize)
+        with self._lock:
+            self._opened.append(connection)
+        return connection
+
+    def release(self) -> None:
+        """Close this thread's connection; a thread calls it before it ends."""
+        held: driver.Connection | None = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if held is not None:
+            with self._lock:
+                self._opened.remove(held)
+            held.close()
+
+    def close(self) -> None:
+        """Let nothing begin any more, and end what runs; the threads then close their connections."""
+        self._closed = True
+        with self._lock:
+            for connection in self._opened:
+                connection.interrupt()
+
+
+def _authorize(action: int, first: str | None, second: str | None, database: str | None, by: str | None) -> int:
+    if action == driver.SQLITE_PRAGMA and first == "database_list" and second is None:
+        return driver.SQLITE_OK
+    if action == driver.SQLITE_FUNCTION and (second or "").lower() in _LARGE:
+        return driver.SQLITE_DENY
+    return authorize(action, first, second, database, by)

@@ -1,0 +1,167 @@
+"""Read-only SQL on the live database, behind four locks: `mode=ro`, `query_only`, an authorizer, time and row limits.
+
+It never blocks a writer, and holds no snapshot longer than its time limit. While somebody reads, the WAL cannot begin
+anew: a query waits when the WAL is over its bound already, and is ended when the WAL grows to twice that under it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.errors import RefusedError, StoreError, UsageError
+from exlab_wizard.store.sqlite.database import BUSY_TIMEOUT_SECONDS, WAL_LIMIT_BYTES, decode_text
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Row, Value
+
+DEFAULT_SECONDS: Final = 10.0
+DEFAULT_ROWS: Final = 1_000
+LONG_SECONDS: Final = 0.25
+WAL_ENDS_QUERY_BYTES: Final = 2 * WAL_LIMIT_BYTES
+# In rollback-journal mode a writer waits for readers, for up to its busy timeout.
+_ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
+_MODE: Final = "?mode=ro"
+_QUERY_ONLY: Final = "PRAGMA query_only = 1"
+_STEPS_BETWEEN_LOOKS: Final = 2_000
+_LOOK_SECONDS: Final = 0.05
+
+_TELLING_PRAGMAS: Final = frozenset(
+    {"application_id", "compile_options", "data_version", "encoding", "freelist_count", "journal_mode", "page_count",
+     "page_size", "schema_version", "table_list", "user_version"}
+)  # fmt: skip
+_NAMING_PRAGMAS: Final = frozenset(
+    {"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo", "integrity_check",
+     "quick_check", "table_info", "table_list", "table_xinfo"}
+)  # fmt: skip
+"""Those whose argument names what to look at; of the others an argument is a new value."""
+
+_ACTING_FUNCTIONS: Final = frozenset({"edit", "fts3_tokenizer", "load_extension", "readfile", "writefile"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The answer to a query; `truncated` when the row limit cut it."""
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+    truncated: bool
+
+
+def query(  # noqa: PLR0913 - what is asked, and one name for each limit
+    path: Path,
+    sql: str,
+    params: Mapping[str, Value] | None = None,
+    *,
+    seconds: float = DEFAULT_SECONDS,
+    rows: int = DEFAULT_ROWS,
+    when_long: Callable[[], None] = lambda: None,
+) -> Table:
+    """Answer one SQL query within `seconds`, with at most `rows` rows; both are limits, and neither is waited for.
+
+    `when_long` is called once, in this thread, when the query has run for a quarter of a second.
+
+    Raises:
+        RefusedError: the statement would change something, attach a file or load code.
+        UsageError: it is not valid SQL, or names something that does not exist.
+        StoreError: it ran into the time limit or let the WAL grow, or the database cannot be read.
+    """
+    if not path.exists():
+        msg = f"there is no database at {str(path)!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it"
+        raise StoreError(msg)
+    limits = _Limits(path, seconds, when_long)
+    limits.wait_for_room()
+    connection = driver.connect(
+        path.absolute().as_uri() + _MODE, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
+    )
+    try:
+        connection.text_factory = decode_text
+        connection.execute(_QUERY_ONLY)
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            limits.end_within(_ROLLBACK_SECONDS)
+        connection.set_authorizer(authorize)
+        connection.set_progress_handler(limits.are_over, _STEPS_BETWEEN_LOOKS)
+        cursor = connection.execute(sql, params or {})
+        found = cursor.fetchmany(rows + 1)
+        columns = tuple(column[0] for column in cursor.description or ())
+        return Table(columns, found[:rows], truncated=len(found) > rows)
+    except (driver.Error, driver.Warning) as error:
+        raise _explained(error, limits) from error
+    finally:
+        connection.close()
+
+
+class _Limits:
+    """When a query is over, whatever it has found."""
+
+    def __init__(self, path: Path, seconds: float, when_long: Callable[[], None]) -> None:
+        self._when_long = when_long
+        self._long_at = time.monotonic() + LONG_SECONDS
+        self._wal = path.with_name(path.name + "-wal")
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._next_look = 0.0
+        self.ended_by = ""
+
+    def end_within(self, seconds: float) -> None:
+        """Shorten the time."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._seconds = min(self._seconds, seconds)
+
+    def wait_for_room(self) -> None:
+        """Let other queries end first, where the WAL is so long that it has to begin anew; for half the time at most.
+
+        The time that is waited comes on top of the time for the query.
+        """
+        begun, pause = time.monotonic(), threading.Event()
+        while self._wal_bytes() > WAL_LIMIT_BYTES and time.monotonic() - begun < self._seconds / 2:
+            pause.wait(_LOOK_SECONDS)
+        self._deadline += time.monotonic() - begun
+
+    def are_over(self) -> int:
+        """Return 1 to end the query, and keep why."""
+        now = time.monotonic()
+        if now > self._deadline:
+            self.ended_by = f"at its time limit of {self._seconds:g} s; narrow it or raise --timeout"
+        elif now > self._next_look:
+            if now > self._long_at:
+                self._long_at = math.inf
+                self._when_long()
+            self._next_look = now + _LOOK_SECONDS
+            if self._wal_bytes() > WAL_ENDS_QUERY_BYTES:
+                self.ended_by = "because the database's log cannot begin anew while it runs; narrow it or try later"
+        return int(bool(self.ended_by))
+
+    def _wal_bytes(self) -> int:
+        try:
+            return self._wal.stat().st_size
+        except OSError:
+            return 0
+
+
+def authorize(action: int, first: str | None, second: str | None, _database: str | None, _by: str | None) -> int:
+    """Return whether SQLite may do what a statement wants: it may read, and nothing else."""
+    if action in (driver.SQLITE_SELECT, driver.SQLITE_READ, driver.SQLITE_RECURSIVE):
+        return driver.SQLITE_OK
+    if action == driver.SQLITE_FUNCTION and (second or "").lower() not in _ACTING_FUNCTIONS:
+        return driver.SQLITE_OK
+    if action == driver.SQLITE_PRAGMA:
+        allowed = _NAMING_PRAGMAS if second is not None else _TELLING_PRAGMAS | _NAMING_PRAGMAS
+        if (first or "").lower() in allowed:
+            return driver.SQLITE_OK
+    return driver.SQLITE_DENY
+
+
+def _explained(error: Exception, limits: _Limits) -> RefusedError | UsageError | StoreError:
+    text = str(error)
+    if limits.ended_by:
+        return StoreError(f"the query was ended {limits.ended_by}")
+    if any(word in text for word in ("not authorized", "authorization denied", "prohibited", "readonly", "read-only")):
+        return RefusedError(f"only reading is allowed here: {text}. Changes are made with the sqlite3 shell.")
+    if "locked" in text or "unable to open" in text or "disk I/O" in text or "malformed" in text:
+        return StoreError(f"the database cannot be read: {text}")
+    return UsageError(f"SQL: {text}")

@@ -1,0 +1,88 @@
+"""The ready questions: one `.sql` file each, whose first comment lines say what it answers, who asks it, and with what.
+
+A file begins with `-- ` lines: the question, `-- Asked by: ` somebody, and for each parameter `-- :name = default`
+followed by its meaning. The rest is one SELECT.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.errors import UsageError
+from exlab_wizard.store.sqlite.values import Value
+
+_FOLDER: Final = Path(__file__).parent
+_PARAMETER: Final = re.compile(r":(\w+) = (\S+)\s+(.+)")
+_ASKED_BY: Final = "Asked by: "
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a question can be asked with, as `:name` in its SQL."""
+
+    name: str
+    default: Value
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A ready question; `sql` may be run with the defaults of `parameters`."""
+
+    name: str
+    asks: str
+    asked_by: str
+    parameters: tuple[Parameter, ...]
+    sql: str
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The parameters when nothing else is said."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
+
+@cache
+def questions() -> tuple[Question, ...]:
+    """Return all ready questions, by name."""
+    return tuple(_read(file) for file in sorted(_FOLDER.glob("*.sql")))
+
+
+def question(name: str) -> Question:
+    """Return one of them.
+
+    Raises:
+        UsageError: there is none of that name; the message names those that are near.
+    """
+    for known in questions():
+        if known.name == name:
+            return known
+    import difflib  # noqa: PLC0415 - only where a name was mistyped
+
+    near = difflib.get_close_matches(name, [known.name for known in questions()], 3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    msg = f"there is no ready question {name!r}; {hint}`exlab-wizard sql --list` names them all"
+    raise UsageError(msg)
+
+
+def _read(file: Path) -> Question:
+    lines = file.read_text("utf-8").splitlines()
+    head = [line[3:] for line in lines if line.startswith("-- ")]
+    told = [line for line in head if not line.startswith((":", _ASKED_BY))]
+    found = [_PARAMETER.fullmatch(line) for line in head if line.startswith(":")]
+    return Question(
+        name=file.stem,
+        asks=" ".join(told),
+        asked_by=" ".join(line.removeprefix(_ASKED_BY) for line in head if line.startswith(_ASKED_BY)),
+        parameters=tuple(Parameter(it[1], _value(it[2]), it[3]) for it in found if it),
+        sql="\n".join(line for line in lines if not line.startswith("--")).strip(),
+    )
+
+
+def _value(text: str) -> Value:
+    if text == "NULL":
+        return None
+    return int(text) if re.fullmatch(r"-?\d+", text) else text

@@ -1,0 +1,108 @@
+"""One long-lived connection for each thread, and an end for all of them that no thread is hurt by.
+
+SQLite must not be closed under a thread that is inside it: the process would die of it. A thread that hangs there, in
+a lock that another program holds or on a disk that does not answer, keeps its connection until the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from sqlalchemy.pool import PoolProxiedConnection
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.sqlite.driver import driver
+
+log = logging.getLogger(__name__)
+
+
+class Held:
+    """A connection and who may be inside it: `turn` is held for as long as a statement or a transaction takes."""
+
+    __slots__ = ("apart", "connection", "proxy", "turn")
+
+    def __init__(self, proxy: PoolProxiedConnection, *, apart: bool) -> None:
+        """Hold what the pool gave."""
+        connection: driver.Connection | None = proxy.driver_connection
+        assert connection is not None
+        self.proxy = proxy
+        self.connection = connection
+        self.apart = apart
+        self.turn = threading.RLock()  # a query may stand inside a transaction
+
+
+class Connections:
+    """The connections of one process to one file. Thread-safe."""
+
+    def __init__(self, opened: Callable[[], PoolProxiedConnection]) -> None:
+        """Open with `opened`; nothing is opened before the first use."""
+        self._open = opened
+        self._local = threading.local()
+        self._held: set[Held] = set()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def mine(self) -> Held:
+        """Return this thread's connection, opened at its first use.
+
+        Raises:
+            StoreError: all were closed for good.
+        """
+        held: Held | None = getattr(self._local, "held", None)
+        if held is None:
+            if self._over:
+                msg = "the database was closed: the application is about to end"
+                raise StoreError(msg)
+            held = Held(self._open(), apart=getattr(self._local, "apart", False))
+            self._local.own = self._local.held = held
+            with self._lock:
+                self._held.add(held)
+        return held
+
+    def keep_apart(self) -> None:
+        """Let `close` leave this thread's connection open: for one that is inside it without taking its turn."""
+        self._local.apart = True
+
+    @contextlib.contextmanager
+    def using(self, lent: Held) -> Iterator[None]:
+        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
+        held = getattr(self._local, "held", None)
+        self._local.held = lent
+        try:
+            yield
+        finally:
+            self._local.held = held
+
+    def release(self) -> None:
+        """Close this thread's connection; a thread calls it before it ends."""
+        own: Held | None = getattr(self._local, "own", None)
+        if own is None:
+            return
+        self._local.own = self._local.held = None
+        with self._lock:
+            if own not in self._held:
+                return  # `close` was here
+            self._held.remove(own)
+        own.proxy.close()
+
+    def close(self, *, for_good: bool) -> None:
+        """Close every connection that no thread is inside of; the last one to the file checkpoints it.
+
+        `for_good`: no thread gets another. Its WAL beside a database that was closed would look like a crash.
+        """
+        self._over = self._over or for_good
+        self._local = threading.local()
+        with self._lock:
+            ours = {held for held in self._held if not held.apart}
+            self._held -= ours
+        for held in ours:
+            if not held.turn.acquire(blocking=False):
+                log.warning("a thread hangs in the database; its connection ends with the process")
+                continue
+            try:
+                held.proxy.close()
+            finally:
+                held.turn.release()

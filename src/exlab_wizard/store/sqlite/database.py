@@ -1,0 +1,342 @@
+"""One SQLite file, opened the same way everywhere, with one long-lived connection per thread.
+
+A write that returned has survived a power cut (`synchronous=EXTRA`). Threads of one process queue for the write lock
+here, in order, instead of in SQLite's busy handler, which sleeps; other processes are waited for there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.sqlite.connections import Connections, Held
+from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug
+from exlab_wizard.store.sqlite.errors import explained, is_busy
+from exlab_wizard.store.sqlite.fair_lock import Turns
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Row, Value
+
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+PAGE_BYTES: Final = 2048
+WAL_TARGET_BYTES: Final = 4 << 20
+WAL_LIMIT_BYTES: Final = 16 << 20
+
+# Views cast paths to text, and a name need not be valid Unicode.
+decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
+
+
+class Database:
+    """The database file. Thread-safe: every thread works on a connection of its own."""
+
+    def __init__(
+        self, path: Path | str, *, journal_mode: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_SECONDS
+    ) -> None:
+        """Prepare to open `path`; nothing is touched before the first statement.
+
+        `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
+        needs `delete`. `busy_timeout_s` is how long a lock is waited for before that is an error.
+        """
+        self.path = Path(path)
+        self._busy_timeout_s = busy_timeout_s
+        self.journal_mode = journal_mode or ("delete" if has_wal_reset_bug(driver.sqlite_version_info) else "wal")
+        self.engine = sa.create_engine(
+            "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+        self._connections = Connections(self.engine.raw_connection)
+        self._writing = Turns()
+        self._file: tuple[int, int] | None = None
+        self.refused_as_busy = 0
+        """How often a lock was not to be had in time; whoever wanted it tries again."""
+
+    def _connect(self) -> driver.Connection:
+        """Open one connection and read back that the settings hold."""
+        # SQLite would make an empty file in the place of one that was moved away, and this thread would stay with it.
+        self.require_in_place()
+        try:
+            connection = driver.connect(
+                self.path,
+                timeout=self._busy_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except driver.Error as error:
+            raise self._explained("open", error) from error
+        connection.text_factory = decode_text
+        try:
+            self._set(connection)
+        except driver.Error as error:
+            connection.close()
+            raise self._explained("open", error) from error
+        except StoreError:
+            connection.close()
+            raise
+        self._file = self._file or self._stamp()
+        return connection
+
+    def _set(self, connection: driver.Connection) -> None:
+        # Only a new file takes the page size. Half the usual one makes a commit write half as much.
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        for pragma, wanted in (
+            ("journal_mode", self.journal_mode),
+            # EXTRA: after FULL, in rollback mode, a journal that comes back undoes a commit that was reported.
+            ("synchronous", 3),
+            ("foreign_keys", 1),
+            ("recursive_triggers", 0),
+            ("journal_size_limit", WAL_LIMIT_BYTES),
+            ("wal_autocheckpoint", WAL_TARGET_BYTES // PAGE_BYTES),
+        ):
+            connection.execute(f"PRAGMA {pragma} = {wanted}")
+            held = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+            if held != wanted:
+                msg = f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; it says {held}"
+                raise StoreError(msg)
+
+    def connection(self) -> driver.Connection:
+        """Return this thread's connection, opened at its first use.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        return self._connections.mine().connection
+
+    def mine(self) -> Held:
+        """Return this thread's connection, for another thread to work on with `using`.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        return self._connections.mine()
+
+    def using(self, lent: Held) -> AbstractContextManager[None]:
+        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
+        return self._connections.using(lent)
+
+    def keep_apart(self) -> None:
+        """Let `close` leave this thread's connection open: for a thread that nobody waits for, before its first use."""
+        self._connections.keep_apart()
+
+    def require_in_place(self) -> None:
+        """Raise when the file is not the one that was opened: it would be read and written on, seen by nobody else.
+
+        Raises:
+            StoreError: it was deleted, moved or replaced.
+        """
+        if not self.in_place():
+            msg = f"the database {str(self.path)!r} was deleted, moved or replaced while it was in use. Put it back."
+            raise StoreError(msg)
+
+    def in_place(self) -> bool:
+        """Return whether the file is still the one that was opened."""
+        return self._file is None or self._stamp() == self._file
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - asked before each claim; Path.stat takes twice as long
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def release(self) -> None:
+        """Close this thread's connection; a thread calls it before it ends."""
+        self._connections.release()
+
+    def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
+        """Run a query and return its rows.
+
+        Raises:
+            StoreError: the database cannot be read; the message says why.
+        """
+        try:
+            held = self._connections.mine()
+            with held.turn:
+                return held.connection.execute(statement.sql, statement.bind(params or {})).fetchall()
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+
+    def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
+        """Run a query and return its column names and rows.
+
+        Raises:
+            StoreError: the database cannot be read; the message says why.
+        """
+        try:
+            held = self._connections.mine()
+            with held.turn:
+                cursor = held.connection.execute(statement.sql, statement.bind(params))
+                try:
+                    return [column[0] for column in cursor.description], cursor.fetchall()
+                finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
+                    cursor.close()
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+
+    def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
+        """Run one write as its own transaction and return what it returns; durable on return.
+
+        Raises:
+            StoreError: nothing was written; the message says why.
+        """
+        self._take_turn()
+        try:
+            held = self._connections.mine()
+            with held.turn:
+                return held.connection.execute(statement.sql, statement.bind(params)).fetchall()
+        except driver.Error as error:
+            raise self._explained("write", error) from error
+        finally:
+            self._writing.give()
+
+    def transaction(self) -> Transaction:
+        """Return a write transaction: it is durable when its `with` block is left, undone when the block raises.
+
+        Entering and leaving it raise StoreError: the write lock was not to be had, or a statement or the commit
+        failed; nothing was written.
+        """
+        return Transaction(self)
+
+    def _take_turn(self) -> None:
+        if not self._writing.take(self._busy_timeout_s):
+            self.refused_as_busy += 1
+            msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
+            raise StoreError(msg)
+
+    def _begin(self) -> Held:
+        """Take the turns and begin a write on this thread's connection."""
+        self._take_turn()
+        try:
+            held = self._connections.mine()
+            held.turn.acquire()
+            try:
+                held.connection.execute("BEGIN IMMEDIATE")
+            except BaseException:  # boundary: as below, for this connection's turn
+                held.turn.release()
+                raise
+        except driver.Error as error:
+            self._writing.give()
+            raise self._explained("write", error) from error
+        except BaseException:  # boundary: whatever it was, nobody else may wait for this turn for ever
+            self._writing.give()
+            raise
+        return held
+
+    def _end(self, held: Held, failed: BaseException | None) -> None:
+        """Commit, or undo what was begun when its block failed or the commit does, and give the turns back."""
+        connection = held.connection
+        try:
+            try:
+                if failed is None:
+                    connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except driver.Error as error:
+            raise self._explained("write", error) from error
+        finally:
+            held.turn.release()
+            self._writing.give()
+        if isinstance(failed, driver.Error):
+            raise self._explained("write", failed) from failed
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection, of any process, has committed."""
+        try:
+            held = self._connections.mine()
+            with held.turn:
+                version: int = held.connection.execute("PRAGMA data_version").fetchone()[0]
+        except driver.Error as error:
+            raise self._explained("read", error) from error
+        return version
+
+    def grow_wal(self) -> None:
+        """Grow the WAL file once, so that commits overwrite it; extending it costs a journal write for each fsync.
+
+        A transaction that spills its pages into the WAL is rolled back: the file keeps its size, the database nothing.
+        """
+        if self.journal_mode != "wal":
+            return
+        self._take_turn()
+        try:
+            connection = self.connection()
+            pages = connection.execute("PRAGMA cache_size").fetchone()[0]
+            try:
+                connection.execute("PRAGMA cache_size = 16")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE wal_ballast (filler BLOB)")
+                connection.execute("INSERT INTO wal_ballast VALUES (zeroblob(?))", (WAL_TARGET_BYTES,))
+                connection.execute("ROLLBACK")
+            except driver.OperationalError as error:
+                if "full" not in str(error):
+                    raise self._explained("write", error) from error
+                log.warning("the WAL stays small, and commits may find room: %s", self._explained("write", error))
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute(f"PRAGMA cache_size = {int(pages)}")
+        finally:
+            self._writing.give()
+
+    def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "TRUNCATE") -> bool:
+        """Move the WAL into the database file; False when a reader keeps part of it back."""
+        if self.journal_mode != "wal":
+            return True
+        try:
+            held = self._connections.mine()
+            with held.turn:
+                busy: int = held.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+        except driver.Error as error:
+            raise self._explained("checkpoint", error) from error
+        return not busy
+
+    def close(self, *, for_good: bool = False) -> None:
+        """Close every connection that is not kept apart and that no thread is inside of; the last one checkpoints."""
+        self._connections.close(for_good=for_good)
+        self.engine.dispose()
+
+    def _explained(self, op: str, error: driver.Error) -> StoreError:
+        self.refused_as_busy += is_busy(error)
+        return explained(str(self.path), op, error)
+
+
+class Transaction:
+    """A write transaction on the calling thread's connection, for one `with` block."""
+
+    __slots__ = ("_connection", "_database", "_held")
+
+    def __init__(self, database: Database) -> None:
+        """Nothing is begun before the block is entered."""
+        self._database = database
+
+    def __enter__(self) -> Self:
+        """Wait for the write lock and begin."""
+        self._held = self._database._begin()  # noqa: SLF001 - both sides of one act
+        self._connection = self._held.connection
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Commit, or undo."""
+        self._database._end(self._held, error)  # noqa: SLF001 - likewise
+
+    def run(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._connection.execute(statement.sql, statement.bind(params or {})).fetchall()
+
+    def change(self, statement: Statement, params: Mapping[str, Value] | None = None) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._connection.execute(statement.sql, statement.bind(params or {})).rowcount
+
+    def change_many(self, statement: Statement, params: Sequence[Mapping[str, Value]]) -> None:
+        """Run a statement once for each of `params`."""
+        self._connection.executemany(statement.sql, [statement.bind(row) for row in params])

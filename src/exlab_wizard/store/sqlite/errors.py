@@ -1,0 +1,32 @@
+"""What SQLite refuses, in words: what, where, what to do."""
+
+from __future__ import annotations
+
+from exlab_wizard.errors import DamagedError, RuleError, StoreError
+from exlab_wizard.store.sqlite.driver import driver
+
+
+def is_busy(error: driver.Error) -> bool:
+    """Return whether it was a lock that was not to be had in time."""
+    text = str(error)
+    return "locked" in text or "busy" in text
+
+
+def explained(path: str, op: str, error: driver.Error) -> StoreError:
+    """Return the error for `op` on the database at `path`; its class says whether trying again may help."""
+    text = str(error)
+    if isinstance(error, driver.IntegrityError):
+        return RuleError(f"the database {path!r} refuses the change: {text}")
+    if type(error) is driver.DatabaseError:  # its subclasses are about everything else
+        way_back = "Quit exlab-wizard, then: exlab-wizard db backup --list, exlab-wizard db restore FILE"
+        return DamagedError(f"the database {path!r} is damaged: {text}. {way_back}")
+    hint = "Run `exlab-wizard db check`."
+    if is_busy(error):
+        hint = "Another program holds a transaction open on it; close that program."
+    elif "unable to open" in text or "readonly" in text:
+        hint = "Check that the state dir exists and that your account may write it."
+    elif "I/O" in text:
+        hint = "Check the disk of the state dir: it may be failing, or full."
+    elif "full" in text:
+        hint = "Make room on the disk of the state dir."
+    return StoreError(f"cannot {op} the database {path!r}: {text}. {hint}".rstrip())

@@ -1,0 +1,174 @@
+"""Forgets history: jobs that are done with, their files and events, and closed sessions, all before a given moment.
+
+Never anything unfinished or failed, never a launch or a quit: those are receipts. It works in small transactions with
+pauses between them, so that a writer beside it hardly waits; killed at any instant, the next call goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import StoreError
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Row, Value, whole
+
+ROWS_AT_ONCE: Final = 500
+SESSIONS_AT_ONCE: Final = 200
+_LEAST_PAUSE_SECONDS: Final = 0.03
+_PAUSE_FOR_EACH_SECOND: Final = 2.0
+"""SQLite lets a waiting process look again only now and then: it has to find the lock free when it looks."""
+
+_DONE_WITH: Final = "state IN ('verified', 'cleaned', 'cancelled') AND finished_at < :before"
+# Whoever follows the database remembers the number of the newest event and session: it must not be given out again.
+JOBS: Final = (
+    f"SELECT id FROM sync_jobs WHERE {_DONE_WITH} AND id < (SELECT max(id) FROM sync_jobs)"
+    " AND id IS NOT (SELECT job_id FROM job_events ORDER BY id DESC LIMIT 1) ORDER BY id"
+)
+SESSIONS: Final = (
+    "SELECT rowid, id FROM session_leases WHERE state <> 'active' AND closed_at < :before"
+    " AND rowid < (SELECT max(rowid) FROM session_leases) ORDER BY rowid"
+)
+NAMED_SESSIONS: Final = "SELECT id, session_id FROM sync_jobs WHERE session_id IS NOT NULL"
+COUNT_FILES: Final = "SELECT count(*) FROM sync_files WHERE job_id = :job"
+COUNT_EVENTS: Final = "SELECT count(*) FROM job_events WHERE job_id = :job"
+FORGET_FILES: Final = (
+    "DELETE FROM sync_files WHERE job_id = :job"
+    " AND path IN (SELECT path FROM sync_files WHERE job_id = :job LIMIT :most)"
+)
+# What is cut off after this is known by it: rows that no count speaks of any more.
+BEGIN_TO_FORGET: Final = f"UPDATE sync_jobs SET files_total = 0, files_done = 0 WHERE id = :job AND {_DONE_WITH}"
+FORGET_JOB: Final = f"DELETE FROM sync_jobs WHERE id = :job AND {_DONE_WITH}"
+FORGET_SESSION: Final = "DELETE FROM session_leases WHERE rowid = :number AND state <> 'active'"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many rows went, or would go; `free_bytes` lie unused in the file, and are used again by what comes."""
+
+    jobs: int
+    files: int
+    events: int
+    sessions: int
+    free_bytes: int
+
+
+class Prune:
+    """One pruning of everything that was over before a moment."""
+
+    def __init__(self, database: Database, before: datetime) -> None:
+        """Look at `database`; nothing is removed yet.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        self._db = database
+        self._before = to_text(before)
+        self._jobs = [whole(job) for (job,) in self._read(JOBS, {"before": self._before})]
+        going = set(self._jobs)
+        named = {session for job, session in self._read(NAMED_SESSIONS, {}) if job not in going}
+        closed = self._read(SESSIONS, {"before": self._before})
+        self._sessions = [whole(number) for number, session in closed if session not in named]
+
+    def would_forget(self) -> Forgotten:
+        """Return what `forget` would remove.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        files = sum(self._count(COUNT_FILES, job) for job in self._jobs)
+        events = sum(self._count(COUNT_EVENTS, job) for job in self._jobs)
+        return Forgotten(len(self._jobs), files, events, len(self._sessions), self._free_bytes())
+
+    def forget(self, progress: Callable[[int, int], None]) -> Forgotten:
+        """Remove it all; `progress` is called with the jobs that are gone and the jobs that are to go.
+
+        Raises:
+            StoreError: the database cannot be written; what was removed until then stays removed.
+        """
+        wanted = self.would_forget()
+        with self._without_foreign_keys():
+            for batch in self._batches():
+                self._at_once(FORGET_JOB, [{"job": job, "before": self._before} for job in batch])
+                progress(self._jobs.index(batch[-1]) + 1, len(self._jobs))
+            for first in range(0, len(self._sessions), SESSIONS_AT_ONCE):
+                numbers = self._sessions[first : first + SESSIONS_AT_ONCE]
+                self._at_once(FORGET_SESSION, [{"number": number} for number in numbers])
+        return replace(wanted, free_bytes=self._free_bytes())
+
+    def shrink(self, gone: Forgotten) -> Forgotten:
+        """Give the free room back to the file system, and return `gone` with what is free now.
+
+        Nobody else can write meanwhile.
+
+        Raises:
+            StoreError: the database is in use, or there is no room for the copy that this makes.
+        """
+        try:
+            self._db.connection().execute("VACUUM")
+        except driver.Error as error:
+            msg = f"the database {str(self._db.path)!r} cannot be made smaller: {error}. What was forgotten stays so."
+            raise StoreError(msg) from error
+        self._db.checkpoint()
+        return replace(gone, free_bytes=self._free_bytes())
+
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield jobs in numbers that one transaction removes quickly; long manifests are cut short before."""
+        batch: list[int] = []
+        weight = 0
+        for job in self._jobs:
+            files = self._count(COUNT_FILES, job)
+            if files > ROWS_AT_ONCE:
+                self._at_once(BEGIN_TO_FORGET, [{"job": job, "before": self._before}])
+            while files > ROWS_AT_ONCE:
+                self._at_once(FORGET_FILES, [{"job": job, "most": ROWS_AT_ONCE}])
+                files -= ROWS_AT_ONCE
+            weight += files + self._count(COUNT_EVENTS, job)
+            batch.append(job)
+            if weight > ROWS_AT_ONCE:
+                yield batch
+                batch, weight = [], 0
+        if batch:
+            yield batch
+
+    def _at_once(self, sql: str, params: Sequence[Mapping[str, Value]]) -> None:
+        """Remove in one transaction, and leave the others time."""
+        begun = time.monotonic()
+        with self._db.transaction():
+            self._db.connection().executemany(sql, params)
+        _pause(max(_LEAST_PAUSE_SECONDS, _PAUSE_FOR_EACH_SECOND * (time.monotonic() - begun)))
+
+    @contextlib.contextmanager
+    def _without_foreign_keys(self) -> Iterator[None]:
+        """Leave out what SQLite would look through all jobs for, once for each session: which of them names it."""
+        connection = self._db.connection()
+        connection.execute("PRAGMA foreign_keys = 0")
+        try:
+            yield
+        finally:
+            connection.execute("PRAGMA foreign_keys = 1")
+
+    def _count(self, sql: str, job: int) -> int:
+        return whole(self._read(sql, {"job": job})[0][0])
+
+    def _free_bytes(self) -> int:
+        (free,), (size,) = (self._read(f"PRAGMA {name}", {})[0] for name in ("freelist_count", "page_size"))
+        return whole(free) * whole(size)
+
+    def _read(self, sql: str, params: Mapping[str, Value]) -> list[Row]:
+        try:
+            return self._db.connection().execute(sql, params).fetchall()
+        except driver.Error as error:
+            msg = f"the database {str(self._db.path)!r} cannot be read: {error}. Run `exlab-wizard db check`."
+            raise StoreError(msg) from error
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
