@@ -26,7 +26,7 @@ from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 MODULE: Final = "benchmarks.copy"
 

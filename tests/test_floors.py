@@ -175,11 +175,11 @@ def test_the_source_was_found() -> None:
             "from exlab_wizard.runtime.worker import Worker",
             "floor 1 may not import floor 2",
         ),
-        ("exlab_wizard.store.queue.jobs", "import exlab_wizard.transfer.plan", "never import each other"),
+        ("exlab_wizard.store.queue.jobs", "import exlab_wizard.transfer.copy.plan", "never import each other"),
         ("exlab_wizard.store.queue.jobs", "from exlab_wizard import transfer", "never import each other"),
         ("exlab_wizard.store.queue.jobs", "from ..transfer import plan", "never import each other"),
         (
-            "exlab_wizard.transfer.mount",
+            "exlab_wizard.transfer.walk",
             "def go():\n    from exlab_wizard.store import jobs",
             "never import each other",
         ),

@@ -12,7 +12,7 @@ from exlab_wizard.cli.main import main
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import create_marker
+from exlab_wizard.transfer.destination.marker import create_marker
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.upkeep import prune
 from exlab_wizard.testing import Lab
 from exlab_wizard.testing.lab import SMALL_RUN
-from exlab_wizard.transfer.publish import INCOMING
+from exlab_wizard.transfer.destination.publish import INCOMING
 
 Do = Callable[[Lab], object]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Cli
 
-from exlab_wizard.transfer.marker import MARKER
+from exlab_wizard.transfer.destination.marker import MARKER
 
 
 def test_a_destination_is_added_marked_listed_and_tested(cli: Cli, tmp_path: Path, state_dir: Path) -> None:

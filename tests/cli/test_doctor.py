@@ -24,7 +24,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.doctor import desktop, machine, running, share
 from exlab_wizard.runtime.doctor.checkup import Check, Finding, Verdict, check_up, worst
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import MARKER
+from exlab_wizard.transfer.destination.marker import MARKER
 
 
 def findings(answer: Answer) -> dict[str, Finding]:

@@ -10,7 +10,7 @@ from tests.cli.calls import Answer, Cli
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import create_marker
+from exlab_wizard.transfer.destination.marker import create_marker
 
 
 def jobs_in(state_dir: Path) -> int:

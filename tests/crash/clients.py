@@ -70,7 +70,7 @@ def on_network(arguments: list[str]) -> int:
     everywhere = SimpleNamespace(mountpoint="/", fstype="nfs4", opts="rw")
     with (
         mock.patch("psutil.disk_partitions", return_value=[everywhere]),
-        mock.patch("exlab_wizard.transfer.durability.syncs_at_once", return_value=False),
-        mock.patch("exlab_wizard.transfer.tree.os.link", side_effect=OSError(errno.EPERM, "no hard links here")),
+        mock.patch("exlab_wizard.transfer.files.durability.syncs_at_once", return_value=False),
+        mock.patch("exlab_wizard.transfer.files.tree.os.link", side_effect=OSError(errno.EPERM, "no hard links here")),
     ):
         return main(["--state-dir", state, *command])

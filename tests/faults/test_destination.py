@@ -7,7 +7,7 @@ from tests.faults.lab import FaultyProgram
 from tests.program import MIB, until
 
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.transfer.marker import MARKER, create_marker
+from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
 pytestmark = pytest.mark.slow
 WAITING = "SELECT state, waiting_on, attempts FROM sync_jobs WHERE id = ?"

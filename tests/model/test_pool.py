@@ -25,7 +25,7 @@ from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import INVARIANTS
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 pytestmark = pytest.mark.slow
 

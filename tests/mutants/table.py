@@ -27,56 +27,56 @@ _COORDINATOR: Final = "tests/quit/test_coordinator.py::"
 _DURABLE: Final = (
     Mutant(
         "the flush before the checkpoint of a big file",
-        "transfer/bigfile.py",
+        "transfer/copy/big_file.py",
         "                durability.sync_data(self._target)",
         "                pass",
         (_ROWS_AFTER_BYTES,),
     ),
     Mutant(
         "the flush before the last row of a big file",
-        "transfer/bigfile.py",
+        "transfer/copy/big_file.py",
         "                sync_file(self._target)",
         "                pass",
         (_ROWS_AFTER_BYTES,),
     ),
     Mutant(
         "the flush at once before the rows of small files",
-        "transfer/smallfiles.py",
+        "transfer/copy/small_files.py",
         "                attempt.target.sync_all()",
         "                pass",
         (f"{_ROWS_AFTER_BYTES}[all flushed at once]",),
     ),
     Mutant(
         "the flush one by one before the rows of small files",
-        "transfer/smallfiles.py",
+        "transfer/copy/small_files.py",
         "durability.sync_each([row.path for row in rows], attempt.target.open)",
         "pass",
         (_ROWS_AFTER_BYTES + _ONE_BY_ONE,),
     ),
     Mutant(
         "the flush of the run's folders before publishing",
-        "transfer/incoming.py",
+        "transfer/copy/incoming.py",
         "                target.sync_folder(name)",
         "                pass",
         (_NAME_LAST + _ONE_BY_ONE,),
     ),
     Mutant(
         "the flush of the notes' folder before publishing",
-        "transfer/mount.py",
+        "transfer/walk.py",
         "                tree.sync_folder(name)",
         "                pass",
         (_NAME_LAST,),
     ),
     Mutant(
         "the flush of the notes themselves",
-        "transfer/publish.py",
+        "transfer/destination/publish.py",
         "        sync_file(fd)\n    finally:",
         "        pass\n    finally:",
         (_NAME_LAST,),
     ),
     Mutant(
         "the flush of the way to the final path after publishing",
-        "transfer/publish.py",
+        "transfer/destination/publish.py",
         "        sync_way(destination, final)",
         "        pass",
         (_NAME_LAST,),
@@ -299,7 +299,7 @@ _RECOVERED: Final = (
 _SENT: Final = (
     Mutant(
         "the hashing of the part that was sent before",
-        "transfer/bigfile.py",
+        "transfer/copy/big_file.py",
         "if done != self._start or self._sent_hash.hexdigest() != self._row.prefix_sha256:",
         "if done != self._start:",
         (f"{_RESUME}test_edit_inside_the_sent_prefix_with_restored_time_is_noticed",),
@@ -307,14 +307,14 @@ _SENT: Final = (
     ),
     Mutant(
         "the size and time by which a changed file is known on resume",
-        "transfer/plan.py",
+        "transfer/copy/plan.py",
         "if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns) or row.bytes_done <= 0 < row.size:",
         "if row is None or row.bytes_done <= 0 < row.size:",
         (f"{_RESUME}test_a_file_that_changed_between_two_attempts_is_sent_again",),
     ),
     Mutant(
         "the size by which a short file on the destination is known on resume",
-        "transfer/plan.py",
+        "transfer/copy/plan.py",
         "return row if row.prefix_sha256 and there.st_size >= row.bytes_done else fresh",
         "return row",
         (f"{_RESUME}test_a_file_that_the_destination_lost_in_part_is_sent_again",),
@@ -322,14 +322,14 @@ _SENT: Final = (
     ),
     Mutant(
         "the size by which a short finished file is known on resume",
-        "transfer/plan.py",
+        "transfer/copy/plan.py",
         "return row if there.st_size == row.size and row.sha256 else fresh",
         "return row",
         (f"{_RESUME}test_a_verified_file_that_the_destination_lost_in_part_is_sent_again",),
     ),
     Mutant(
         "the reading back of a big file",
-        "transfer/bigfile.py",
+        "transfer/copy/big_file.py",
         "if self._back_done != row.size or self._back_hash.hexdigest() != row.sha256:",
         "if self._back_done != row.size:",
         (f"{_RESUME}test_damage_on_the_nas_inside_the_sent_prefix_is_found_and_the_file_sent_again",),
@@ -337,7 +337,7 @@ _SENT: Final = (
     ),
     Mutant(
         "the reading back of small files",
-        "transfer/verify.py",
+        "transfer/copy/read_back.py",
         "        if found != row.sha256:",
         "        if not found:",
         (f"{_RESUME}test_damage_to_a_small_file_on_the_nas_is_found_before_publishing",),
@@ -345,7 +345,7 @@ _SENT: Final = (
     ),
     Mutant(
         "the reading back of what an earlier attempt sent",
-        "transfer/plan.py",
+        "transfer/copy/plan.py",
         "            elif row.state is FileState.COPIED:",
         "            elif row.state is FileState.COPIED and not row.sha256:",
         (f"{_RESUME}test_copied_but_unread_file_is_read_back_by_the_next_attempt",),
@@ -353,7 +353,7 @@ _SENT: Final = (
     ),
     Mutant(
         "the last look whether the run has changed",
-        "transfer/mount.py",
+        "transfer/walk.py",
         "check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)",
         "scan(source, self._failures, self._control.check)",
         (f"{_RESUME}test_file_that_appears_after_the_scan_defers_the_run",),
@@ -361,7 +361,7 @@ _SENT: Final = (
     ),
     Mutant(
         "the wait for a file that is young",
-        "transfer/manifest.py",
+        "transfer/source/manifest.py",
         "        if young_from < file.mtime_ns <= young_to:",
         "        if young_to < file.mtime_ns <= young_to:",
         ("tests/transfer/test_run_contents.py::test_file_younger_than_the_settle_time_defers_the_run",),
@@ -372,7 +372,7 @@ _SENT: Final = (
 _PUBLISHED: Final = (
     Mutant(
         "the marker check",
-        "transfer/marker.py",
+        "transfer/destination/marker.py",
         "        (destination / MARKER).stat()",
         "        destination.stat()",
         (f"{_DESTINATION}test_unmounted_share_is_offline_and_its_empty_mount_point_stays_empty",),
@@ -380,14 +380,14 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the marker check of the folder in which folders are made",
-        "transfer/publish.py",
+        "transfer/destination/publish.py",
         "        tree.lstat(MARKER)\n",
         "",
         (f"{_DESTINATION}test_share_that_vanishes_just_before_a_folder_is_made_leaves_its_mount_point_empty",),
     ),
     Mutant(
         "the marker check before the rename",
-        "transfer/mount.py",
+        "transfer/walk.py",
         "        self._failures.check_online()\n        publish_whole(",
         "        publish_whole(",
         (f"{_DESTINATION}test_share_that_is_replaced_just_before_the_rename_gets_nothing",),
@@ -395,7 +395,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the one rename that publishes",
-        "transfer/publish.py",
+        "transfer/destination/publish.py",
         "            incoming.rename(final)\n",
         """\
             __import__("shutil").copytree(incoming, final, dirs_exist_ok=True)
@@ -405,7 +405,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the refusal to replace somebody's folder",
-        "transfer/publish.py",
+        "transfer/destination/publish.py",
         "            if error.errno in _TAKEN:\n                raise FinalPathTakenError from error",
         """\
             if error.errno in _TAKEN:
@@ -417,7 +417,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the refusal to replace a file of a known run",
-        "transfer/merge.py",
+        "transfer/destination/merge.py",
         "        if ours.result() != theirs:\n            raise self._differs(file.path)",
         "        ours.result()",
         (f"{_DESTINATION}test_changed_file_of_a_published_run_is_a_conflict_and_nothing_changes",),
@@ -425,7 +425,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the note by which a published run is known again",
-        "transfer/mount.py",
+        "transfer/walk.py",
         "            if self._is_published():",
         "            if self._is_published() and not self._incoming:",
         (f"{_DESTINATION}test_crash_between_publishing_and_the_note_publishes_exactly_once",),
@@ -439,7 +439,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the difference between our leftovers and those of others",
-        "transfer/leftovers.py",
+        "transfer/destination/partials.py",
         "            if named is None or not is_over(int(named[1])):",
         "            if named is None:",
         ("tests/transfer/test_leftovers.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),

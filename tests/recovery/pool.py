@@ -22,7 +22,7 @@ from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 START: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 Script = Callable[[ClaimedJob, Control], Outcome]

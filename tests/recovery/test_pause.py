@@ -22,7 +22,7 @@ from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import check
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 BIG = {"big.raw": 48 * MIB, "notes.txt": 10}
 SENT = "SELECT bytes_done FROM sync_jobs WHERE id = ?"

@@ -20,8 +20,8 @@ from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcom
 from exlab_wizard.errors import ClaimLostError
 from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.manifest import RECEIPT
+from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.source.manifest import RECEIPT
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from exlab_wizard.server.health import HealthRoutes
 from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.models import HealthView
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 
 @pytest.fixture

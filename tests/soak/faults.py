@@ -13,7 +13,7 @@ from tests.soak.book import Book
 from tests.soak.scene import ORDINARY_LIMIT_MIB_S, Scene
 
 from exlab_wizard.store.sqlite.driver import driver
-from exlab_wizard.transfer.marker import MARKER
+from exlab_wizard.transfer.destination.marker import MARKER
 
 LIMITS_MIB_S: Final = (0.5, 4, 20, None)
 

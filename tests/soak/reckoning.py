@@ -26,9 +26,9 @@ from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check, check_rows
-from exlab_wizard.transfer.manifest import OWN_FOLDER
-from exlab_wizard.transfer.marker import MARKER
-from exlab_wizard.transfer.publish import INCOMING
+from exlab_wizard.transfer.destination.marker import MARKER
+from exlab_wizard.transfer.destination.publish import INCOMING
+from exlab_wizard.transfer.source.manifest import OWN_FOLDER
 
 AGAIN_AT_MOST: Final = 64 * MIB * WORKERS
 SETTLED_SECONDS: Final = 30.0

@@ -17,8 +17,8 @@ from typing import Final, Self
 
 from tests.program import MIB, Program
 
-from exlab_wizard.transfer.marker import create_marker
-from exlab_wizard.transfer.publish import INCOMING
+from exlab_wizard.transfer.destination.marker import create_marker
+from exlab_wizard.transfer.destination.publish import INCOMING
 
 WORKERS: Final = 2
 WINDOW_SECONDS: Final = 1.0

@@ -18,6 +18,7 @@ from tests.store import lab
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.store.readonly import query as readonly
 from exlab_wizard.store.readonly.query import WAL_ENDS_QUERY_BYTES, query
 from exlab_wizard.store.store import Store
 

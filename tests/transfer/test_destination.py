@@ -16,13 +16,15 @@ from tests.transfer.world import World
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import TransferError, TransferWaitError
-from exlab_wizard.transfer import bigfile, mount, publish, smallfiles
+from exlab_wizard.transfer import walk
+from exlab_wizard.transfer.copy import big_file, small_files
+from exlab_wizard.transfer.destination import publish
+from exlab_wizard.transfer.destination.marker import MARKER, create_marker, probe
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.manifest import CHECKSUMS, RECEIPT
-from exlab_wizard.transfer.marker import MARKER, create_marker, probe
-from exlab_wizard.transfer.mount import MountTransfer
-from exlab_wizard.transfer.runpath import check_run_path
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source.manifest import CHECKSUMS, RECEIPT
+from exlab_wizard.transfer.source.run_path import check_run_path
+from exlab_wizard.transfer.walk import MountTransfer
 
 
 def failing_write(number: int) -> object:
@@ -46,7 +48,7 @@ def test_share_that_vanishes_just_before_a_folder_is_made_leaves_its_mount_point
     world: World, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     world.write("a.dat")
-    real: Callable[..., object] = getattr(mount, step)
+    real: Callable[..., object] = getattr(walk, step)
 
     def unmounting(*arguments: object) -> object:
         answer = real(*arguments)
@@ -54,7 +56,7 @@ def test_share_that_vanishes_just_before_a_folder_is_made_leaves_its_mount_point
         world.nas.mkdir()
         return answer
 
-    monkeypatch.setattr(mount, step, unmounting)
+    monkeypatch.setattr(walk, step, unmounting)
     with pytest.raises(TransferWaitError, match="offline"):
         world.sync()
     assert list(world.nas.iterdir()) == []
@@ -84,7 +86,7 @@ def test_full_destination_waits_and_publishes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, mib: int, number: int
 ) -> None:
     world.big("a.dat", mib)
-    for module in (smallfiles, bigfile):
+    for module in (small_files, big_file):
         monkeypatch.setattr(module, "write_all", failing_write(number))
     with pytest.raises(TransferWaitError) as caught:
         world.sync()
@@ -97,7 +99,7 @@ def test_too_little_free_space_is_said_with_both_numbers_before_copying(
 ) -> None:
     world.write("a.dat", b"x" * 5000)
     usage = type("Usage", (), {"total": 10**6, "used": 10**6, "free": 1234})
-    monkeypatch.setattr("exlab_wizard.transfer.plan.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("exlab_wizard.transfer.copy.plan.shutil.disk_usage", lambda _path: usage)
     with pytest.raises(TransferWaitError, match=r"5,000 .* 1,234") as caught:
         world.sync()
     assert caught.value.reason is WaitReason.DESTINATION_FULL
@@ -120,14 +122,14 @@ def test_each_error_of_the_destination_has_its_kind(
     world: World, monkeypatch: pytest.MonkeyPatch, number: int, kind: ErrorKind
 ) -> None:
     world.write("sub/a.dat")
-    monkeypatch.setattr(smallfiles, "write_all", failing_write(number))
+    monkeypatch.setattr(small_files, "write_all", failing_write(number))
     with pytest.raises(TransferError, match=r"a\.dat") as caught:
         world.sync()
     assert caught.value.kind is kind
 
 
 def test_each_error_of_the_source_blames_the_source(world: World) -> None:
-    failures = Failures(world.run, world.nas)
+    failures = Failures(world.run, world.nas, check_online=lambda: probe(world.nas))
 
     def kind(number: int) -> ErrorKind | WaitReason:
         error = failures.of_source("Cannot read", "a.dat", OSError(number, "x"))
@@ -201,7 +203,7 @@ def test_merging_without_hard_links_still_never_replaces(world: World, monkeypat
     def refuse(*_args: object, **_keywords: object) -> None:
         raise OSError(errno.EPERM, "no hard links here")
 
-    monkeypatch.setattr("exlab_wizard.transfer.tree.os.link", refuse)
+    monkeypatch.setattr("exlab_wizard.transfer.files.tree.os.link", refuse)
     world.sync()
     assert world.sha256sum_passes()
 
@@ -237,7 +239,7 @@ def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, mon
         raise CrashError
 
     with monkeypatch.context() as patch:
-        patch.setattr("exlab_wizard.transfer.mount.publish_whole", crash)
+        patch.setattr("exlab_wizard.transfer.walk.publish_whole", crash)
         with pytest.raises(CrashError):
             world.sync()
     assert all(row.state is FileState.VERIFIED for row in world.journal.rows.values())
@@ -259,7 +261,7 @@ def test_share_that_is_replaced_just_before_the_rename_gets_nothing(
             (world.nas / MARKER).unlink()
         return folder
 
-    monkeypatch.setattr("exlab_wizard.transfer.mount.make_folders", unmount)
+    monkeypatch.setattr("exlab_wizard.transfer.walk.make_folders", unmount)
     with pytest.raises(TransferWaitError, match="offline"):
         world.sync()
     assert not world.final.exists()
@@ -275,7 +277,7 @@ def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
         (final / "theirs").write_bytes(b"theirs")
         publish.publish_whole(incoming, final, destination, failures)
 
-    monkeypatch.setattr("exlab_wizard.transfer.mount.publish_whole", intrude)
+    monkeypatch.setattr("exlab_wizard.transfer.walk.publish_whole", intrude)
     with pytest.raises(TransferError) as caught:
         world.sync()
     assert caught.value.kind is ErrorKind.CONFLICT
@@ -348,7 +350,7 @@ def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time_and_lists_a
         publish.publish_file(incoming, final, path, failures)
 
     with monkeypatch.context() as patch:
-        patch.setattr("exlab_wizard.transfer.mount.publish_file", crash)
+        patch.setattr("exlab_wizard.transfer.walk.publish_file", crash)
         with pytest.raises(CrashError):
             world.sync()
     assert (world.final / "new1.dat").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exlab_wizard.transfer.folders import list_folder, steps_of
+from exlab_wizard.transfer.source.folders import list_folder, steps_of
 
 
 @pytest.fixture

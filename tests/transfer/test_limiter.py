@@ -8,8 +8,8 @@ import time
 import pytest
 
 from exlab_wizard.errors import StoppedError
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.limiter import TokenBucket
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
+from exlab_wizard.transfer.ports import Control
 
 MIB = 1 << 20
 
@@ -32,7 +32,7 @@ def test_two_transfers_share_one_limit() -> None:
 
 def test_idle_time_saves_up_a_quarter_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("exlab_wizard.transfer.limiter.time.monotonic", lambda: now)
+    monkeypatch.setattr("exlab_wizard.transfer.copy.bandwidth.time.monotonic", lambda: now)
     bucket, control = TokenBucket(lambda: 1000.0), Control()
     now += 3600
     bucket.take(250, control)
@@ -67,7 +67,7 @@ def test_limit_that_is_lifted_meanwhile_lets_a_waiting_transfer_go() -> None:
 
 def test_limit_that_begins_while_a_transfer_runs_holds_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("exlab_wizard.transfer.limiter.time.monotonic", lambda: now)
+    monkeypatch.setattr("exlab_wizard.transfer.copy.bandwidth.time.monotonic", lambda: now)
     limits: list[float | None] = [None]
     bucket, control = TokenBucket(lambda: limits[0]), Control()
     bucket.take(MIB, control)

@@ -13,7 +13,7 @@ import pytest
 from tests.transfer.world import World
 
 from exlab_wizard.domain.files import FileRecord
-from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.files import durability
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the calls are those of Linux")
 

@@ -14,9 +14,9 @@ from tests.transfer.world import World
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import ClaimLostError, StoppedError, TransferError, TransferWaitError
-from exlab_wizard.transfer import bigfile
-from exlab_wizard.transfer.limiter import TokenBucket
-from exlab_wizard.transfer.smallfiles import write_all
+from exlab_wizard.transfer.copy import big_file
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
+from exlab_wizard.transfer.files.durability import write_all
 
 MIB = 1 << 20
 
@@ -46,7 +46,7 @@ def count_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         write_all(fd, data)
         written.append(len(data))
 
-    monkeypatch.setattr(bigfile, "write_all", counting)
+    monkeypatch.setattr(big_file, "write_all", counting)
     return written
 
 

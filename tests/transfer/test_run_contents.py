@@ -16,10 +16,11 @@ from tests.transfer.world import World
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import TransferError, TransferWaitError
-from exlab_wizard.transfer import durability, names
-from exlab_wizard.transfer import tree as tree_module
-from exlab_wizard.transfer.manifest import CHECKSUMS, RECEIPT
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files import tree as tree_module
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source import names
+from exlab_wizard.transfer.source.manifest import CHECKSUMS, RECEIPT
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names and files that only POSIX systems know")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="names are bytes, and sha256sum is at hand")

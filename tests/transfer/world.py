@@ -10,10 +10,10 @@ from pathlib import Path
 
 from exlab_wizard.domain.files import FileRecord, Progress
 from exlab_wizard.domain.outcome import Completed
-from exlab_wizard.transfer.journal import Control, Limiter, TransferRequest
-from exlab_wizard.transfer.limiter import TokenBucket
-from exlab_wizard.transfer.marker import create_marker
-from exlab_wizard.transfer.mount import MountTransfer
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
+from exlab_wizard.transfer.destination.marker import create_marker
+from exlab_wizard.transfer.ports import Control, Limiter, TransferRequest
+from exlab_wizard.transfer.walk import MountTransfer
 
 
 class MemoryJournal:

@@ -27,7 +27,7 @@ from exlab_wizard.cli.demo_stage import (
 from exlab_wizard.cli.output import Json, emit, example, json_option, say
 from exlab_wizard.domain.words import size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
-from exlab_wizard.transfer.checksums import parse_checksums
+from exlab_wizard.transfer.destination.checksums import parse_checksums
 
 _KILLED: Final = (-9, 1)  # Windows reports 1 for a process that was terminated
 

@@ -15,7 +15,7 @@ from exlab_wizard.errors import ExlabError, RefusedError, UsageError
 from exlab_wizard.runtime.doctor import share
 from exlab_wizard.runtime.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
-from exlab_wizard.transfer.marker import MARKER, create_marker
+from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
 
 class DestinationFailedError(ExlabError):

@@ -12,7 +12,7 @@ from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
-from exlab_wizard.transfer.runpath import checked_run, equipment_fault
+from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
 
 def queue_runs(place: Place, wanted: Wanted) -> list[Receipt]:

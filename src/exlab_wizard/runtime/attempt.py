@@ -15,8 +15,8 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.failures import exhausted, is_exhaustion
-from exlab_wizard.transfer.journal import Control, TransferRequest
-from exlab_wizard.transfer.mount import MountTransfer
+from exlab_wizard.transfer.ports import Control, TransferRequest
+from exlab_wizard.transfer.walk import MountTransfer
 
 log = logging.getLogger(__name__)
 

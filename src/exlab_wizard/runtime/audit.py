@@ -23,11 +23,11 @@ from exlab_wizard.runtime.readback import UNLISTED, Known, read_back
 from exlab_wizard.settings import Settings
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check_rows
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.marker import probe
-from exlab_wizard.transfer.publish import INCOMING
-from exlab_wizard.transfer.receipt import Owner, read_owner
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.destination.marker import probe
+from exlab_wizard.transfer.destination.publish import INCOMING
+from exlab_wizard.transfer.destination.receipt import Owner, read_owner
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control
 
 _TRIES: Final = 3
 _PATIENCE_SECONDS: Final = 10.0

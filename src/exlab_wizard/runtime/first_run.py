@@ -8,7 +8,7 @@ from typing import Final
 from exlab_wizard.durable import make_folder
 from exlab_wizard.paths import StateDir
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.transfer.marker import create_marker
+from exlab_wizard.transfer.destination.marker import create_marker
 
 FIRST_DESTINATION: Final = "local"
 

@@ -13,7 +13,7 @@ from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, Stopped
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 log = logging.getLogger(__name__)
 

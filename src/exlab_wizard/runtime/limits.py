@@ -8,7 +8,7 @@ from datetime import datetime
 
 from exlab_wizard.domain.bandwidth import limit_at
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.transfer.limiter import TokenBucket
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 
 
 class DestinationLimits:

@@ -18,7 +18,7 @@ from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.errors import ExlabError, TransferWaitError
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import probe
+from exlab_wizard.transfer.destination.marker import probe
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.manifest import RESERVED
-from exlab_wizard.transfer.published import Published
+from exlab_wizard.transfer.destination.existing import Published
+from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.source.manifest import RESERVED
 
 MISSING: Final = "it is missing"
 ALTERED: Final = "its bytes are not those that were verified"

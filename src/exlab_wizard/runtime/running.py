@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 
 @dataclass(slots=True)

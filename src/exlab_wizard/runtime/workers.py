@@ -29,7 +29,7 @@ from exlab_wizard.runtime.running import Running
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 log = logging.getLogger(__name__)
 

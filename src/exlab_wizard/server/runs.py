@@ -11,7 +11,7 @@ from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lane
 from exlab_wizard.store.queue.jobs import NewJob
-from exlab_wizard.transfer.runpath import checked_run, equipment_fault
+from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
 PATIENCE_SECONDS: Final = 10.0
 

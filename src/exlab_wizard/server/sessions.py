@@ -27,7 +27,7 @@ from exlab_wizard.server.runs import RunCheck, check_equipment
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.transfer.runpath import plain_path
+from exlab_wizard.transfer.source.run_path import plain_path
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.marker import create_marker
+from exlab_wizard.transfer.destination.marker import create_marker
 
 PATIENCE_SECONDS: Final = 20.0
 KILLED: Final = -9

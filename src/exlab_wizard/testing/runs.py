@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.transfer.manifest import OWN_FOLDER
+from exlab_wizard.transfer.source.manifest import OWN_FOLDER
 
 MIB: Final = 1 << 20
 _AN_HOUR: Final = 3600

@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import ExlabError, TransferError, TransferWaitError
-from exlab_wizard.transfer.marker import probe
 
 
 def _numbers(*names: str) -> frozenset[int]:
@@ -41,17 +40,9 @@ EXHAUSTED_HINT: Final = (
 class Failures:
     """Names the file and the remedy for what went wrong between one run and one destination."""
 
-    def __init__(self, run_path: Path, destination: Path, marker_id: str = "") -> None:
-        """Remember both ends, and by what the destination is known."""
-        self._run_path, self._destination, self._marker_id = run_path, destination, marker_id
-
-    def check_online(self) -> None:
-        """Return when the destination still carries its marker.
-
-        Raises:
-            TransferWaitError: it is offline.
-        """
-        probe(self._destination, self._marker_id)
+    def __init__(self, run_path: Path, destination: Path, *, check_online: Callable[[], None]) -> None:
+        """Remember both ends; `check_online` raises TransferWaitError when the destination is offline."""
+        self._run_path, self._destination, self.check_online = run_path, destination, check_online
 
     @contextmanager
     def source(self, op: str, name: str) -> Iterator[None]:
@@ -99,7 +90,7 @@ class Failures:
     def of_target(self, op: str, path: Path | str, error: OSError) -> ExlabError:
         """Return what an error at `path` (absolute, or relative to the destination) means."""
         try:
-            probe(self._destination, self._marker_id)
+            self.check_online()
         except TransferWaitError as offline:
             return offline
         cause = error.strerror or str(error)

@@ -15,7 +15,7 @@ from typing import Final
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.runtime.doctor.checkup import Finding, bad, doubtful, good
 from exlab_wizard.runtime.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, file_skew_s, room
-from exlab_wizard.transfer.marker import probe
+from exlab_wizard.transfer.destination.marker import probe
 
 PATIENCE_SECONDS: Final = 20.0
 REMEDY: Final = "Look after the share: mount it again, or restart its server."

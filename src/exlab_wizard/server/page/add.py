@@ -23,7 +23,7 @@ from exlab_wizard.server.page.forms import SEE_OTHER, form_of
 from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.transfer.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
+from exlab_wizard.transfer.source.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
 
 ROWS: Final = 100
 PATIENCE_SECONDS: Final = 5.0

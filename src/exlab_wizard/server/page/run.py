@@ -23,8 +23,8 @@ from exlab_wizard.server.page.timeline import REMEDIES, budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import percent
 from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.transfer.marker import probe
-from exlab_wizard.transfer.receipt import read_receipt
+from exlab_wizard.transfer.destination.marker import probe
+from exlab_wizard.transfer.destination.receipt import read_receipt
 
 STEPS: Final = 50
 FILES: Final = 50

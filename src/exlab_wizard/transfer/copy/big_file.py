@@ -20,13 +20,13 @@ from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.durable import sync_file
 from exlab_wizard.errors import StoppedError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.transfer import durability
-from exlab_wizard.transfer.attempt import Attempt, restarted
+from exlab_wizard.transfer.copy.context import Attempt, restarted
+from exlab_wizard.transfer.copy.read_back import BUFFER, update_from
+from exlab_wizard.transfer.copy.stage import Stage
 from exlab_wizard.transfer.failures import changing
-from exlab_wizard.transfer.manifest import SourceFile
-from exlab_wizard.transfer.smallfiles import is_same, write_all
-from exlab_wizard.transfer.stage import Stage
-from exlab_wizard.transfer.verify import BUFFER, update_from
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.durability import write_all
+from exlab_wizard.transfer.source.manifest import SourceFile, is_same
 
 _BUFFERS: Final = 16
 _SEGMENT_MAX: Final = 32 << 20

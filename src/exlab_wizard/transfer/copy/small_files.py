@@ -16,12 +16,13 @@ from typing import Final
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.transfer import durability
-from exlab_wizard.transfer.attempt import Attempt
+from exlab_wizard.transfer.copy.context import Attempt
+from exlab_wizard.transfer.copy.read_back import ReadBack
+from exlab_wizard.transfer.copy.stage import Stage
 from exlab_wizard.transfer.failures import changing
-from exlab_wizard.transfer.manifest import SourceFile
-from exlab_wizard.transfer.stage import Stage
-from exlab_wizard.transfer.verify import ReadBack
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.durability import write_all
+from exlab_wizard.transfer.source.manifest import SourceFile, is_same
 
 SMALL: Final = 8 << 20
 _BUFFER: Final = 1 << 20
@@ -173,19 +174,3 @@ class SmallFiles:
         attempt.ledger.record(rows)
         reached(Point.COPY_CHECKPOINTED)
         self._read_back.put(rows)
-
-
-def is_same(file: SourceFile, status: os.stat_result) -> bool:
-    """Return whether an open source file is still what the scan saw."""
-    return status.st_size == file.size and status.st_mtime_ns == file.mtime_ns
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write all of `data`; a system call may take less than it was given.
-
-    Raises:
-        OSError: the rest cannot be written.
-    """
-    done = os.write(fd, data)
-    while done < len(data):
-        done += os.write(fd, memoryview(data)[done:])

@@ -15,8 +15,8 @@ from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.manifest import SourceFile
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source.manifest import SourceFile
 
 
 @dataclass(slots=True)

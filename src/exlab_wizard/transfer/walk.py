@@ -21,25 +21,14 @@ from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.durable import sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.transfer.attempt import tolerate_unsupported
-from exlab_wizard.transfer.checksums import format_checksums, parse_checksums
-from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.incoming import Incoming
-from exlab_wizard.transfer.journal import Control, Journal, Limiter, TransferRequest
-from exlab_wizard.transfer.ledger import Ledger
-from exlab_wizard.transfer.manifest import (
-    CHECKSUMS,
-    OWN_FOLDER,
-    RECEIPT,
-    RESERVED,
-    Manifest,
-    check_settled,
-    check_unchanged,
-    scan,
-)
-from exlab_wizard.transfer.marker import MARKER
-from exlab_wizard.transfer.merge import Comparison, is_known_run
-from exlab_wizard.transfer.publish import (
+from exlab_wizard.transfer.copy.context import tolerate_unsupported
+from exlab_wizard.transfer.copy.incoming import Incoming
+from exlab_wizard.transfer.copy.ledger import Ledger
+from exlab_wizard.transfer.copy.read_back import read_hash
+from exlab_wizard.transfer.destination.checksums import format_checksums, parse_checksums
+from exlab_wizard.transfer.destination.marker import MARKER, probe
+from exlab_wizard.transfer.destination.merge import Comparison, is_known_run
+from exlab_wizard.transfer.destination.publish import (
     INCOMING,
     FinalPathTakenError,
     conflict,
@@ -50,10 +39,21 @@ from exlab_wizard.transfer.publish import (
     sync_way,
     write_own,
 )
-from exlab_wizard.transfer.receipt import Receipt, read_owner
-from exlab_wizard.transfer.sweep import sweep
-from exlab_wizard.transfer.tree import Tree
-from exlab_wizard.transfer.verify import read_hash
+from exlab_wizard.transfer.destination.receipt import Receipt, read_owner
+from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.files.sweep import sweep
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.source.manifest import (
+    CHECKSUMS,
+    OWN_FOLDER,
+    RECEIPT,
+    RESERVED,
+    Manifest,
+    check_settled,
+    check_unchanged,
+    scan,
+)
 
 _ROUNDS: Final = 3
 _FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", INCOMING, MARKER})
@@ -67,7 +67,9 @@ class MountTransfer:
         self._request, self._journal, self._control = request, journal, control
         self._final = request.destination.joinpath(*request.final_parts)
         self._incoming = request.destination / INCOMING / request.job_key
-        self._failures = Failures(request.run_path, request.destination, request.marker_id)
+        self._failures = Failures(
+            request.run_path, request.destination, check_online=lambda: probe(request.destination, request.marker_id)
+        )
         self._filler = Incoming(request, journal, control, limiter, self._failures)
         self._started_at = datetime.now(UTC)
 

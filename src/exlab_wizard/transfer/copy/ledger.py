@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from exlab_wizard.domain.files import FileRecord, FileState, Progress
-from exlab_wizard.transfer.journal import Journal
+from exlab_wizard.transfer.ports import Journal
 
 
 class Ledger:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from exlab_wizard.durable import sync_file
-from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.files import durability
 
 _T = TypeVar("_T")
 _DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd

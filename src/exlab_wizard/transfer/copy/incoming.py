@@ -10,19 +10,19 @@ from typing import Final
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
-from exlab_wizard.transfer import durability
-from exlab_wizard.transfer.attempt import PERMISSIONS, Attempt, tolerate_unsupported
-from exlab_wizard.transfer.bigfile import send_big_file
+from exlab_wizard.transfer.copy.big_file import send_big_file
+from exlab_wizard.transfer.copy.context import PERMISSIONS, Attempt, tolerate_unsupported
+from exlab_wizard.transfer.copy.ledger import Ledger
+from exlab_wizard.transfer.copy.plan import Plan, check_room, reconcile
+from exlab_wizard.transfer.copy.read_back import ReadBack
+from exlab_wizard.transfer.copy.small_files import SMALL, SmallFiles
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.journal import Control, Journal, Limiter, TransferRequest
-from exlab_wizard.transfer.ledger import Ledger
-from exlab_wizard.transfer.manifest import Manifest, SourceFolder, SourceLink
-from exlab_wizard.transfer.names import check_names
-from exlab_wizard.transfer.plan import Plan, check_room, reconcile
-from exlab_wizard.transfer.smallfiles import SMALL, SmallFiles
-from exlab_wizard.transfer.sweep import sweep
-from exlab_wizard.transfer.tree import Tree
-from exlab_wizard.transfer.verify import ReadBack
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.sweep import sweep
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.source.manifest import Manifest, SourceFolder, SourceLink
+from exlab_wizard.transfer.source.names import check_names
 
 _READ_BACK_BATCH: Final = 500
 _OWNER: Final = 0o700

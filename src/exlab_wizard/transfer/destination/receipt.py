@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.transfer.manifest import RECEIPT
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source.manifest import RECEIPT
 
 SCHEMA: Final = 1
 LARGEST_BYTES: Final = 4 << 20

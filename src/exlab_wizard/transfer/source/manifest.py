@@ -14,9 +14,9 @@ from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
-from exlab_wizard.transfer import durability
 from exlab_wizard.transfer.failures import Failures, changing
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.tree import Tree
 
 OWN_FOLDER: Final = ".exlab-wizard"
 CHECKSUMS: Final = f"{OWN_FOLDER}/checksums.sha256"
@@ -173,3 +173,8 @@ def _refuse(root: Path, refused: list[str]) -> None:
         " Remove them or make them readable for the account that runs exlab-wizard, then retry the job."
     )
     raise TransferError("Cannot copy", str(root), hint, ErrorKind.CONFIG)
+
+
+def is_same(file: SourceFile, status: os.stat_result) -> bool:
+    """Return whether an open source file is still what the scan saw."""
+    return status.st_size == file.size and status.st_mtime_ns == file.mtime_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
 
 
 def sweep(tree: Tree, files: Collection[str], links: Collection[str], folders: Collection[str]) -> None:

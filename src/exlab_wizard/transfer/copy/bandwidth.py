@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from exlab_wizard.transfer.journal import Control
+from exlab_wizard.transfer.ports import Control
 
 _BURST_SECONDS: Final = 0.25
 _RECHECK_SECONDS: Final = 0.5

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from exlab_wizard.domain.files import FileRecord, FileState
-from exlab_wizard.transfer import durability
-from exlab_wizard.transfer.attempt import Attempt
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.stage import Stage
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.copy.context import Attempt
+from exlab_wizard.transfer.copy.stage import Stage
+from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control
 
 BUFFER: Final = 256 << 10  # stays in the processor's cache between the read and the hash
 

@@ -129,3 +129,14 @@ def is_junction(status: os.stat_result) -> bool:
     if sys.platform == "win32":
         return status.st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
     return False
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of `data`; a system call may take less than it was given.
+
+    Raises:
+        OSError: the rest cannot be written.
+    """
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, memoryview(data)[done:])

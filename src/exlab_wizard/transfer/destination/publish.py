@@ -16,11 +16,11 @@ from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.durable import sync_file, sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.points import Point, reached
+from exlab_wizard.transfer.destination.marker import MARKER
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.manifest import OWN_FOLDER
-from exlab_wizard.transfer.marker import MARKER
-from exlab_wizard.transfer.smallfiles import write_all
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.durability import write_all
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source.manifest import OWN_FOLDER
 
 INCOMING: Final = ".exlab-incoming"
 _TRIES: Final = 20

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from exlab_wizard.transfer.marker import probe
-from exlab_wizard.transfer.publish import INCOMING, remove_empty
-from exlab_wizard.transfer.sweep import sweep
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.destination.marker import probe
+from exlab_wizard.transfer.destination.publish import INCOMING, remove_empty
+from exlab_wizard.transfer.files.sweep import sweep
+from exlab_wizard.transfer.files.tree import Tree
 
 
 def remove_leftovers(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.transfer import durability
+from exlab_wizard.transfer.files import durability
 
 MOST_ENTRIES: Final = 20_000
 MOST_STEPS: Final = 64

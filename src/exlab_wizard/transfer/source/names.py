@@ -13,8 +13,8 @@ from typing import Final
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.manifest import Manifest
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.source.manifest import Manifest
 
 PROBE_FOLDER: Final = ".exlab-name-probe"
 _NAMED: Final = 5

@@ -11,11 +11,11 @@ from typing import Final
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import ExlabError, TransferError
+from exlab_wizard.transfer.copy.ledger import Ledger
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.journal import Control, Limiter
-from exlab_wizard.transfer.ledger import Ledger
-from exlab_wizard.transfer.manifest import SourceFile
-from exlab_wizard.transfer.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control, Limiter
+from exlab_wizard.transfer.source.manifest import SourceFile
 
 PERMISSIONS: Final = 0o777
 _OWNER: Final = 0o600

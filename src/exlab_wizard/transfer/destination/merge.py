@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.copy.read_back import read_hash
+from exlab_wizard.transfer.destination.publish import conflict
+from exlab_wizard.transfer.destination.receipt import read_owner
 from exlab_wizard.transfer.failures import Failures, changing
-from exlab_wizard.transfer.journal import Control, TransferRequest
-from exlab_wizard.transfer.manifest import Manifest, SourceFile
-from exlab_wizard.transfer.publish import conflict
-from exlab_wizard.transfer.receipt import read_owner
-from exlab_wizard.transfer.smallfiles import is_same
-from exlab_wizard.transfer.tree import Tree
-from exlab_wizard.transfer.verify import read_hash
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control, TransferRequest
+from exlab_wizard.transfer.source.manifest import Manifest, SourceFile, is_same
 
 
 def is_known_run(final: Path, request: TransferRequest, failures: Failures) -> bool:

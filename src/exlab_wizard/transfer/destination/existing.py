@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from exlab_wizard.transfer.checksums import parse_checksums
+from exlab_wizard.transfer.copy.read_back import read_hash
+from exlab_wizard.transfer.destination.checksums import parse_checksums
+from exlab_wizard.transfer.destination.marker import probe
+from exlab_wizard.transfer.destination.receipt import Owner, read_owner
 from exlab_wizard.transfer.failures import Failures
-from exlab_wizard.transfer.journal import Control
-from exlab_wizard.transfer.manifest import CHECKSUMS, scan
-from exlab_wizard.transfer.receipt import Owner, read_owner
-from exlab_wizard.transfer.tree import Tree
-from exlab_wizard.transfer.verify import read_hash
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.source.manifest import CHECKSUMS, scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Published:
             ValueError: the checksum list is none.
         """
         with Tree(root) as tree:
-            manifest = scan(tree, Failures(root, root), lambda: None)
+            manifest = scan(tree, Failures(root, root, check_online=lambda: probe(root)), lambda: None)
             owner = read_owner(tree)
             with open(tree.open(CHECKSUMS, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
                 content = file.read()
