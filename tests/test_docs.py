@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from tests.recovery.pool import Bench
 from tests.server.bench import application
 
-from exlab_wizard import __version__, points
+from exlab_wizard import __version__, crash_points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
@@ -152,7 +152,7 @@ def test_the_tests_that_the_recovery_page_names_exist() -> None:
 def test_every_named_instant_has_its_row_on_the_recovery_page() -> None:
     rows = page("recovery.md").partition("## Instant by instant")[2].partition("\n## ")[0]
     firsts = [line.split(" | ")[0] for line in rows.splitlines() if line.startswith("| `")]
-    assert sorted(re.findall(r"`([a-z]+:[a-z_]+)`", " ".join(firsts))) == sorted(points.Point)
+    assert sorted(re.findall(r"`([a-z]+:[a-z_]+)`", " ".join(firsts))) == sorted(crash_points.Point)
 
 
 def test_the_commands_that_the_documentation_shows_exist() -> None:
@@ -168,11 +168,11 @@ def test_the_make_targets_that_the_documentation_shows_exist() -> None:
 
 
 def test_every_point_is_documented_in_the_words_of_the_program() -> None:
-    source = ast.parse(Path(points.__file__).read_text(encoding="utf-8"))
+    source = ast.parse(Path(crash_points.__file__).read_text(encoding="utf-8"))
     words = next(node.body for node in source.body if isinstance(node, ast.ClassDef))
     told = [node.value.value for node in words if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
     rows = re.findall(r"^\| `(\w+:\w+)` \| (.*) \|$", page("testing.md"), re.MULTILINE)
-    assert rows == list(zip(points.Point, told[1:], strict=True))
+    assert rows == list(zip(crash_points.Point, told[1:], strict=True))
 
 
 def test_everything_that_the_lab_offers_is_documented() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.runtime.settings_change import FieldsError, Key, SettingsChange, SettingsChangedError, Toml
 from exlab_wizard.settings import SettingsFile
+from exlab_wizard.settings_edit import FieldsError, Key, SettingsChange, SettingsChangedError, Toml
 
 FILE = """# the laboratory's own notes
 [quit]

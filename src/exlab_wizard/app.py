@@ -15,8 +15,8 @@ from typing import Final
 
 from exlab_wizard.application import Application, Control, Message, QuitAsked, SessionEnds, SignalCame
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.attempt import Attempts

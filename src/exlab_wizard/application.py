@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitOutcome, QuitTrigger
-from exlab_wizard.points import Point, reached
+from exlab_wizard.crash_points import Point, reached
+from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.runtime import signals
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.gate import LaunchGate

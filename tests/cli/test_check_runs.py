@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Cli
 
-from exlab_wizard.points import Point
+from exlab_wizard.crash_points import Point
 from exlab_wizard.runtime.audit import Rule, audit
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.upkeep import prune

@@ -14,7 +14,7 @@ from tests.cli.calls import Answer, Cli
 
 from exlab_wizard.cli.quit import LOOK_SECONDS
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.shutdown import QuitOutcome
+from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.instance import InstanceLock
 from exlab_wizard.store.queue.launches import ThisProcess

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exlab_wizard.domain.headline import Condition, Overview, about, condition, headline
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.overview import Condition, Overview, about, condition, headline
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.quit import Phase
 
 OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlab_wizard.domain.shutdown import DrainCount, Phase, QuitEvent, advance, headline
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, advance, headline
 
 MOVES = {
     Phase.RUNNING: {QuitEvent.QUIT: Phase.DRAINING, QuitEvent.FORCE: Phase.FORCING},

@@ -19,7 +19,7 @@ from tests.model.working import any_one, paths, process
 from tests.store import lab
 
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.launches import Recovery

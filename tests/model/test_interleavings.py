@@ -14,7 +14,7 @@ from tests.store import lab
 
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.lease import LeaseState, SessionKind
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import RuleError
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import Enqueued, NewJob

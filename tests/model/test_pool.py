@@ -17,9 +17,9 @@ from tests.program import until
 from tests.recovery.pool import START, Bench
 from tests.store import lab
 
+from exlab_wizard.crash_points import Point, reached, watch
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import RuleError
-from exlab_wizard.points import Point, reached, watch
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database

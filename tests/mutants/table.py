@@ -487,7 +487,7 @@ _QUIT: Final = (
     ),
     Mutant(
         "sessions that hold back a quit",
-        "domain/shutdown.py",
+        "domain/quit.py",
         "return self.active_sessions + self.in_flight_jobs",
         "return self.in_flight_jobs",
         (f"{_COORDINATOR}test_a_session_holds_back_the_quit_like_a_job",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.shutdown import Blocker, DrainCount
+from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.alerts import Failure
 from exlab_wizard.tray.notices import Failures, Outages, asked, gist, resumed

@@ -14,7 +14,7 @@ from tests.notices.daemon import EXPIRED, FakeDaemon
 from tests.program import PATIENCE_SECONDS, until
 from tests.quit.lab import Asker, Faults, VirtualClock
 
-from exlab_wizard.domain.shutdown import Blocker, DrainCount
+from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray import notifications
 from exlab_wizard.tray.notices import CHOICES

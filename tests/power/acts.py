@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard import app, points
+from exlab_wizard import app, crash_points
 from exlab_wizard.cli.main import main as command_line
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.shutdown import QuitTrigger
+from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.store.queue.jobs import NewJob
@@ -168,12 +168,12 @@ def _die(order: Order) -> int:
     """Run until the named point is reached for the given time, and die there of SIGKILL."""
     point, times = order.arguments[0], [int(order.arguments[1])]
 
-    def listen(reached: points.Point) -> None:
+    def listen(reached: crash_points.Point) -> None:
         times[0] -= reached == point
         if not times[0]:
             _recorder().power_recorder_die()
 
-    points.watch(listen)
+    crash_points.watch(listen)
     return _application(_finish)(order)
 
 

@@ -14,7 +14,7 @@ from tests.crash.nursery import Child
 from tests.power.machine import PATIENCE_SECONDS, Machine
 from tests.program import until
 
-from exlab_wizard.points import Point
+from exlab_wizard.crash_points import Point
 
 KEPT_BACKUPS: Final = 5
 

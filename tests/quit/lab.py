@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar, TypeVarTuple
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.tray.protocols import (
     Answer,

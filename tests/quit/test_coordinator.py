@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.quit.lab import Lab
 
-from exlab_wizard.domain.shutdown import DrainCount, Phase, QuitEvent, QuitOutcome
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.protocols import Answer
 from exlab_wizard.tray.quit_coordinator import (

@@ -15,7 +15,7 @@ from tests.quit.lab import Asker, Faults, VirtualClock
 from tests.quit.screen import Screen, Seat
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitTrigger
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitTrigger
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.tray.prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer

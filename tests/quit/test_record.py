@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.quit.lab import Lab
 
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.gate import LaunchGate
 from exlab_wizard.runtime.host import this_process

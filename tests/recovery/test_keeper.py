@@ -14,7 +14,7 @@ from tests.recovery.pool import START, Bench
 
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.shutdown import QuitTrigger
+from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.gate import StorePredicate
 from exlab_wizard.runtime.health import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health

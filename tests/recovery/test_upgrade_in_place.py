@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from tests.program import MIB, Program, until, write_run
 
-from exlab_wizard.points import Point
+from exlab_wizard.crash_points import Point
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.testing import Application, Lab
 

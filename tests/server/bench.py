@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from tests.recovery.pool import Bench
 
-from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.paths import StateDir
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components

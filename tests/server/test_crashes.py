@@ -9,7 +9,7 @@ import pytest
 from tests.program import until
 from tests.server.api import Api, code_of, run_of
 
-from exlab_wizard.points import Point
+from exlab_wizard.crash_points import Point
 from exlab_wizard.testing import Lab
 
 pytestmark = pytest.mark.slow

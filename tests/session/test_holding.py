@@ -11,7 +11,7 @@ from tests.program import until
 from tests.quit.lab import Faults, Predicate
 from tests.recovery.pool import HandClock
 
-from exlab_wizard.domain.shutdown import DrainCount
+from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.meter import Meter
 from exlab_wizard.tray import session_end

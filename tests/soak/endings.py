@@ -21,7 +21,7 @@ from tests.server.api import Api
 from tests.soak.book import Book
 from tests.soak.scene import SESSION_END_SECONDS, Scene
 
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.runtime.server_file import read_server_file
 

@@ -6,9 +6,9 @@ import pytest
 from tests.quit.lab import MIDNIGHT, VirtualClock
 from tests.store import lab
 
+from exlab_wizard.domain.headline import Condition, Overview, condition
 from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.overview import Condition, Overview, condition
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Component, Components
 from exlab_wizard.runtime.health import Health

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.crash.nursery import COMMAND_LINE, Nursery
 
+from exlab_wizard.crash_points import Point
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.points import Point
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exlab_wizard.points import Point, reached, watch
+from exlab_wizard.crash_points import Point, reached, watch
 from exlab_wizard.testing import Lab, until
 
 ROOT = Path(__file__).resolve().parents[2]

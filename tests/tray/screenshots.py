@@ -16,7 +16,7 @@ from tests.tray.desk import OnDesktop
 from tests.tray.xfce import xfce_panel
 from tests.window.screen import screen
 
-from exlab_wizard.domain.overview import Condition
+from exlab_wizard.domain.headline import Condition
 from exlab_wizard.tray.pictures import SIZES, picture
 
 PICTURES: Final = ROOT / "docs" / "pictures"

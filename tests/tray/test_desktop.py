@@ -11,8 +11,8 @@ from functools import partial
 import pytest
 from tests.program import PATIENCE_SECONDS, until
 
-from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitTrigger
+from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.host import SystemClock
 from exlab_wizard.runtime.shown import Shown

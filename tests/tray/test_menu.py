@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.tray.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT, Act, items
 
 

@@ -12,7 +12,7 @@ from tests.tray.desk import OnDesktop
 from tests.tray.xfce import Xfce, xfce_panel
 from tests.window.screen import Screen, screen
 
-from exlab_wizard.domain.overview import Condition
+from exlab_wizard.domain.headline import Condition
 
 pytestmark = pytest.mark.slow
 

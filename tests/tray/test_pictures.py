@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from exlab_wizard.domain.overview import Condition
+from exlab_wizard.domain.headline import Condition
 from exlab_wizard.tray.pictures import COLOURS, LARGEST, SIZES, picture, write_pictures
 
 PANELS = {"light": (245, 245, 245), "dark": (36, 38, 42)}

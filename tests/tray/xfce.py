@@ -15,7 +15,7 @@ from tests.program import PATIENCE_SECONDS, until
 from tests.tray.desk import session_bus
 from tests.window.screen import Screen
 
-from exlab_wizard.domain.overview import Condition
+from exlab_wizard.domain.headline import Condition
 from exlab_wizard.tray.pictures import COLOURS
 
 _CONFIGURATION: Final = """<?xml version="1.0" encoding="UTF-8"?>

@@ -25,7 +25,7 @@ from exlab_wizard.cli.demo_stage import (
     stage,
 )
 from exlab_wizard.cli.output import Json, emit, example, json_option, say
-from exlab_wizard.domain.words import size
+from exlab_wizard.domain.text import size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
 

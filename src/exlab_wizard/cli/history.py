@@ -11,7 +11,7 @@ from exlab_wizard.cli.jobs import LONGEST_ANSWER, LONGEST_PAGE, PAGE
 from exlab_wizard.cli.output import emit, example, json_option, say, table
 from exlab_wizard.cli.remote import from_application, rows_of
 from exlab_wizard.cli.words import moment
-from exlab_wizard.domain.standing import Row
+from exlab_wizard.domain.status import Row
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client

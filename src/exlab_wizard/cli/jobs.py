@@ -12,7 +12,7 @@ from exlab_wizard.cli.output import emit, example, json_option, note, say, table
 from exlab_wizard.cli.remote import from_application, row_of, rows_of
 from exlab_wizard.cli.words import moment, progress, standing
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.standing import Row
+from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import UsageError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.question import ask, can_ask
 from exlab_wizard.cli.words import blocking
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
-from exlab_wizard.domain.standing import OpenLaunch
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.host import SystemClock

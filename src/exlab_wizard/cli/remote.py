@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.domain.standing import Row
+from exlab_wizard.domain.status import Row
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client

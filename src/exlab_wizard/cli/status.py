@@ -11,7 +11,7 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.words import blocking, moment, plural, size, waiting
-from exlab_wizard.domain.standing import Standing
+from exlab_wizard.domain.status import Standing
 
 _NOTHING = Standing(None, {}, [], [], 0, [], None)
 

@@ -18,7 +18,7 @@ from exlab_wizard.cli.output import complain, emit, note
 from exlab_wizard.cli.remote import from_application, row_of
 from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
-from exlab_wizard.domain.standing import Row
+from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.instance import InstanceHeldError, is_running

@@ -6,8 +6,8 @@ from typing import Final
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.shutdown import Blocker
-from exlab_wizard.domain.words import duration, plural, size
+from exlab_wizard.domain.quit import Blocker
+from exlab_wizard.domain.text import duration, plural, size
 
 __all__ = ["blocking", "duration", "moment", "number", "plural", "progress", "size", "standing", "waiting"]
 

@@ -10,8 +10,8 @@ from typing import Self
 from exlab_wizard.client.fields import Fields
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import LeaseState
-from exlab_wizard.domain.shutdown import Blocker, Phase
-from exlab_wizard.domain.standing import OpenLaunch, Pending, Standing, Waiting
+from exlab_wizard.domain.quit import Blocker, Phase
+from exlab_wizard.domain.status import OpenLaunch, Pending, Standing, Waiting
 
 
 @dataclass(frozen=True, slots=True)

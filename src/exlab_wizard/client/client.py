@@ -18,7 +18,7 @@ from exlab_wizard.client.presence import told_when_not_running
 from exlab_wizard.client.session import Session, Work
 from exlab_wizard.client.wire import Document, Wire
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.standing import Standing
+from exlab_wizard.domain.status import Standing
 from exlab_wizard.errors import UsageError
 from exlab_wizard.paths import StateDir, default_state_dir
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from exlab_wizard.client.errors import UnreachableError
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.standing import Row
+from exlab_wizard.domain.status import Row
 
 _Answer = TypeVar("_Answer")
 

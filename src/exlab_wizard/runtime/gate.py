@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome, QuitTrigger
-from exlab_wizard.points import Point, reached
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome, QuitTrigger
 from exlab_wizard.runtime.steady import SteadyClock
 from exlab_wizard.store.store import Store
 

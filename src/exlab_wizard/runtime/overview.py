@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
 from exlab_wizard.runtime.components import Components
 from exlab_wizard.runtime.health import Health

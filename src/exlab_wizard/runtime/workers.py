@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.runtime.attempt import Attempts
 from exlab_wizard.runtime.complaint import Complaint
 from exlab_wizard.runtime.logbook import about

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock, to_text
-from exlab_wizard.domain.shutdown import Phase, QuitEvent
+from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.runtime.at_login import AtLogin
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.components import Components

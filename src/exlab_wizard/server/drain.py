@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from exlab_wizard.domain.shutdown import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
+from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
 from exlab_wizard.errors import PredicateUnreadableError
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError, Code, refusals

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import __version__
-from exlab_wizard.domain.shutdown import Phase
-from exlab_wizard.domain.words import plural
+from exlab_wizard.domain.quit import Phase
+from exlab_wizard.domain.text import plural
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json

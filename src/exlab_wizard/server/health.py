@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Request
 
 from exlab_wizard import __version__
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.runtime.proof import CHALLENGE_HEADER, proof_of
 from exlab_wizard.server.backend import Backend

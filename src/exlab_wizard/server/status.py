@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Response
 
-from exlab_wizard.domain.standing import Standing
+from exlab_wizard.domain.status import Standing
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import MEDIA_TYPE, refusals
 from exlab_wizard.server.lanes import Lanes

@@ -14,8 +14,8 @@ Then ask for the fixture `exlab`::
         exlab.assert_nothing_lost()
 
 `exlab` is a `Lab`: a state dir, a marked destination `nas` and a configuration, all below pytest's temporary folder.
-The points are listed in `exlab_wizard.points.Point`. pytest comes with the extra `exlab-wizard[testing]`; `Lab` itself
-does not need it.
+The points are listed in `exlab_wizard.crash_points.Point`. pytest comes with the extra `exlab-wizard[testing]`; `Lab`
+itself does not need it.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from typing import Final
 
 import psutil
 
+from exlab_wizard.crash_points import Point
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.points import Point
 from exlab_wizard.runtime.access import opened
 from exlab_wizard.runtime.attempt import final_parts
 from exlab_wizard.runtime.audit import audit

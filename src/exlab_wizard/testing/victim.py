@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.points import Point, watch
+from exlab_wizard.crash_points import Point, watch
 
 _LOOK_SECONDS: Final = 0.01
 

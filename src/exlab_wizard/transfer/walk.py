@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exlab_wizard import __version__
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.durable import sync_folder
 from exlab_wizard.errors import TransferError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.copy.context import tolerate_unsupported
 from exlab_wizard.transfer.copy.incoming import Incoming
 from exlab_wizard.transfer.copy.ledger import Ledger

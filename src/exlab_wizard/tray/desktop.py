@@ -17,8 +17,8 @@ from enum import StrEnum
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-from exlab_wizard.domain.overview import Overview
-from exlab_wizard.domain.shutdown import Phase, QuitEvent, QuitTrigger
+from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.lasting import LastingThread
 from exlab_wizard.runtime.standby import begin

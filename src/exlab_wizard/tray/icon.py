@@ -19,7 +19,7 @@ from typing import Final
 
 from PIL import Image
 
-from exlab_wizard.domain.overview import Condition, Overview, condition, headline
+from exlab_wizard.domain.headline import Condition, Overview, condition, headline
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.menu import Act, Item, items
 from exlab_wizard.tray.pictures import write_pictures

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exlab_wizard.domain.overview import Overview, headline
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.headline import Overview, headline
+from exlab_wizard.domain.quit import Phase
 
 OPEN: Final = "Open"
 PAUSE: Final = "Pause syncing"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.shutdown import Blocker, headline
-from exlab_wizard.domain.words import plain
+from exlab_wizard.domain.quit import Blocker, headline
+from exlab_wizard.domain.text import plain
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.alerts import Failure
 from exlab_wizard.tray.protocols import Answer, Standing

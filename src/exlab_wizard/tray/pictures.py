@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from exlab_wizard.domain.overview import Condition
+from exlab_wizard.domain.headline import Condition
 
 SIZES: Final = (16, 22, 24, 32, 48, 64)
 """Of the icons in panels, in pixels; drawn for each."""

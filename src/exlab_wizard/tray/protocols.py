@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from exlab_wizard.domain.shutdown import Blocker, DrainCount, QuitOutcome
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome
 from exlab_wizard.runtime.service import Service
 from exlab_wizard.runtime.shown import NoWindowError, Shown
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.shutdown import DrainCount, Phase, QuitEvent, QuitOutcome, advance
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome, advance
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.protocols import (

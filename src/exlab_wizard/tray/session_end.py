@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from exlab_wizard.domain.shutdown import DrainCount
+from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.runtime.audience import Audience
 from exlab_wizard.runtime.lasting import LastingThread

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exlab_wizard.domain.shutdown import Blocker, headline
-from exlab_wizard.domain.words import plain, size
+from exlab_wizard.domain.quit import Blocker, headline
+from exlab_wizard.domain.text import plain, size
 from exlab_wizard.tray.protocols import Standing
 
 TRUTH = "It will resume at the next launch."

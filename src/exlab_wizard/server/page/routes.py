@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from exlab_wizard.domain.shutdown import QuitTrigger
+from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.server.drain import DrainRoutes
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.models import AnswerQuit

@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.runtime.at_login import LoginStart
-from exlab_wizard.runtime.settings_change import FieldsError, SettingsChange, SettingsChangedError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lanes
@@ -33,6 +32,7 @@ from exlab_wizard.server.page.settings_form import (
 )
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.settings import DestinationSettings, Settings
+from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
     from exlab_wizard.runtime.doctor.checkup import Finding

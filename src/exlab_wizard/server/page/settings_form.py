@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Final
 
-from exlab_wizard.runtime.settings_change import Key, Toml
 from exlab_wizard.settings import DestinationSettings, NotificationSettings, QuitSettings
+from exlab_wizard.settings_edit import Key, Toml
 
 MOST_HOURS: Final = 60
 HOUR_FIELDS: Final = ("days", "from", "to")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState, WaitReason
-from exlab_wizard.domain.words import duration, plain, plural, size
+from exlab_wizard.domain.text import duration, plain, plural, size
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
 from exlab_wizard.server.page.timeline import state_sign, state_towards, state_word, waiting_words

@@ -13,10 +13,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
-from exlab_wizard.points import Point, reached
 from exlab_wizard.store.sqlite.database import Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, whole

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.shutdown import Blocker, DrainCount
+from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import PredicateUnreadableError, StoreError
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement

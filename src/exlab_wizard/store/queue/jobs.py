@@ -10,10 +10,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
-from exlab_wizard.points import Point, reached
 from exlab_wizard.store.queue.claims import (
     ALL_SENT,
     CLAIMS_OF_LAUNCH,

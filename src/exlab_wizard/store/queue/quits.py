@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.shutdown import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, whole

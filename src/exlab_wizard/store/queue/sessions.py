@@ -13,10 +13,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement

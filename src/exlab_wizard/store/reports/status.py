@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.standing import Pending, Standing, Waiting
+from exlab_wizard.domain.status import Pending, Standing, Waiting
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.sqlite.values import whole
 from exlab_wizard.store.store import Store

@@ -15,11 +15,11 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.durable import make_folder, sync_file, sync_folder
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.points import Point, reached
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import driver
 

@@ -13,9 +13,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard import __version__
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.errors import DamagedError, RefusedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.points import Point, reached
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import OLDEST_VERSION, driver
 from exlab_wizard.store.sqlite.values import Row

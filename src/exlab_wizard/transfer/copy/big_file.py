@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.durable import sync_file
 from exlab_wizard.errors import StoppedError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.copy.context import Attempt, restarted
 from exlab_wizard.transfer.copy.read_back import BUFFER, update_from
 from exlab_wizard.transfer.copy.stage import Stage

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.copy.big_file import send_big_file
 from exlab_wizard.transfer.copy.context import PERMISSIONS, Attempt, tolerate_unsupported
 from exlab_wizard.transfer.copy.ledger import Ledger

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.copy.context import Attempt
 from exlab_wizard.transfer.copy.read_back import ReadBack
 from exlab_wizard.transfer.copy.stage import Stage

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.durable import sync_file, sync_folder
 from exlab_wizard.errors import TransferError
-from exlab_wizard.points import Point, reached
 from exlab_wizard.transfer.destination.marker import MARKER
 from exlab_wizard.transfer.failures import Failures
 from exlab_wizard.transfer.files.durability import write_all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exlab_wizard.domain.shutdown import Blocker
+from exlab_wizard.domain.quit import Blocker
 
 Row = dict[str, str | int | float | None]
 """One row of the database, by the names of its columns."""

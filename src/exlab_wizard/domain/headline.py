@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.shutdown import Phase
+from exlab_wizard.domain.quit import Phase
 
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
