@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.launches import ThisProcess

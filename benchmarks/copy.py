@@ -22,11 +22,11 @@ from benchmarks.application import command, configure
 from benchmarks.measure import Figures, Run, Scratch, fresh_process, main, rounds
 from exlab_wizard.domain.outcome import Completed, decide_next
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.attempt import Attempts
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.ports import Control
+from exlab_wizard.workers.attempt import Attempts
 
 MODULE: Final = "benchmarks.copy"
 

@@ -28,8 +28,8 @@ from typing import Final
 from benchmarks.measure import RESULTS
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock, step_back
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.identity import SystemClock, step_back
+from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.readonly.query import WAL_ENDS_QUERY_BYTES, query
 from exlab_wizard.testing import MIB, Application, until

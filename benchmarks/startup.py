@@ -13,7 +13,7 @@ from benchmarks.adapter import Ours
 from benchmarks.application import COMMAND, Application
 from benchmarks.measure import Figures, Run, Scratch, child_environment, fresh_process, main, rounds
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.testing import MIB, PATIENCE_SECONDS, Application, picture, until, write_run
 
 __all__ = ["MIB", "PATIENCE_SECONDS", "ROOT", "Program", "folder_in_memory", "picture", "until", "write_run"]

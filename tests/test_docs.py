@@ -29,7 +29,7 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.testing import Application, Lab
-from exlab_wizard.tray.serving import HEADER_BYTES, MOST_CONNECTIONS
+from exlab_wizard.tray.uvicorn_server import HEADER_BYTES, MOST_CONNECTIONS
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"

@@ -184,7 +184,7 @@ def test_the_source_was_found() -> None:
             "never import each other",
         ),
         (
-            "exlab_wizard.tray.icon",
+            "exlab_wizard.tray.icon.icon",
             "if TYPE_CHECKING:\n    from exlab_wizard.server import page",
             "never import each other",
         ),
@@ -217,7 +217,7 @@ def test_a_relative_import_in_a_package_is_resolved_from_the_package() -> None:
     [
         ("exlab_wizard.app", "from exlab_wizard import server, tray, window, runtime, store, transfer, __version__"),
         ("exlab_wizard.cli.main", "from exlab_wizard.app import build\nfrom exlab_wizard.window import open"),
-        ("exlab_wizard.tray.icon", "from exlab_wizard.store.reports.status import Status\nimport pystray"),
+        ("exlab_wizard.tray.icon.icon", "from exlab_wizard.store.reports.status import Status\nimport pystray"),
         ("exlab_wizard.runtime.worker", "from exlab_wizard.store import jobs\nfrom exlab_wizard.transfer import plan"),
         (
             "exlab_wizard.domain.job",

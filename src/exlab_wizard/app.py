@@ -14,46 +14,46 @@ from queue import SimpleQueue
 from typing import Final
 
 from exlab_wizard.application import Application, Control, Message, QuitAsked, SessionEnds, SignalCame
+from exlab_wizard.desktop.autostart.entry import Repair
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
+from exlab_wizard.first_run import give_first_destination
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.at_login import AtLogin
-from exlab_wizard.runtime.attempt import Attempts
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.components import Component, Components
-from exlab_wizard.runtime.first_run import give_first_destination
-from exlab_wizard.runtime.gate import LaunchGate, StorePredicate
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.host import SystemClock, is_network_path, this_process
-from exlab_wizard.runtime.housekeeping import Housekeeping
-from exlab_wizard.runtime.instance import InstanceLock
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.logbook import Logbook
-from exlab_wizard.runtime.overview import Overviews
-from exlab_wizard.runtime.page_file import keep_page_file, read_page_file
-from exlab_wizard.runtime.ready import Ready
-from exlab_wizard.runtime.service import Service
-from exlab_wizard.runtime.signals import signals_into
-from exlab_wizard.runtime.standby import begin
-from exlab_wizard.runtime.steady import SteadyClock
-from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.process.at_login import AtLogin
+from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
+from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.logs import Logbook
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.service import Service
+from exlab_wizard.process.session.watch import Heard, SessionEnd, host_of_this_system
+from exlab_wizard.process.signals import signals_into
+from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.supervisor import Component, Components
+from exlab_wizard.process.threads import begin
+from exlab_wizard.ready import Ready
+from exlab_wizard.server.auth.page_json import keep_page_file, read_page_file
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.tray.autostart import Repair
-from exlab_wizard.tray.desktop import ICON_IN_MAIN, Desktop, Icon
-from exlab_wizard.tray.display_end import hear_display_end
-from exlab_wizard.tray.menu import Act
-from exlab_wizard.tray.prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
-from exlab_wizard.tray.protocols import NoWindow, Question, ServedApplication, WindowLauncher
+from exlab_wizard.tray.icon.controller import ICON_IN_MAIN, Desktop, Icon
+from exlab_wizard.tray.icon.headline import Overviews
+from exlab_wizard.tray.icon.host import tray_host
+from exlab_wizard.tray.icon.menu import Act
+from exlab_wizard.tray.icon.x11 import hear_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
+from exlab_wizard.tray.quit_gate import LaunchGate, StorePredicate
+from exlab_wizard.tray.quit_ports import NoWindow, Question, ServedApplication, WindowLauncher
+from exlab_wizard.tray.quit_prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
-from exlab_wizard.tray.session_end import Heard, SessionEnd, host_of_this_system
-from exlab_wizard.tray.tray_host import tray_host
+from exlab_wizard.workers.attempt import Attempts
+from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.pool import WorkerPool
+from exlab_wizard.workers.watchdog import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def _window(options: Options, server: ServerRunner, audience: Audience, clock: S
 
 
 def _at_login(options: Options) -> AtLogin:
-    from exlab_wizard.tray.autostart import LoginSwitch  # noqa: PLC0415 - with the server, in its thread
+    from exlab_wizard.desktop.autostart.entry import LoginSwitch  # noqa: PLC0415 - with the server, in its thread
 
     return LoginSwitch(options.state_dir, options.config)
 
@@ -231,7 +231,7 @@ def _desktop(  # noqa: PLR0913, PLR0917 - wired once
     known = (control.store, control.launch_id, control.clock, control.coordinator, components, health)
 
     def make_icon(overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
-        from exlab_wizard.tray.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
+        from exlab_wizard.tray.icon.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
 
         hear_display_end(lost)  # by now GTK has opened it
         return TrayIcon(overview, options.state_dir.pictures, act)
@@ -265,9 +265,9 @@ def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
     """Return the question as a notification, and what tells the operator of the rest; nothing of it when headless."""
     if options.headless:
         return [], []
-    from exlab_wizard.tray.herald import Herald  # noqa: PLC0415 - nothing for a service
-    from exlab_wizard.tray.notifications import Notifications  # noqa: PLC0415 - likewise
-    from exlab_wizard.tray.notified_question import NotifiedQuestion  # noqa: PLC0415 - likewise
+    from exlab_wizard.desktop.notifications.notifier import Notifications  # noqa: PLC0415 - likewise
+    from exlab_wizard.desktop.notifications.watcher import Herald  # noqa: PLC0415 - nothing for a service
+    from exlab_wizard.tray.quit_notification import NotifiedQuestion  # noqa: PLC0415 - likewise
 
     def quiet() -> bool:
         return audience.focused or not settings.current.notifications.enabled

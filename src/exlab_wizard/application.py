@@ -19,21 +19,21 @@ from typing import Final
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
-from exlab_wizard.runtime import signals
-from exlab_wizard.runtime.components import Components
-from exlab_wizard.runtime.gate import LaunchGate
-from exlab_wizard.runtime.housekeeping import Housekeeping
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.ready import Ready
-from exlab_wizard.runtime.service import Service
-from exlab_wizard.runtime.standby import Standby, begin, begin_or_do, left_behind
-from exlab_wizard.runtime.steady import SteadyClock
-from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.process import signals
+from exlab_wizard.process.service import Service
+from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.supervisor import Components
+from exlab_wizard.process.threads import Standby, begin, begin_or_do, left_behind
+from exlab_wizard.ready import Ready
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.sqlite.statement import compile_statements
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
+from exlab_wizard.tray.quit_gate import LaunchGate
 from exlab_wizard.tray.server_runner import ServerRunner
+from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.pool import WorkerPool
+from exlab_wizard.workers.watchdog import Keeper
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from exlab_wizard.transfer.destination.marker import create_marker
 @pytest.fixture
 def cli(state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line on the test's own state dir, in this process, which keeps its priority."""
-    monkeypatch.setattr("exlab_wizard.runtime.host.os.sched_setscheduler", lambda *_: None, raising=False)
+    monkeypatch.setattr("exlab_wizard.process.identity.os.sched_setscheduler", lambda *_: None, raising=False)
 
     def call(*arguments: str) -> Answer:
         status = main(["--state-dir", str(state_dir), *arguments])

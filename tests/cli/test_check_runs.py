@@ -14,7 +14,7 @@ import pytest
 from tests.cli.calls import Cli
 
 from exlab_wizard.crash_points import Point
-from exlab_wizard.runtime.audit import Rule, audit
+from exlab_wizard.diagnosis.audit import Rule, audit
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.upkeep import prune
 from exlab_wizard.testing import Lab

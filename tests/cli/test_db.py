@@ -9,7 +9,7 @@ from tests.cli.calls import Cli
 from exlab_wizard.crash_points import Point, watch
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store

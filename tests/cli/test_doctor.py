@@ -19,10 +19,10 @@ from tests.program import Program, until
 
 from exlab_wizard.cli import doctor
 from exlab_wizard.cli.examination import checks
+from exlab_wizard.diagnosis.doctor import desktop, machine, running, share
+from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, Verdict, check_up, worst
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.doctor import desktop, machine, running, share
-from exlab_wizard.runtime.doctor.checkup import Check, Finding, Verdict, check_up, worst
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.destination.marker import MARKER
 

@@ -16,8 +16,8 @@ from tests.cli.calls import Cli
 from tests.program import Program, until, write_run
 from tests.server.api import Api
 
-from exlab_wizard.runtime import logbook
-from exlab_wizard.runtime.logbook import Logbook, about, files, numbered
+from exlab_wizard.process import logs
+from exlab_wizard.process.logs import Logbook, about, files, numbered
 
 Line = dict[str, str | int]
 SMALL = {"a.raw": 3_000, "b.raw": 10}
@@ -39,11 +39,11 @@ def log(tmp_path: Path) -> Iterator[logging.Logger]:
     root.handlers[:] = held
     root.setLevel(level)
     logging.raiseExceptions = raising
-    logbook.ids_of_this_process.launch = None
+    logs.ids_of_this_process.launch = None
 
 
 def test_a_line_carries_what_it_is_about(log: logging.Logger, tmp_path: Path) -> None:
-    logbook.ids_of_this_process.launch = 3
+    logs.ids_of_this_process.launch = 3
     with about(job=7):
         log.info("syncing %r", "run\n\x1b[31m\udcff")
         log.info("of a session", extra={"session": "s-1", "job": 8})
@@ -59,11 +59,11 @@ def test_a_line_carries_what_it_is_about(log: logging.Logger, tmp_path: Path) ->
 def test_the_log_is_bounded_and_keeps_the_newest(
     log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logbook, "FILE_BYTES", 2_000)
+    monkeypatch.setattr(logs, "FILE_BYTES", 2_000)
     for number in range(200):
         log.info("event %d", number)
     found = lines_of(tmp_path / "logs")
-    assert len(list((tmp_path / "logs").iterdir())) == logbook.KEPT_FILES
+    assert len(list((tmp_path / "logs").iterdir())) == logs.KEPT_FILES
     assert all(path.stat().st_size <= 2_000 for path in files(tmp_path / "logs"))
     assert [line["message"] for line in found] == [f"event {number}" for number in range(200 - len(found), 200)]
     assert len(found) > 20
@@ -71,13 +71,13 @@ def test_the_log_is_bounded_and_keeps_the_newest(
 
 def test_a_log_that_is_deleted_is_begun_anew(log: logging.Logger, tmp_path: Path) -> None:
     log.info("one")
-    (tmp_path / "logs" / logbook.NAME).unlink()
+    (tmp_path / "logs" / logs.NAME).unlink()
     log.info("two")
     assert [line["message"] for line in lines_of(tmp_path / "logs")] == ["two"]
 
 
 def test_a_line_that_was_cut_off_spoils_no_other(log: logging.Logger, tmp_path: Path) -> None:
-    path = tmp_path / "logs" / logbook.NAME
+    path = tmp_path / "logs" / logs.NAME
     path.parent.mkdir()
     path.write_bytes(b'{"message": "cut o')
     log.info("whole")
@@ -91,7 +91,7 @@ def test_a_line_that_was_cut_off_spoils_no_other(log: logging.Logger, tmp_path: 
 def test_a_full_disk_under_the_log_harms_no_work(tmp_path: Path) -> None:
     with Program(tmp_path) as program:
         (program.state / "logs").mkdir()
-        (program.state / "logs" / logbook.NAME).symlink_to("/dev/full")
+        (program.state / "logs" / logs.NAME).symlink_to("/dev/full")
         program.start()
         program.enqueue(write_run(tmp_path / "runs" / "run-1", SMALL))
         until(lambda: program.job_state() == "verified", what="the run to arrive")
@@ -130,7 +130,7 @@ def secrets_of(api: Api) -> list[str]:
 def test_a_whole_story_is_told_with_its_ids_and_without_secrets(tmp_path: Path) -> None:
     with Program(tmp_path) as program:
         program.configure(bandwidth_mib_s=1.0)
-        newest, secrets = program.state / "logs" / logbook.NAME, list[str]()
+        newest, secrets = program.state / "logs" / logs.NAME, list[str]()
         program.start()
         with Api.of(program) as api:
             session = api.open(run_path=str(tmp_path / "runs" / "run-1"))
@@ -186,7 +186,7 @@ def test_a_start_that_is_refused_stands_in_the_log(cli: Cli, nas: Path, state_di
 def test_the_command_shows_what_is_asked_for(cli: Cli, state_dir: Path) -> None:
     folder = state_dir / "logs"
     folder.mkdir(parents=True)
-    older, newer = numbered(folder / logbook.NAME, 1), folder / logbook.NAME
+    older, newer = numbered(folder / logs.NAME, 1), folder / logs.NAME
     at = "2026-11-24T10:00:00.000Z"
     older.write_text(json.dumps({"at": at, "level": "info", "message": "first", "job": 1}) + '\n{"cut o\n')
     more = {"at": at, "level": "error", "message": "second \x1b[31m", "job": 2, "trace": "line 1\nline 2"}
@@ -205,7 +205,7 @@ def test_the_command_shows_what_is_asked_for(cli: Cli, state_dir: Path) -> None:
 def test_following_goes_on_in_the_next_file_and_ends_with_ctrl_c(
     log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], state_dir: Path
 ) -> None:
-    monkeypatch.setattr(logbook, "FILE_BYTES", 700)
+    monkeypatch.setattr(logs, "FILE_BYTES", 700)
     state_dir.mkdir()
     (state_dir / "logs").symlink_to(tmp_path / "logs")
     log.info("event 0")

@@ -16,7 +16,7 @@ from exlab_wizard.cli.quit import LOOK_SECONDS
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store

@@ -16,7 +16,7 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.access import opened
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.sessions import NewSession

@@ -12,14 +12,14 @@ from unittest import mock
 
 from exlab_wizard.cli.main import main
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.housekeeping import Housekeeping
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.workers.maintenance import Housekeeping
 
 COMPLETE: Final = "tests.crash.clients:complete"
 NEXT_VERSION: Final = "tests.crash.clients:next_version"

@@ -33,7 +33,7 @@ ALSO: Final = (
     "tomlkit",
     "uvicorn.lifespan.off",
 )
-NEEDS_A_DESKTOP: Final = ("exlab_wizard.tray.icon", "exlab_wizard.window")
+NEEDS_A_DESKTOP: Final = ("exlab_wizard.tray.icon.icon", "exlab_wizard.desktop.window.webview")
 """What cannot be imported without a display, or brings a toolkit that must not be forked."""
 _ARM_SHIM: Final = "crash_shim_arm"
 _SET_PARENT_DEATH_SIGNAL: Final = 1

@@ -15,7 +15,7 @@ from tests.crash.scenarios import Scenario
 from tests.crash.stage import Stage
 from tests.program import picture
 
-from exlab_wizard.runtime.audit import audit
+from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.upkeep.invariants import check
 from exlab_wizard.testing import Picture

@@ -25,7 +25,7 @@ from exlab_wizard.client import Client
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups, check_backup

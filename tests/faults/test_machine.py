@@ -138,7 +138,7 @@ def test_a_job_that_runs_out_of_memory_is_tried_again_and_others_go_on(
         raise MemoryError
 
     bench = Bench(tmp_path)
-    monkeypatch.setattr("exlab_wizard.runtime.attempt.MountTransfer.run", run_out)
+    monkeypatch.setattr("exlab_wizard.workers.attempt.MountTransfer.run", run_out)
     bench.attempts.scripts["/greedy"] = bench.attempts.copy
     greedy, other = bench.enqueue("/greedy"), bench.enqueue("/other")
     bench.pool.start()

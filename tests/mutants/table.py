@@ -138,7 +138,7 @@ _CLAIMED: Final = (
     ),
     Mutant(
         "the look for a copy that began just after the pause",
-        "runtime/keeper.py",
+        "workers/watchdog.py",
         "        if self._paused:\n            # A job",
         "        if False:\n            # A job",
         (
@@ -161,7 +161,7 @@ _CLAIMED: Final = (
     ),
     Mutant(
         "the end of an attempt whose claim is lost",
-        "runtime/journal.py",
+        "workers/checkpoints.py",
         "        if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):\n",
         "        if self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)) is None:\n",
         (f"{_WORKERS}test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt",),
@@ -169,28 +169,28 @@ _CLAIMED: Final = (
     ),
     Mutant(
         "the look for claims that are gone",
-        "runtime/workers.py",
+        "workers/pool.py",
         "if not self._store.jobs.still_claimed(one.job.job_id, one.job.claim_id):",
         "if one.job.job_id < 0:",
         (f"{_WORKERS}test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not",),
     ),
     Mutant(
         "the requeueing of claims that nobody holds",
-        "runtime/workers.py",
+        "workers/pool.py",
         "for job_id, claim_id in unheld & self._unheld:",
         "for job_id, claim_id in set[tuple[int, str]]():",
         (f"{_WORKERS}test_a_claim_that_went_through_although_an_error_was_reported_finds_a_worker_again",),
     ),
     Mutant(
         "the second look before a claim counts as nobody's",
-        "runtime/workers.py",
+        "workers/pool.py",
         "for job_id, claim_id in unheld & self._unheld:",
         "for job_id, claim_id in unheld:",
         (f"{_WORKERS}test_a_claim_that_went_through_although_an_error_was_reported_finds_a_worker_again",),
     ),
     Mutant(
         "keeping a result until the database takes it",
-        "runtime/workers.py",
+        "workers/pool.py",
         "                if self._pause(ERROR_PAUSE_SECONDS):\n                    raise\n                continue",
         "                raise",
         (f"{_WORKERS}test_a_result_that_cannot_be_written_is_kept_until_it_can",),
@@ -282,14 +282,14 @@ _RECOVERED: Final = (
     ),
     Mutant(
         "the instance lock",
-        "runtime/instance.py",
+        "process/instance_lock.py",
         "            self._lock.acquire(timeout=0)\n            self._lock_folder()",
         "            pass",
         ("tests/cli/test_db.py::test_restore_is_refused_while_somebody_runs",),
     ),
     Mutant(
         "the lease that moves with the clock",
-        "runtime/keeper.py",
+        "workers/watchdog.py",
         "            self._store.sessions.move_clock(step)",
         "            pass",
         (f"{_KEEPER}test_leases_keep_their_time_when_the_clock_is_set",),
@@ -432,7 +432,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the installation in the name of an incoming folder",
-        "runtime/attempt.py",
+        "workers/attempt.py",
         'return f"{installation}-{job_id}"',
         'return f"{job_id}"',
         ("tests/recovery/test_workers.py::test_the_incoming_folder_is_named_after_installation_and_job",),
@@ -480,7 +480,7 @@ _QUIT: Final = (
     ),
     Mutant(
         "a shutdown that is held back while nobody can say what is in flight",
-        "tray/session_end.py",
+        "process/session/watch.py",
         "        return before",
         "        return NOTHING",
         ("tests/session/test_holding.py::test_what_is_held_back",),
@@ -494,7 +494,7 @@ _QUIT: Final = (
     ),
     Mutant(
         "the marking of what a forced quit cuts off",
-        "runtime/workers.py",
+        "workers/pool.py",
         "        self._store.jobs.interrupt_launch(self._launch_id, reason)",
         "",
         (f"{_WORKERS}test_forcing_marks_all_that_runs_also_what_does_not_react",),

@@ -11,9 +11,9 @@ from tests.notices.desktops import dunst, xfce
 from tests.program import PATIENCE_SECONDS, until
 from tests.tray.desk import display
 
-from exlab_wizard.tray import notifications
-from exlab_wizard.tray.notices import CHOICES, Notice
-from exlab_wizard.tray.notifications import Heard, Kind, Notifications
+from exlab_wizard.desktop.notifications import notifier
+from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
+from exlab_wizard.desktop.notifications.notifier import Heard, Kind, Notifications
 
 pytestmark = pytest.mark.slow
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "<u>run</u> & 1", "/quit", CHOICES, True)  # noqa: FBT003 - the question is urgent
@@ -33,7 +33,7 @@ def opened() -> SimpleQueue[str]:
 @pytest.fixture
 def service(bus: str, opened: SimpleQueue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Notifications]:
     assert bus
-    monkeypatch.setattr(notifications, "BEGIN_SECONDS", 0.0)
+    monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
     service = Notifications(opened.put)
     service.start()
     yield service

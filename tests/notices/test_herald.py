@@ -11,15 +11,15 @@ from tests.program import until
 from tests.quit.lab import VirtualClock
 from tests.store import lab
 
+from exlab_wizard.desktop.notifications.messages import Notice
+from exlab_wizard.desktop.notifications.notifier import Heard, Kind
+from exlab_wizard.desktop.notifications.watcher import Herald
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.herald import Herald
-from exlab_wizard.tray.notices import Notice
-from exlab_wizard.tray.notifications import Heard, Kind
 
 AWAY = Decision(
     JobState.QUEUED,
@@ -194,7 +194,7 @@ def test_that_all_waiting_jobs_were_cancelled_is_no_proof_that_it_is_back(bench:
 def test_the_thread_tells_the_recovery_and_what_another_process_did(
     bench: Bench, state_dir: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exlab_wizard.tray.herald.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.LOOK_SECONDS", 0.01)
     bench.herald = Herald(
         bench.store,
         bench.board,
@@ -238,7 +238,7 @@ def test_once_the_quit_is_over_the_database_is_left_alone(bench: Bench) -> None:
 def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("exlab_wizard.tray.herald.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.LOOK_SECONDS", 0.01)
     path = bench.store.database.path
     bench.store.close()
     path.rename(path.with_suffix(".away"))

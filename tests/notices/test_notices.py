@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from exlab_wizard.desktop.notifications.messages import Failures, Outages, asked, gist, resumed
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.alerts import Failure
-from exlab_wizard.tray.notices import Failures, Outages, asked, gist, resumed
-from exlab_wizard.tray.protocols import Standing
+from exlab_wizard.tray.quit_ports import Standing
 
 OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
 NAS = ("nas", OFFLINE)

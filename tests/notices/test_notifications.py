@@ -15,10 +15,10 @@ from tests.notices.daemon import ALL, EXPIRED, FakeDaemon
 from tests.program import PATIENCE_SECONDS, until
 from tests.tray.desk import Bus
 
-from exlab_wizard.tray import notifications
-from exlab_wizard.tray.notices import CHOICES, Notice
-from exlab_wizard.tray.notification_center import Center
-from exlab_wizard.tray.notifications import Heard, Kind, NotificationError, Notifications
+from exlab_wizard.desktop.notifications import notifier
+from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
+from exlab_wizard.desktop.notifications.notifier import Heard, Kind, NotificationError, Notifications
+from exlab_wizard.desktop.notifications.windows_macos import Center
 
 NOTICE = Notice("failed", "run-17 was not synced", "to nas: <b>no</b> & \\x1b", "/runs/17")
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "run-17", "/quit", CHOICES, urgent=True)
@@ -28,7 +28,7 @@ class Desk:
     """The service and what it reports."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(notifications, "BEGIN_SECONDS", 0.0)
+        monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
         self.opened: SimpleQueue[str] = SimpleQueue()
         self.heard: SimpleQueue[Heard] = SimpleQueue()
         self.service = Notifications(self.opened.put)
@@ -180,7 +180,7 @@ def test_a_daemon_that_dies_takes_its_notifications_and_the_next_one_is_used(
 def test_a_daemon_that_never_answers_holds_up_nobody(
     desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.3)
     with desk.running() as service:
         daemon.deaf = True
         began = time.monotonic()
@@ -192,14 +192,14 @@ def test_a_daemon_that_never_answers_holds_up_nobody(
         service.show(NOTICE)
         began = time.monotonic()
         service.stop()
-        assert time.monotonic() - began < notifications.STOP_SECONDS
+        assert time.monotonic() - began < notifier.STOP_SECONDS
 
 
 def test_a_daemon_that_did_not_answer_for_a_while_is_found_again(
     desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "CALL_SECONDS", 0.2)
-    monkeypatch.setattr(notifications, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(notifier, "AGAIN_SECONDS", 0.1)
     daemon.deaf = True
     with desk.running(reachable=False) as service:
         service.show(NOTICE)
@@ -214,7 +214,7 @@ def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr(notifications, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(notifier, "AGAIN_SECONDS", 0.02)
     with desk.running(reachable=False) as service:
         until(lambda: "there is no session bus" in caplog.text, what="the log to say it")
         for _ in range(3):
@@ -227,7 +227,7 @@ def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
 def test_without_the_library_there_is_one_line_in_the_log_and_no_death_to_report(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notifications, "_LATE", ("exlab_wizard.no_such_module",))
+    monkeypatch.setattr(notifier, "_LATE", ("exlab_wizard.no_such_module",))
     with desk.running(reachable=False) as service:
         until(lambda: "no_such_module" in caplog.text, what="the log to say it")
         service.show(NOTICE)

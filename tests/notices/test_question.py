@@ -14,14 +14,14 @@ from tests.notices.daemon import EXPIRED, FakeDaemon
 from tests.program import PATIENCE_SECONDS, until
 from tests.quit.lab import Asker, Faults, VirtualClock
 
+from exlab_wizard.desktop.notifications import notifier
+from exlab_wizard.desktop.notifications.messages import CHOICES
+from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.tray import notifications
-from exlab_wizard.tray.notices import CHOICES
-from exlab_wizard.tray.notifications import Notifications
-from exlab_wizard.tray.notified_question import UPDATE_SECONDS, NotifiedQuestion
-from exlab_wizard.tray.prompts import FirstAnswer
-from exlab_wizard.tray.protocols import Answer, Question, Standing
+from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotifiedQuestion
+from exlab_wizard.tray.quit_ports import Answer, Question, Standing
+from exlab_wizard.tray.quit_prompts import FirstAnswer
 
 AGAIN_SECONDS: Final = 30.0
 ASKED: Final = "Force quit anyway?"
@@ -68,7 +68,7 @@ def opened() -> SimpleQueue[str]:
 @pytest.fixture
 def service(bus: str, opened: SimpleQueue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Notifications]:
     assert bus
-    monkeypatch.setattr(notifications, "BEGIN_SECONDS", 0.0)
+    monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
     service = Notifications(opened.put)
     service.start()
     yield service
@@ -214,7 +214,7 @@ def test_a_daemon_that_dies_as_the_only_one_ends_the_question_with_an_error(quit
 def test_a_daemon_that_never_answers_ends_the_question_with_an_error(
     quitting: Quit, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.2)
     reached(quitting, daemon)
     daemon.deaf = True
     with pytest.raises(ExlabError, match="no surface"):

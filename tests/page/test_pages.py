@@ -20,8 +20,8 @@ from tests.page import stage
 from tests.program import Program, until, write_run
 from tests.server.api import Api
 
-from exlab_wizard.runtime.doctor import share
-from exlab_wizard.runtime.doctor.checkup import Finding, good
+from exlab_wizard.diagnosis.doctor import share
+from exlab_wizard.diagnosis.doctor.checkup import Finding, good
 from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
 from exlab_wizard.server.page.looks import FolderLooks

@@ -22,7 +22,7 @@ from exlab_wizard.cli.main import main as command_line
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
@@ -34,16 +34,16 @@ HEARTBEATS: Final = 60
 _KIB: Final = 1 << 10
 
 SMALLER: Final = (
-    ("transfer.smallfiles", "SMALL", 256 * _KIB),
-    ("transfer.incoming", "SMALL", 256 * _KIB),
-    ("transfer.smallfiles", "_BATCH_FILES", 4),
-    ("transfer.bigfile", "BUFFER", 64 * _KIB),
-    ("transfer.bigfile", "_SEGMENT_START", 256 * _KIB),
-    ("transfer.bigfile", "_SEGMENT_MIN", 256 * _KIB),
-    ("transfer.bigfile", "_SEGMENT_MAX", 256 * _KIB),
-    ("store.database", "WAL_TARGET_BYTES", 128 * _KIB),
-    ("runtime.housekeeping", "FIRST_LOOK_SECONDS", 0.05),
-    ("runtime.housekeeping", "LOOK_SECONDS", 0.05),
+    ("transfer.copy.small_files", "SMALL", 256 * _KIB),
+    ("transfer.copy.incoming", "SMALL", 256 * _KIB),
+    ("transfer.copy.small_files", "_BATCH_FILES", 4),
+    ("transfer.copy.big_file", "BUFFER", 64 * _KIB),
+    ("transfer.copy.big_file", "_SEGMENT_START", 256 * _KIB),
+    ("transfer.copy.big_file", "_SEGMENT_MIN", 256 * _KIB),
+    ("transfer.copy.big_file", "_SEGMENT_MAX", 256 * _KIB),
+    ("store.sqlite.database", "WAL_TARGET_BYTES", 128 * _KIB),
+    ("workers.maintenance", "FIRST_LOOK_SECONDS", 0.05),
+    ("workers.maintenance", "LOOK_SECONDS", 0.05),
 )
 
 
@@ -71,12 +71,12 @@ def act(arguments: list[str]) -> int:
     order = Order(**json.loads(arguments[0]))
     for module, name, value in SMALLER:
         _replace(module, name, value)
-    _replace("runtime.host", "boot_id", lambda: order.boot)
+    _replace("process.identity", "boot_id", lambda: order.boot)
     if order.journal_mode == "delete":
-        for module in ("app", "runtime.access"):
+        for module in ("app", "process.open_store"):
             _replace(module, "is_network_path", lambda _: True)
     if not order.syncfs:
-        _replace("transfer.durability", "syncs_at_once", lambda _: False)
+        _replace("transfer.files.durability", "syncs_at_once", lambda _: False)
     if order.record:
         _recorder().power_recorder_start(os.fsencode(order.record), os.fsencode("\n".join(order.roots)))
         told = os.open(order.told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -19,8 +19,8 @@ from tests.power.cuts import Left
 from tests.power.image import Image, image_of
 from tests.power.machine import PATIENCE_SECONDS, Machine
 
+from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile, parse
 from exlab_wizard.store.sqlite.database import Database, decode_text
 from exlab_wizard.store.sqlite.driver import driver

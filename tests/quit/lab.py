@@ -13,7 +13,8 @@ from typing import Final, TypeVar, TypeVarTuple
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
-from exlab_wizard.tray.protocols import (
+from exlab_wizard.tray.quit_coordinator import QuitCoordinator
+from exlab_wizard.tray.quit_ports import (
     Answer,
     DrainGate,
     DrainPredicate,
@@ -23,7 +24,6 @@ from exlab_wizard.tray.protocols import (
     Standing,
     WorkerControl,
 )
-from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 
 MIDNIGHT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _Result = TypeVar("_Result")

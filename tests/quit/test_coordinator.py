@@ -10,7 +10,6 @@ from tests.quit.lab import Lab
 
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.tray.protocols import Answer
 from exlab_wizard.tray.quit_coordinator import (
     DEFAULT_TIMEOUT_SECONDS,
     FORCE_PATIENCE_SECONDS,
@@ -18,6 +17,7 @@ from exlab_wizard.tray.quit_coordinator import (
     PREDICATE_POLL_INTERVAL_SECONDS,
     SIGTERM_TIMEOUT_SECONDS,
 )
+from exlab_wizard.tray.quit_ports import Answer
 
 POLL = PREDICATE_POLL_INTERVAL_SECONDS
 STOPS = ["workers stopped", "window closed", "server stopped"]

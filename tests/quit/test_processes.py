@@ -16,7 +16,7 @@ from tests.quit.work import QuitRow, copying_slowly, finish, in_flight, last_end
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 

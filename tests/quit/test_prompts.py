@@ -18,8 +18,8 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitTrigger
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.queue.quits import PendingQuit
-from exlab_wizard.tray.prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer
-from exlab_wizard.tray.protocols import Answer, Question, Standing
+from exlab_wizard.tray.quit_ports import Answer, Question, Standing
+from exlab_wizard.tray.quit_prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer
 
 HOSTILE = "run\x1b[2J\x1b[1;1H\r\nverified \x9b31m\u202e\udcff"
 
@@ -192,7 +192,10 @@ def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Termin
 
 
 def test_only_the_foreground_of_a_terminal_is_available() -> None:
-    code = "from exlab_wizard.tray.prompts import TerminalQuestion; print('available:', TerminalQuestion().available())"
+    code = (
+        "from exlab_wizard.tray.quit_prompts import TerminalQuestion;"
+        " print('available:', TerminalQuestion().available())"
+    )
     with Seat([sys.executable, "-c", code]) as seat:
         seat.screen.shows("available: True")
     in_background = "import os\nif os.fork() == 0:\n    os.setpgid(0, 0)\n    " + code + "\nelse:\n    os.wait()"

@@ -10,8 +10,7 @@ from tests.quit.lab import Lab
 
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.gate import LaunchGate
-from exlab_wizard.runtime.host import this_process
+from exlab_wizard.process.identity import this_process
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value
@@ -19,6 +18,7 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.store.tables import launches, quit_requests
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.tray.quit_gate import LaunchGate
 
 
 class Record:

@@ -13,7 +13,7 @@ import pytest
 from tests.store import lab
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.signals import signals_into
+from exlab_wizard.process.signals import signals_into
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 

@@ -14,7 +14,7 @@ from tests.program import Program, until
 from tests.quit.work import copying_slowly, in_flight, last_end
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.instance import InstanceHeldError, InstanceLock
+from exlab_wizard.process.instance_lock import InstanceHeldError, InstanceLock
 from exlab_wizard.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,6 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.outcome import Completed, Decision, Outcome
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.attempt import Attempts
-from exlab_wizard.runtime.workers import WorkerPool
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import Jobs, NewJob
@@ -23,6 +21,8 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.ports import Control
+from exlab_wizard.workers.attempt import Attempts
+from exlab_wizard.workers.pool import WorkerPool
 
 START: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 Script = Callable[[ClaimedJob, Control], Outcome]

@@ -7,9 +7,9 @@ from pathlib import Path
 from tests.recovery.pool import Bench
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.housekeeping import Housekeeping
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.destination.publish import INCOMING
+from exlab_wizard.workers.maintenance import Housekeeping
 
 
 def test_partial_copies_of_cancelled_and_deleted_jobs_are_removed_and_no_others(tmp_path: Path) -> None:

@@ -16,15 +16,15 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.errors import StoreError
-from exlab_wizard.runtime.gate import StorePredicate
-from exlab_wizard.runtime.health import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.steady import SteadyClock
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
+from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
+from exlab_wizard.tray.quit_gate import StorePredicate
+from exlab_wizard.workers.watchdog import Keeper
 
 TTL = 60.0
 

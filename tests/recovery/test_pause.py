@@ -14,15 +14,15 @@ from tests.recovery.pool import START, Bench
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.steady import SteadyClock
-from exlab_wizard.runtime.workers import _Worker
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import check
 from exlab_wizard.transfer.ports import Control
+from exlab_wizard.workers.pool import _Worker
+from exlab_wizard.workers.watchdog import Keeper
 
 BIG = {"big.raw": 48 * MIB, "notes.txt": 10}
 SENT = "SELECT bytes_done FROM sync_jobs WHERE id = ?"

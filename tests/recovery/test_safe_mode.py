@@ -10,7 +10,7 @@ import pytest
 from tests.recovery.pool import START, Bench
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.runtime.health import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
 from exlab_wizard.store.queue.launches import Recovery, ThisProcess
 
 PROCESS = ThisProcess("lab-1", "boot-1", 2, to_text(START), "0")

@@ -12,14 +12,14 @@ from tests.program import until
 from tests.recovery.pool import Bench
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.housekeeping import Housekeeping
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.service import Service
-from exlab_wizard.runtime.steady import SteadyClock
-from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.service import Service
+from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.pool import WorkerPool
+from exlab_wizard.workers.watchdog import Keeper
 
 
 def workers(bench: Bench) -> Service:
@@ -75,7 +75,7 @@ class ClosedMeanwhile(Backups):
 
 
 def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exlab_wizard.runtime.housekeeping.FIRST_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("exlab_wizard.workers.maintenance.FIRST_LOOK_SECONDS", 0.0)
     bench = Bench(tmp_path)
     backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
     service = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)

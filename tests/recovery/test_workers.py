@@ -18,16 +18,16 @@ from exlab_wizard.domain.files import Progress
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError
-from exlab_wizard.runtime.journal import StoreJournal
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.ports import Control
 from exlab_wizard.transfer.source.manifest import RECEIPT
+from exlab_wizard.workers.checkpoints import StoreJournal
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Return one worker that is not started yet; it does not rest long after an error."""
-    monkeypatch.setattr("exlab_wizard.runtime.workers.ERROR_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.workers.pool.ERROR_PAUSE_SECONDS", 0.01)
     bench = Bench(tmp_path)
     yield bench
     bench.close()
@@ -141,9 +141,9 @@ def test_an_unforeseen_error_in_an_attempt_is_a_failure_that_is_tried_again_and_
     def explode(_transfer: object) -> Completed:
         raise LookupError("no such thing as \udcff")
 
-    monkeypatch.setattr("exlab_wizard.runtime.attempt.MountTransfer.run", explode)
+    monkeypatch.setattr("exlab_wizard.workers.attempt.MountTransfer.run", explode)
     # The text of the error cannot travel between the processes of the test runner.
-    monkeypatch.setattr(logging.getLogger("exlab_wizard.runtime.attempt"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("exlab_wizard.workers.attempt"), "disabled", True)
     bench.attempts.scripts["/run"] = bench.attempts.copy
     job = bench.enqueue("/run")
     bench.pool.start()
@@ -244,7 +244,7 @@ def test_a_share_that_hangs_when_looked_at_keeps_no_worker_from_another_share(
         hangs.set()
         goes_on.wait(20)
 
-    monkeypatch.setattr("exlab_wizard.runtime.probes.probe", hang)
+    monkeypatch.setattr("exlab_wizard.workers.destination_probe.probe", hang)
     away = Deferred(WaitReason.DESTINATION_OFFLINE, "away")
     bench.attempts.scripts["/away"] = lambda _job, _control: away
     waiting = bench.enqueue("/away")

@@ -10,7 +10,7 @@ from typing import Final, Self
 import httpx
 from tests.program import until, write_run
 
-from exlab_wizard.runtime.server_file import ServerAddress, read_server_file
+from exlab_wizard.process.server_json import ServerAddress, read_server_file
 from exlab_wizard.server.errors import Json
 from exlab_wizard.testing import Application
 

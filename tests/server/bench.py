@@ -8,13 +8,13 @@ from pathlib import Path
 from fastapi import FastAPI
 from tests.recovery.pool import Bench
 
+from exlab_wizard.desktop.autostart.entry import LoginSwitch
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.components import Components
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.steady import SteadyClock
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.supervisor import Components
 from exlab_wizard.server.application import build
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.comeback import Comebacks
@@ -23,8 +23,8 @@ from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.login import Logins
 from exlab_wizard.server.page.surroundings import Surroundings
 from exlab_wizard.server.page.views import Views
-from exlab_wizard.tray.autostart import LoginSwitch
-from exlab_wizard.tray.protocols import NoWindow
+from exlab_wizard.tray.quit_ports import NoWindow
+from exlab_wizard.workers.watchdog import Keeper
 
 
 class NoQuit:

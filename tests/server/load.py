@@ -17,7 +17,7 @@ from typing import Final
 
 from tests.server.api import PREFIX, Body
 
-from exlab_wizard.runtime.server_file import ServerAddress
+from exlab_wizard.process.server_json import ServerAddress
 
 THINK_SECONDS: Final = 0.5
 _BEGINNING_SECONDS: Final = 2.0

@@ -19,8 +19,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from tests.program import until
 
-from exlab_wizard.runtime.server_file import read_server_file
-from exlab_wizard.tray import server_runner, serving
+from exlab_wizard.process.server_json import read_server_file
+from exlab_wizard.tray import server_runner, uvicorn_server
 from exlab_wizard.tray.server_runner import ServerError, ServerRunner
 
 
@@ -135,7 +135,7 @@ def test_a_reader_that_does_not_read_an_endless_answer_does_not_hold_up_the_stop
 
 
 def test_a_request_that_never_ends_is_cut_off(runner: ServerRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(uvicorn_server, "REQUEST_SECONDS", 0.2)
     port = runner.bind()
     runner.start()
     with socket.create_connection(("127.0.0.1", port), 5.0) as slow:
@@ -156,7 +156,7 @@ def received(client: socket.socket) -> bytes:
 def test_more_connections_than_are_kept_are_cut_off_and_nothing_else(
     runner: ServerRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(uvicorn_server, "MOST_CONNECTIONS", 3)
     port = runner.bind()
     runner.start()
     held = [socket.create_connection(("127.0.0.1", port), 5.0) for _ in range(3)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.program import Program
 from tests.server.api import PREFIX, Api, code_of, error_of
 
-from exlab_wizard.runtime.server_file import ServerAddress
+from exlab_wizard.process.server_json import ServerAddress
 from exlab_wizard.server.security import BODY_LIMIT_BYTES
 
 pytestmark = pytest.mark.slow

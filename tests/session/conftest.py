@@ -12,7 +12,7 @@ from tests.session.bus import SystemBus
 from tests.session.mortal import order
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.testing import Application, until
 
 

@@ -14,7 +14,7 @@ from tests.recovery.pool import HandClock
 from tests.session.conftest import Mortal
 from tests.tray.desk import Panel, display, session_bus
 
-from exlab_wizard.runtime.components import Component, Components
+from exlab_wizard.process.supervisor import Component, Components
 from exlab_wizard.testing import Process
 
 pytestmark = pytest.mark.slow

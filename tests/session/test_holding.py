@@ -12,10 +12,18 @@ from tests.quit.lab import Faults, Predicate
 from tests.recovery.pool import HandClock
 
 from exlab_wizard.domain.quit import DrainCount
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.meter import Meter
-from exlab_wizard.tray import session_end
-from exlab_wizard.tray.session_end import NOTHING, Heard, Held, SessionEnd, SessionHost, SessionUnheardError, decide
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.session import watch
+from exlab_wizard.process.session.watch import (
+    NOTHING,
+    Heard,
+    Held,
+    SessionEnd,
+    SessionHost,
+    SessionUnheardError,
+    decide,
+)
+from exlab_wizard.workers.throughput import Meter
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,7 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
 
 def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that hangs tells nobody that nothing moves any more."""
-    monkeypatch.setattr(session_end, "STILL_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "STILL_SECONDS", 0.01)
     monkeypatch.setattr(scene.meter, "last_minute", [1, 1, 0].pop)
     scene.predicate.jobs = 1
     scene.service.start()
@@ -121,7 +129,7 @@ def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypa
 def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_end, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.0)
     caplog.set_level("INFO")
     scene.ear.deaf = True
     scene.service.start()
@@ -155,7 +163,7 @@ def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> N
 def test_a_system_that_went_away_is_asked_again_while_the_same_is_in_flight(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_end, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.0)
     scene.ear.deaf = True
     scene.predicate.jobs = 1
     scene.service.start()

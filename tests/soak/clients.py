@@ -24,8 +24,8 @@ from tests.soak.scene import Scene
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.errors import ExlabError, RefusedError
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.readonly import query as readonly

@@ -23,7 +23,7 @@ from tests.soak.scene import SESSION_END_SECONDS, Scene
 
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.server_json import read_server_file
 
 KILLED: Final = -9
 LATE_SECONDS: Final = 1.5

@@ -20,9 +20,9 @@ from tests.soak.book import Book, Run
 from tests.soak.endings import KILLED
 from tests.soak.scene import WORKERS, Scene
 
+from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.outcome import CRASH_LIMIT
-from exlab_wizard.runtime.audit import audit
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check, check_rows

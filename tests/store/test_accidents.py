@@ -15,8 +15,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.housekeeping import Housekeeping
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.launches import Recovery, ThisProcess
 from exlab_wizard.store.queue.sessions import NewSession
@@ -26,6 +25,7 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.store.upkeep.invariants import check
+from exlab_wizard.workers.maintenance import Housekeeping
 
 
 def test_a_dead_launch_whose_pid_and_name_somebody_else_has_now_is_recovered_all_the_same(store: Store) -> None:

@@ -10,13 +10,13 @@ from exlab_wizard.domain.headline import Condition, Overview, condition
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
-from exlab_wizard.runtime.components import Component, Components
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.overview import UNREADABLE, Overviews
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.supervisor import Component, Components
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.headline import Glance
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.menu import items
+from exlab_wizard.tray.icon.headline import UNREADABLE, Overviews
+from exlab_wizard.tray.icon.menu import items
 
 
 class Running:

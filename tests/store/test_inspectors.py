@@ -27,7 +27,7 @@ INSPECTOR = """
 import json, sys, time
 from pathlib import Path
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.runtime.host import step_back
+from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.query import query
 said, end = [], time.monotonic() + float(sys.argv[3])
 while time.monotonic() < end:
@@ -90,7 +90,9 @@ def test_only_a_long_query_makes_way(store: Store, place: StateDir) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how others step back cannot be asked for")
 def test_to_step_back_is_to_run_only_when_nobody_else_does() -> None:
-    code = "import os; from exlab_wizard.runtime.host import step_back; step_back(); print(os.sched_getscheduler(0))"
+    code = (
+        "import os; from exlab_wizard.process.identity import step_back; step_back(); print(os.sched_getscheduler(0))"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(said.stdout) == os.SCHED_IDLE
 

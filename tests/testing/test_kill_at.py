@@ -13,7 +13,7 @@ from tests.crash.nursery import COMMAND_LINE, Nursery
 from exlab_wizard.crash_points import Point
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups
 from exlab_wizard.testing import MIB, Lab, Process, until

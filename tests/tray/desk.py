@@ -17,7 +17,7 @@ from dbus_fast.aio import MessageBus
 from tests.program import PATIENCE_SECONDS, Program, until
 
 from exlab_wizard.testing.application import Process
-from exlab_wizard.tray.tray_host import WATCHER
+from exlab_wizard.tray.icon.host import WATCHER
 
 _Result = TypeVar("_Result")
 WATCHER_PATH: Final = "/StatusNotifierWatcher"

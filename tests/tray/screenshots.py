@@ -17,7 +17,7 @@ from tests.tray.xfce import xfce_panel
 from tests.window.screen import screen
 
 from exlab_wizard.domain.headline import Condition
-from exlab_wizard.tray.pictures import SIZES, picture
+from exlab_wizard.tray.icon.pictures import SIZES, picture
 
 PICTURES: Final = ROOT / "docs" / "pictures"
 _PANELS: Final = ((245, 245, 245), (36, 38, 42))

@@ -13,14 +13,14 @@ from tests.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.shown import Shown
-from exlab_wizard.tray import desktop as desktop_module
-from exlab_wizard.tray.desktop import Control, Desktop, Icon, Mode
-from exlab_wizard.tray.menu import Act
-from exlab_wizard.tray.protocols import NoWindow
-from exlab_wizard.tray.tray_host import NoTrayError, TrayHost
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.window_request import Shown
+from exlab_wizard.tray.icon import controller as desktop_module
+from exlab_wizard.tray.icon.controller import Control, Desktop, Icon, Mode
+from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
+from exlab_wizard.tray.icon.menu import Act
+from exlab_wizard.tray.quit_ports import NoWindow
 
 
 class Place(TrayHost):

@@ -11,7 +11,7 @@ from tests.program import PATIENCE_SECONDS, until, write_run
 from tests.quit.work import SLOW_MIB_S, QuitRow, copying_slowly, finish, last_end, quits
 from tests.tray.desk import OnDesktop, Panel
 
-from exlab_wizard.tray.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT
+from exlab_wizard.tray.icon.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
-from exlab_wizard.tray.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT, Act, items
+from exlab_wizard.tray.icon.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT, Act, items
 
 
 def offered(overview: Overview) -> list[tuple[Act, str]]:

@@ -12,7 +12,7 @@ from tests.program import PATIENCE_SECONDS, until
 from tests.quit.work import QuitRow, copying_slowly, last_end, quits
 from tests.tray.desk import Bus, OnDesktop, Panel
 
-from exlab_wizard.tray.menu import PAUSE, QUIT
+from exlab_wizard.tray.icon.menu import PAUSE, QUIT
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from exlab_wizard.domain.headline import Condition
-from exlab_wizard.tray.pictures import COLOURS, LARGEST, SIZES, picture, write_pictures
+from exlab_wizard.tray.icon.pictures import COLOURS, LARGEST, SIZES, picture, write_pictures
 
 PANELS = {"light": (245, 245, 245), "dark": (36, 38, 42)}
 WHITE = (255, 255, 255)

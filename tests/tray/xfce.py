@@ -16,7 +16,7 @@ from tests.tray.desk import session_bus
 from tests.window.screen import Screen
 
 from exlab_wizard.domain.headline import Condition
-from exlab_wizard.tray.pictures import COLOURS
+from exlab_wizard.tray.icon.pictures import COLOURS
 
 _CONFIGURATION: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <channel name="xfce4-panel" version="1.0">

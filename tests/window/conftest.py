@@ -12,7 +12,7 @@ import pytest
 from tests.program import Program, until
 from tests.window.screen import Screen, screen
 
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.server_json import read_server_file
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from gi.repository import Gio
 from tests.program import Program, until
 from tests.window.screen import script
 
-from exlab_wizard.tray.autostart import Autostart, AutostartError, Launch, Standing
-from exlab_wizard.tray.autostart_linux import DesktopEntry, SystemdUnit, linux_places
-from exlab_wizard.tray.autostart_macos import LaunchAgent
-from exlab_wizard.tray.autostart_windows import RunKey
+from exlab_wizard.desktop.autostart.entry import Autostart, AutostartError, Launch, Standing
+from exlab_wizard.desktop.autostart.linux import DesktopEntry, SystemdUnit, linux_places
+from exlab_wizard.desktop.autostart.macos import LaunchAgent
+from exlab_wizard.desktop.autostart.windows import RunKey
 
 ODD: Final = ["a b", "100%", "%n", 'say "x"', "it's", "back\\slash", "`id`", "a;b&c|d", "ü", "a=b", "#x", "~", "*"]
 

@@ -18,10 +18,11 @@ import pytest
 from tests.program import until
 from tests.window.screen import Screen, script
 
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.shown import NoWindowError, Shown
-from exlab_wizard.tray import surfaces, window_launcher
+from exlab_wizard.desktop.window import surfaces
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.window_request import NoWindowError, Shown
+from exlab_wizard.tray import window_launcher
 from exlab_wizard.tray.window_launcher import WindowLauncher
 
 
@@ -289,10 +290,10 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
     assert bench.launcher.show("/") == Shown("opened", "webview")
 
     def started() -> list[psutil.Process]:  # the system shows a command line a moment after the start
-        return [one for one in psutil.Process().children() if "exlab_wizard.window" in one.cmdline()]
+        return [one for one in psutil.Process().children() if "exlab_wizard.desktop.window.webview" in one.cmdline()]
 
     (process,) = until(started, what="the process")
-    assert process.cmdline() == [sys.executable, "-P", "-m", "exlab_wizard.window"]
+    assert process.cmdline() == [sys.executable, "-P", "-m", "exlab_wizard.desktop.window.webview"]
     assert bench.launcher.show("/history") == Shown("focused", "webview")
     lines = [f"create ExLab-Wizard {bench.pages.link('/')}", f"load {bench.pages.link('/history')}", "restore", "show"]
     until(lambda: told.exists() and told.read_text("utf-8").splitlines() == lines, what="the orders to arrive")

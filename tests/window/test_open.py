@@ -16,7 +16,7 @@ import pytest
 from tests.program import Program, until
 from tests.window.screen import Screen, script
 
-from exlab_wizard.runtime.server_file import read_server_file
+from exlab_wizard.process.server_json import read_server_file
 
 NOBODY: Final = 65_534
 

@@ -9,7 +9,7 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, say
-from exlab_wizard.tray.autostart import Standing, autostart_of
+from exlab_wizard.desktop.autostart.entry import Standing, autostart_of
 
 _DONE: Final = {
     "on": "the application starts at log-in from now on",

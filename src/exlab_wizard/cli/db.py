@@ -16,9 +16,9 @@ from exlab_wizard.cli.output import bar, emit, example, json_option, say, table
 from exlab_wizard.cli.words import moment, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import StoreError, UsageError
-from exlab_wizard.runtime.access import database_missing, database_of, opened
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.instance import InstanceLock
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.open_store import database_missing, database_of, opened
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 

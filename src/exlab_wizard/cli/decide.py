@@ -70,7 +70,7 @@ def _decide(place: Place, ids: tuple[int, ...], target: JobState) -> bool:
     if from_application(place, ask):
         return True
     from exlab_wizard.cli.decision import decide  # noqa: PLC0415 - most calls are answered by the application
-    from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - likewise
+    from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
     decide(place.state_dir, ids, target, may_be_done=may_be_done)
     return is_running(place.state_dir)

@@ -9,7 +9,7 @@ from exlab_wizard.cli.jobs import no_such_job
 from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.access import opened
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF
 from exlab_wizard.store.sqlite.statement import Statement
 

@@ -10,10 +10,10 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import Json, emit, example, json_option, say, table
+from exlab_wizard.diagnosis.doctor import share
+from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError
-from exlab_wizard.runtime.doctor import share
-from exlab_wizard.runtime.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 

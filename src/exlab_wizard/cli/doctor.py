@@ -19,8 +19,8 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.examination import DONE
 from exlab_wizard.cli.output import emit, example, json_option, say
 from exlab_wizard.cli.words import plural
+from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, worst
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.runtime.doctor.checkup import Finding, Verdict, bad, worst
 
 MOST_SECONDS: Final = 30.0
 """More than the longest look may take, and the start of the process that looks."""

@@ -16,14 +16,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.desktop.autostart.entry import autostart_of
+from exlab_wizard.desktop.window.surfaces import find_chromium
+from exlab_wizard.diagnosis.doctor import configured, desktop, machine, records, running, share
+from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, check_up, doubtful, good
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.doctor import configured, desktop, machine, records, running, share
-from exlab_wizard.runtime.doctor.checkup import Check, Finding, check_up, doubtful, good
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.upkeep.damaged import diagnosed
-from exlab_wizard.tray.autostart import autostart_of
-from exlab_wizard.tray.surfaces import find_chromium
 
 DONE: Final = "done"
 _STATE_DISK: Final = "Look after the disk of the state dir."

@@ -49,7 +49,7 @@ def _sessions(place: Place, limit: int) -> list[Row]:
     found = from_application(place, ask)
     if found is not None:
         return found
-    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
     with opened(place.state_dir) as store:
         return store.lists.sessions(limit=limit)
@@ -61,7 +61,7 @@ def _sessions(place: Place, limit: int) -> list[Row]:
 @click.pass_obj
 def history(place: Place, *, limit: int, as_json: bool) -> None:
     """List launches with how each ended, and quits with what they waited for; the newest first."""
-    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - only what the database alone knows loads it
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - only what the database alone knows loads it
 
     with opened(place.state_dir) as store:
         launches, quits = store.lists.launches(limit=limit), store.lists.quits(limit=limit)

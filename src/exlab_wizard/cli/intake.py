@@ -8,8 +8,8 @@ from pathlib import Path
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.receipt import Receipt, Wanted
 from exlab_wizard.errors import TransferError, UsageError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault

@@ -80,7 +80,7 @@ def _page(place: Place, limit: int, before: int | None, state: str | None) -> li
     found = from_application(place, ask)
     if found is not None:
         return found
-    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
     with opened(place.state_dir) as store:
         return store.lists.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
@@ -100,7 +100,7 @@ def _with_events(place: Place, job_id: int) -> tuple[Row, list[Row]]:
     found = from_application(place, ask)
     if found is not None:
         return found
-    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
     with opened(place.state_dir) as store:
         read = store.lists.job(job_id)

@@ -15,7 +15,7 @@ import click
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import example, note, say
 from exlab_wizard.cli.words import moment
-from exlab_wizard.runtime.logbook import IDS, NAME, files
+from exlab_wizard.process.logs import IDS, NAME, files
 
 LOOK_SECONDS: Final = 0.2
 _MOST_LINES: Final = 1_000_000

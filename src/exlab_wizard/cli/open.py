@@ -16,9 +16,9 @@ from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.wire import Answer, Wire
 from exlab_wizard.errors import ExlabError, UsageError
-from exlab_wizard.runtime.instance import is_running
-from exlab_wizard.runtime.program import last_said, start_detached
-from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
+from exlab_wizard.process.instance_lock import is_running
+from exlab_wizard.process.relaunch import last_said, start_detached
+from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 
 START_SECONDS: Final = 30.0
 RUNNING_SECONDS: Final = 5.0
@@ -130,7 +130,7 @@ def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
 
 
 def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
-    from exlab_wizard.tray.surfaces import Browser, SurfaceError, has_display  # noqa: PLC0415 - for those without a window only
+    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError, has_display  # noqa: PLC0415 - for those without a window only
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
     url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")

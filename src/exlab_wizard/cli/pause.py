@@ -7,9 +7,9 @@ import click
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.output import emit, example, json_option, say
 from exlab_wizard.errors import NotRunningError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.instance import is_running
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.instance_lock import is_running
+from exlab_wizard.process.open_store import opened
 
 
 @click.command("pause", epilog=example("exlab-wizard pause", "exlab-wizard resume"))

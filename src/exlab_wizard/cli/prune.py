@@ -15,9 +15,9 @@ from exlab_wizard.cli.output import bar, emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import UsageError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.instance import InstanceLock, is_running
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.instance_lock import InstanceLock, is_running
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.upkeep.prune import Forgotten, Prune
 
 _DAYS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from exlab_wizard.tray.prompts import TerminalQuestion
-from exlab_wizard.tray.protocols import Answer, Standing
+from exlab_wizard.tray.quit_ports import Answer, Standing
+from exlab_wizard.tray.quit_prompts import TerminalQuestion
 
 _LOOK_SECONDS: Final = 0.2
 

@@ -20,12 +20,12 @@ from exlab_wizard.cli.words import blocking
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.instance import is_running
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.instance_lock import is_running
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.protocols import Standing
+from exlab_wizard.tray.quit_ports import Standing
 
 LOOK_SECONDS: Final = 0.1
 _PROMISE_SECONDS: Final = 5.0

@@ -12,13 +12,13 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.open import Opened, show_window
 from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.words import moment, plural
-from exlab_wizard.runtime.access import last_open_launch
-from exlab_wizard.runtime.instance import InstanceHeldError, is_running
-from exlab_wizard.runtime.logbook import speak
-from exlab_wizard.runtime.program import cut_loose
-from exlab_wizard.runtime.ready import Ready
+from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
+from exlab_wizard.process.logs import speak
+from exlab_wizard.process.open_store import last_open_launch
+from exlab_wizard.process.relaunch import cut_loose
+from exlab_wizard.ready import Ready
 from exlab_wizard.store.queue.launches import Recovery
-from exlab_wizard.tray.tray_host import missing_display
+from exlab_wizard.tray.icon.host import missing_display
 
 
 @click.command(

@@ -18,7 +18,7 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.grid import grid
 from exlab_wizard.cli.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.errors import UsageError
-from exlab_wizard.runtime.host import step_back
+from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
 from exlab_wizard.store.readonly.questions import Parameter, Question, question, questions

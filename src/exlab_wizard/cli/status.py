@@ -48,8 +48,8 @@ def status(place: Place, *, as_json: bool) -> None:
 
 def _from_database(place: Place) -> _Seen:
     # Imported here: most calls are answered by the application, which has it loaded.
-    from exlab_wizard.runtime.access import opened  # noqa: PLC0415 - see above
-    from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - see above
+    from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
     from exlab_wizard.store.reports.status import read_standing  # noqa: PLC0415 - see above
 
     running = is_running(place.state_dir)

@@ -65,7 +65,7 @@ def sync(  # noqa: PLR0913 - one parameter for each option
     running = queued is not None
     if queued is None:
         from exlab_wizard.cli.intake import queue_runs  # noqa: PLC0415 - most calls are answered by the application
-        from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - likewise
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
         queued = queue_runs(place, wanted)
         running = is_running(place.state_dir)

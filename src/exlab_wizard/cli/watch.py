@@ -20,8 +20,8 @@ from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import NotRunningError
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.instance import InstanceHeldError, is_running
+from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.store import Store
 
 LOOK_SECONDS: Final = 0.2

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from exlab_wizard.client.errors import RunToSync
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
 

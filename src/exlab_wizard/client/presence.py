@@ -18,7 +18,7 @@ def told_when_not_running(state_dir: StateDir) -> Iterator[None]:
     try:
         yield
     except UnreachableError as error:
-        from exlab_wizard.runtime.instance import is_running  # noqa: PLC0415 - only where nobody answered
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - only where nobody answered
 
         if error.sent or is_running(state_dir):
             raise

@@ -11,17 +11,17 @@ from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import Phase, QuitEvent
-from exlab_wizard.runtime.at_login import AtLogin
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.components import Components
-from exlab_wizard.runtime.health import Health
-from exlab_wizard.runtime.keeper import Keeper
-from exlab_wizard.runtime.shown import Shown
-from exlab_wizard.runtime.workers import WorkerPool
+from exlab_wizard.process.at_login import AtLogin
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.supervisor import Components
+from exlab_wizard.process.window_request import Shown
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.reports.metrics import Progress
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
+from exlab_wizard.workers.pool import WorkerPool
+from exlab_wizard.workers.watchdog import Keeper
 
 
 class WindowControl(Protocol):

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
+from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.models import LoginLink
 from exlab_wizard.server.peers import is_ours

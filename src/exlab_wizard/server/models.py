@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.lease import MAX_TTL_SECONDS, LeaseState, SessionKind
 from exlab_wizard.domain.quit import Phase
-from exlab_wizard.runtime.shown import LONGEST_PAGE, PAGE
+from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 
 HIGHEST_PRIORITY: Final = 1_000
 MOST_RUNS: Final = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from exlab_wizard.runtime.shown import NoWindowError
+from exlab_wizard.process.window_request import NoWindowError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.lanes import Lane

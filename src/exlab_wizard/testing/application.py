@@ -21,8 +21,8 @@ from typing import Final, Protocol, Self, TypeVar
 
 import exlab_wizard
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.host import SystemClock
-from exlab_wizard.runtime.server_file import ServerAddress, read_server_file
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.server_json import ServerAddress, read_server_file
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.queue.jobs import STATE_OF, NewJob
 from exlab_wizard.store.sqlite.database import Database

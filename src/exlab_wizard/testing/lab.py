@@ -18,18 +18,18 @@ from typing import Final
 import psutil
 
 from exlab_wizard.crash_points import Point
+from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.runtime.access import opened
-from exlab_wizard.runtime.attempt import final_parts
-from exlab_wizard.runtime.audit import audit
-from exlab_wizard.runtime.host import SystemClock
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.open_store import opened
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, Process, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes
+from exlab_wizard.workers.attempt import final_parts
 
 VICTIM: Final = "exlab_wizard.testing.victim"
 PROGRAM: Final = "exlab_wizard"

@@ -18,7 +18,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome, advance
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.transfer.failures import is_exhaustion
-from exlab_wizard.tray.protocols import (
+from exlab_wizard.tray.quit_ports import (
     Answer,
     DrainGate,
     DrainPredicate,

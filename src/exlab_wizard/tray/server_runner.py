@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.runtime.server_file import ServerAddress, remove_server_file, write_server_file
-from exlab_wizard.tray.protocols import ServedApplication
+from exlab_wizard.process.server_json import ServerAddress, remove_server_file, write_server_file
+from exlab_wizard.tray.quit_ports import ServedApplication
 
 if TYPE_CHECKING:
-    from exlab_wizard.tray.serving import Serving
+    from exlab_wizard.tray.uvicorn_server import Serving
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ HOST: Final = "127.0.0.1"
 BACKLOG: Final = 256
 START_SECONDS: Final = 20.0
 # In steps, so that a quit in the first half second need not wait for all of it.
-_LATE: Final = ("asyncio", "h11", "uvicorn.server", "fastapi.routing", "fastapi", "exlab_wizard.tray.serving")
+_LATE: Final = ("asyncio", "h11", "uvicorn.server", "fastapi.routing", "fastapi", "exlab_wizard.tray.uvicorn_server")
 
 
 class ServerError(ExlabError):
@@ -143,7 +143,7 @@ class ServerRunner:
                 if self._stopping:
                     return
                 import_module(module)
-            from exlab_wizard.tray.serving import Serving  # noqa: PLC0415 - imported here, where nobody waits for it
+            from exlab_wizard.tray.uvicorn_server import Serving  # noqa: PLC0415 - imported here, where nobody waits for it
 
             application = self._make(port)
             with self._lock:

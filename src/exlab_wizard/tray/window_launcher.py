@@ -17,10 +17,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.runtime.audience import Audience
-from exlab_wizard.runtime.shown import NoWindowError, Shown
-from exlab_wizard.tray.surfaces import Surface, SurfaceError, surfaces
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.window_request import NoWindowError, Shown
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exlab_wizard.domain.quit import Blocker, headline
 from exlab_wizard.domain.text import plain, size
-from exlab_wizard.tray.protocols import Standing
+from exlab_wizard.tray.quit_ports import Standing
 
 TRUTH = "It will resume at the next launch."
 _MINUTE, _HOUR = 60, 3600

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from exlab_wizard.domain.job import IN_FLIGHT, UNFINISHED, ErrorKind, JobState
 from exlab_wizard.errors import TransferWaitError
-from exlab_wizard.runtime.attempt import final_parts
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.jobs import JobRoutes
@@ -25,6 +24,7 @@ from exlab_wizard.server.page.words import percent
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import read_receipt
+from exlab_wizard.workers.attempt import final_parts
 
 STEPS: Final = 50
 FILES: Final = 50

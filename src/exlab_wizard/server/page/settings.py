@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
-from exlab_wizard.runtime.at_login import LoginStart
+from exlab_wizard.process.at_login import LoginStart
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.lanes import Lanes
@@ -35,7 +35,7 @@ from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
-    from exlab_wizard.runtime.doctor.checkup import Finding
+    from exlab_wizard.diagnosis.doctor.checkup import Finding
     from exlab_wizard.server.page.trials import Trials
 
 log = logging.getLogger(__name__)

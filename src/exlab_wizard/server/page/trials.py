@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from exlab_wizard.runtime.doctor import share
-from exlab_wizard.runtime.doctor.checkup import Check, Finding, bad, check_up, worst
+from exlab_wizard.diagnosis.doctor import share
+from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, bad, check_up, worst
 from exlab_wizard.settings import DestinationSettings
 
 PATIENCE_SECONDS: Final = 8.0

@@ -1,0 +1,184 @@
+"""Autostart on Linux: a unit of the systemd user manager, and an entry for desktops that start programs themselves.
+
+GNOME, KDE and others let systemd run the session: there the unit counts, which is started again after a crash and has
+time to end, and the desktop entry is passed over. Other desktops know the desktop entry only. So both are written; and
+where both count, the second start finds the first and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.desktop.autostart.entry import ABOUT, NAME, TITLE, AutostartError, Entry, Launch, Place
+from exlab_wizard.durable import make_folder, replace_file
+
+_MARK: Final = "# exlab-wizard: "
+_TARGET: Final = "graphical-session.target"
+_RELOAD_SECONDS: Final = 5.0
+_NOT_IN_A_PROGRAM: Final = frozenset("$\"'\\")
+
+
+def linux_places(environ: Mapping[str, str], booted: Path = Path("/run/systemd/system")) -> list[Place]:
+    """Return the unit where systemd runs this machine, and the desktop entry."""
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    entry = DesktopEntry(home / "autostart" / f"{NAME}.desktop", beside_unit=booted.is_dir())
+    return [SystemdUnit(home / "systemd" / "user", environ), entry] if booted.is_dir() else [entry]
+
+
+class SystemdUnit:
+    """`exlab-wizard.service`, wanted by the graphical session."""
+
+    kind = "systemd"
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        """Work on the user's folder of units; `environ` says whether a manager runs."""
+        self._file = folder / f"{NAME}.service"
+        self._wanted = folder / f"{_TARGET}.wants" / self._file.name
+        self._environ = environ
+
+    @property
+    def where(self) -> str:
+        """The unit file."""
+        return str(self._file)
+
+    def text(self, launch: Launch) -> str:
+        """Return the unit: restarted after a crash, never after a quit or for what a restart does not mend."""
+        if _NOT_IN_A_PROGRAM.intersection(launch.command[0]):
+            msg = f"systemd takes no program with $, quotes or \\ in its path, such as {launch.command[0]!r}; move it"
+            raise AutostartError(msg)
+        program, *words = launch.command
+        line = " ".join([_for_systemd(program), *(_for_systemd(word).replace("$", "$$") for word in words)])
+        return f"""{_mark(launch)}
+[Unit]
+Description={TITLE}: {ABOUT}
+PartOf={_TARGET}
+After={_TARGET}
+StartLimitIntervalSec=300
+StartLimitBurst=5
+
+[Service]
+ExecStart={line}
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=2 4
+KillMode=mixed
+TimeoutStopSec={launch.stop_s}
+
+[Install]
+WantedBy={_TARGET}
+"""
+
+    def read(self) -> Entry | None:
+        """Return the unit, if it is there and wanted."""
+        return _read(self._file) if self._wanted.is_symlink() else None
+
+    def write(self, text: str) -> None:
+        """Write the unit and want it, as `systemctl --user enable` does."""
+        make_folder(self._file.parent)
+        replace_file(self._file, text.encode("utf-8", "surrogateescape"))
+        make_folder(self._wanted.parent)
+        self._wanted.unlink(missing_ok=True)
+        self._wanted.symlink_to(Path("..") / self._file.name)
+        self._reload()
+
+    def remove(self) -> None:
+        """Remove both; what was started by it runs on."""
+        self._wanted.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
+        self._reload()
+
+    def _reload(self) -> None:
+        """Let a manager that runs know, so that it restarts nothing by the old unit; at log-in it looks anyway."""
+        if not (Path(self._environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "systemd" / "private").exists():
+            return
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            command = ["systemctl", "--user", "daemon-reload"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_RELOAD_SECONDS, check=False)
+
+
+class DesktopEntry:
+    """`exlab-wizard.desktop` in the autostart folder."""
+
+    kind = "xdg"
+
+    def __init__(self, file: Path, *, beside_unit: bool) -> None:
+        """Work on `file`; with `beside_unit`, sessions that systemd runs pass it over."""
+        self._file = file
+        self._beside_unit = beside_unit
+
+    @property
+    def where(self) -> str:
+        """The desktop entry."""
+        return str(self._file)
+
+    def text(self, launch: Launch) -> str:
+        """Return the entry."""
+        line = " ".join(_for_desktop(word) for word in [*launch.command, "--background"])
+        passed_over = "X-systemd-skip=true\nX-GNOME-HiddenUnderSystemd=true\n" if self._beside_unit else ""
+        return f"""{_mark(launch)}
+[Desktop Entry]
+Type=Application
+Name={TITLE}
+Comment={ABOUT}
+Exec={line}
+Terminal=false
+{passed_over}"""
+
+    def read(self) -> Entry | None:
+        """Return the entry, if it is there; a tool of the desktop switches it off by a line of its own."""
+        return _read(self._file)
+
+    def write(self, text: str) -> None:
+        """Write it."""
+        make_folder(self._file.parent)
+        replace_file(self._file, text.encode("utf-8", "surrogateescape"))
+
+    def remove(self) -> None:
+        """Remove it."""
+        self._file.unlink(missing_ok=True)
+
+
+def _mark(launch: Launch) -> str:
+    """Return the comment by which an entry is known again; JSON in one line, whatever the names hold."""
+    return _MARK + json.dumps({"program": launch.command[0], "state_dir": launch.state_dir})
+
+
+def _read(file: Path) -> Entry | None:
+    try:
+        text = file.read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return None
+    lines = text.splitlines()
+    off = any(line.replace(" ", "").lower() in _SWITCHED_OFF for line in lines)
+    with contextlib.suppress(ValueError):
+        match json.loads(lines[0].removeprefix(_MARK)) if lines and lines[0].startswith(_MARK) else None:
+            case {"program": str(program), "state_dir": str(state_dir)}:
+                return Entry(text, program, state_dir, disabled=off)
+    return Entry(text, "", "", disabled=off)
+
+
+_SWITCHED_OFF: Final = ("hidden=true", "x-gnome-autostart-enabled=false")
+
+
+def _for_systemd(word: str) -> str:
+    """Return a word of a command line as unit files quote it; `$` is the caller's, since the first word knows none."""
+    _require_plain(word, "a unit file")
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _for_desktop(word: str) -> str:
+    """Return a word as desktop entries quote it: first for the command line, then once more as a string."""
+    _require_plain(word, "a desktop entry")
+    quoted = "".join(f"\\{char}" if char in '"`$\\' else char for char in word).replace("%", "%%")
+    return '"' + quoted.replace("\\", "\\\\") + '"'
+
+
+def _require_plain(word: str, what: str) -> None:
+    if any(ord(char) < ord(" ") or char == "\x7f" for char in word):
+        msg = f"{word!r} holds a control character, which {what} cannot carry. Use another path for autostart."
+        raise AutostartError(msg)

@@ -1,0 +1,65 @@
+"""Autostart on macOS: a launch agent, which launchd reads at the next log-in."""
+
+from __future__ import annotations
+
+import plistlib
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.desktop.autostart.entry import NAME, Entry, Launch
+from exlab_wizard.durable import make_folder, replace_file
+
+_STATE_DIR: Final = "--state-dir"
+
+
+class LaunchAgent:
+    """`exlab-wizard.plist` in the user's folder of launch agents."""
+
+    kind = "launchd"
+
+    def __init__(self, folder: Path) -> None:
+        """Work on `folder`."""
+        self._file = folder / f"{NAME}.plist"
+
+    @property
+    def where(self) -> str:
+        """The property list."""
+        return str(self._file)
+
+    def text(self, launch: Launch) -> str:
+        """Return the agent: started again after a crash, not after a quit."""
+        agent = {
+            "Label": NAME,
+            "ProgramArguments": list(launch.command),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "ThrottleInterval": 10,
+            "ExitTimeOut": launch.stop_s,
+            "ProcessType": "Interactive",
+            "LimitLoadToSessionType": "Aqua",
+        }
+        return plistlib.dumps(agent).decode("utf-8")
+
+    def read(self) -> Entry | None:
+        """Return the agent, if it is there."""
+        try:
+            text = self._file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            document: object = plistlib.loads(text.encode())
+        except (plistlib.InvalidFileException, ValueError):
+            return Entry(text, "", "")
+        match document:
+            case {"ProgramArguments": [str(program), *words]} if _STATE_DIR in words[:-1]:
+                return Entry(text, program, str(words[words.index(_STATE_DIR) + 1]))
+        return Entry(text, "", "")
+
+    def write(self, text: str) -> None:
+        """Write it; launchd reads it at the next log-in."""
+        make_folder(self._file.parent)
+        replace_file(self._file, text.encode(), 0o644)
+
+    def remove(self) -> None:
+        """Remove it; what was started by it runs on."""
+        self._file.unlink(missing_ok=True)

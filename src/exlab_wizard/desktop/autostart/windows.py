@@ -1,0 +1,111 @@
+"""Autostart on Windows: a value of the Run key of the account, which Explorer starts at log-on."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import PureWindowsPath
+from typing import Final, Protocol
+
+from exlab_wizard.desktop.autostart.entry import TITLE, AutostartError, Entry, Launch
+
+if sys.platform == "win32":
+    import winreg
+
+_RUN: Final = r"Software\Microsoft\Windows\CurrentVersion\Run"
+_APPROVED: Final = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
+_LONGEST: Final = 260
+"""Explorer starts no longer command line from there."""
+_STATE_DIR: Final = " --state-dir "
+
+
+class Registry(Protocol):
+    """Values below the account's own root of the registry."""
+
+    def get(self, key: str, name: str) -> str | bytes | None:
+        """Return a value; None where there is none."""
+
+    def set(self, key: str, name: str, value: str) -> None:
+        """Write a text."""
+
+    def delete(self, key: str, name: str) -> None:
+        """Remove a value; harmless where there is none."""
+
+
+class RunKey:
+    """The value `ExLab-Wizard` of the Run key."""
+
+    kind = "run key"
+
+    def __init__(self, registry: Registry) -> None:
+        """Work on `registry`."""
+        self._registry = registry
+
+    @property
+    def where(self) -> str:
+        """The value's path."""
+        return rf"HKCU\{_RUN}\{TITLE}"
+
+    def text(self, launch: Launch) -> str:
+        """Return the command line, by the Python that opens no console."""
+        program = PureWindowsPath(launch.command[0])
+        if program.name.lower() == "python.exe":
+            program = program.with_name("pythonw.exe")
+        line = subprocess.list2cmdline([str(program), *launch.command[1:]])
+        if len(line) > _LONGEST:
+            msg = f"the command is longer than the {_LONGEST} characters that {self.where} takes: {line}"
+            raise AutostartError(msg)
+        return line
+
+    def read(self) -> Entry | None:
+        """Return what stands there; the Task Manager switches it off in a key of its own."""
+        line = self._registry.get(_RUN, TITLE)
+        if not isinstance(line, str):
+            return None
+        approved = self._registry.get(_APPROVED, TITLE)
+        off = isinstance(approved, bytes) and len(approved) > 0 and approved[0] % 2 == 1
+        return Entry(line, _first(line), _first(line.partition(_STATE_DIR)[2]), disabled=off)
+
+    def write(self, text: str) -> None:
+        """Write it, and let it count again if it was switched off."""
+        self._registry.set(_RUN, TITLE, text)
+        self._registry.delete(_APPROVED, TITLE)
+
+    def remove(self) -> None:
+        """Remove it."""
+        self._registry.delete(_RUN, TITLE)
+        self._registry.delete(_APPROVED, TITLE)
+
+
+class WindowsRegistry:
+    """The real one."""
+
+    def get(self, key: str, name: str) -> str | bytes | None:
+        """Return a value; None where there is none."""
+        if sys.platform == "win32":
+            with contextlib.suppress(FileNotFoundError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, key) as opened:
+                value: object = winreg.QueryValueEx(opened, name)[0]
+                return value if isinstance(value, str | bytes) else None
+        return None
+
+    def set(self, key: str, name: str, value: str) -> None:
+        """Write a text."""
+        if sys.platform == "win32":
+            with winreg.CreateKey(winreg.HKEY_CURRENT_USER, key) as opened:
+                winreg.SetValueEx(opened, name, 0, winreg.REG_SZ, value)
+
+    def delete(self, key: str, name: str) -> None:
+        """Remove a value; harmless where there is none."""
+        if sys.platform == "win32":
+            access = winreg.KEY_SET_VALUE
+            with (
+                contextlib.suppress(FileNotFoundError),
+                winreg.OpenKey(winreg.HKEY_CURRENT_USER, key, 0, access) as opened,
+            ):
+                winreg.DeleteValue(opened, name)
+
+
+def _first(line: str) -> str:
+    """Return the first word of a command line; paths on Windows hold no quotes."""
+    return line[1:].partition('"')[0] if line.startswith('"') else line.partition(" ")[0]

@@ -1,0 +1,340 @@
+"""Shows notifications: a thread with an event loop of its own, where everything that shows them is spoken to.
+
+A desktop without notifications, one whose daemon dies or never answers: one line in the log, and the application goes
+on. Every call is bounded, and whoever calls from another thread waits for nothing. What could not be shown, since the
+daemon of a session that has just begun is not there yet, is shown when it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Final, Protocol, TypeVar
+
+from exlab_wizard.desktop.notifications.messages import Notice
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.process.lasting import LastingThread
+
+log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+CALL_SECONDS: Final = 2.0
+BEGIN_SECONDS: Final = 1.0
+"""Other parts of the application, which people wait for, load first."""
+AGAIN_SECONDS: Final = 30.0
+"""How often it is looked for a daemon that is not there, or did not answer."""
+FAREWELL_SECONDS: Final = 0.2
+STOP_SECONDS: Final = 0.5
+_LATE: Final = (
+    ("asyncio.runners", "dbus_fast.aio", "exlab_wizard.desktop.notifications.linux")
+    if sys.platform == "linux"
+    else ("asyncio.runners", "desktop_notifier", "exlab_wizard.desktop.notifications.windows_macos")
+)
+
+
+class NotificationError(ExlabError):
+    """A notification cannot be shown; nothing else depends on it."""
+
+
+class Kind(StrEnum):
+    """What happened to a notification."""
+
+    PRESSED = "pressed"
+    CLICKED = "clicked"
+    DISMISSED = "dismissed"
+    """The operator put it away."""
+    EXPIRED = "expired"
+    """It is gone, and nobody may have seen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What happened to a notification; `button` is the name of the pressed one."""
+
+    kind: Kind
+    button: str = ""
+
+
+class Listener(Protocol):
+    """Who is told by a daemon, in the thread of the event loop."""
+
+    def heard(self, number: int, heard: Heard) -> None:
+        """Something happened to the notification `number`."""
+
+    def came(self) -> None:
+        """A daemon has come, after `open` had returned."""
+
+    def went(self, why: str) -> None:
+        """The daemon has gone."""
+
+
+class Daemon(Protocol):
+    """What shows notifications on this desktop."""
+
+    @property
+    def has_buttons(self) -> bool:
+        """Whether it shows buttons. Valid once it is reachable."""
+
+    async def open(self) -> None:
+        """Find it, and ask it what it can do; also again, after it had gone.
+
+        Raises:
+            NotificationError: there is none now; if one comes later, the listener is told.
+        """
+
+    async def show(self, notice: Notice, replaces: int | None) -> int:
+        """Show `notice`, in the place of another one if that is still there, and return its number.
+
+        Raises:
+            NotificationError: it was not shown.
+        """
+
+    async def withdraw(self, number: int) -> None:
+        """Take it away.
+
+        Raises:
+            NotificationError: it cannot be known whether it is gone.
+        """
+
+    async def close(self) -> None:
+        """Let go of the daemon."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    number: int
+    notice: Notice
+    tell: Callable[[Heard], None]
+
+
+class Notifications(Listener):
+    """A service. `show` and `withdraw` may be called from any thread."""
+
+    def __init__(self, open_page: Callable[[str], None], make: Callable[[Listener], Daemon] | None = None) -> None:
+        """Show by the daemon that `make` builds, this desktop's unless given.
+
+        A click opens a page by `open_page`, which returns at once.
+        """
+        self._open_page = open_page
+        self._make = make or _of_this_desktop
+        self._thread = LastingThread("notifications", self._run)
+        self._over = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._daemon: Daemon | None = None
+        self._reachable = False
+        # Only the loop's thread touches these.
+        self._shown: dict[str, _Shown] = {}
+        self._said: set[str] = set()
+        self._early: list[tuple[int, Heard]] = []
+        self._one_by_one = asyncio.Lock()
+        # From any thread, and before the loop is there.
+        self._wanted: deque[tuple[Notice, Callable[[Heard], None]]] = deque()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a daemon is there and has answered."""
+        return self._reachable
+
+    @property
+    def has_buttons(self) -> bool:
+        """Whether an answer can be given on a notification itself."""
+        return self._daemon is not None and self._daemon.has_buttons
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs, has not begun, or was told to end."""
+        return self._thread.alive
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Withdraw the question if it stands, and end. Harmless before `start` and the second time."""
+        self._over.set()
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # a loop that has just been closed needs no telling
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(STOP_SECONDS)
+
+    def show(self, notice: Notice, tell: Callable[[Heard], None] = lambda _: None) -> None:
+        """Show it, now or when a daemon comes; `tell` hears what happens to it, in another thread."""
+        self._wanted.append((notice, tell))
+        self._begin(self._show_wanted())
+
+    def ask(self, notice: Notice, tell: Callable[[Heard], None]) -> Future[None]:
+        """Show it now or never; the result is a NotificationError when it was not shown within `CALL_SECONDS`."""
+        return self._begin(self._show(notice, tell))
+
+    def withdraw(self, key: str) -> None:
+        """Take it away, if it is shown."""
+        self._begin(self._withdraw(key))
+
+    def heard(self, number: int, heard: Heard) -> None:
+        """Something happened to a notification: pass it on."""
+        found = [(key, shown) for key, shown in self._shown.items() if shown.number == number]
+        if not found and self._one_by_one.locked():
+            # It may be pressed before the answer that gives its number has been taken.
+            self._early.append((number, heard))
+        for key, shown in found:
+            self._pass_on(key, shown, heard)
+
+    def _pass_on(self, key: str, shown: _Shown, heard: Heard) -> None:
+        if heard.kind in (Kind.DISMISSED, Kind.EXPIRED):
+            del self._shown[key]
+        if heard.kind is Kind.DISMISSED and not self.has_buttons:
+            # Where nothing can be pressed, a click closes: it is all that the operator can do.
+            heard = Heard(Kind.CLICKED)
+        if heard.kind is Kind.CLICKED:
+            self._open_page(shown.notice.page)
+        shown.tell(heard)
+
+    def came(self) -> None:
+        """A daemon has come: ask it what it can do, and show what was to be shown."""
+        if self._daemon is not None:
+            self._begin(self._find(self._daemon))
+
+    def went(self, why: str) -> None:
+        """The daemon has gone, and with it what it showed."""
+        self._reachable = False
+        self._say(why)
+        shown, self._shown = self._shown, {}
+        for one in shown.values():
+            one.tell(Heard(Kind.EXPIRED))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> Future[None]:
+        loop = self._loop
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed
+            if loop is not None:
+                return asyncio.run_coroutine_threadsafe(work, loop)
+        work.close()
+        failed: Future[None] = Future()
+        failed.set_exception(NotificationError("notifications have not begun, or have ended"))
+        return failed
+
+    def _run(self) -> None:
+        self._over.wait(BEGIN_SECONDS)
+        try:
+            for module in _LATE:
+                if self._over.is_set():
+                    return
+                import_module(module)
+        except ImportError as error:
+            log.warning("no notifications are shown: %s", error)
+            self._over.wait()
+            return
+        try:
+            with asyncio.Runner() as runner:
+                self._stop, self._loop = asyncio.Event(), runner.get_loop()
+                if not self._over.is_set():
+                    runner.run(self._serve(self._stop))
+        finally:
+            self._reachable, self._loop = False, None
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        self._daemon = self._make(self)
+        while not stop.is_set():
+            if not self._reachable:
+                await self._find(self._daemon)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
+        with contextlib.suppress(NotificationError, TimeoutError):
+            await asyncio.wait_for(self._farewell(self._daemon), FAREWELL_SECONDS)
+
+    async def _find(self, daemon: Daemon) -> None:
+        try:
+            await self._bounded(daemon.open())
+        except NotificationError as error:
+            self._say(str(error))
+        else:
+            self._reachable = True
+            self._said.clear()
+        await self._show_wanted()
+
+    async def _farewell(self, daemon: Daemon) -> None:
+        # What nobody has seen stays; a question that nobody can answer any more does not.
+        for shown in list(self._shown.values()):
+            if shown.notice.urgent:
+                await daemon.withdraw(shown.number)
+        await daemon.close()
+
+    async def _show_wanted(self) -> None:
+        """Show what was not shown yet; where that is not possible it waits, the newest of each kind."""
+        later: dict[str, tuple[Notice, Callable[[Heard], None]]] = {}
+        while self._wanted:
+            notice, tell = self._wanted.popleft()
+            try:
+                await self._show(notice, tell)
+            except NotificationError as error:
+                self._say(str(error))
+                later[notice.key] = notice, tell
+        self._wanted.extend(later.values())
+
+    async def _show(self, notice: Notice, tell: Callable[[Heard], None]) -> None:
+        # One at a time: what is said twice at once must end as one notification.
+        async with self._one_by_one:
+            daemon = self._daemon
+            if daemon is None or not self._reachable:
+                msg = "no notifications are shown: this desktop has no notification daemon now"
+                raise NotificationError(msg)
+            before = self._shown.get(notice.key)
+            self._early.clear()
+            number = await self._bounded(daemon.show(notice, before.number if before else None))
+            self._shown[notice.key] = _Shown(number, notice, tell)
+        if before is None:
+            log.info("notification: %s", notice.title)
+        for one, heard in self._early:
+            self.heard(one, heard)
+
+    async def _withdraw(self, key: str) -> None:
+        async with self._one_by_one:
+            shown = self._shown.pop(key, None)
+            if shown is not None and self._daemon is not None:
+                try:
+                    await self._bounded(self._daemon.withdraw(shown.number))
+                except NotificationError as error:
+                    self._say(str(error))
+
+    async def _bounded(self, work: Coroutine[None, None, _Result]) -> _Result:
+        """Return what the daemon answers in time; one that does not is not reachable until it comes again.
+
+        Raises:
+            NotificationError: it failed, or took too long.
+        """
+        try:
+            return await asyncio.wait_for(work, CALL_SECONDS)
+        except NotificationError:
+            raise
+        except TimeoutError as error:
+            self._reachable = False
+            msg = f"the notification daemon does not answer within {CALL_SECONDS:g} s: nothing is shown any more"
+            raise NotificationError(msg) from error
+        except Exception as error:  # boundary: whatever goes wrong on the way to a daemon, it is only a notification
+            msg = f"no notification was shown: {str(error) or type(error).__name__}"
+            raise NotificationError(msg) from error
+
+    def _say(self, sentence: str) -> None:
+        """Log it once for as long as no daemon answers."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s", sentence)
+
+
+def _of_this_desktop(listener: Listener) -> Daemon:
+    if sys.platform == "linux":
+        from exlab_wizard.desktop.notifications.linux import BusDaemon  # noqa: PLC0415 - loaded in our own thread
+
+        return BusDaemon(listener)
+    from exlab_wizard.desktop.notifications.windows_macos import Center  # noqa: PLC0415 - likewise
+
+    return Center(listener)

@@ -1,0 +1,92 @@
+"""Notifications of Windows and macOS, by desktop-notifier: nothing else imports it.
+
+It tells neither when a notification could not be shown nor when it expired, and replaces none: so it is looked whether
+one that was sent is there, and an old one is taken away first. On macOS the system shows something only for a signed
+program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from typing import Final
+
+from desktop_notifier import Button, Capability, DesktopNotifier, Notification, Urgency
+
+from exlab_wizard.desktop.notifications.messages import Notice
+from exlab_wizard.desktop.notifications.notifier import Heard, Kind, Listener, NotificationError
+
+_AS_USUAL: Final = -1
+
+
+class Center:
+    """The notification centre of this system."""
+
+    def __init__(self, listener: Listener) -> None:
+        """Tell `listener` what happens."""
+        self._listener = listener
+        self._center = DesktopNotifier(app_name="ExLab-Wizard", app_icon=None)
+        self._numbers = itertools.count(1)
+        self._has_buttons = False
+
+    @property
+    def has_buttons(self) -> bool:
+        """Whether it shows buttons."""
+        return self._has_buttons
+
+    async def open(self) -> None:
+        """Ask it what it can do, and the operator whether it may.
+
+        Raises:
+            NotificationError: it shows nothing.
+        """
+        abilities = await self._center.get_capabilities()
+        if Capability.TITLE not in abilities or not await self._center.request_authorisation():
+            msg = f"no notifications are shown: {sys.platform} does not let this program show any"
+            raise NotificationError(msg)
+        self._has_buttons = Capability.BUTTONS in abilities
+
+    async def show(self, notice: Notice, replaces: int | None) -> int:
+        """Show `notice` and return its number.
+
+        Raises:
+            NotificationError: it is not there afterwards.
+        """
+        if replaces is not None:
+            await self.withdraw(replaces)
+        number = next(self._numbers)
+
+        loop = asyncio.get_running_loop()
+
+        def tell(kind: Kind, button: str = "") -> None:
+            # On macOS these come from the main thread.
+            loop.call_soon_threadsafe(self._listener.heard, number, Heard(kind, button))
+
+        buttons = tuple(
+            Button(title, on_pressed=lambda name=name: tell(Kind.PRESSED, name), identifier=name)  # type: ignore[misc]
+            for name, title in notice.buttons
+        )
+        sent = Notification(
+            notice.title,
+            notice.body,
+            urgency=Urgency.Critical if notice.urgent else Urgency.Normal,
+            buttons=buttons if self._has_buttons else (),
+            on_clicked=lambda: tell(Kind.CLICKED),
+            on_dismissed=lambda: tell(Kind.DISMISSED),
+            timeout=0 if notice.lasting else _AS_USUAL,
+            identifier=str(number),
+        )
+        await self._center.send_notification(sent)
+        if str(number) not in await self._center.get_current_notifications():
+            msg = "the notification was not shown"
+            raise NotificationError(msg)
+        return number
+
+    async def withdraw(self, number: int) -> None:
+        """Take a notification away, if it is there."""
+        if str(number) in await self._center.get_current_notifications():
+            await self._center.clear(str(number))
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,256 @@
+"""The promise of the program as code: what must hold of a database and its destinations, at any instant of any crash.
+
+Everything is read, nothing is changed. Whatever is found has the name of the rule that it breaks. It may run beside the
+application: what is on its way is told from what is wrong, and what moved under the look is looked at again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.diagnosis.read_back import UNLISTED, Known, read_back
+from exlab_wizard.domain.files import FileRecord
+from exlab_wizard.domain.job import UNFINISHED, JobState
+from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.settings import Settings
+from exlab_wizard.store.store import Store
+from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check_rows
+from exlab_wizard.transfer.destination.marker import probe
+from exlab_wizard.transfer.destination.publish import INCOMING
+from exlab_wizard.transfer.destination.receipt import Owner, read_owner
+from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.ports import Control
+from exlab_wizard.workers.attempt import final_parts, job_key
+
+_TRIES: Final = 3
+_PATIENCE_SECONDS: Final = 10.0
+_DONE: Final = (JobState.VERIFIED, JobState.CLEANED)
+
+
+class Rule(StrEnum):
+    """What must hold beyond the database's own rules."""
+
+    READABLE = "destinations of verified runs can be read"
+    COMPLETE = "verified runs stand at their final paths, equal byte for byte"
+    VERIFIED = "nothing stands at a destination that was not verified"
+    INCOMING = "incoming folders belong to work that goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule that does not hold: of what, and what is wrong with it."""
+
+    rule: str
+    subject: str
+    detail: str
+
+
+def audit(store: Store, settings: Settings) -> list[Fault]:
+    """Look at everything: the rows, the ways forward, and every run that was published, read back whole.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    findings = check_rows(store.database, *WAYS_FORWARD)
+    rows = [Fault(finding.name, str(store.database.path), finding.detail) for finding in findings if not finding.ok]
+    return rows + audit_runs(store, settings, lambda _done, _total: None)
+
+
+def audit_runs(store: Store, settings: Settings, progress: Callable[[int, int], None]) -> list[Fault]:
+    """Look at the destinations only; `progress` is called with bytes read and bytes in all.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    return list(_Audit(store, settings, progress).faults())
+
+
+def audit_incoming(store: Store, settings: Settings) -> tuple[list[Fault], list[str]]:
+    """Look for partial copies that belong to no work, at every destination that answers within some seconds.
+
+    Returns what is wrong, and the names of the destinations that were not looked at: offline, or not answering.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    found: dict[str, list[Fault]] = {}
+    audits = {name: _Audit(store, settings, lambda _done, _total: None) for name in settings.destinations}
+
+    def look(name: str) -> None:
+        try:
+            found.update(audits[name].left_behind(name))
+        finally:
+            store.database.release()
+
+    # A share that hangs keeps its thread inside the operating system; it is left there.
+    looks = [threading.Thread(target=look, args=(name,), daemon=True) for name in audits]
+    for thread in looks:
+        thread.start()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for thread in looks:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    seen = dict(found)
+    return [fault for faults in seen.values() for fault in faults], sorted(audits.keys() - seen.keys())
+
+
+class _Audit:
+    """One look at all destinations."""
+
+    def __init__(self, store: Store, settings: Settings, progress: Callable[[int, int], None]) -> None:
+        self._store, self._progress = store, progress
+        self._folders = {name: destination.folder for name, destination in settings.destinations.items()}
+        self._installation = store.launches.installation_id()
+        self._read = self._total = 0
+        self._looked_at: set[Path] = set()
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong: first of what should be there, then of what is."""
+        publications = self._store.publications.latest()
+        self._total = sum(publication.size for publication in publications)
+        unreadable: dict[str, str] = {}
+        for name in sorted({publication.destination for publication in publications} | self._folders.keys()):
+            if why := self._unreadable(name):
+                unreadable[name] = why
+        for publication in publications:
+            if publication.destination not in unreadable:
+                yield from self._run(publication.job_id, Rule.COMPLETE)
+        for name, folder in self._folders.items():
+            if name not in unreadable:
+                yield from self._incoming(folder)
+                yield from self._visible(name, folder)
+        for name in sorted({publication.destination for publication in publications} & unreadable.keys()):
+            yield Fault(Rule.READABLE, name, unreadable[name])
+
+    def left_behind(self, name: str) -> dict[str, list[Fault]]:
+        """Return the partial copies at destination `name` that belong to no work; nothing where it is offline."""
+        return {} if self._unreadable(name) else {name: list(self._incoming(self._folders[name]))}
+
+    def _unreadable(self, name: str) -> str:
+        if name not in self._folders:
+            return "it is not in the settings any more: what stands there was not read"
+        try:
+            probe(self._folders[name])
+        except TransferWaitError as error:
+            return str(error)
+        return ""
+
+    def _run(self, job_id: int, rule: Rule, final: Path | None = None) -> list[Fault]:
+        """Read back the run that a job published; again, when its jobs moved meanwhile and something seems wrong."""
+        found: list[Fault] = []
+        before = self._read
+        for _ in range(_TRIES):
+            job = self._store.publications.of(job_id)
+            if job is None:
+                return [Fault(rule, str(final), f"job {job_id} is not in the database")]
+            parts = final_parts(job.run_path, job.equipment_id)
+            where = final or self._folders[job.destination].joinpath(*parts)
+            self._looked_at.add(where)
+            jobs = self._store.publications.jobs_of(job.run_path, job.destination)
+            self._read = before
+            known = self._known(job_id, jobs)
+            if known.rows and not job.files and (owner := _owner(where)) is not None:
+                return self._forgotten(job.destination, where, owner)  # `db prune` was cut off in the middle of it
+            found = [
+                Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
+                for it in read_back(where, known, Control(), self._moved)
+            ]
+            now = self._store.publications.jobs_of(job.run_path, job.destination)
+            if not found or now == jobs:
+                break
+            job_id = max((number for number, state in now.items() if state in _DONE), default=job_id)
+        return found
+
+    def _known(self, job_id: int, jobs: dict[int, JobState]) -> Known:
+        others: dict[str, FileRecord] = {}
+        for number, state in jobs.items():
+            if number > job_id or state not in _DONE:
+                others |= {row.path: row for row in self._store.files.load(number)}
+        return Known(
+            rows={row.path: row for row in self._store.files.load(job_id)},
+            others=others,
+            job_key=job_key(self._installation, job_id),
+            job_keys=frozenset(job_key(self._installation, number) for number in jobs),
+            in_between=any(
+                state in UNFINISHED or (number > job_id and state not in _DONE) for number, state in jobs.items()
+            ),
+        )
+
+    def _moved(self, size: int) -> None:
+        self._read += size
+        self._progress(min(self._read, self._total), self._total)
+
+    def _incoming(self, destination: Path) -> Iterator[Fault]:
+        for folder in _folders_in(destination / INCOMING):
+            job_id = self._our_job(folder.name)
+            if job_id is None:
+                continue  # another workstation's
+            state = self._store.jobs.state_of(job_id)
+            if state is None and not self._store.jobs.is_unwanted(job_id):
+                yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is not in the database")
+            elif state in _DONE and folder.exists():
+                yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is {state}, and its copy was left behind")
+
+    def _visible(self, name: str, destination: Path) -> Iterator[Fault]:
+        equipment = self._store.publications.equipment_at(name)
+        for folder in _folders_in(destination):
+            if (owner := _owner(folder)) is not None:
+                yield from self._owned(name, folder, owner)
+                continue
+            below = [(inner, _owner(inner)) for inner in _folders_in(folder)]
+            if folder.name not in equipment and not any(inner_owner for _, inner_owner in below):
+                yield Fault(Rule.VERIFIED, str(folder), "it has no receipt: nobody verified it")
+                continue
+            for inner, inner_owner in below:
+                if inner_owner is None:
+                    yield Fault(Rule.VERIFIED, str(inner), "it has no receipt: nobody verified it")
+                else:
+                    yield from self._owned(name, inner, inner_owner)
+
+    def _owned(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
+        """Look at a folder that has a receipt; one that no verified job led to must be complete all the same."""
+        job_id = self._our_job(owner.job_key)
+        if job_id is None or folder in self._looked_at:
+            return []
+        if self._store.publications.of(job_id) is None and self._store.jobs.is_unwanted(job_id):
+            return self._forgotten(name, folder, owner)
+        return self._run(job_id, Rule.VERIFIED, folder)
+
+    def _forgotten(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
+        """Read back a run whose job was deleted from the database, or all but so, by its own checksum list."""
+        jobs = self._store.publications.jobs_of(owner.run_path, name)
+        keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
+        others: dict[str, FileRecord] = {}
+        for number in jobs:
+            others |= {row.path: row for row in self._store.files.load(number)}
+        known = Known(rows={}, others=others, job_key="", job_keys=keys, in_between=bool(jobs))
+        return [
+            Fault(Rule.VERIFIED, str(it.path), it.detail) for it in read_back(folder, known, Control(), self._moved)
+        ]
+
+    def _our_job(self, name: str) -> int | None:
+        ours = re.fullmatch(rf"{re.escape(self._installation)}-(\d+)", name)
+        return None if ours is None else int(ours[1])
+
+
+def _owner(folder: Path) -> Owner | None:
+    try:
+        with Tree(folder) as tree:
+            return read_owner(tree)
+    except OSError:
+        return None
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return what a person sees there: names that begin with a dot, and links, are not for people's runs."""
+    try:
+        found = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [it for it in found if it.is_dir() and not it.is_symlink() and not it.name.startswith(".")]

@@ -1,0 +1,147 @@
+"""The machine below: state dir, log folder, clock, and the programs that transfers may call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.paths import StateDir
+from exlab_wizard.process.identity import boot_id, is_network_path
+
+ERROR_ROOM_BYTES: Final = 64 << 20
+WARN_ROOM_BYTES: Final = 1 << 30
+SCRATCH: Final = ".exlab-test-"
+MOST_SKEW_SECONDS: Final = 5.0
+_MIB: Final = 1 << 20
+_VERSION_SECONDS: Final = 5.0
+_EARLIEST_YEAR: Final = 2026
+_TOOLS: Final = {
+    "rsync": ("--version", "copies over SSH"),
+    "rclone": ("version", "copies to cloud storage"),
+    "ssh": ("-V", "reaches servers"),
+}
+
+
+def state_dir(place: StateDir) -> Iterator[Finding]:
+    """Look at the folder that holds the database: there, ours, private, on a disk of this machine, with room."""
+    root = place.root
+    if not root.exists():
+        yield good("state dir", f"{root} does not exist yet; the first start makes it")
+        return
+    fault = _write_test(root)
+    if fault:
+        yield bad("state dir", f"{root} cannot be written: {fault}", "Make it writable for your account.")
+    else:
+        yield good("state dir", f"{root} can be written")
+    yield _privacy(root)
+    if is_network_path(root):
+        remedy = "Name a folder on a disk of this machine with --state-dir or EXLAB_STATE_DIR."
+        yield doubtful("state disk", "a network file system: the database is slower there, and hangs with it", remedy)
+    else:
+        yield good("state disk", "a disk of this machine")
+    yield room("state room", root)
+
+
+def logs(place: StateDir) -> Iterator[Finding]:
+    """Look at the folder of the log."""
+    folder = place.logs
+    if not folder.exists():
+        yield good("log", f"{folder} does not exist yet; the first start makes it")
+        return
+    fault = _write_test(folder)
+    if fault:
+        yield doubtful("log", f"{folder} cannot be written: {fault}", "Make it writable, or remove it.")
+        return
+    size = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
+    yield good("log", f"{folder}, {size / _MIB:.1f} MiB")
+
+
+def clock(place: StateDir) -> Iterator[Finding]:
+    """Look at this machine's clock, by its own lights and beside that of the state dir's file system."""
+    now = datetime.now(UTC)
+    if now.year < _EARLIEST_YEAR:
+        yield bad("clock", f"it says {now:%Y-%m-%d}", "Set the clock; retries and sessions go by it.")
+        return
+    skew = None if not place.root.exists() else file_skew_s(place.root)
+    if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
+        remedy = "Set the clocks of both by the network (NTP)."
+        yield doubtful("clock", f"files in the state dir are {skew:+.0f} s off", remedy)
+        return
+    yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
+
+
+def programs() -> Iterator[Finding]:
+    """Look for the programs of other people that bring data elsewhere; none is needed for mounted shares."""
+    for name, (option, purpose) in _TOOLS.items():
+        found = shutil.which(name)
+        if found is None:
+            yield good(name, f"not installed; it {purpose}, and mounted shares do without")
+        else:
+            yield good(name, _first_line([found, option]))
+
+
+def room(name: str, folder: Path) -> Finding:
+    """Return how much room the disk of `folder` has."""
+    usage = shutil.disk_usage(folder)
+    detail = f"{usage.free / _MIB:,.0f} MiB free of {usage.total / _MIB:,.0f}"
+    remedy = f"Make room on the disk of {folder}."
+    if usage.free < ERROR_ROOM_BYTES:
+        return bad(name, detail, remedy)
+    return doubtful(name, detail, remedy) if usage.free < WARN_ROOM_BYTES else good(name, detail)
+
+
+def file_skew_s(folder: Path) -> float | None:
+    """Return by how many seconds a new file's time is ahead of this machine's clock; None where none can be made."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
+            written = Path(scratch) / "time"
+            before = datetime.now(UTC).timestamp()
+            written.write_bytes(b"exlab-wizard")
+            return written.stat().st_mtime - before
+    except OSError:
+        return None
+
+
+def _write_test(folder: Path) -> str:
+    """Return why nothing can be written there; empty when it can."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
+            (Path(scratch) / "written").write_bytes(b"exlab-wizard")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _privacy(root: Path) -> Finding:
+    if sys.platform == "win32":
+        return good("permissions", "those of your profile")
+    status = root.stat()
+    if status.st_uid != os.geteuid():
+        detail = f"{root} belongs to another account (uid {status.st_uid})"
+        return doubtful("permissions", detail, f"Use your own state dir, or: chown -R $USER {str(root)!r}")
+    others = stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
+    if others:
+        detail = f"{root} has mode {stat.S_IMODE(status.st_mode):04o}: other accounts can look in"
+        return doubtful("permissions", detail, f"chmod 700 {str(root)!r}")
+    return good("permissions", "only your account can look in")
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_VERSION_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} is there, but does not say its version"
+    # ssh says it on stderr.
+    lines = (done.stdout or done.stderr).splitlines()
+    return lines[0].strip() if lines else command[0]

@@ -1,0 +1,48 @@
+"""The application itself: who holds the state dir, and whether it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from exlab_wizard.client import Client, UnreachableError
+from exlab_wizard.client.errors import AnswerError
+from exlab_wizard.client.wire import Wire
+from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, good
+from exlab_wizard.errors import DamagedError, StoreError
+from exlab_wizard.paths import StateDir
+from exlab_wizard.process.instance_lock import is_running
+from exlab_wizard.store.upkeep.damaged import diagnosed
+
+ANSWER_SECONDS: Final = 3.0
+_WAYS: Final = {"ok": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.ERROR}
+
+
+def application(place: StateDir) -> Iterator[Finding]:
+    """Look who holds the instance lock, and ask them how they are."""
+    if not place.root.exists() or not is_running(place):
+        yield good("application", "does not run; exlab-wizard run starts it")
+        return
+    yield good("application", f"runs{_holder(place)}")
+    client = Client(place, Wire(place, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
+    try:
+        url, health = client.url(), client.health()
+    except (UnreachableError, AnswerError) as error:
+        remedy = "It syncs all the same. Quit it with: exlab-wizard quit, and start it again."
+        yield bad("server", str(error), remedy)
+        return
+    finally:
+        client.close()
+    yield good("server", f"answers at {url}")
+    for name, part in health.components.items():
+        remedy = "" if part.status == "ok" else "See more with: exlab-wizard status, and exlab-wizard logs"
+        yield Finding(f"its {name}", _WAYS.get(part.status, Verdict.WARN), part.reason or part.status, remedy)
+
+
+def _holder(place: StateDir) -> str:
+    try:
+        with diagnosed(place.database) as file:
+            pid = file.holder()
+    except (DamagedError, StoreError):
+        return ""
+    return "" if pid is None else f" (pid {pid})"

@@ -1,0 +1,100 @@
+"""A destination, tried out step by step as a sync would use it.
+
+What it makes, it makes in a folder of its own, and removes it. The steps come one by one: of a share that hangs, those
+before are told.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.diagnosis.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, file_skew_s, room
+from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.transfer.destination.marker import probe
+
+PATIENCE_SECONDS: Final = 20.0
+REMEDY: Final = "Look after the share: mount it again, or restart its server."
+_LONGEST_NAME: Final = 255
+_ORDINARY_NAME: Final = 143
+"""What an encrypted folder of common NAS systems takes."""
+
+
+def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iterator[Finding]:
+    """Try the destination at `folder`; the list ends at the first step that does not work.
+
+    `runs` are some that are synced to it: are they on the same disk?
+    """
+    try:
+        device = folder.stat().st_dev
+        yield good("reachable", str(folder))
+        probe(folder, marker_id)
+        yield good("marker", "is there")
+        yield from _write(folder)
+        yield room("room", folder)
+        yield _clock(folder)
+        yield _disk(device, runs)
+    except TransferWaitError as error:
+        yield bad("marker", str(error), "Mount the share.")
+    except OSError as error:
+        yield bad("usable", str(error), "Make the folder writable for your account, and see that the share is well.")
+
+
+def _write(folder: Path) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
+        written = Path(scratch) / "written"
+        with written.open("wb") as file:
+            file.write(b"exlab-wizard")
+            file.flush()
+            os.fsync(file.fileno())
+        yield good("writable", "a file was written and synced")
+        written.rename(written.with_name("renamed"))
+        yield good("rename", "works")
+        yield _cases(written)
+        yield _names(Path(scratch))
+
+
+def _cases(written: Path) -> Finding:
+    if written.with_name("RENAMED").exists():
+        detail = "names that differ in upper and lower case only are one file here; runs with such names are refused"
+        return good("case", detail)
+    return good("case", "upper and lower case differ")
+
+
+def _names(scratch: Path) -> Finding:
+    longest = next((length for length in (_LONGEST_NAME, _ORDINARY_NAME) if _takes(scratch / ("n" * length))), 0)
+    if longest == _LONGEST_NAME:
+        return good("longest name", f"{longest} bytes")
+    detail = f"{longest or f'less than {_ORDINARY_NAME}'} bytes; longer names cannot be copied"
+    return doubtful("longest name", detail, "Keep file names of runs shorter, or use an unencrypted share.")
+
+
+def _takes(path: Path) -> bool:
+    try:
+        path.touch()
+    except OSError:
+        return False
+    return True
+
+
+def _clock(folder: Path) -> Finding:
+    skew = file_skew_s(folder)
+    if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
+        return good("clock", "that of this machine")
+    return doubtful("clock", f"{skew:+.0f} s beside this machine's", "Set the clocks of both by the network (NTP).")
+
+
+def _disk(device: int, runs: Sequence[str]) -> Finding:
+    for run in runs:
+        try:
+            same = Path(run).stat().st_dev == device
+        except OSError:
+            continue
+        if same:
+            detail = f"the run {run!r} lies on the very disk of this destination: one failure takes both"
+            return doubtful("disk", detail, "Name a folder of a mounted share as the destination.")
+    return good("disk", "another one than the runs'" if runs else "no run was queued for it yet")

@@ -1,0 +1,68 @@
+"""macOS: the workspace tells of power-off, log-off and waking up; an activity holds back idle sleep.
+
+Written to the system's documentation. The notifications are delivered in the main thread's run loop, which is the
+icon's; a program without an icon gets SIGTERM instead. An activity also keeps the system from ending the program
+without asking ("sudden termination"). pyobjc comes with pystray there.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform == "darwin":
+    import logging
+    import threading
+    from collections.abc import Callable
+    from typing import Final
+
+    import AppKit
+    import Foundation
+
+    from exlab_wizard.process.session.watch import WHY, Heard, Held
+
+    log = logging.getLogger(__name__)
+
+    _NO_SUDDEN_END: Final = 1 << 14
+    _NO_IDLE_SLEEP: Final = 1 << 20
+
+    class Workspace:
+        """Notifications of the shared workspace, and one activity of this process."""
+
+        needed_when_idle = True  # "sudden termination" is a kill
+
+        def __init__(self) -> None:
+            """Hold nothing."""
+            self._over = threading.Event()
+            self._lock = threading.Lock()
+            self._activity: object | None = None
+            self._observers: list[object] = []
+
+        def hold(self, held: Held) -> None:
+            """Hold back exactly this from now on."""
+            process = Foundation.NSProcessInfo.processInfo()
+            options = (_NO_SUDDEN_END if held.shutdown else 0) | (_NO_IDLE_SLEEP if held.sleep else 0)
+            with self._lock:
+                before, self._activity = self._activity, None
+                if options:
+                    self._activity = process.beginActivityWithOptions_reason_(options, WHY)
+                if before is not None:
+                    process.endActivity_(before)
+
+        def stop(self) -> None:
+            """Hold nothing back and let `run` return."""
+            self.hold(Held())
+            self._over.set()
+
+        def run(self, heard: Heard) -> None:
+            """Listen until `stop`."""
+            center = AppKit.NSWorkspace.sharedWorkspace().notificationCenter()
+
+            def hear(name: str, tell: Callable[[], None]) -> None:
+                observer = center.addObserverForName_object_queue_usingBlock_(name, None, None, lambda _note: tell())
+                self._observers.append(observer)
+
+            hear(AppKit.NSWorkspaceWillPowerOffNotification, heard.session_ends)
+            hear(AppKit.NSWorkspaceDidWakeNotification, heard.woke)
+            self._over.wait()
+            for observer in self._observers:
+                center.removeObserver_(observer)

@@ -1,0 +1,94 @@
+"""Threads of the application, and one that stands ready: a computer that has run out of threads can still quit.
+
+What a thread does may fail with an error that has its sentence; that is logged, and ends nothing but the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from queue import SimpleQueue
+
+from exlab_wizard.errors import ExlabError
+from exlab_wizard.process.lasting import LastingThread
+
+log = logging.getLogger(__name__)
+
+
+class Standby:
+    """A thread with an event loop, both made ahead of time."""
+
+    def __init__(self, name: str) -> None:
+        """Prepare; nothing runs yet."""
+        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None] | None] = SimpleQueue()
+        self._thread = LastingThread(name, self._run)
+
+    def start(self) -> None:
+        """Be ready."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End when all is done that was handed in."""
+        self._acts.put(None)
+        self._thread.join(0)
+
+    def hand(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+        """Let the thread do `act`, with its loop, when it has done what it was handed before.
+
+        Raises:
+            RuntimeError: the thread has died, and there is no other to be had.
+        """
+        self._acts.put(act)
+        self._thread.start()
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        while (act := self._acts.get()) is not None:
+            act(loop)
+        loop.close()
+
+
+def begin(name: str, act: Callable[[], None]) -> threading.Thread:
+    """Do `act` in a thread of its own.
+
+    Raises:
+        RuntimeError: there is no thread to be had.
+    """
+    thread = threading.Thread(target=_guarded, args=(name, act), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def begin_or_do(name: str, act: Callable[[], None], patience_s: float) -> None:
+    """Do `act` and return when it is done, or when it hangs; where there is no thread to be had, do it here."""
+    try:
+        thread = begin(name, act)
+    except RuntimeError:
+        _guarded(name, act)
+        return
+    thread.join(patience_s)
+    if thread.is_alive():
+        log.error("%s hangs and is left behind", name)
+
+
+def left_behind(patience_s: float, staying: Collection[str]) -> list[str]:
+    """Wait for all other threads to end, at most so long in all, and return the names of those that do not.
+
+    The main thread and those named in `staying` need not.
+    """
+    deadline = time.monotonic() + patience_s
+    mine = {threading.current_thread(), threading.main_thread()}
+    others = [thread for thread in threading.enumerate() if thread not in mine and thread.name not in staying]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in others if thread.is_alive()]
+
+
+def _guarded(name: str, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except ExlabError as error:
+        log.error("%s: %s", name, error)  # noqa: TRY400 - the sentence says it all

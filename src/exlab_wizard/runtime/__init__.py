@@ -1,1 +1,0 @@
-"""Floor 2: what goes on while the application runs: workers, the keeper, recovery."""

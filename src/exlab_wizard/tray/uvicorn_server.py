@@ -1,0 +1,174 @@
+"""uvicorn as we need it: it ends at once instead of within a second, and no client can hold a connection for nothing.
+
+Imported by the server's own thread only, since it brings uvicorn. What is not HTTP is refused in the application's own
+form; what is not finished within ten seconds is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from exlab_wizard.tray.quit_ports import ServedApplication
+
+REQUEST_SECONDS: Final = 10.0
+"""From the first byte of a request, or from connecting, to its last byte."""
+KEEP_ALIVE_SECONDS: Final = 75
+MOST_CONNECTIONS: Final = 800
+HEADER_BYTES: Final = 16 << 10
+TICK_SECONDS: Final = 1.0
+STREAMS_END_SECONDS: Final = 0.02
+ANSWERS_END_SECONDS: Final = 0.5
+"""How long a stop waits for the answers of requests that were received whole; streams and slow readers are cut off."""
+
+
+class _Config(uvicorn.Config):
+    served: ServedApplication
+
+
+class _Connection(H11Protocol):
+    """One client's connection, with a time limit for each request."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own form
+        if len(self.connections) >= MOST_CONNECTIONS:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expected()
+        if self in self.connections:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        partial = {h11.SEND_BODY: True, h11.IDLE: bool(self.conn.trailing_data[0])}
+        if partial.get(self.conn.their_state, False):
+            self._expect_request()
+        else:
+            self._expected()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._expect_request()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence; ours has the one form
+        body, headers = cast("_Config", self.config).served.malformed()
+        length = (b"content-length", str(len(body)).encode())
+        headers = [*headers, length, (b"connection", b"close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def waits_for_its_handler(self) -> bool:
+        """Whether a request was received whole, and its answer has not begun."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not (cycle.response_started or cycle.more_body)
+
+    def _expect_request(self) -> None:
+        if self._limit is None:
+            self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _expected(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to, not at its next look."""
+
+    def __init__(self, config: _Config, answering: Callable[[], None], stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._served = config.served
+        self._answering = answering
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._answering()
+
+    async def main_loop(self) -> None:
+        while not self._stopping.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        await self._served.farewell()
+        self._served.close()
+        await self._let_end(STREAMS_END_SECONDS, lambda _connection: True)
+        await self._let_end(ANSWERS_END_SECONDS, lambda connection: connection.waits_for_its_handler())
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await self._let_end(0, lambda _connection: False)
+
+    async def _let_end(self, seconds: float, may_stay: Callable[[_Connection], bool]) -> None:
+        """Cut off the connections that may not stay, and wait a while for what is being answered."""
+        for connection in cast("list[_Connection]", list(self.server_state.connections)):
+            if not may_stay(connection):
+                connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=seconds)
+
+
+class Serving:
+    """One run of the server, in the calling thread."""
+
+    def __init__(self, application: ServedApplication, listening: socket.socket) -> None:
+        """Serve `application` at `listening`, which is closed at the end."""
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        config = _Config(
+            application,
+            http=_Connection,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+        )
+        config.served = application
+        self._config = config
+        self._listening = listening
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._stopped = False
+
+    def run(self, answering: Callable[[], None]) -> None:
+        """Serve until `stop`; `answering` is called once, when requests are answered."""
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            if self._stopped:
+                return
+            server = _Server(self._config, answering, self._stopping)
+            runner.run(server.serve(sockets=[self._listening]))
+
+    def stop(self) -> None:
+        """End it. Callable from any thread, at any time."""
+        self._stopped = True
+        if self._loop is not None:
+            # A loop that has just been closed needs no telling.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)

@@ -1,0 +1,91 @@
+"""One attempt at one job: runs the transfer and returns, as a value, what it ended with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from exlab_wizard.domain.job import ErrorKind
+from exlab_wizard.domain.outcome import Deferred, Failed, Interrupted, Outcome, Superseded
+from exlab_wizard.errors import ClaimLostError, StoppedError, StoreError, TransferError, TransferWaitError
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.failures import exhausted, is_exhaustion
+from exlab_wizard.transfer.ports import Control, TransferRequest
+from exlab_wizard.transfer.walk import MountTransfer
+from exlab_wizard.workers.bandwidth import DestinationLimits
+from exlab_wizard.workers.checkpoints import StoreJournal
+
+log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """Everything that an attempt needs besides its job."""
+
+    def __init__(
+        self, store: Store, settings: SettingsFile, installation: str, host: str, progressed: Callable[[], None]
+    ) -> None:
+        """Work for `installation` on the machine `host`; `progressed` is called after each durable checkpoint."""
+        self._store = store
+        self._settings = settings
+        self._installation = installation
+        self._host = host
+        self._progressed = progressed
+        self._limits = DestinationLimits(settings)
+
+    def run(self, job: ClaimedJob, control: Control) -> Outcome:
+        """Sync the job's run and return how that ended; never raises."""
+        try:
+            return self._transfer(job, control).run()
+        except ClaimLostError:
+            return Superseded()
+        except StoppedError as stopped:
+            return Interrupted(str(stopped))
+        except TransferWaitError as wait:
+            return Deferred(wait.reason, wait.detail)
+        except TransferError as error:
+            return Failed(error.kind, str(error))
+        except BaseException as error:  # boundary: whatever one run does to us, the other runs go on
+            return Failed(ErrorKind.UNKNOWN, self._explained(job, error))
+
+    def _explained(self, job: ClaimedJob, error: BaseException) -> str:
+        if isinstance(error, StoreError):
+            return str(error)
+        if is_exhaustion(error):
+            return exhausted(error)
+        log.error("job %d: unexpected error", job.job_id, exc_info=error)
+        # A name that is not Unicode could not be written into the row, and the job would stay in flight.
+        return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+
+    def _transfer(self, job: ClaimedJob, control: Control) -> MountTransfer:
+        settings = self._settings.current
+        destination = settings.destinations.get(job.destination)
+        if destination is None:
+            hint = f"Add it with: exlab-wizard destination add {job.destination} FOLDER; then retry the job."
+            raise TransferError("No such destination", job.destination, hint, ErrorKind.CONFIG)
+        run = Path(job.run_path)
+        request = TransferRequest(
+            job_id=job.job_id,
+            job_key=job_key(self._installation, job.job_id),
+            run_path=run,
+            destination=destination.folder,
+            final_parts=final_parts(job.run_path, job.equipment_id),
+            settle_s=settings.sync.settle_s,
+            host=self._host,
+            marker_id=destination.marker,
+        )
+        journal = StoreJournal(self._store, job, control, self._progressed)
+        return MountTransfer(request, journal, control, self._limits.bucket(job.destination))
+
+
+def job_key(installation: str, job_id: int) -> str:
+    """Return the name of a job's incoming folder: workstations share destinations, and each counts its jobs from 1."""
+    return f"{installation}-{job_id}"
+
+
+def final_parts(run_path: str, equipment_id: str | None) -> tuple[str, ...]:
+    """Return the folder names from a destination down to a run's final path."""
+    name = Path(run_path).name
+    return (equipment_id, name) if equipment_id else (name,)

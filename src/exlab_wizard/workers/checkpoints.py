@@ -1,0 +1,99 @@
+"""The transfer's memory, kept in the database: every checkpoint proves the claim first."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from exlab_wizard.domain.files import FileRecord, Progress
+from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, StoppedError, StoreError
+from exlab_wizard.process.log_once import Complaint
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.ports import Control
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS: Final = 1.0
+_Answer = TypeVar("_Answer")
+
+
+class StoreJournal:
+    """`transfer.journal.Journal` over the database, for one claim."""
+
+    def __init__(self, store: Store, job: ClaimedJob, control: Control, progressed: Callable[[], None]) -> None:
+        """Remember for `job` as long as its claim holds; `progressed` is called after each checkpoint."""
+        self._store = store
+        self._job = job
+        self._control = control
+        self._progressed = progressed
+        # A transfer's helper threads come and go with each run; they share the worker's connection, one at a time.
+        self._connection = store.database.mine()
+        self._turn = threading.Lock()
+
+    def load(self) -> list[FileRecord]:
+        """Return every remembered file of the job, sorted by path."""
+        return self._patiently(lambda: self._store.files.load(self._job.job_id))
+
+    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+        """Insert or replace the rows `put`, forget `drop`, set the counters.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        self._write(put, drop, progress)
+
+    def checkpoint(self, files: Sequence[FileRecord], progress: Progress) -> None:
+        """Replace the rows `files` and set the counters, in one transaction.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        self._write(files, (), progress)
+        with self._my_turn(), contextlib.suppress(StoreError):  # the next checkpoint says it again
+            self._progressed()
+
+    def all_sent(self) -> None:
+        """Move the job to `verifying`.
+
+        Raises:
+            ClaimLostError: the job is no longer ours.
+        """
+        if not self._patiently(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id)):
+            raise self._lost()
+
+    def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+        job, claim = self._job.job_id, self._job.claim_id
+        if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):
+            raise self._lost()
+
+    def _patiently(self, act: Callable[[], _Answer]) -> _Answer:
+        """Do `act` when the database takes it: that its disk is full, or somebody holds it, is no fault of the run.
+
+        Raises:
+            StoreError: it never will.
+            StoppedError: a stop was requested meanwhile.
+        """
+        complaint = Complaint(log)
+        while True:
+            self._control.moved(0)  # what waits for the database does not hang in the transfer
+            try:
+                with self._my_turn():
+                    return act()
+            except (RuleError, DamagedError):
+                raise
+            except StoreError as error:
+                complaint.about(f"job {self._job.job_id}: its progress cannot be written yet", error)
+                if self._control.wait(AGAIN_SECONDS):
+                    raise StoppedError(self._control.reason) from error
+
+    def _lost(self) -> ClaimLostError:
+        return ClaimLostError(f"job {self._job.job_id}: the claim is lost")
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        with self._turn, self._store.database.using(self._connection):
+            yield

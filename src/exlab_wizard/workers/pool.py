@@ -1,0 +1,344 @@
+"""The workers: each claims a job, runs its attempt, and in one transaction finishes it and claims the next.
+
+A worker never dies of one job or of one database error. A transfer that hangs inside the operating system is left
+behind, its job queued again and its place taken by a new worker; its late writes miss their claim and change nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from exlab_wizard.crash_points import Point, reached
+from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.job import ErrorKind, WaitReason
+from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
+from exlab_wizard.errors import RuleError, StoreError
+from exlab_wizard.process.log_once import Complaint
+from exlab_wizard.process.logs import about
+from exlab_wizard.settings import SettingsFile
+from exlab_wizard.store.queue.claims import ClaimedJob
+from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.ports import Control
+from exlab_wizard.workers.attempt import Attempts
+from exlab_wizard.workers.destination_probe import Probes
+from exlab_wizard.workers.running import Running
+from exlab_wizard.workers.throughput import Meter
+
+log = logging.getLogger(__name__)
+
+IDLE_LOOK_SECONDS: Final = 30.0
+ERROR_PAUSE_SECONDS: Final = 1.0
+_DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+
+
+class _Worker:
+    """One thread and whether the pool has given it up."""
+
+    def __init__(self, name: str, loop: Callable[[_Worker], None]) -> None:
+        self.left_behind = False
+        self.running: Running | None = None
+        self.thread = threading.Thread(target=loop, args=(self,), name=name, daemon=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStanding:
+    """How many workers there should be, are, and are at work; and transfers that were told to stop and have not yet.
+
+    `files` has the file that each transfer is at, by job: its path within the run, as `os.fsdecode` has it.
+    """
+
+    wanted: int
+    alive: int
+    busy: int
+    stopping: int
+    files: dict[int, str]
+
+
+class WorkerPool:
+    """`settings.sync.workers` threads that sync runs."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a pool is wired once, in the assembly
+        self,
+        store: Store,
+        attempts: Attempts,
+        settings: SettingsFile,
+        launch_id: int,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        """Claim under `launch_id`; `changed` is called after each commit that ended an attempt."""
+        self._store = store
+        self._attempts = attempts
+        self._settings = settings
+        self._launch_id = launch_id
+        self._clock = clock
+        self._changed = changed
+        self._probes = Probes(store, settings, self.wake)
+        self.meter = Meter()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._news = 0
+        self._stopping = False
+        self._wanted = 0
+        self._workers: list[_Worker] = []
+        self._running: dict[int, Running] = {}
+        self._unheld: set[tuple[int, str]] = set()
+        self._number = itertools.count(1)
+        self._complaint = Complaint(log)
+
+    def start(self) -> None:
+        """Start the workers; those for which there is no thread to be had now follow later."""
+        self._wanted = self._settings.current.sync.workers
+        try:
+            self._fill_up()
+        except RuntimeError as error:
+            self._complaint.about("not every worker could be started", error)
+
+    def stop(self) -> None:
+        """End every worker that is not inside a transfer and wait for those; what still runs is left behind."""
+        with self._lock:
+            self._stopping = True
+            self._work.notify_all()
+            idle = [worker for worker in self._workers if worker.running is None]
+        for worker in idle:
+            if worker.thread.is_alive() and worker.thread is not threading.current_thread():
+                worker.thread.join(timeout=2.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether no worker has died."""
+        with self._lock:
+            return self._stopping or all(worker.thread.is_alive() for worker in self._workers)
+
+    def replace_dead(self) -> None:
+        """Put new workers in the place of those that have died; what they had in flight is queued as orphaned.
+
+        Raises:
+            RuntimeError: there is no thread to be had.
+        """
+        with self._lock:
+            for worker in [worker for worker in self._workers if not worker.thread.is_alive()]:
+                self._workers.remove(worker)
+                running = worker.running
+                if running is not None:
+                    # Nobody else takes it off the list, and with it there the job would wait for this attempt's end.
+                    running.control.request_stop("its worker has died")
+                    running.ended.set()
+                    if self._running.get(running.job.job_id) is running:
+                        del self._running[running.job.job_id]
+        self._fill_up()
+
+    def standing(self) -> PoolStanding:
+        """Return who is at work and who is not there any more."""
+        with self._lock:
+            alive = [worker for worker in self._workers if worker.thread.is_alive()]
+            busy = [worker for worker in alive if worker.running is not None]
+            hung = sum(one.control.stop_requested and not one.left_transfer for one in self._running.values())
+            files = {number: one.control.file for number, one in self._running.items()}
+            return PoolStanding(self._wanted, len(alive), len(busy), hung, files)
+
+    def wake(self) -> None:
+        """Let the idle workers look for work now."""
+        with self._lock:
+            self._news += 1
+            self._work.notify_all()
+
+    def force(self, reason: str, grace_s: float) -> int:
+        """Stop every transfer, mark the rows resumable, and return how many transfers did not react in `grace_s`.
+
+        Raises:
+            StoreError: the rows could not be marked; the next launch finds them in flight and resumes them anyway.
+        """
+        deadline = time.monotonic() + grace_s
+        with self._lock:
+            self._stopping = True
+            self._work.notify_all()
+            running = list(self._running.values())
+        for one in running:
+            one.control.request_stop(reason)
+        hung = sum(not one.ended.wait(max(0.0, deadline - time.monotonic())) for one in running)
+        reached(Point.QUIT_BEFORE_MARKED)
+        self._store.jobs.interrupt_launch(self._launch_id, reason)
+        reached(Point.QUIT_AFTER_MARKED)
+        return hung
+
+    def hold(self) -> None:
+        """Stop every transfer for a pause; what it did is kept, and the rows are queued again."""
+        with self._lock:
+            running = list(self._running.values())
+        for one in running:
+            one.control.request_stop(PAUSED)
+
+    def drop_lost_claims(self) -> None:
+        """Stop the transfers whose job was cancelled, requeued or taken over."""
+        with self._lock:
+            running = list(self._running.values())
+        for one in running:
+            if not self._store.jobs.still_claimed(one.job.job_id, one.job.claim_id):
+                one.control.request_stop("the claim is lost")
+
+    def requeue_orphans(self) -> None:
+        """Queue what this launch has in flight and no worker holds: a claim whose commit was reported as failed.
+
+        A claim is an orphan when two looks in a row find nobody who holds it.
+        """
+        claims = set(self._store.jobs.claims(self._launch_id))
+        with self._lock:
+            held = {(one.job.job_id, one.job.claim_id) for one in self._running.values()}
+        unheld = claims - held
+        for job_id, claim_id in unheld & self._unheld:
+            if self._store.jobs.requeue_claim(job_id, claim_id):
+                with about(job=job_id):
+                    log.warning("job %d: was claimed, and no worker had it; it is queued again", job_id)
+                self.wake()
+        self._unheld = unheld
+
+    def give_up_stalled(self) -> None:
+        """Leave transfers behind that moved no byte for `stall_s`, and put new workers in their place."""
+        self._fill_up()
+        limit = self._settings.current.sync.stall_s
+        now = time.monotonic()
+        with self._lock:
+            stalled = [w for w in self._workers if w.running and w.running.is_silent(now - limit)]
+        for worker in stalled:
+            running = worker.running
+            if running is not None:
+                self._leave_behind(worker, running, limit)
+
+    def _leave_behind(self, worker: _Worker, running: Running, limit: float) -> None:
+        detail = (
+            f"No byte moved for {limit:g} s. The destination or its connection hangs; "
+            "it is tried again by itself, by another worker."
+        )
+        log.warning("job %d: %s", running.job.job_id, detail, extra={"job": running.job.job_id})
+        now = self._clock.now()
+        settle_s = self._settings.current.sync.settle_s
+        decision = decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s)
+        if decision is not None:
+            self._store.jobs.finish(running.job, decision, now)
+        # Only now: one that still hears it would count as cut off by a quit, and nobody would go on before a launch.
+        running.control.request_stop("stalled")
+        with self._lock:
+            if worker.left_behind or worker.running is not running:
+                return
+            worker.left_behind = True
+            self._workers.remove(worker)
+        self._fill_up()
+
+    def _fill_up(self) -> None:
+        """Start workers until there are as many as there should be.
+
+        Raises:
+            RuntimeError: there is no thread to be had; the next look at what stalls tries again.
+        """
+        with self._lock:
+            while not self._stopping and len(self._workers) < self._wanted:
+                worker = _Worker(f"worker-{next(self._number)}", self._loop)
+                worker.thread.start()
+                self._workers.append(worker)
+
+    def _loop(self, worker: _Worker) -> None:
+        job: ClaimedJob | None = None
+        news = 0
+        complaint = Complaint(log)
+        while job is not None or not worker.left_behind:
+            try:
+                if job is None:
+                    with self._lock:
+                        if self._stopping:
+                            break
+                        news = self._news
+                    job = self._store.jobs.claim(self._launch_id, self._clock.now())
+                if job is None:
+                    self._idle(news)
+                else:
+                    with about(job=job.job_id):
+                        job = self._work_on(worker, job)
+                complaint.is_over()
+            except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
+                complaint.about("the workers cannot go on now", error)
+                job = None
+                self._pause(ERROR_PAUSE_SECONDS)
+        self._store.database.release()
+
+    def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
+        """Run one attempt, write down how it ended, and return the next job."""
+        running = Running(job, Control(self.meter.add))
+        with self._lock:
+            over = self._stopping or worker.left_behind
+            earlier = self._running.get(job.job_id)
+            hangs = earlier is not None and not earlier.left_transfer
+            if not over and not hangs:
+                self._running[job.job_id] = running
+                worker.running = running
+        if over:
+            # Claimed at the very moment at which everything was forced to stop, or this worker was left behind.
+            if self._store.jobs.requeue_claim(job.job_id, job.claim_id):
+                self.wake()
+            return None
+        if hangs:
+            # Two writers on one incoming folder would be worse than waiting.
+            detail = "An earlier attempt still hangs inside the operating system; it goes on when that one ends."
+            return self._finish(job, Deferred(WaitReason.EARLIER_ATTEMPT, detail))
+        log.info("job %d: syncing %r to %s", job.job_id, job.run_path, job.destination)
+        outcome = self._attempts.run(job, running.control)
+        running.left_transfer = True
+        try:
+            return None if worker.left_behind else self._finish(job, outcome)
+        finally:
+            with self._lock:
+                if self._running.get(job.job_id) is running:
+                    del self._running[job.job_id]
+                worker.running = None
+            running.ended.set()
+            self._changed()
+
+    def _finish(self, job: ClaimedJob, outcome: Outcome) -> ClaimedJob | None:
+        """Write the outcome until the database takes it: a result that is lost would leave the row in flight."""
+        complaint = Complaint(log)
+        while True:
+            now = self._clock.now()
+            decision = decide_next(job.history, outcome, now, settle_s=self._settings.current.sync.settle_s)
+            if decision is None:
+                log.info("job %d: %s", job.job_id, "the claim was lost; nothing was written")
+                return None
+            try:
+                if isinstance(outcome, Deferred) and outcome.reason in _DESTINATION_WAITS:
+                    until = now + timedelta(seconds=OFFLINE_RECHECK_SECONDS)
+                    self._store.jobs.hold(job.destination, outcome.reason, until)
+                finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)
+            except RuleError as error:
+                # Trying again would be refused again: an error that an operator sees is better than a row in flight.
+                log.error("job %d: the database refuses its result: %s", job.job_id, error)  # noqa: TRY400 - the sentence says it all
+                if isinstance(outcome, Failed):
+                    raise
+                outcome = Failed(ErrorKind.UNKNOWN, str(error))
+                continue
+            except StoreError as error:
+                complaint.about(f"job {job.job_id}: its result cannot be written yet", error)
+                if self._pause(ERROR_PAUSE_SECONDS):
+                    raise
+                continue
+            word = decision.state_reason if finished else "the claim was lost; nothing was written"
+            log.info("job %d: %s%s", job.job_id, word, f": {decision.error_detail}" if decision.error_detail else "")
+            return following
+
+    def _idle(self, news: int) -> None:
+        """Sleep until there may be work: somebody says so, a delay is over, or a destination may be back."""
+        wait = self._probes.look() or IDLE_LOOK_SECONDS
+        due = self._store.jobs.next_due_at()
+        if due is not None:
+            wait = min(wait, max(0.0, (due - self._clock.now()).total_seconds()))
+        with self._lock:
+            self._work.wait_for(lambda: self._stopping or self._news != news, timeout=wait)
+
+    def _pause(self, seconds: float) -> bool:
+        with self._lock:
+            return self._work.wait_for(lambda: self._stopping, timeout=seconds)
