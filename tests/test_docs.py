@@ -19,11 +19,11 @@ from exlab_wizard import __version__, crash_points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
+from exlab_wizard.server.auth.door import BODY_LIMIT_BYTES, MOST_REQUESTS
+from exlab_wizard.server.auth.login import CODE_SECONDS
 from exlab_wizard.server.errors import STATUS, Code
-from exlab_wizard.server.events import MOST_STREAMS
-from exlab_wizard.server.feed import KEPT
-from exlab_wizard.server.login import CODE_SECONDS
-from exlab_wizard.server.security import BODY_LIMIT_BYTES, MOST_REQUESTS
+from exlab_wizard.server.events.feed import KEPT
+from exlab_wizard.server.events.routes import MOST_STREAMS
 from exlab_wizard.settings import DestinationSettings, ScheduleEntry, Settings
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep import migration

@@ -152,12 +152,12 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     page, token, begun = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
     def make(port: int) -> ServedApplication:
-        from exlab_wizard.server import application, backend  # noqa: PLC0415 - loaded in the server's thread
+        from exlab_wizard.server import asgi, backend  # noqa: PLC0415 - loaded in the server's thread
 
         parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
         keep_page_file(state_dir.page, page, port)
         served = backend.Backend(*parts, components, begun, window, _at_login(options), health)
-        return application.HttpApplication(served, port=port, token=token, page_secret=page.secret)
+        return asgi.HttpApplication(served, port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
     window = _window(options, server, audience, clock)

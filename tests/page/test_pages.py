@@ -22,10 +22,10 @@ from tests.server.api import Api
 
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Finding, good
-from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
-from exlab_wizard.server.page.looks import FolderLooks
-from exlab_wizard.server.page.trials import Trials
+from exlab_wizard.server.page.folder_listing import FolderLooks
+from exlab_wizard.server.page.settings.trials import Trials
+from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.sqlite.database import Database
 

@@ -6,7 +6,7 @@ from datetime import time
 
 import pytest
 
-from exlab_wizard.server.page.settings_form import (
+from exlab_wizard.server.page.settings.form import (
     destination_change,
     quit_change,
     rows_of,

@@ -105,7 +105,7 @@ def killed_with_a_new_folder(machine: Machine) -> None:
     machine.command("sync", machine.run("run-a"), "--equipment", "scope-1")
     machine.application("die", Point.PUBLISH_BEFORE_RENAME, "1", status=-9)
     machine.record()
-    machine.application("die in", "transfer.publish", "sync_folder", status=-9)
+    machine.application("die in", "transfer.destination.publish", "sync_folder", status=-9)
     machine.application("finish")
 
 

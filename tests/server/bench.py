@@ -15,14 +15,14 @@ from exlab_wizard.process.presence import Audience
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Components
-from exlab_wizard.server.application import build
+from exlab_wizard.server.asgi import build
+from exlab_wizard.server.auth.login import Logins
+from exlab_wizard.server.auth.reconnect import Comebacks
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.comeback import Comebacks
-from exlab_wizard.server.feed import Feed
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.login import Logins
-from exlab_wizard.server.page.surroundings import Surroundings
+from exlab_wizard.server.events.feed import Feed
+from exlab_wizard.server.page.layout import Surroundings
 from exlab_wizard.server.page.views import Views
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.tray.quit_ports import NoWindow
 from exlab_wizard.workers.watchdog import Keeper
 

@@ -24,7 +24,7 @@ from tests.server.bench import backend_of
 from tests.store.lab import shell
 
 from exlab_wizard.errors import StoreError
-from exlab_wizard.server.application import HttpApplication
+from exlab_wizard.server.asgi import HttpApplication
 from exlab_wizard.store.readonly.browsing import Readers
 from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.questions import questions
@@ -305,7 +305,7 @@ def test_a_quit_ends_what_is_asked_and_leaves_no_log_of_the_database(program: Pr
 
 
 def test_the_library_is_loaded_with_the_first_page_only(browsed: Program) -> None:
-    code = "import sys, exlab_wizard.server.application; sys.exit('datasette' in sys.modules)"
+    code = "import sys, exlab_wizard.server.asgi; sys.exit('datasette' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=browsed.environment, check=False)
     assert done.returncode == 0
 
@@ -313,7 +313,7 @@ def test_the_library_is_loaded_with_the_first_page_only(browsed: Program) -> Non
 @pytest.fixture
 def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasette", None)
-    monkeypatch.delitem(sys.modules, "exlab_wizard.server.datasette", raising=False)
+    monkeypatch.delitem(sys.modules, "exlab_wizard.server.admin.datasette", raising=False)
 
 
 @pytest.mark.usefixtures("without_the_extra")

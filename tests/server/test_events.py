@@ -13,7 +13,7 @@ from tests.quit.work import copying_slowly, in_flight
 from tests.server.api import PREFIX, SMALL, Api, code_of, run_of
 from tests.server.stream import Stream
 
-from exlab_wizard.server.events import MOST_STREAMS
+from exlab_wizard.server.events.routes import MOST_STREAMS
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from exlab_wizard.server.feed import KEPT, Event, Reader
+from exlab_wizard.server.events.feed import KEPT, Event, Reader
 
 
 async def taken(reader: Reader, count: int) -> list[Event]:

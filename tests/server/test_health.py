@@ -14,9 +14,9 @@ from tests.recovery.pool import Bench
 from tests.server.bench import backend_of
 
 from exlab_wizard.domain.outcome import Completed, Outcome
-from exlab_wizard.server.health import HealthRoutes
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import HealthView
+from exlab_wizard.server.api.health import HealthRoutes
+from exlab_wizard.server.api.models import HealthView
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.ports import Control
 

@@ -21,8 +21,8 @@ from tests.server.api import Api, code_of, run_of
 from tests.server.bench import backend_of
 
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.metrics import MetricsRoutes
+from exlab_wizard.server.api.metrics import MetricsRoutes
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.sqlite.driver import driver
 
 

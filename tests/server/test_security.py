@@ -14,7 +14,7 @@ from tests.program import Program
 from tests.server.api import PREFIX, Api, code_of, error_of
 
 from exlab_wizard.process.server_json import ServerAddress
-from exlab_wizard.server.security import BODY_LIMIT_BYTES
+from exlab_wizard.server.auth.door import BODY_LIMIT_BYTES
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ from tests.recovery.pool import Bench
 from tests.server.bench import backend_of
 
 from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.server.api.models import OpenSession
+from exlab_wizard.server.api.runs import RunCheck
+from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import OpenSession
-from exlab_wizard.server.runs import RunCheck
-from exlab_wizard.server.sessions import SessionRoutes
+from exlab_wizard.server.thread_pools import Lanes
 
 
 @pytest.fixture

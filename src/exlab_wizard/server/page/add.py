@@ -14,13 +14,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.server.api.jobs import JobRoutes
+from exlab_wizard.server.api.models import LONGEST_PATH, EnqueueJob
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError
-from exlab_wizard.server.jobs import JobRoutes
-from exlab_wizard.server.models import LONGEST_PATH, EnqueueJob
 from exlab_wizard.server.page.addresses import address, path_of
+from exlab_wizard.server.page.folder_listing import FolderLooks
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
-from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.source.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of

@@ -12,9 +12,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.server.admin.routes import PREFIX, is_installed
+from exlab_wizard.server.api.models import LARGEST_ID
 from exlab_wizard.server.backend import Backend, shown
-from exlab_wizard.server.browsing import PREFIX, is_installed
-from exlab_wizard.server.models import LARGEST_ID
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.timeline import STATES
 from exlab_wizard.server.page.views import Values, Views

@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from exlab_wizard.domain.quit import QuitTrigger
-from exlab_wizard.server.drain import DrainRoutes
+from exlab_wizard.server.api.drain import DrainRoutes
+from exlab_wizard.server.api.models import AnswerQuit
+from exlab_wizard.server.api.pause import PauseRoutes
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.models import AnswerQuit
 from exlab_wizard.server.page.assets import FOLDER
 from exlab_wizard.server.page.forms import done, form_of
 from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.views import THEME, THEMES, Views
-from exlab_wizard.server.pause import PauseRoutes
 
 YEAR_SECONDS: Final = 365 * 86_400
 MOST_STARTS: Final = 100

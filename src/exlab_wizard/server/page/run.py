@@ -10,17 +10,17 @@ from starlette.responses import Response
 
 from exlab_wizard.domain.job import IN_FLIGHT, UNFINISHED, ErrorKind, JobState
 from exlab_wizard.errors import TransferWaitError
+from exlab_wizard.server.api.jobs import JobRoutes
+from exlab_wizard.server.api.models import LARGEST_ID
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.jobs import JobRoutes
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import LARGEST_ID
 from exlab_wizard.server.page.addresses import path_of
+from exlab_wizard.server.page.folder_listing import FolderLooks
 from exlab_wizard.server.page.forms import done
-from exlab_wizard.server.page.looks import FolderLooks
 from exlab_wizard.server.page.timeline import REMEDIES, budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import percent
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import read_receipt

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code
-from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.page.assets import Assets
-from exlab_wizard.server.page.surroundings import Surroundings
+from exlab_wizard.server.page.layout import Surroundings
 from exlab_wizard.server.page.words import FILTERS, STATES
+from exlab_wizard.server.thread_pools import Lanes
 
 if TYPE_CHECKING:
     from jinja2 import Environment

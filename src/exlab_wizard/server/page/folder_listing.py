@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from exlab_wizard.server.lanes import Lane
+from exlab_wizard.server.thread_pools import Lane
 
 _T = TypeVar("_T")
 MOST_AT_ONE_PLACE: Final = 2

@@ -23,8 +23,8 @@ from exlab_wizard.domain.text import plural
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
-from exlab_wizard.server.lanes import Lane
-from exlab_wizard.server.looks import Look, News
+from exlab_wizard.server.events.poll import Look, News
+from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.reports.now import Counts
 
 log = logging.getLogger(__name__)

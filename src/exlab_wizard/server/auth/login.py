@@ -18,9 +18,9 @@ from starlette.responses import RedirectResponse
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
+from exlab_wizard.server.api.models import LoginLink
+from exlab_wizard.server.auth.peers import is_ours
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.models import LoginLink
-from exlab_wizard.server.peers import is_ours
 
 log = logging.getLogger(__name__)
 

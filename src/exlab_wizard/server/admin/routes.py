@@ -20,12 +20,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.lanes import Lane
 from exlab_wizard.server.page.assets import FOLDER
+from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.readonly.browsing import Readers
 
 if TYPE_CHECKING:
-    from exlab_wizard.server.datasette import Browser
+    from exlab_wizard.server.admin.datasette import Browser
 
 PREFIX: Final = "/admin"
 THREADS: Final = 2
@@ -131,7 +131,7 @@ class Browsing:
 
     def _load(self) -> Browser:
         try:
-            from exlab_wizard.server.datasette import Browser  # noqa: PLC0415 - an extra, and slow to load
+            from exlab_wizard.server.admin.datasette import Browser  # noqa: PLC0415 - an extra, and slow to load
         except ImportError as error:
             raise ApiError(Code.NOT_FOUND, _HOW) from error
         return Browser(self._database, self._readers, self._lane, f"{PREFIX}/")

@@ -18,8 +18,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.server.auth.login import COOKIE, Logins
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.login import COOKIE, Logins
 
 PATH: Final = "/comeback"
 HOURS: Final = 7 * 24

@@ -12,10 +12,10 @@ from fastapi import APIRouter
 
 from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
 from exlab_wizard.errors import PredicateUnreadableError
+from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, BlockerView, DrainView, QuitAsked
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import AnswerQuit, AnswerTaken, AskQuit, BlockerView, DrainView, QuitAsked
+from exlab_wizard.server.thread_pools import Lanes
 
 ACCEPTED: Final = 202
 _EVENTS: Final = {

@@ -11,10 +11,7 @@ from fastapi import APIRouter, Query, Response
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.server.backend import Backend, shown
-from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import (
+from exlab_wizard.server.api.models import (
     LARGEST_ID,
     ClosedSession,
     CompleteSession,
@@ -23,7 +20,10 @@ from exlab_wizard.server.models import (
     SessionPage,
     SessionView,
 )
-from exlab_wizard.server.runs import RunCheck, check_equipment
+from exlab_wizard.server.api.runs import RunCheck, check_equipment
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.errors import ApiError, Code, refusals
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.rows import Record

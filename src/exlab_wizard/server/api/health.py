@@ -11,10 +11,10 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.proof import CHALLENGE_HEADER, proof_of
+from exlab_wizard.server.api.models import ComponentHealth, HealthView, Status
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
-from exlab_wizard.server.lanes import MOST_WAITING, Lanes
-from exlab_wizard.server.models import ComponentHealth, HealthView, Status
+from exlab_wizard.server.thread_pools import MOST_WAITING, Lanes
 
 SILENT_SECONDS: Final = 5.0
 """The keeper looks four times a second; what keeps it for so long keeps leases from expiring too."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from exlab_wizard.process.window_request import NoWindowError
+from exlab_wizard.server.api.models import OpenWindow, WindowFocus, WindowShown, WindowView
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.lanes import Lane
-from exlab_wizard.server.models import OpenWindow, WindowFocus, WindowShown, WindowView
+from exlab_wizard.server.thread_pools import Lane
 
 
 class WindowRoutes:

@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.feed import Feed, Reader
+from exlab_wizard.server.events.feed import Feed, Reader
 
 MOST_STREAMS: Final = 32
 RETRY_MILLISECONDS: Final = 1_000

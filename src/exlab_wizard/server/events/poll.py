@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.backend import Backend, shown
-from exlab_wizard.server.drain import drain_view
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.rows import Record
 

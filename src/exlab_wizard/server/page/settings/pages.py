@@ -16,9 +16,8 @@ from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.process.at_login import LoginStart
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.lanes import Lanes
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
-from exlab_wizard.server.page.settings_form import (
+from exlab_wizard.server.page.settings.form import (
     MOST_HOURS,
     Change,
     destination_change,
@@ -31,12 +30,13 @@ from exlab_wizard.server.page.settings_form import (
     shown_quit,
 )
 from exlab_wizard.server.page.views import Values, Views
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
     from exlab_wizard.diagnosis.doctor.checkup import Finding
-    from exlab_wizard.server.page.trials import Trials
+    from exlab_wizard.server.page.settings.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class SettingsRoutes:
 
     @cached_property
     def _trials(self) -> Trials:
-        from exlab_wizard.server.page.trials import Trials  # noqa: PLC0415 - with the first of them
+        from exlab_wizard.server.page.settings.trials import Trials  # noqa: PLC0415 - with the first of them
 
         return Trials()
 

@@ -14,34 +14,34 @@ from starlette.types import Receive, Scope, Send
 
 from exlab_wizard import __version__
 from exlab_wizard.errors import StoreError
+from exlab_wizard.server.admin.routes import Browsing
+from exlab_wizard.server.api.drain import DrainRoutes
+from exlab_wizard.server.api.health import HealthRoutes
+from exlab_wizard.server.api.jobs import JobRoutes
+from exlab_wizard.server.api.metrics import MetricsRoutes
+from exlab_wizard.server.api.pause import PauseRoutes
+from exlab_wizard.server.api.runs import RunCheck
+from exlab_wizard.server.api.sessions import SessionRoutes
+from exlab_wizard.server.api.status import StatusRoutes
+from exlab_wizard.server.api.window import WindowRoutes
+from exlab_wizard.server.auth.door import Door, Refusal
+from exlab_wizard.server.auth.login import LoginRoutes, Logins
+from exlab_wizard.server.auth.reconnect import ComebackRoutes, Comebacks
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.browsing import Browsing
-from exlab_wizard.server.comeback import ComebackRoutes, Comebacks
-from exlab_wizard.server.drain import DrainRoutes
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, refusal, trace_id_of
-from exlab_wizard.server.events import EventRoutes
-from exlab_wizard.server.feed import Feed
-from exlab_wizard.server.health import HealthRoutes
-from exlab_wizard.server.jobs import JobRoutes
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.login import LoginRoutes, Logins
-from exlab_wizard.server.metrics import MetricsRoutes
+from exlab_wizard.server.events.feed import Feed
+from exlab_wizard.server.events.routes import EventRoutes
 from exlab_wizard.server.page.add import AddRoutes
 from exlab_wizard.server.page.errors import wants_page, way_back
+from exlab_wizard.server.page.folder_listing import FolderLooks
 from exlab_wizard.server.page.history import HistoryRoutes
-from exlab_wizard.server.page.looks import FolderLooks
+from exlab_wizard.server.page.layout import Surroundings
 from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.routes import PageRoutes
 from exlab_wizard.server.page.run import RunRoutes
-from exlab_wizard.server.page.settings import SettingsRoutes
-from exlab_wizard.server.page.surroundings import Surroundings
+from exlab_wizard.server.page.settings.pages import SettingsRoutes
 from exlab_wizard.server.page.views import Views
-from exlab_wizard.server.pause import PauseRoutes
-from exlab_wizard.server.runs import RunCheck
-from exlab_wizard.server.security import Door, Refusal
-from exlab_wizard.server.sessions import SessionRoutes
-from exlab_wizard.server.status import StatusRoutes
-from exlab_wizard.server.window import WindowRoutes
+from exlab_wizard.server.thread_pools import Lanes
 
 PREFIX: Final = "/api/v1"
 WARM_SECONDS: Final = 0.3

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exlab_wizard import __version__
+from exlab_wizard.server.api.drain import drain_view
+from exlab_wizard.server.auth.reconnect import Comebacks
 from exlab_wizard.server.backend import Backend, shown
-from exlab_wizard.server.comeback import Comebacks
-from exlab_wizard.server.drain import drain_view
 from exlab_wizard.store.reports.last_exit import Aftermath
 
 

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.lanes import Lane
+from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.readonly.browsing import Readers
 from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.questions import Question, questions

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Response
 
 from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RuleError
+from exlab_wizard.server.api.models import LARGEST_ID, EnqueueJob, JobEventPage, JobPage, JobView
+from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import LARGEST_ID, EnqueueJob, JobEventPage, JobPage, JobView
-from exlab_wizard.server.runs import RunCheck
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.queue.jobs import NewJob
 
 CREATED: Final = 201

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exlab_wizard.server.auth.login import COOKIE, Logins
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, new_trace_id, refusal
-from exlab_wizard.server.login import COOKIE, Logins
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from exlab_wizard.server.api.models import PauseView
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.lanes import Lanes
-from exlab_wizard.server.models import PauseView
+from exlab_wizard.server.thread_pools import Lanes
 
 
 class PauseRoutes:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from exlab_wizard.domain.status import Standing
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import MEDIA_TYPE, refusals
-from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.reports.status import read_standing
 
 

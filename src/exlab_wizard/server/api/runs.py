@@ -9,7 +9,7 @@ from typing import Final
 from exlab_wizard.errors import TransferError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.lanes import Lane
+from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 

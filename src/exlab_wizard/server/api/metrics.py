@@ -19,7 +19,7 @@ from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
-from exlab_wizard.server.lanes import Lanes
+from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.reports.metrics import Ended
 
 if TYPE_CHECKING:
