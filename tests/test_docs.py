@@ -215,7 +215,9 @@ def test_every_refusal_of_the_api_is_documented_with_its_status() -> None:
 def test_every_event_of_the_api_is_documented() -> None:
     section = page("api.md").partition("## Events")[2].partition("## Errors")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-    source = "".join((TOP / "src/exlab_wizard/server" / name).read_text("utf-8") for name in ("feed.py", "looks.py"))
+    source = "".join(
+        (TOP / "src/exlab_wizard/server/events" / name).read_text("utf-8") for name in ("feed.py", "poll.py")
+    )
     assert documented == set(re.findall(r'(?:News\(|Event\.of\([^"]*)"(\w+)"', source))
 
 

@@ -194,12 +194,12 @@ def test_the_source_was_found() -> None:
         ("exlab_wizard.runtime.worker", "import_module('exlab_wizard.app')", "floor 2 may not import floor 4"),
         ("exlab_wizard.errors", "from exlab_wizard.store import jobs", "floor 0 may not import floor 1"),
         ("exlab_wizard.app", "from exlab_wizard.cli import main", "does not know who calls it"),
-        ("exlab_wizard.cli.run", "from exlab_wizard import tray, window", "only app.py assembles"),
-        ("exlab_wizard.cli.run", "from exlab_wizard.testing import Lab", "does not know that it is tested"),
+        ("exlab_wizard.cli.commands.run", "from exlab_wizard import tray, window", "only app.py assembles"),
+        ("exlab_wizard.cli.commands.run", "from exlab_wizard.testing import Lab", "does not know that it is tested"),
         ("exlab_wizard.domain.job", "import os.path", "the domain is pure"),
         ("exlab_wizard.domain.job", "def now():\n    from time import time", "the domain is pure"),
         ("exlab_wizard.helpers", "", "on no floor"),
-        ("exlab_wizard.cli.run", "import exlab_wizard.utils", "no such room"),
+        ("exlab_wizard.cli.commands.run", "import exlab_wizard.utils", "no such room"),
     ],
 )
 def test_a_forbidden_import_is_found(name: str, source: str, fault: str) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.admin.prepared import at_now, prepare
 
-from exlab_wizard.cli.grid import aligned
-from exlab_wizard.cli.output import Cell
+from exlab_wizard.cli.terminal.output import Cell
+from exlab_wizard.cli.terminal.table import aligned
 from exlab_wizard.store.readonly.query import query
 from exlab_wizard.store.readonly.questions import Question, questions
 from exlab_wizard.store.sqlite.values import Value

@@ -17,7 +17,7 @@ from dbus_fast.aio import MessageBus
 from tests.cli.calls import Answer, Cli
 from tests.program import Program, until
 
-from exlab_wizard.cli import doctor
+from exlab_wizard.cli.commands import doctor
 from exlab_wizard.cli.examination import checks
 from exlab_wizard.diagnosis.doctor import desktop, machine, running, share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, Verdict, check_up, worst

@@ -11,7 +11,7 @@ from tests.cli.calls import Cli
 from exlab_wizard import __version__
 from exlab_wizard.cli.main import cli as group
 from exlab_wizard.cli.main import main
-from exlab_wizard.cli.output import visible
+from exlab_wizard.cli.terminal.output import visible
 
 WRITTEN_BY_OTHERS = {"demo"}
 
@@ -78,7 +78,7 @@ def test_ctrl_c_is_one_line_and_status_130(cli: Cli, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("exlab_wizard.cli.status.from_application", interrupted)
+    monkeypatch.setattr("exlab_wizard.cli.commands.status.from_application", interrupted)
     answer = cli("status")
     assert (answer.status, answer.err) == (130, "exlab-wizard: stopped\n")
 

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 from tests.cli.calls import Answer, Cli
 
-from exlab_wizard.cli.quit import LOOK_SECONDS
+from exlab_wizard.cli.commands.quit import LOOK_SECONDS
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.paths import StateDir

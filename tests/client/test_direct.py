@@ -10,8 +10,8 @@ import pytest
 
 from exlab_wizard.client.direct import complete
 from exlab_wizard.client.errors import RunsNotQueuedError, RunToSync
-from exlab_wizard.client.handover import Handover
-from exlab_wizard.client.wire import Wire
+from exlab_wizard.client.http import Wire
+from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.outcome import Decision

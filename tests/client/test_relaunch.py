@@ -8,7 +8,7 @@ from tests.client.calls import SHORT_TTL_SECONDS, connected, jobs, session_state
 
 from exlab_wizard.client import AnswerError, Client, NotRunningError, Session
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.wire import Answer, Document, Wire
+from exlab_wizard.client.http import Answer, Document, Wire
 from exlab_wizard.crash_points import Point
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
 

@@ -11,7 +11,7 @@ from tests.client.stranger import Stranger
 
 from exlab_wizard.client import Client
 from exlab_wizard.client.errors import AnswerError, UnreachableError
-from exlab_wizard.client.wire import Wire
+from exlab_wizard.client.http import Wire
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.proof import CHALLENGE_HEADER, proof_of
 

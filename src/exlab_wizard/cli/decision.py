@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exlab_wizard.cli.jobs import no_such_job
+from exlab_wizard.cli.commands.jobs import no_such_job
 from exlab_wizard.domain.job import JobState, legal_moves
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir

@@ -17,13 +17,13 @@ import click
 from exlab_wizard import __version__
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.lazy import Lazy, LazyGroup
-from exlab_wizard.cli.output import complain, example
+from exlab_wizard.cli.terminal.output import complain, example
 from exlab_wizard.errors import ExlabError, SettingsError
 
 PROGRAM: Final = "exlab-wizard"
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-_ROOM: Final = "exlab_wizard.cli"
+_ROOM: Final = "exlab_wizard.cli.commands"
 
 
 class _Commands(LazyGroup):
@@ -45,10 +45,11 @@ class _Commands(LazyGroup):
         "sql": Lazy(f"{_ROOM}.sql:sql", "read-only SQL on the live database"),
         "admin": Lazy(f"{_ROOM}.admin:admin", "look through the live database in the window; the extra `admin`"),
         "destination": Lazy(f"{_ROOM}.destination:destination", "add, list and test destinations"),
-        "db": Lazy(f"{_ROOM}.db:db", "check, back up, restore and upgrade the database"),
+        "db": Lazy(f"{_ROOM}.db.group:db", "check, back up, restore and upgrade the database"),
         "doctor": Lazy(f"{_ROOM}.doctor:doctor", "look at everything that could be wrong, each with its remedy"),
         "demo": Lazy(
-            f"{_ROOM}.demo:demo", "the whole story in under a minute: sync, kill -9, relaunch, resume, verify"
+            "exlab_wizard.cli.demo.story:demo",
+            "the whole story in under a minute: sync, kill -9, relaunch, resume, verify",
         ),
     }
 

@@ -28,7 +28,7 @@ def from_application(place: Place, ask: Callable[[Client], _Answer | None]) -> _
         return None
     # Imported where there is somebody to talk to; the database needs none of it.
     from exlab_wizard.client import AnswerError, Client, UnreachableError  # noqa: PLC0415 - see above
-    from exlab_wizard.client.wire import Wire  # noqa: PLC0415 - see above
+    from exlab_wizard.client.http import Wire  # noqa: PLC0415 - see above
 
     client = Client(place.state_dir, Wire(place.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
     try:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.display import Display, Lines, Live, Silent
-from exlab_wizard.cli.output import complain, emit, note
 from exlab_wizard.cli.remote import from_application, row_of
+from exlab_wizard.cli.terminal.display import Display, Lines, Live, Silent
+from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.status import Row

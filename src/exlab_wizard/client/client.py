@@ -13,10 +13,10 @@ from exlab_wizard.client.answers import Drain, Event, Health, Job, JobEvent, Que
 from exlab_wizard.client.errors import RunToSync
 from exlab_wizard.client.events import Listening
 from exlab_wizard.client.fields import Fields, understood
-from exlab_wizard.client.handover import is_text, queue_run, shown
+from exlab_wizard.client.http import Document, Wire
 from exlab_wizard.client.presence import told_when_not_running
+from exlab_wizard.client.queue_runs import is_text, queue_run, shown
 from exlab_wizard.client.session import Session, Work
-from exlab_wizard.client.wire import Document, Wire
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.status import Standing
 from exlab_wizard.errors import UsageError

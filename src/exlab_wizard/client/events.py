@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.client.answers import Event
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.wire import Wire, faults
+from exlab_wizard.client.http import Wire, faults
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse

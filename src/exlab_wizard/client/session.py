@@ -19,9 +19,9 @@ from typing import Final, Self
 from exlab_wizard.client.answers import Lease
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
 from exlab_wizard.client.fields import Fields, understood
-from exlab_wizard.client.handover import Handover
+from exlab_wizard.client.http import Answer, Document, Wire
 from exlab_wizard.client.presence import told_when_not_running
-from exlab_wizard.client.wire import Answer, Document, Wire
+from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir

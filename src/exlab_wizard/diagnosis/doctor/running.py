@@ -7,7 +7,7 @@ from typing import Final
 
 from exlab_wizard.client import Client, UnreachableError
 from exlab_wizard.client.errors import AnswerError
-from exlab_wizard.client.wire import Wire
+from exlab_wizard.client.http import Wire
 from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, good
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir

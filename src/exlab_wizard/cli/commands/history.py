@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exlab_wizard.cli.commands.jobs import LONGEST_ANSWER, LONGEST_PAGE, PAGE
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.jobs import LONGEST_ANSWER, LONGEST_PAGE, PAGE
-from exlab_wizard.cli.output import emit, example, json_option, say, table
 from exlab_wizard.cli.remote import from_application, rows_of
-from exlab_wizard.cli.words import moment
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.status import Row
 
 if TYPE_CHECKING:

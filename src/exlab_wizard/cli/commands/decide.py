@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from exlab_wizard.cli.commands.jobs import JOB_ID
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.jobs import JOB_ID
-from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.domain.job import JobState
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from exlab_wizard.cli.output import say, visible
-from exlab_wizard.cli.words import duration, number, size, standing
+from exlab_wizard.cli.terminal.output import say, visible
+from exlab_wizard.cli.terminal.words import duration, number, size, standing
 from exlab_wizard.store.reports.rows import Record
 
 if TYPE_CHECKING:

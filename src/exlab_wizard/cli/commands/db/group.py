@@ -12,8 +12,8 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.lazy import Lazy, LazyGroup
-from exlab_wizard.cli.output import bar, emit, example, json_option, say, table
-from exlab_wizard.cli.words import moment, size
+from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.words import moment, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import StoreError, UsageError
 from exlab_wizard.process.identity import SystemClock
@@ -26,9 +26,10 @@ from exlab_wizard.store.upkeep.backup import Backups
 class _Commands(LazyGroup):
     lazy: ClassVar[Mapping[str, Lazy]] = {
         "check": Lazy(
-            "exlab_wizard.cli.check:check_command", "Look for damage and for rows that contradict each other."
+            "exlab_wizard.cli.commands.db.check:check_command",
+            "Look for damage and for rows that contradict each other.",
         ),
-        "prune": Lazy("exlab_wizard.cli.prune:prune", "Forget history: what was done with long ago."),
+        "prune": Lazy("exlab_wizard.cli.commands.db.prune:prune", "Forget history: what was done with long ago."),
     }
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, note, say
 from exlab_wizard.cli.receipt import Receipt, Wanted
 from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
@@ -64,7 +64,7 @@ def sync(  # noqa: PLR0913 - one parameter for each option
     queued = _by_the_application(place, wanted)
     running = queued is not None
     if queued is None:
-        from exlab_wizard.cli.intake import queue_runs  # noqa: PLC0415 - most calls are answered by the application
+        from exlab_wizard.cli.queueing import queue_runs  # noqa: PLC0415 - most calls are answered by the application
         from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
         queued = queue_runs(place, wanted)
@@ -82,7 +82,7 @@ def sync(  # noqa: PLR0913 - one parameter for each option
 
 def _by_the_application(place: Place, wanted: Wanted) -> list[Receipt] | None:
     def ask(client: Client) -> list[Receipt] | None:
-        from exlab_wizard.client.handover import is_text  # noqa: PLC0415 - loaded by now, since there is a client
+        from exlab_wizard.client.queue_runs import is_text  # noqa: PLC0415 - loaded by now, since there is a client
 
         destination = wanted.destination or _only_destination(place.config)
         if destination is None or len(wanted.paths) != 1 or not wanted.paths[0] or not is_text(wanted.paths[0]):

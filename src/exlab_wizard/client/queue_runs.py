@@ -16,7 +16,7 @@ from typing import Final
 from exlab_wizard.client.answers import Queued
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
 from exlab_wizard.client.fields import Fields
-from exlab_wizard.client.wire import Wire
+from exlab_wizard.client.http import Wire
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import Json, emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say, table
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.durable import make_folder

@@ -17,8 +17,8 @@ import click
 
 from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.examination import DONE
-from exlab_wizard.cli.output import emit, example, json_option, say
-from exlab_wizard.cli.words import plural
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
+from exlab_wizard.cli.terminal.words import plural
 from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, worst
 from exlab_wizard.errors import ExlabError
 

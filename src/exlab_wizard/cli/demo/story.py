@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.demo_stage import (
+from exlab_wizard.cli.demo.stage import (
     LARGE_MIB,
     SLOW_MIB_S,
     SMALL_FILES,
@@ -24,7 +24,7 @@ from exlab_wizard.cli.demo_stage import (
     make_run,
     stage,
 )
-from exlab_wizard.cli.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.domain.text import size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
-from exlab_wizard.client.wire import Answer, Wire
+from exlab_wizard.client.http import Answer, Wire
 from exlab_wizard.errors import ExlabError, UsageError
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.relaunch import last_said, start_detached

@@ -7,9 +7,9 @@ from typing import Final
 
 import click
 
+from exlab_wizard.cli.commands.open import open_page
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.open import open_page
-from exlab_wizard.cli.output import example, json_option
+from exlab_wizard.cli.terminal.output import example, json_option
 from exlab_wizard.errors import ExlabError
 
 PAGE: Final = "/admin/"

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.remote import from_application, url_of
-from exlab_wizard.cli.words import blocking, moment, plural, size, waiting
+from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.words import blocking, moment, plural, size, waiting
 from exlab_wizard.domain.status import Standing
 
 _NOTHING = Standing(None, {}, [], [], 0, [], None)

@@ -13,8 +13,8 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import example, note, say
-from exlab_wizard.cli.words import moment
+from exlab_wizard.cli.terminal.output import example, note, say
+from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.process.logs import IDS, NAME, files
 
 LOOK_SECONDS: Final = 0.2

@@ -15,8 +15,8 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.grid import grid
-from exlab_wizard.cli.output import Cell, Json, complain, emit, example, json_option, note
+from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
+from exlab_wizard.cli.terminal.table import grid
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.glossary import relations

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.desktop.autostart.entry import Standing, autostart_of
 
 _DONE: Final = {

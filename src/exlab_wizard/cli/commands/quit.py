@@ -14,9 +14,9 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, note, say
-from exlab_wizard.cli.question import ask, can_ask
-from exlab_wizard.cli.words import blocking
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.question import ask, can_ask
+from exlab_wizard.cli.terminal.words import blocking
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError

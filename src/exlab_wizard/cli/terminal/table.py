@@ -13,7 +13,7 @@ from typing import Final
 import click
 from rich.cells import cell_len
 
-from exlab_wizard.cli.output import Cell, note, visible
+from exlab_wizard.cli.terminal.output import Cell, note, visible
 
 NULL: Final = "NULL"
 _NARROWEST: Final = 14

@@ -11,8 +11,8 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import bar, emit, example, json_option, note, say
-from exlab_wizard.cli.words import moment, plural, size
+from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.words import moment, plural, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import SystemClock

@@ -8,10 +8,10 @@ import os
 import click
 
 from exlab_wizard import __version__, app
+from exlab_wizard.cli.commands.open import Opened, show_window
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.open import Opened, show_window
-from exlab_wizard.cli.output import emit, example, json_option, note, say
-from exlab_wizard.cli.words import moment, plural
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.words import moment, plural
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.logs import speak
 from exlab_wizard.process.open_store import last_open_launch

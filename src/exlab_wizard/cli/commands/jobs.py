@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import click
 
 from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.output import emit, example, json_option, note, say, table
 from exlab_wizard.cli.remote import from_application, row_of, rows_of
-from exlab_wizard.cli.words import moment, progress, standing
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say, table
+from exlab_wizard.cli.terminal.words import moment, progress, standing
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import UsageError
