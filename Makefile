@@ -76,42 +76,42 @@ test-fast: setup system-packages $(DESKTOP)  ## every test but the slow ones
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 faults-full: setup system-packages $(DESKTOP)  ## every error at every call site, once and lasting
-	EXLAB_FAULTS=full $(PYTEST) tests/faults $(PYTEST_ARGS)
+	EXLAB_FAULTS=full $(PYTEST) tests/crash/faults $(PYTEST_ARGS)
 
 power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
-	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) $(PYTEST) tests/power -rP $(PYTEST_ARGS)
+	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) $(PYTEST) tests/crash/power_cuts -rP $(PYTEST_ARGS)
 
 model-full: setup system-packages $(DESKTOP)  ## the store against its model with fresh seeds, for MODEL_SECONDS
-	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/model/test_store_model.py $(PYTEST_ARGS)
+	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/crash/model/test_store_model.py $(PYTEST_ARGS)
 
 points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points
-	EXLAB_POINTS=full $(PYTEST) tests/testing $(PYTEST_ARGS)
+	EXLAB_POINTS=full $(PYTEST) tests/crash/named_points $(PYTEST_ARGS)
 
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
-	$(BIN)/python -m tests.crash --workers $(WORKERS) $(RECOVERY_ARGS)
+	$(BIN)/python -m tests.crash.system_calls --workers $(WORKERS) $(RECOVERY_ARGS)
 
 screenshots: setup system-packages $(DESKTOP)  ## pictures of every view of the page, and of notifications, into docs/pictures; SCREENSHOTS='now charts' makes these
-	$(BIN)/python -m tests.page.screenshots $(SCREENSHOTS)
-	$(if $(SCREENSHOTS),,$(BIN)/python -m tests.tray.screenshots)
-	@[ -n "$(SCREENSHOTS)" ] || $(BIN)/python -m tests.notices.pictures
+	$(BIN)/python -m tests.integration.page.screenshots $(SCREENSHOTS)
+	$(if $(SCREENSHOTS),,$(BIN)/python -m tests.integration.tray.screenshots)
+	@[ -n "$(SCREENSHOTS)" ] || $(BIN)/python -m tests.integration.notifications.pictures
 
 load: setup  ## 200 clients for 60 s while a transfer runs, a kill in the middle, and the figures
-	EXLAB_LOAD_SECONDS=60 EXLAB_LOAD_CLIENTS=200 $(BIN)/python -m pytest -s tests/server/test_load.py $(PYTEST_ARGS)
+	EXLAB_LOAD_SECONDS=60 EXLAB_LOAD_CLIENTS=200 $(BIN)/python -m pytest -s tests/integration/api/test_load.py $(PYTEST_ARGS)
 
 coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
-	EXLAB_MUTANTS=all $(PYTEST) tests/mutants $(PYTEST_ARGS)
+	EXLAB_MUTANTS=all $(PYTEST) tests/crash/mutants $(PYTEST_ARGS)
 
 storm: setup system-packages $(DESKTOP)  ## a hundred signals at once, STORM_ROUNDS times, at fresh moments
-	EXLAB_STORM_ROUNDS=$(STORM_ROUNDS) EXLAB_STORM_SEED=$${EXLAB_STORM_SEED:-$$$$} $(PYTEST) tests/session/test_storm.py $(PYTEST_ARGS)
+	EXLAB_STORM_ROUNDS=$(STORM_ROUNDS) EXLAB_STORM_SEED=$${EXLAB_STORM_SEED:-$$$$} $(PYTEST) tests/integration/session_end/test_storm.py $(PYTEST_ARGS)
 
 soak: setup system-packages $(DESKTOP)  ## kills, quits and faults for SOAK_MINUTES; SOAK_ARGS='--seed 7 --json'
-	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+	$(BIN)/python -m tests.crash.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 page-soak: setup system-packages  ## the page under 5,000 events a minute for PAGE_MINUTES: it neither grows nor hangs
-	$(BIN)/python -m tests.page.soak --minutes $(PAGE_MINUTES)
+	$(BIN)/python -m tests.integration.page.soak --minutes $(PAGE_MINUTES)
 
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check

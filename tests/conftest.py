@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.crash import summary
-from tests.crash.nursery import Nursery, compile_shim
+from tests.crash.system_calls import summary
+from tests.crash.system_calls.nursery import Nursery, compile_shim
 
 pytest_plugins = ["exlab_wizard.testing"]
 

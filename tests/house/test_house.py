@@ -1,0 +1,178 @@
+"""The habits of the house: sizes, no `Any`, reasons beside exceptions to rules, nothing of one machine in the files."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import tokenize
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = sorted((ROOT / "src").rglob("*.py"))
+CODE = [path for part in ("src", "tests", "migrations", "benchmarks") for path in sorted((ROOT / part).rglob("*.py"))]
+
+LONGEST_FILE = 350
+LONGEST_FUNCTION = 60
+BROAD = {"Exception", "BaseException"}
+MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+
+# Written in pieces, so that this file does not hold what it looks for.
+MACHINE_DIRS = ("/wo" + "rk/", "/ro" + "ot/", "/opt/wh" + "eels", "/opt/py" + "pi", r"\.py" + r"env/")
+INDEX_HOSTS = (r"py" + r"pi\.org", r"python" + r"hosted\.org", r"npm" + r"js\.org", r"deb\." + r"debian\.org")
+INDEX_OPTIONS = ("index-" + "url", "find-" + "links", "trusted-" + "host")
+ADDRESSES = re.compile(rf"(?<![\w.~-])(?:{'|'.join(MACHINE_DIRS)})|{'|'.join((*INDEX_HOSTS, *INDEX_OPTIONS))}")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def files_of_the_project() -> list[Path]:
+    """Return what is, or would be, tracked; in an unpacked sdist everything but dot folders."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listing.returncode == 0:
+        paths = [ROOT / name for name in listing.stdout.decode().split("\0") if name]
+    else:
+        paths = [path for path in ROOT.rglob("*") if not any(part.startswith(".") for part in path.parts)]
+    return [path for path in paths if path.is_file()]
+
+
+def names_any(tree: ast.Module) -> list[int]:
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and node.id == "Any") or (isinstance(node, ast.Attribute) and node.attr == "Any")
+    ]
+
+
+def broad_excepts(source: str) -> list[int]:
+    """Return the lines of handlers that catch everything and do not state, as `# boundary: …`, why."""
+    lines = source.splitlines()
+    found: list[int] = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        broad = any(kind is None or ast.unparse(kind).split(".")[-1] in BROAD for kind in kinds)
+        beside = "\n".join(lines[node.lineno - 1 : node.lineno + 1])
+        if broad and not re.search(r"#.*\bboundary:\s*\S", beside):
+            found.append(node.lineno)
+    return found
+
+
+def sleeps(source: str) -> list[int]:
+    found = [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep")
+        or (isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in {it.name for it in node.names})
+    ]
+    return sorted(found)
+
+
+def unexplained_noqa(source: str) -> list[int]:
+    """Return the lines of `noqa` comments without a code, or without words after the codes."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    explained = re.compile(r"#\s*noqa:\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*\W+\w+")
+    return [
+        token.start[0]
+        for token in tokens
+        if token.type == tokenize.COMMENT
+        if re.search(r"#\s*noqa\b", token.string) and not explained.search(token.string)
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=relative)
+def test_a_file_of_the_program_is_short(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=relative)
+def test_a_function_of_the_program_fits_the_screen(path: Path) -> None:
+    too_long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+        if node.end_lineno - node.lineno + 1 > LONGEST_FUNCTION
+    ]
+    assert too_long == []
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=relative)
+def test_every_collaborator_has_a_type(path: Path) -> None:
+    assert names_any(ast.parse(path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=relative)
+def test_a_broad_except_says_why(path: Path) -> None:
+    assert broad_excepts(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_an_ignored_rule_says_why(path: Path) -> None:
+    assert unexplained_noqa(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_nothing_is_left_for_later_in_a_comment(path: Path) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    assert [number for number, line in enumerate(lines, 1) if MARKS.search(line)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=relative)
+def test_tests_wait_for_events_not_for_time(path: Path) -> None:
+    assert sleeps(path.read_text("utf-8")) == []
+
+
+def test_no_file_holds_a_path_of_one_machine_or_the_address_of_an_index() -> None:
+    found = [
+        f"{relative(path)}:{number}: {line.strip()[:100]}"
+        for path in files_of_the_project()
+        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+        if ADDRESSES.search(line) or str(ROOT) in line
+    ]
+    assert found == []
+
+
+def test_every_rule_that_ruff_ignores_has_a_reason_beside_it() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    lint = tomllib.loads(text)["tool"]["ruff"]["lint"]
+    ignored = [*lint["ignore"], *(code for codes in lint["per-file-ignores"].values() for code in codes)]
+    section = text.partition("[tool.ruff.lint]")[2].partition("[tool.ruff.lint.pydocstyle]")[0]
+    explained = re.findall(r'^    "([A-Z]+\d*)",\s+# \w+', section, re.MULTILINE)
+    assert sorted(explained) == sorted(ignored)
+
+
+def test_every_requirement_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    wanted += [line for extra in project["project"]["optional-dependencies"].values() for line in extra]
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = {line.partition("==")[0].lower() for line in lines if not line.startswith("#")}
+    assert {re.split(r"[^\w.-]", line)[0].lower() for line in wanted} - pins == set()
+
+
+def test_the_habits_find_what_they_look_for() -> None:
+    assert names_any(ast.parse("def f(x: Any) -> typing.Any: ...")) == [1, 1]
+    assert broad_excepts("try:\n    f()\nexcept (OSError, Exception):\n    pass") == [3]
+    assert broad_excepts("try:\n    f()\nexcept:\n    pass") == [3]
+    assert broad_excepts("try:\n    f()\nexcept Exception:  # boundary: a job must not end the worker\n    pass") == []
+    assert broad_excepts("try:\n    f()\nexcept Exception:\n    # boundary: one job\n    pass") == []
+    assert broad_excepts("try:\n    f()\nexcept OSError:\n    pass") == []
+    assert sleeps("import time\ntime.sleep(1)\nfrom time import sleep") == [2, 3]
+    skip = "x = 1  # no" + "qa"
+    assert unexplained_noqa(f"{skip}\n{skip}: E501\n{skip}: E501, S101 - a long word") == [1, 2]
+    assert MARKS.search("# TO" + "DO: later")
+    assert ADDRESSES.search('"/wo' + 'rk/main"')
+    assert ADDRESSES.search("https://py" + "pi.org/simple")
+    assert not ADDRESSES.search("src/network/wo" + "rk/x")

@@ -1,0 +1,84 @@
+"""The HTTP application over a bench of the runtime, without a server around it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from fastapi import FastAPI
+from tests.integration.recovery.pool import Bench
+
+from exlab_wizard.desktop.autostart.entry import LoginSwitch
+from exlab_wizard.domain.quit import Phase, QuitEvent
+from exlab_wizard.paths import StateDir
+from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.supervisor import Components
+from exlab_wizard.server.asgi import build
+from exlab_wizard.server.auth.login import Logins
+from exlab_wizard.server.auth.reconnect import Comebacks
+from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.events.feed import Feed
+from exlab_wizard.server.page.layout import Surroundings
+from exlab_wizard.server.page.views import Views
+from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.tray.quit_ports import NoWindow
+from exlab_wizard.workers.watchdog import Keeper
+
+
+class NoQuit:
+    """A quit that was never asked for."""
+
+    phase = Phase.RUNNING
+    deadline = math.inf
+
+    def post(self, event: QuitEvent) -> None:
+        raise AssertionError(event)
+
+
+def backend_of(bench: Bench, home: Path) -> Backend:
+    """Return the backend, wired as the application wires it; nothing runs."""
+    health = Health(bench.store, bench.launch_id, bench.clock)
+    audience = Audience(bench.clock)
+    keeper = Keeper(
+        bench.store,
+        bench.settings,
+        bench.pool,
+        bench.launch_id,
+        SteadyClock(bench.clock),
+        health=health,
+        quit_asked=lambda _quits: None,
+        changed=audience.changed,
+    )
+    return Backend(
+        bench.store,
+        bench.settings,
+        home,
+        bench.launch_id,
+        bench.clock,
+        NoQuit(),
+        bench.pool,
+        keeper,
+        audience,
+        Components(audience.changed),
+        bench.store.measures.begin(),
+        NoWindow(),
+        LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
+        health,
+    )
+
+
+def application(bench: Bench, home: Path) -> FastAPI:
+    """Return the application that stands behind the door."""
+    backend = backend_of(bench, home)
+    lanes = Lanes(bench.database)
+    comebacks = Comebacks("00" * 32, bench.clock)
+    return build(
+        backend,
+        lanes,
+        Feed(backend, lanes.reads),
+        Logins(bench.clock),
+        "token",
+        Views(lanes, Surroundings(backend, comebacks)),
+    )

@@ -1,0 +1,62 @@
+"""Sessions over a clock that is moved by hand: what a client hears after its machine has slept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+from tests.integration.api.bench import backend_of
+from tests.integration.recovery.pool import Bench
+
+from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.server.api.models import OpenSession
+from exlab_wizard.server.api.runs import RunCheck
+from exlab_wizard.server.api.sessions import SessionRoutes
+from exlab_wizard.server.errors import ApiError, Code
+from exlab_wizard.server.thread_pools import Lanes
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A bench with nothing running: no keeper judges the leases."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def routes(bench: Bench, tmp_path: Path) -> Iterator[SessionRoutes]:
+    """The routes over it."""
+    backend, lanes = backend_of(bench, tmp_path), Lanes(bench.database)
+    yield SessionRoutes(backend, lanes, RunCheck(backend, lanes.paths))
+    lanes.close()
+
+
+def opened(routes: SessionRoutes) -> str:
+    body = OpenSession(kind=SessionKind.RUN, label="acquisition", ttl_s=60)
+    return asyncio.run(routes.open(body, Response())).id
+
+
+def test_a_heartbeat_before_the_keeper_has_judged_a_sleep_is_told_to_ask_again(
+    bench: Bench, routes: SessionRoutes
+) -> None:
+    session = opened(routes)
+    bench.clock.pass_time(600)
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(routes.heartbeat(session))
+    assert (refused.value.status_code, refused.value.code) == (503, Code.BUSY)
+    # The keeper saw that the machine slept, and moved the leases along.
+    bench.clock.pass_time(-600)
+    assert asyncio.run(routes.heartbeat(session)).state == "active"
+
+
+def test_a_heartbeat_after_the_keeper_ended_the_session_is_told_what_to_do(bench: Bench, routes: SessionRoutes) -> None:
+    session = opened(routes)
+    bench.clock.pass_time(61)
+    assert bench.store.sessions.expire(bench.clock.now()) == 1
+    with pytest.raises(ApiError, match=r"no heartbeat came for 60 s\. Its work is not lost") as refused:
+        asyncio.run(routes.heartbeat(session))
+    assert refused.value.code is Code.SESSION_EXPIRED

@@ -1,0 +1,157 @@
+"""However a quit ends: only the main thread is left at that moment, and no process afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.integration.quit.work import copying_slowly, last_end
+from tests.integration.session_end.bus import SystemBus
+from tests.integration.session_end.conftest import listening
+from tests.integration.tray.desk import Panel, session_bus
+from tests.integration.window.screen import screen
+from tests.support.program import Program, folder_in_memory, until, write_run
+
+from exlab_wizard.testing import Process
+
+pytestmark = pytest.mark.slow
+
+
+class Frank(Program):
+    """The real program, in a session of its own, which says what it leaves behind."""
+
+    def command(self, *arguments: str) -> list[str]:
+        module, *place = super().command(*arguments)[2:]
+        return [
+            sys.executable,
+            "-m",
+            "tests.integration.session_end.last_words",
+            str(self.home / "last-words"),
+            module,
+            *place,
+        ]
+
+    def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            return subprocess.Popen(command, env=self.environment, stdout=out, stderr=err, start_new_session=True)
+
+    def left(self) -> tuple[list[str], list[int]]:
+        """Return the threads that lived at the end, and the processes that live still."""
+        threads = (self.home / "last-words").read_text("utf-8").splitlines()
+        return threads, [pid for pid in psutil.pids() if pid != self.process.pid and _session(pid) == self.process.pid]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it does anything; one that has ended, and that nobody has waited for, does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+@pytest.fixture
+def frank(tmp_path: Path, bus: SystemBus) -> Iterator[Frank]:
+    """The program beside a logind, on files in memory if possible."""
+    with folder_in_memory(tmp_path) as home, Frank(home) as program:
+        program.environment["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
+        yield program
+
+
+def test_a_quit_that_drains_leaves_nothing_behind(frank: Frank) -> None:
+    frank.start()
+    job = frank.enqueue(write_run(frank.home / "run", {"a": 10, "b": 5_000_000}))
+    until(lambda: frank.job_state(job) == "verified", what="the run")
+    with listening(frank):
+        frank.process.send_signal(signal.SIGTERM)
+        assert frank.wait() == 0
+    assert frank.left() == (["MainThread"], [])
+    assert last_end(frank) == "drained"
+    assert [path.name for path in frank.state.glob("exlab-wizard.db-*")] == [], "the database was not closed"
+
+
+def test_a_quit_that_forces_leaves_nothing_behind(frank: Frank) -> None:
+    copying_slowly(frank)
+    frank.process.send_signal(signal.SIGTERM)
+    frank.process.send_signal(signal.SIGINT)
+    assert frank.wait(5.0) == 0
+    assert frank.left() == (["MainThread"], [])
+    assert last_end(frank) == "forced"
+
+
+def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemBus) -> None:
+    job = copying_slowly(frank, mib=12)
+    until(bus.inhibitors, what="the shutdown to be held back")
+    bus.tell("PrepareForShutdown", begins=True)
+    bus.tell("PrepareForShutdown", begins=True)
+    assert frank.wait(5.0) == 0
+    assert frank.left() == (["MainThread"], [])
+    assert "left behind" not in frank.log()
+    # Said twice it does not force: what is nearly there arrives.
+    assert (last_end(frank), frank.job_state(job)) == ("drained", "verified")
+    assert bus.inhibitors() == set()
+
+
+class FrankOnDesktop(Frank):
+    """The same, as an operator starts it: with icon, notifications and window."""
+
+    def start(self, *, ready: bool = True) -> Process:
+        process = self._spawn(self.command("run", "--json"))
+        if ready:
+            self.until_ready()
+        return process
+
+    def descendants(self) -> set[psutil.Process]:
+        """Return the processes below it, in whatever session, and those that only its environment gives away."""
+        marked = {one for one in psutil.process_iter() if one.pid != self.process.pid and self._marked(one)}
+        below = set(psutil.Process(self.process.pid).children(recursive=True)) if self.process.poll() is None else set()
+        return marked | below
+
+    def _marked(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("PYTHONPATH") == self.environment["PYTHONPATH"]
+        except psutil.Error:
+            return False
+
+
+def test_icon_notifications_and_an_open_window_leave_nothing_behind(tmp_path: Path) -> None:
+    with (
+        folder_in_memory(tmp_path) as home,
+        screen(tmp_path) as display,
+        session_bus(tmp_path) as bus,
+        Panel(bus.address) as panel,
+        FrankOnDesktop(home) as program,
+    ):
+        program.environment |= {
+            "DISPLAY": display.environ["DISPLAY"],
+            "PATH": display.environ["PATH"],
+            "PYTHONPATH": f"{program.environment['PYTHONPATH']}{os.pathsep}{home}",
+            "DBUS_SESSION_BUS_ADDRESS": bus.address,
+            "GDK_BACKEND": "x11",
+        }
+        program.start()
+        until(panel.has_icon, what="the icon")
+        until(display.windows, what="the window")
+        job = program.enqueue(write_run(program.home / "run", {"a": 10}))
+        until(lambda: program.job_state(job) == "verified", what="the run")
+        descendants = program.descendants()
+        assert any("--type=renderer" in one.cmdline() for one in descendants), "the page was shown by somebody else"
+        program.process.send_signal(signal.SIGTERM)
+        assert program.wait() == 0
+        # The helpers of a browser that has ended notice that by themselves.
+        until(lambda: not any(map(alive, descendants | program.descendants())), 5.0, "the browser's helpers to end")
+        assert display.windows() == []
+        assert program.left() == (["MainThread"], []), program.log()
+        assert [path.name for path in program.state.glob("exlab-wizard.db-*")] == []

@@ -1,0 +1,46 @@
+"""Who waits for the write lock gets it in the order of asking, and whoever gives up is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+from tests.support.program import until
+
+from exlab_wizard.store.sqlite.fair_lock import Turns
+
+PATIENCE = 20.0
+
+
+def in_line(turns: Turns, count: int) -> bool:
+    return len(turns._waiting) == count  # noqa: SLF001 - the line itself is what is looked at
+
+
+def test_turns_are_had_in_the_order_of_asking() -> None:
+    turns = Turns()
+    order: list[int] = []
+
+    def take(number: int) -> None:
+        assert turns.take(PATIENCE)
+        order.append(number)
+        turns.give()
+
+    assert turns.take(0)
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        until(partial(in_line, turns, number), what="the thread to stand in line")
+    turns.give()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert order == list(range(8))
+
+
+@pytest.mark.parametrize("waiters", [1, 3])
+def test_whoever_gives_up_is_not_handed_the_turn(waiters: int) -> None:
+    turns = Turns()
+    assert turns.take(0)
+    assert [turns.take(0.001) for _ in range(waiters)] == [False] * waiters
+    turns.give()
+    assert turns.take(0)
