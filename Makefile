@@ -116,6 +116,7 @@ page-soak: setup system-packages  ## the page under 5,000 events a minute for PA
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo --cache-dir .ruff_cache/import_linter
 
 types: setup  ## mypy --strict
 	$(BIN)/mypy

@@ -20,17 +20,16 @@ from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.first_run import give_first_destination
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.at_login import AtLogin
 from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
 from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.process.logs import Logbook
 from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
-from exlab_wizard.process.service import Service
 from exlab_wizard.process.session.watch import Heard, SessionEnd, host_of_this_system
 from exlab_wizard.process.signals import signals_into
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Component, Components
+from exlab_wizard.process.supervisor import Component, Components, Service
 from exlab_wizard.process.threads import begin
 from exlab_wizard.ready import Ready
 from exlab_wizard.server.auth.page_json import keep_page_file, read_page_file

@@ -20,9 +20,8 @@ from typing import Final
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.process import signals
-from exlab_wizard.process.service import Service
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Components
+from exlab_wizard.process.supervisor import Components, Service
 from exlab_wizard.process.threads import Standby, begin, begin_or_do, left_behind
 from exlab_wizard.ready import Ready
 from exlab_wizard.store.queue.quits import PendingQuit

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from exlab_wizard.client.errors import AnswerError, UnreachableError
 from exlab_wizard.client.location import Location, read_location
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.proof import CHALLENGE_HEADER, proof_of
+from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse

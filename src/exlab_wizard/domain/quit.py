@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 
 class Phase(StrEnum):
@@ -121,3 +121,16 @@ def headline(operations: int | None) -> str:
         return "It is unknown what is still running. Force quit anyway?"
     noun = "operation" if operations == 1 else "operations"
     return f"{operations} {noun} still running. Force quit anyway?"
+
+
+@dataclass(frozen=True, slots=True)
+class QuitStatus:
+    """What a quit waits for at one moment. `count` is None when the predicate cannot be read; `trouble` says why."""
+
+    count: DrainCount | None
+    blockers: list[Blocker]
+    trouble: str = ""
+
+
+QuitAnswer = Literal["force", "wait", "keep_running"]
+"""What the operator can say to the question of a quit."""

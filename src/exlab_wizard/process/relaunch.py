@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from exlab_wizard.paths import StateDir
 
@@ -55,3 +57,29 @@ def cut_loose() -> None:
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     os.close(nowhere)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStart:
+    """How it stands; `other` is the state dir of another application that is started in the place of this one."""
+
+    on: bool
+    other: str | None = None
+
+
+class AtLogin(Protocol):
+    """The start at log-in."""
+
+    def standing(self) -> LoginStart:
+        """Return how it stands.
+
+        Raises:
+            ExlabError: it cannot be told.
+        """
+
+    def switch(self, *, on: bool) -> None:
+        """Let this application start at log-in, or nothing.
+
+        Raises:
+            ExlabError: it cannot be changed; the message says what to do.
+        """

@@ -5,11 +5,13 @@ Readable by its owner only from its first byte, replaced in one step, gone when 
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,11 @@ def read_server_file(path: Path) -> ServerAddress | None:
 def remove_server_file(path: Path) -> None:
     """Remove the file, if it is there. Only the holder of the instance lock may."""
     path.unlink(missing_ok=True)
+
+
+CHALLENGE_HEADER: Final = "X-Exlab-Challenge"
+
+
+def proof_of(token: str, challenge: str) -> str:
+    """Return what only who knows `token` can answer to `challenge`."""
+    return hmac.digest(token.encode(), f"exlab-wizard server {challenge}".encode(), "sha256").hex()

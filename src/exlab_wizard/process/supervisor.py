@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -101,3 +101,13 @@ def _lives(component: Component) -> bool:
         return component.alive()
     except Exception:  # boundary: who cannot even be asked is not well
         return False
+
+
+class Service(Protocol):
+    """Something with threads of its own."""
+
+    def start(self) -> None:
+        """Begin; returns when it is at work."""
+
+    def stop(self) -> None:
+        """End; returns only when no thread of it is left. Harmless before `start` and the second time."""

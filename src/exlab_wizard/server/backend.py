@@ -11,8 +11,8 @@ from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import Phase, QuitEvent
-from exlab_wizard.process.at_login import AtLogin
 from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.process.window_request import Shown

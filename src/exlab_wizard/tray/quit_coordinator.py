@@ -15,16 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome, advance
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.quit_ports import (
-    Answer,
     DrainGate,
     DrainPredicate,
     Question,
     ServerRunner,
-    Standing,
     WindowLauncher,
     WorkerControl,
 )
@@ -43,7 +41,7 @@ FORCE_RESERVE_SECONDS: Final = 2.5
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
 
 _Result = TypeVar("_Result")
-_ANSWERS: Final[dict[Answer, QuitEvent]] = {
+_ANSWERS: Final[dict[QuitAnswer, QuitEvent]] = {
     "force": QuitEvent.FORCE,
     "wait": QuitEvent.WAIT,
     "keep_running": QuitEvent.KEEP_RUNNING,
@@ -83,7 +81,7 @@ class QuitCoordinator:
         # Each is written by one side only: `hurry` may come from another thread at any moment of a quit.
         self._window_end = self._session_end = math.inf
         self._closed = self._recorded = False
-        self._standing = Standing(None, [])
+        self._standing = QuitStatus(None, [])
         self._said: set[str] = set()
         # Never the loop's own executor: its threads are waited for when the loop closes, however long they hang.
         self._storing, self._asking = ThreadPoolExecutor(1, "quit-store"), ThreadPoolExecutor(1, "quit-ask")
@@ -219,7 +217,7 @@ class QuitCoordinator:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
 
-    async def _answered(self, asking: asyncio.Future[Answer]) -> QuitEvent:
+    async def _answered(self, asking: asyncio.Future[QuitAnswer]) -> QuitEvent:
         error = asking.exception()
         if error is not None:
             self._say(f"the question cannot be shown: {error}")
@@ -270,9 +268,9 @@ class QuitCoordinator:
         try:
             blockers = await self._beside(self._predicate.blockers, STORE_PATIENCE_SECONDS, self._storing)
         except Exception as error:  # boundary: what cannot be shown never keeps the quit from ending
-            self._standing = Standing(None, [], str(error))
+            self._standing = QuitStatus(None, [], str(error))
         else:
-            self._standing = Standing(count, blockers, self._standing.trouble if count is None else "")
+            self._standing = QuitStatus(count, blockers, self._standing.trouble if count is None else "")
 
     async def _idle(self) -> bool:
         """Return whether the gate is known to be closed and nothing is in flight; what is unknown is not idle."""
@@ -284,7 +282,7 @@ class QuitCoordinator:
         try:
             return await self._beside(self._predicate.count, STORE_PATIENCE_SECONDS, self._storing)
         except Exception as error:  # boundary: whatever keeps the predicate from being read, it fails closed
-            self._standing = Standing(None, [], str(error))
+            self._standing = QuitStatus(None, [], str(error))
             self._say(f"{error}. The quit goes on waiting; it does not take this for idle.")
             return None
 

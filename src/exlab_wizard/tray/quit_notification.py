@@ -17,13 +17,13 @@ from typing import Final, Protocol
 from exlab_wizard.desktop.notifications.messages import CHOICES, QUESTION, Gist, Notice, asked, gist
 from exlab_wizard.desktop.notifications.notifier import Heard, Kind
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.tray.quit_ports import Answer, Standing
 
 LOOK_SECONDS: Final = 0.2
 UPDATE_SECONDS: Final = 5.0
 """How often the standing question may be shown anew because work moved on; that some of it ended is shown at once."""
-_ANSWERS: Final[dict[str, Answer]] = {name: name for name, _ in CHOICES}
+_ANSWERS: Final[dict[str, QuitAnswer]] = {name: name for name, _ in CHOICES}
 
 
 class Board(Protocol):
@@ -54,7 +54,7 @@ class NotifiedQuestion:
         """Return whether a daemon is there to show it, and the window is not what the operator looks at."""
         return self._board.reachable and not self._quiet()
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
         """Show the question, keep it up to date, and return the answer.
 
         Raises:
@@ -80,7 +80,7 @@ class NotifiedQuestion:
         finally:
             self._board.withdraw(QUESTION)
 
-    async def _bring_up_to_date(self, shown: _Shown, standing: Standing, tell: Callable[[Heard], None]) -> None:
+    async def _bring_up_to_date(self, shown: _Shown, standing: QuitStatus, tell: Callable[[Heard], None]) -> None:
         if not self._board.reachable:
             msg = "the notification with the question has gone with its daemon"
             raise ExlabError(msg)

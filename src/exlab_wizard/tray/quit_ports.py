@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome
-from exlab_wizard.process.service import Service
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitOutcome, QuitStatus
+from exlab_wizard.process.supervisor import Service
 from exlab_wizard.process.window_request import NoWindowError, Shown
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
-
-Answer = Literal["force", "wait", "keep_running"]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a quit waits for at one moment. `count` is None when the predicate cannot be read; `trouble` says why."""
-
-    count: DrainCount | None
-    blockers: list[Blocker]
-    trouble: str = ""
 
 
 class DrainPredicate(Protocol):
@@ -84,7 +72,7 @@ class Question(Protocol):
     def available(self) -> bool:
         """Whether somebody could see the question now."""
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
         """Show the question, keep it up to date, and return the answer; cancelling withdraws it."""
 
 
@@ -92,7 +80,7 @@ class ServedApplication(Protocol):
     """An ASGI application that the server runner serves."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """QuitAnswer one request."""
 
     def login_path(self, page: str) -> str:
         """Return a path that lets a browser in once, and leads to `page`."""

@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TextIO
 
 from exlab_wizard.domain.clock import Clock, to_text
+from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
+from exlab_wizard.domain.wording import question
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.process.presence import Audience
 from exlab_wizard.store.queue.quits import PendingQuit
-from exlab_wizard.tray.quit_ports import Answer, Question, Standing
-from exlab_wizard.tray.wording import question
+from exlab_wizard.tray.quit_ports import Question
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,12 +29,12 @@ if sys.platform == "win32":
 log = logging.getLogger(__name__)
 
 CHOICES: Final = "[f]orce quit, [w]ait, [k]eep running: "
-_WORDS: Final[dict[str, Answer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
+_WORDS: Final[dict[str, QuitAnswer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
 _LOOK_SECONDS: Final = 0.1
 _SURFACES_SECONDS: Final = 0.5
 
 
-def parse_answer(line: str) -> Answer | None:
+def parse_answer(line: str) -> QuitAnswer | None:
     """Return the answer that a typed line is, or begins; None for anything else, since only a clear word counts."""
     typed = line.strip().lower().replace("_", " ")
     return next((answer for word, answer in _WORDS.items() if typed and word.startswith(typed)), None)
@@ -56,7 +57,7 @@ class TerminalQuestion:
         except (OSError, ValueError):
             return False
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
         """Print the question and return the first line that answers it."""
         operations: int | None = -1
         typed = ""
@@ -121,7 +122,7 @@ class RemoteQuestion:
         now = to_text(self._clock.now())
         return any(asked.asker_until is not None and asked.asker_until > now for asked in self._undecided())
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:  # noqa: ARG002 - the other process reads it itself
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the other process reads it itself
         """Return the first answer that appears in the database."""
         # A thread of its own, which can be left behind: a database that hangs must not stop the loop.
         with_database = ThreadPoolExecutor(1, "quit-answer")
@@ -153,7 +154,7 @@ class ApiQuestion:
         """Return whether a client listens, or looked a moment ago."""
         return self._audience.present
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:  # noqa: ARG002 - the clients ask for it themselves
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the clients ask for it themselves
         """Let the question stand until it is withdrawn."""
         await asyncio.Event().wait()
         raise AssertionError("nobody sets this event")
@@ -170,7 +171,7 @@ class FirstAnswer:
         """Return whether any surface is."""
         return any(surface.available() for surface in self._surfaces)
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
         """Return the first answer, and withdraw the question elsewhere.
 
         A surface that can show it only later shows it then: a window may be opened, or closed, while it stands. One
@@ -181,12 +182,12 @@ class FirstAnswer:
         """
         # A thread that can be left: a surface that cannot say whether it is there must not keep others from answering.
         thread = ThreadPoolExecutor(1, "quit-surfaces")
-        asked: dict[asyncio.Future[Answer], Question] = {}
+        asked: dict[asyncio.Future[QuitAnswer], Question] = {}
         look: asyncio.Future[list[Question]] = asyncio.ensure_future(self._look(thread, [], 0.0))
         try:
             while True:
                 running = [task for task in asked if not task.done()]
-                waiting: list[asyncio.Future[Answer] | asyncio.Future[list[Question]]] = [*running, look]
+                waiting: list[asyncio.Future[QuitAnswer] | asyncio.Future[list[Question]]] = [*running, look]
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in running:
                     if task in done:

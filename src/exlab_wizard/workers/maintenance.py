@@ -12,8 +12,8 @@ from typing import Final
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.errors import TransferWaitError
-from exlab_wizard.process.lasting import LastingThread
 from exlab_wizard.process.log_once import Complaint
+from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.store import Store

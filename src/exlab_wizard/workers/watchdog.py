@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.process.lasting import LastingThread
 from exlab_wizard.process.log_once import Complaint
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store

@@ -13,7 +13,7 @@ from exlab_wizard.client import Client
 from exlab_wizard.client.errors import AnswerError, UnreachableError
 from exlab_wizard.client.http import Wire
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.proof import CHALLENGE_HEADER, proof_of
+from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 
 TOKEN = "t" * 43
 NEW_TOKEN = "n" * 43

@@ -6,10 +6,9 @@ import pytest
 
 from exlab_wizard.desktop.notifications.messages import Failures, Outages, asked, gist, resumed
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.quit import Blocker, DrainCount
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitStatus
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.alerts import Failure
-from exlab_wizard.tray.quit_ports import Standing
 
 OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
 NAS = ("nas", OFFLINE)
@@ -25,8 +24,8 @@ def blocker(number: int = 1, label: str = "/runs/run-1", percent: float | None =
     return Blocker("job", str(number), label, "", 3 << 30, percent, 240.0)
 
 
-def standing(*blockers: Blocker) -> Standing:
-    return Standing(DrainCount(0, len(blockers)), list(blockers))
+def standing(*blockers: Blocker) -> QuitStatus:
+    return QuitStatus(DrainCount(0, len(blockers)), list(blockers))
 
 
 def failure(number: int, path: str = "/runs/run") -> Failure:
@@ -71,7 +70,7 @@ def test_the_question_names_three_operations_and_counts_the_others() -> None:
 
 
 def test_the_question_about_what_is_unknown_says_why() -> None:
-    notice = asked(Standing(None, [], "the database is locked"))
+    notice = asked(QuitStatus(None, [], "the database is locked"))
     assert notice.title.startswith("It is unknown")
     assert "the database is locked" in notice.body
 

@@ -17,19 +17,19 @@ from tests.support.program import PATIENCE_SECONDS, until
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import CHOICES
 from exlab_wizard.desktop.notifications.notifier import Notifications
-from exlab_wizard.domain.quit import Blocker, DrainCount
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotifiedQuestion
-from exlab_wizard.tray.quit_ports import Answer, Question, Standing
+from exlab_wizard.tray.quit_ports import Question
 from exlab_wizard.tray.quit_prompts import FirstAnswer
 
 AGAIN_SECONDS: Final = 30.0
 ASKED: Final = "Force quit anyway?"
 
 
-def about(*percents: float) -> Standing:
+def about(*percents: float) -> QuitStatus:
     blockers = [Blocker("job", str(n), f"/runs/run-{n}", "", 1 << 20, far, 4.0) for n, far in enumerate(percents, 1)]
-    return Standing(DrainCount(0, len(blockers)), blockers)
+    return QuitStatus(DrainCount(0, len(blockers)), blockers)
 
 
 class Quit:
@@ -42,7 +42,7 @@ class Quit:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
 
-    def asks(self, *others: Question) -> Future[Answer]:
+    def asks(self, *others: Question) -> Future[QuitAnswer]:
         """Put the question on the notification and on `others`; cancelling the result withdraws it."""
         question = FirstAnswer([self.notified, *others])
         return asyncio.run_coroutine_threadsafe(question.ask(lambda: self.now), self._loop)
@@ -89,7 +89,7 @@ def reached(quitting: Quit, daemon: FakeDaemon) -> Quit:
 
 @pytest.mark.parametrize("button", [name for name, _ in CHOICES])
 def test_pressing_a_button_answers_and_takes_the_question_away(
-    quitting: Quit, daemon: FakeDaemon, button: Answer
+    quitting: Quit, daemon: FakeDaemon, button: QuitAnswer
 ) -> None:
     answer = reached(quitting, daemon).asks()
     popup = daemon.shows(ASKED)

@@ -11,19 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar, TypeVarTuple
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.quit import Blocker, DrainCount, QuitOutcome
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitOutcome, QuitStatus
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
-from exlab_wizard.tray.quit_ports import (
-    Answer,
-    DrainGate,
-    DrainPredicate,
-    NoWindow,
-    Question,
-    ServerRunner,
-    Standing,
-    WorkerControl,
-)
+from exlab_wizard.tray.quit_ports import DrainGate, DrainPredicate, NoWindow, Question, ServerRunner, WorkerControl
 
 MIDNIGHT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _Result = TypeVar("_Result")
@@ -193,10 +184,10 @@ class Asker(Question):
 
     faults: Faults
     clock: VirtualClock
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[QuitAnswer] = field(default_factory=list)
     there: bool = True
     asked_at: list[float] = field(default_factory=list)
-    standing: list[Standing] = field(default_factory=list)
+    standing: list[QuitStatus] = field(default_factory=list)
     withdrawn: int = 0
     error: Exception | None = None
     on_ask: Callable[[], None] = lambda: None
@@ -205,7 +196,7 @@ class Asker(Question):
         self.faults.check("question.available")
         return self.there
 
-    async def ask(self, standing: Callable[[], Standing]) -> Answer:
+    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
         self.faults.check("question.ask")
         self.asked_at.append(round(self.clock.seconds, 3))
         self.standing.append(standing())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.integration.quit.lab import Lab
 
-from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, QuitOutcome
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.quit_coordinator import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -17,7 +17,6 @@ from exlab_wizard.tray.quit_coordinator import (
     PREDICATE_POLL_INTERVAL_SECONDS,
     SIGTERM_TIMEOUT_SECONDS,
 )
-from exlab_wizard.tray.quit_ports import Answer
 
 POLL = PREDICATE_POLL_INTERVAL_SECONDS
 STOPS = ["workers stopped", "window closed", "server stopped"]
@@ -292,13 +291,13 @@ METHODS = [
     "window.close",
     "server.stop",
 ]
-ENDINGS: list[tuple[list[Answer], bool]] = [(["wait", "force"], False), (["keep_running"], False), ([], True)]
+ENDINGS: list[tuple[list[QuitAnswer], bool]] = [(["wait", "force"], False), (["keep_running"], False), ([], True)]
 
 
 @pytest.mark.parametrize(("answers", "sigterm"), ENDINGS)
 @pytest.mark.parametrize("method", METHODS)
 def test_whatever_fails_on_the_way_the_quit_ends(
-    lab: Lab, method: str, answers: list[Answer], *, sigterm: bool
+    lab: Lab, method: str, answers: list[QuitAnswer], *, sigterm: bool
 ) -> None:
     lab.predicate.jobs = 1
     lab.question.answers = list(answers)

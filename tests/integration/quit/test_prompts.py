@@ -15,17 +15,17 @@ from tests.integration.quit.lab import Asker, Faults, VirtualClock
 from tests.integration.quit.screen import Screen, Seat
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.quit import Blocker, DrainCount, QuitTrigger
+from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus, QuitTrigger
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.queue.quits import PendingQuit
-from exlab_wizard.tray.quit_ports import Answer, Question, Standing
+from exlab_wizard.tray.quit_ports import Question
 from exlab_wizard.tray.quit_prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer
 
 HOSTILE = "run\x1b[2J\x1b[1;1H\r\nverified \x9b31m\u202e\udcff"
 
 
-def standing(jobs: int = 1, label: str = "/data/run-17") -> Standing:
-    return Standing(
+def standing(jobs: int = 1, label: str = "/data/run-17") -> QuitStatus:
+    return QuitStatus(
         DrainCount(0, jobs), [Blocker("job", "7", label, "2026-01-01T00:00:00.000Z", 3 << 20, 25.0, 90.0)] * jobs
     )
 
@@ -65,10 +65,12 @@ def terminal() -> Iterator[Terminal]:
     terminal.close()
 
 
-def ask(terminal: Terminal, user: Callable[[], Awaitable[None]], now: Callable[[], Standing] = standing) -> Answer:
+def ask(
+    terminal: Terminal, user: Callable[[], Awaitable[None]], now: Callable[[], QuitStatus] = standing
+) -> QuitAnswer:
     """Ask at the terminal while `user` sits at it; return the answer."""
 
-    async def both() -> Answer:
+    async def both() -> QuitAnswer:
         asking = asyncio.ensure_future(Seated(terminal.source, terminal.sink).ask(now))
         await user()
         return await asyncio.wait_for(asking, 10)
@@ -95,12 +97,12 @@ def ask(terminal: Terminal, user: Callable[[], Awaitable[None]], now: Callable[[
         ("no", None),
     ],
 )
-def test_only_a_clear_word_is_an_answer(line: str, answer: Answer | None) -> None:
+def test_only_a_clear_word_is_an_answer(line: str, answer: QuitAnswer | None) -> None:
     assert parse_answer(line) == answer
 
 
 @pytest.mark.parametrize(("typed", "answer"), [("f\n", "force"), ("w\n", "wait"), ("k\n", "keep_running")])
-def test_the_operator_answers_at_the_terminal(terminal: Terminal, typed: str, answer: Answer) -> None:
+def test_the_operator_answers_at_the_terminal(terminal: Terminal, typed: str, answer: QuitAnswer) -> None:
     async def user() -> None:
         await terminal.showing("[k]eep running")
         terminal.type(typed)
@@ -139,7 +141,7 @@ def test_what_cannot_be_counted_is_asked_about_truthfully(terminal: Terminal) ->
         await terminal.showing("the disk is gone")
         terminal.type("w\n")
 
-    assert ask(terminal, user, lambda: Standing(None, [], "the disk is gone")) == "wait"
+    assert ask(terminal, user, lambda: QuitStatus(None, [], "the disk is gone")) == "wait"
 
 
 def test_the_name_of_a_run_cannot_move_the_cursor(terminal: Terminal) -> None:
@@ -177,7 +179,7 @@ def test_a_pipe_is_no_terminal() -> None:
 
 
 def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Terminal) -> None:
-    async def asked() -> Answer:
+    async def asked() -> QuitAnswer:
         question = Seated(terminal.source, terminal.sink)
         question.seated = False
         asking = asyncio.ensure_future(question.ask(standing))
@@ -241,7 +243,7 @@ def test_the_answer_of_the_process_that_asked_counts() -> None:
     quits = Requests([request()], error="locked")
     remote = RemoteQuestion(quits, 3, VirtualClock())
 
-    async def asked() -> Answer:
+    async def asked() -> QuitAnswer:
         asking = asyncio.ensure_future(remote.ask(standing))
         await asyncio.wait([asking], timeout=0.15)
         quits.error = ""
@@ -253,12 +255,12 @@ def test_the_answer_of_the_process_that_asked_counts() -> None:
     assert asyncio.run(asked()) == "keep_running"
 
 
-def surface(*answers: Answer, there: bool = True, error: Exception | None = None) -> Asker:
+def surface(*answers: QuitAnswer, there: bool = True, error: Exception | None = None) -> Asker:
     return Asker(Faults(), VirtualClock(), list(answers), there=there, error=error)
 
 
-def first(*surfaces: Question) -> Answer:
-    async def asked() -> Answer:
+def first(*surfaces: Question) -> QuitAnswer:
+    async def asked() -> QuitAnswer:
         return await asyncio.wait_for(FirstAnswer(surfaces).ask(standing), 10)
 
     return asyncio.run(asked())

@@ -13,8 +13,8 @@ from tests.support.program import until
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.safe_mode import Health
-from exlab_wizard.process.service import Service
 from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.process.supervisor import Service
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.workers.maintenance import Housekeeping

@@ -1,1 +1,1 @@
-"""cli.commands."""
+"""One file for each command."""

@@ -17,7 +17,7 @@ from exlab_wizard.cli.context import Place
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.question import ask, can_ask
 from exlab_wizard.cli.terminal.words import blocking
-from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.quit import QuitOutcome, QuitStatus, QuitTrigger
 from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.process.identity import SystemClock
@@ -25,7 +25,6 @@ from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.quit_ports import Standing
 
 LOOK_SECONDS: Final = 0.1
 _PROMISE_SECONDS: Final = 5.0
@@ -162,8 +161,8 @@ class _Quit:
         while time.monotonic() < deadline and self._store.quits.look(self.id).asking:
             time.sleep(LOOK_SECONDS)
 
-    def _standing(self) -> Standing:
-        return Standing(self._store.drain.count(SystemClock().now()), self._store.drain.blockers())
+    def _standing(self) -> QuitStatus:
+        return QuitStatus(self._store.drain.count(SystemClock().now()), self._store.drain.blockers())
 
     def _tell(self) -> None:
         """Say now and then what is waited for."""

@@ -1,1 +1,1 @@
-"""cli.demo."""
+"""`demo`: the whole story in under a minute."""

@@ -1,1 +1,1 @@
-"""cli.terminal."""
+"""How commands print: text for people, JSON for programs."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from exlab_wizard.tray.quit_ports import Answer, Standing
+from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.tray.quit_prompts import TerminalQuestion
 
 _LOOK_SECONDS: Final = 0.2
@@ -17,12 +17,12 @@ def can_ask() -> bool:
     return TerminalQuestion().available()
 
 
-def ask(standing: Callable[[], Standing], still_stands: Callable[[], bool]) -> Answer | None:
+def ask(standing: Callable[[], QuitStatus], still_stands: Callable[[], bool]) -> QuitAnswer | None:
     """Ask, with what `standing` says is left, and return the answer; None when the question no longer stood."""
     return asyncio.run(_ask(standing, still_stands))
 
 
-async def _ask(standing: Callable[[], Standing], still_stands: Callable[[], bool]) -> Answer | None:
+async def _ask(standing: Callable[[], QuitStatus], still_stands: Callable[[], bool]) -> QuitAnswer | None:
     asking = asyncio.ensure_future(TerminalQuestion().ask(standing))
     try:
         while not asking.done():

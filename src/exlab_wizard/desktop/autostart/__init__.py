@@ -1,1 +1,1 @@
-"""desktop.autostart."""
+"""Start at login, one file for each system."""

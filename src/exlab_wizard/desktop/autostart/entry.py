@@ -21,8 +21,7 @@ from typing import Final, Protocol, TypeVar
 
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.at_login import LoginStart
-from exlab_wizard.process.relaunch import command
+from exlab_wizard.process.relaunch import LoginStart, command
 from exlab_wizard.settings import SettingsFile
 
 _T = TypeVar("_T")

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.quit import Blocker, headline
+from exlab_wizard.domain.quit import Blocker, QuitAnswer, QuitStatus, headline
 from exlab_wizard.domain.text import plain
+from exlab_wizard.domain.wording import TRUTH, describe, duration
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.alerts import Failure
-from exlab_wizard.tray.quit_ports import Answer, Standing
-from exlab_wizard.tray.wording import TRUTH, describe, duration
 
 TOGETHER_SECONDS: Final = 5.0
 """Failures within so many seconds are one notification."""
@@ -23,7 +22,7 @@ QUIET_SECONDS: Final = 10.0
 """For so long nothing waits for a destination before it may be back: a try that fails again takes less."""
 QUESTION: Final = "question"
 FAILED: Final = "failed"
-CHOICES: Final[tuple[tuple[Answer, str], ...]] = (
+CHOICES: Final[tuple[tuple[QuitAnswer, str], ...]] = (
     ("force", "Force quit"),
     ("wait", "Wait"),
     ("keep_running", "Keep running"),
@@ -73,7 +72,7 @@ def resumed(recovery: Recovery) -> Notice | None:
     return Notice("resumed", title, "\n".join(told), "/history?state=failed" if failed else "/", lasting=failed)
 
 
-def asked(standing: Standing) -> Notice:
+def asked(standing: QuitStatus) -> Notice:
     """Return the question of a quit."""
     blockers = standing.blockers[:_MOST_NAMED]
     lines = [describe(_shortened(blocker)) for blocker in blockers] or [plain(standing.trouble)[:_LONGEST_DETAIL]]
@@ -84,7 +83,7 @@ def asked(standing: Standing) -> Notice:
     return Notice(QUESTION, headline(count), body, "/quit", CHOICES, urgent=True)
 
 
-def gist(standing: Standing) -> Gist:
+def gist(standing: QuitStatus) -> Gist:
     """Return which operations the question is about, and how far they are, roughly: two questions may say the same."""
     which = tuple((blocker.kind, blocker.id) for blocker in standing.blockers)
     count = None if standing.count is None else standing.count.operations

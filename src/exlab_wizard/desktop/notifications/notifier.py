@@ -22,7 +22,7 @@ from typing import Final, Protocol, TypeVar
 
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.lasting import LastingThread
+from exlab_wizard.process.threads import LastingThread
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

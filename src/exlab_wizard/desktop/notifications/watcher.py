@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from exlab_wizard.desktop.notifications.messages import FAILED, Failures, Notice, Outages, resumed
 from exlab_wizard.desktop.notifications.notifier import Heard, Kind
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.process.lasting import LastingThread
 from exlab_wizard.process.log_once import Complaint
+from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.store import Store
 

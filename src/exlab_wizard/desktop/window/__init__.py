@@ -1,1 +1,1 @@
-"""desktop.window."""
+"""The ways to show the page in a window."""

@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
-from exlab_wizard.process.lasting import LastingThread
 from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.tray.quit_ports import DrainPredicate
 from exlab_wizard.workers.throughput import Meter
 

@@ -1,1 +1,1 @@
-"""server.admin."""
+"""`/admin/`: Datasette on the live database, read-only."""

@@ -1,1 +1,1 @@
-"""server.api."""
+"""The routes of `/api/v1`, one file for each noun."""

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request
 from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.proof import CHALLENGE_HEADER, proof_of
+from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 from exlab_wizard.server.api.models import ComponentHealth, HealthView, Status
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals

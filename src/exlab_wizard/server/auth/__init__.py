@@ -1,1 +1,1 @@
-"""server.auth."""
+"""Who may call: token, login link, cookie, and how an open page reconnects after a restart."""

@@ -1,1 +1,1 @@
-"""server.events."""
+"""The event stream: what changed, numbered and kept for clients that reconnect."""

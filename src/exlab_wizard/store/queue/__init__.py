@@ -1,1 +1,1 @@
-"""store.queue."""
+"""What is pending: jobs, claims, checkpoints, session leases, launches, quits, and the drain predicate."""

@@ -1,1 +1,1 @@
-"""store.readonly."""
+"""SQL that somebody else wrote, run on the live database behind four locks."""

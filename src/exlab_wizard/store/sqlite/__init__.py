@@ -1,1 +1,1 @@
-"""store.sqlite."""
+"""The one SQLite file: driver, connections, statements. Knows no table."""

@@ -1,1 +1,1 @@
-"""store.upkeep."""
+"""Migrations, backups, pruning, and looking for damage."""

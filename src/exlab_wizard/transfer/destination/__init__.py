@@ -1,1 +1,1 @@
-"""transfer.destination."""
+"""The NAS side: marker, publishing, checksum list, receipt, and what earlier attempts left there."""

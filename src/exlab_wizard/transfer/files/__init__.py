@@ -1,1 +1,1 @@
-"""transfer.files."""
+"""Folder trees and the calls that make their bytes durable."""

@@ -1,1 +1,1 @@
-"""tray.icon."""
+"""The tray icon, its menu and its pictures."""

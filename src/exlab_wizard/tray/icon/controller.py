@@ -19,9 +19,8 @@ from typing import Final, Protocol
 
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
-from exlab_wizard.process.lasting import LastingThread
 from exlab_wizard.process.presence import Audience
-from exlab_wizard.process.threads import begin
+from exlab_wizard.process.threads import LastingThread, begin
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.quit_ports import WindowLauncher

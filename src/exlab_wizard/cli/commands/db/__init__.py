@@ -1,1 +1,1 @@
-"""cli.commands.db."""
+"""`db` and its subcommands."""

@@ -1,1 +1,1 @@
-"""server.page.settings."""
+"""The settings pages."""

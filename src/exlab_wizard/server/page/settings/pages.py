@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
-from exlab_wizard.process.at_login import LoginStart
+from exlab_wizard.process.relaunch import LoginStart
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of

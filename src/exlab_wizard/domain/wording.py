@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from exlab_wizard.domain.quit import Blocker, headline
+from exlab_wizard.domain.quit import Blocker, QuitStatus, headline
 from exlab_wizard.domain.text import plain, size
-from exlab_wizard.tray.quit_ports import Standing
 
 TRUTH = "It will resume at the next launch."
 _MINUTE, _HOUR = 60, 3600
@@ -34,7 +33,7 @@ def describe(blocker: Blocker) -> str:
     return ", ".join(parts)
 
 
-def question(standing: Standing) -> str:
+def question(standing: QuitStatus) -> str:
     """Return the whole question but for its choices."""
     if standing.count is None:
         return f"{headline(None)}\n  {standing.trouble}\n{TRUTH}"
