@@ -37,7 +37,7 @@ from exlab_wizard.workers.watchdog import Keeper
 log = logging.getLogger(__name__)
 
 STEP_SECONDS: Final = 1.0
-LOOK_SECONDS: Final = 1.0
+POLL_INTERVAL_SECONDS: Final = 1.0
 """How often it is looked whether a part has died; by the one thread that cannot die without the process."""
 LAST_RESORT_SECONDS: Final = 0.25
 """Before the end of the session-end window; whatever still hangs then is left behind."""
@@ -195,7 +195,7 @@ class Application:
     def _next_message(self) -> Message:
         while True:
             try:
-                return self.inbox.get(timeout=LOOK_SECONDS)
+                return self.inbox.get(timeout=POLL_INTERVAL_SECONDS)
             except Empty:
                 self.components.look()
 

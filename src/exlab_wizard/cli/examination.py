@@ -42,7 +42,7 @@ def checks(state_dir: StateDir, config: Path) -> list[Check]:
         Check("clock", lambda: machine.clock(state_dir), _STATE_DISK),
         Check("application", lambda: running.application(state_dir), "Quit it, and start it again."),
         *(
-            Check(name, partial(_destination, state_dir, name, found), share.REMEDY, share.PATIENCE_SECONDS)
+            Check(name, partial(_destination, state_dir, name, found), share.REMEDY, share.TIMEOUT_SECONDS)
             for name, found in configured.destinations(config).items()
         ),
         Check("desktop", desktop.desktop),

@@ -24,7 +24,7 @@ from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.store import Store
 
-LOOK_SECONDS: Final = 0.2
+POLL_INTERVAL_SECONDS: Final = 0.2
 _ALIVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 2.0
 INTERRUPTED: Final = 130
@@ -96,7 +96,7 @@ def follow_application(place: Place, watched: Watched) -> int:
 def _listen(client: Client, watched: Watched, display: Display) -> list[Row] | None:
     """Show the jobs whenever the application says that something happened to one, and return them at their end."""
     ids = set(watched.ids)
-    for event in client.events(patience_s=_AWAY_SECONDS):
+    for event in client.events(timeout_s=_AWAY_SECONDS):
         if event.data.get("job_id", event.data.get("id")) not in ids and event.kind not in ("hello", "resync"):
             continue
         jobs = [row_of(client.call("GET", f"/jobs/{number}")) for number in dict.fromkeys(watched.ids)]
@@ -122,7 +122,7 @@ def _look_on(place: Place, watched: Watched, display: Display) -> list[Row]:
                 looked = time.monotonic()
                 if not is_running(place.state_dir):
                     raise NotRunningError(_GONE)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
 
 def become_application(place: Place, watched: Watched) -> int:
@@ -158,7 +158,7 @@ def _accompany(store: Store, watched: Watched, display: Display) -> int:
         leaving = launch is None or launch.draining_since is not None
         if leaving and states.isdisjoint(IN_FLIGHT):
             return 1
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
 
 
 def _state(job: Row) -> JobState:

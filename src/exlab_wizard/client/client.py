@@ -174,13 +174,13 @@ class Client:
         self.call("POST", "/quit/answer", {"answer": answer}, repeat=False)
 
     def events(
-        self, *, after: str | None = None, patience_s: float = 10.0, answers: bool = False
+        self, *, after: str | None = None, timeout_s: float = 10.0, answers: bool = False
     ) -> Generator[Event, None, None]:
         """Yield what happens, from now on or after the event `after`, across restarts of the application.
 
         An event of kind `resync` says that some were missed: read again what you show. It ends, with NotRunningError or
-        UnreachableError, when the application is away for longer than `patience_s`. With `answers` a quit puts its
+        UnreachableError, when the application is away for longer than `timeout_s`. With `answers` a quit puts its
         question to whoever listens, and waits for `answer`.
         """
         with told_when_not_running(self._state_dir):
-            yield from Listening(self._wire, after, patience_s, answers=answers).events()
+            yield from Listening(self._wire, after, timeout_s, answers=answers).events()

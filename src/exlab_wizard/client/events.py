@@ -24,15 +24,15 @@ _PAUSE_SECONDS: Final = 0.2
 class Listening:
     """One listener; it remembers the id of the last event."""
 
-    def __init__(self, wire: Wire, after: str | None, patience_s: float, *, answers: bool) -> None:
-        """Prepare to go on after the event `after`; `patience_s` is how long the application may be away.
+    def __init__(self, wire: Wire, after: str | None, timeout_s: float, *, answers: bool) -> None:
+        """Prepare to go on after the event `after`; `timeout_s` is how long the application may be away.
 
         `answers` says whether the question of a quit can be put to whoever listens.
         """
         self._wire = wire
         self._path = f"/events?answers={str(answers).lower()}"
         self._last = after
-        self._patience_s = patience_s
+        self._patience_s = timeout_s
 
     def events(self) -> Iterator[Event]:
         """Yield events; connect again when the stream ends.

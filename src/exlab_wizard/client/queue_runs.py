@@ -20,7 +20,7 @@ from exlab_wizard.client.http import Wire
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 
-PATIENCE_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
 """Short, since the database is the next way, and taking both queues nothing twice."""
@@ -44,13 +44,13 @@ class Handover:
         self._equipment_id = equipment_id
         self._runs = list(dict.fromkeys(runs))
 
-    def finish(self, patience_s: float = PATIENCE_SECONDS) -> list[int]:
+    def finish(self, timeout_s: float = TIMEOUT_SECONDS) -> list[int]:
         """Return the jobs of the runs, in their order, once all are durable.
 
         Raises:
-            RunsNotQueuedError: some are not: the application refused them, or no way was open for `patience_s`.
+            RunsNotQueuedError: some are not: the application refused them, or no way was open for `timeout_s`.
         """
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while True:
             try:
                 return self._through_the_server()

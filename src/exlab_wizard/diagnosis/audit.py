@@ -30,7 +30,7 @@ from exlab_wizard.transfer.ports import Control
 from exlab_wizard.workers.attempt import final_parts, job_key
 
 _TRIES: Final = 3
-_PATIENCE_SECONDS: Final = 10.0
+_TIMEOUT_SECONDS: Final = 10.0
 _DONE: Final = (JobState.VERIFIED, JobState.CLEANED)
 
 
@@ -93,7 +93,7 @@ def audit_incoming(store: Store, settings: Settings) -> tuple[list[Fault], list[
     looks = [threading.Thread(target=look, args=(name,), daemon=True) for name in audits]
     for thread in looks:
         thread.start()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     for thread in looks:
         thread.join(max(0.0, deadline - time.monotonic()))
     seen = dict(found)

@@ -20,8 +20,8 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 
-_PATIENCE_SECONDS: Final = 15.0
-_LOOK_SECONDS: Final = 0.05
+_TIMEOUT_SECONDS: Final = 15.0
+_POLL_INTERVAL_SECONDS: Final = 0.05
 
 
 def database_missing(state_dir: StateDir) -> StoreError:
@@ -59,7 +59,7 @@ def opened(state_dir: StateDir, *, create: bool = False) -> Iterator[Store]:
 
 def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
     """Migrate under the instance lock; whoever holds it is about to do the same, and is waited for."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
             migration.require_current(database)
@@ -72,7 +72,7 @@ def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
             except InstanceHeldError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_INTERVAL_SECONDS)
         else:
             return
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 log = logging.getLogger(__name__)
 
-LONGEST_PAUSE_SECONDS: Final = 60.0
+LONGEST_BACKOFF_SECONDS: Final = 60.0
 """Between two starts of a part that dies again and again: what it died of first must stay in the log."""
 
 
@@ -85,7 +85,7 @@ class Components:
         log.warning("%s was started again", component.name)
         with self._lock:
             self._revived[component.name] += 1
-            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** self._revived[component.name])
+            pause = min(LONGEST_BACKOFF_SECONDS, 2.0 ** self._revived[component.name])
             self._revive_after[component.name] = now + pause
             self._said.discard(component.name)
 

@@ -61,24 +61,24 @@ def begin(name: str, act: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def begin_or_do(name: str, act: Callable[[], None], patience_s: float) -> None:
+def begin_or_do(name: str, act: Callable[[], None], timeout_s: float) -> None:
     """Do `act` and return when it is done, or when it hangs; where there is no thread to be had, do it here."""
     try:
         thread = begin(name, act)
     except RuntimeError:
         _guarded(name, act)
         return
-    thread.join(patience_s)
+    thread.join(timeout_s)
     if thread.is_alive():
         log.error("%s hangs and is left behind", name)
 
 
-def left_behind(patience_s: float, staying: Collection[str]) -> list[str]:
+def left_behind(timeout_s: float, staying: Collection[str]) -> list[str]:
     """Wait for all other threads to end, at most so long in all, and return the names of those that do not.
 
     The main thread and those named in `staying` need not.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     mine = {threading.current_thread(), threading.main_thread()}
     others = [thread for thread in threading.enumerate() if thread not in mine and thread.name not in staying]
     for thread in others:
@@ -119,9 +119,9 @@ class LastingThread:
             thread.start()
             self._thread = thread
 
-    def join(self, patience_s: float) -> None:
-        """Expect it to end, and return when it has, or after `patience_s`. Its owner has told it to."""
+    def join(self, timeout_s: float) -> None:
+        """Expect it to end, and return when it has, or after `timeout_s`. Its owner has told it to."""
         self._may_end = True
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(patience_s)
+            thread.join(timeout_s)

@@ -45,11 +45,11 @@ class Lane:
         """How many calls are not answered yet."""
         return self._unanswered
 
-    async def run(self, act: Callable[[], _T], patience_s: float | None = None) -> _T:
+    async def run(self, act: Callable[[], _T], timeout_s: float | None = None) -> _T:
         """Return what `act` returns, in a thread of this lane. For the event loop's thread.
 
         Raises:
-            TimeoutError: no answer within `patience_s`; the act is left behind.
+            TimeoutError: no answer within `timeout_s`; the act is left behind.
             ApiError: too much waits already.
         """
         if self._unanswered >= MOST_WAITING:
@@ -69,7 +69,7 @@ class Lane:
         if len(self._threads) < min(self._most, self._unanswered):
             self._add_thread()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), patience_s)
+            return await asyncio.wait_for(asyncio.wrap_future(answer), timeout_s)
         finally:
             self._unanswered -= 1
 

@@ -34,7 +34,7 @@ from exlab_wizard.transfer.destination.marker import create_marker
 PATIENCE_SECONDS: Final = 20.0
 KILLED: Final = -9
 RUN: Final = ("run", "--headless", "--json")
-_LOOK_SECONDS: Final = 0.02
+_POLL_INTERVAL_SECONDS: Final = 0.02
 _Answer = TypeVar("_Answer")
 
 
@@ -72,7 +72,7 @@ def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SEC
         if time.monotonic() > deadline:
             msg = f"waited {timeout:g} s in vain for {what or condition}"
             raise AssertionError(msg)
-        pause.wait(_LOOK_SECONDS)
+        pause.wait(_POLL_INTERVAL_SECONDS)
     return answer
 
 

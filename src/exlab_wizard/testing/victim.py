@@ -17,7 +17,7 @@ from typing import Final
 
 from exlab_wizard.crash_points import Point, watch
 
-_LOOK_SECONDS: Final = 0.01
+_POLL_INTERVAL_SECONDS: Final = 0.01
 
 
 class Notes:
@@ -50,7 +50,7 @@ class Notes:
         """Return when the lab says so."""
         turn = threading.Event()
         while not self._release.exists():
-            turn.wait(_LOOK_SECONDS)
+            turn.wait(_POLL_INTERVAL_SECONDS)
 
 
 class Trap:

@@ -33,10 +33,10 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 SIGTERM_TIMEOUT_SECONDS: Final = 5.0
 PREDICATE_POLL_INTERVAL_SECONDS: Final = 0.1
 CHECKPOINT_GRACE_SECONDS: Final = 1.0
-STOP_PATIENCE_SECONDS: Final = 1.0
-STORE_PATIENCE_SECONDS: Final = 0.5
+STOP_TIMEOUT_SECONDS: Final = 1.0
+STORE_TIMEOUT_SECONDS: Final = 0.5
 """How long one look at the database, or one note in it, may keep the quit from hearing signals and answers."""
-FORCE_PATIENCE_SECONDS: Final = 2.0
+FORCE_TIMEOUT_SECONDS: Final = 2.0
 FORCE_RESERVE_SECONDS: Final = 2.5
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
 
@@ -168,7 +168,7 @@ class QuitCoordinator:
             return QuitOutcome.KEPT_RUNNING
         await self._note(lambda: self._gate.decided(outcome))
         for stop in (self._workers.stop, self._window.close, self._server.stop):
-            await self._note(stop, STOP_PATIENCE_SECONDS, self._acting)
+            await self._note(stop, STOP_TIMEOUT_SECONDS, self._acting)
         return outcome
 
     async def _step(self) -> QuitEvent:
@@ -239,7 +239,7 @@ class QuitCoordinator:
             if hung:
                 log.warning("%d transfers did not react and are left behind; their jobs are marked to resume", hung)
 
-        if not await self._note(force, FORCE_PATIENCE_SECONDS, self._acting):
+        if not await self._note(force, FORCE_TIMEOUT_SECONDS, self._acting):
             log.error("the jobs in flight could not be marked; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
@@ -257,7 +257,7 @@ class QuitCoordinator:
 
     async def _available(self) -> bool:
         try:
-            return await self._beside(self._question.available, STORE_PATIENCE_SECONDS, self._asking)
+            return await self._beside(self._question.available, STORE_TIMEOUT_SECONDS, self._asking)
         except Exception as error:  # boundary: a question that cannot be shown never keeps the quit from ending
             self._say(f"the question cannot be shown: {error}")
             return False
@@ -266,7 +266,7 @@ class QuitCoordinator:
         """Take down what the quit waits for, for showing."""
         count = await self._count()
         try:
-            blockers = await self._beside(self._predicate.blockers, STORE_PATIENCE_SECONDS, self._storing)
+            blockers = await self._beside(self._predicate.blockers, STORE_TIMEOUT_SECONDS, self._storing)
         except Exception as error:  # boundary: what cannot be shown never keeps the quit from ending
             self._standing = QuitStatus(None, [], str(error))
         else:
@@ -280,7 +280,7 @@ class QuitCoordinator:
 
     async def _count(self) -> DrainCount | None:
         try:
-            return await self._beside(self._predicate.count, STORE_PATIENCE_SECONDS, self._storing)
+            return await self._beside(self._predicate.count, STORE_TIMEOUT_SECONDS, self._storing)
         except Exception as error:  # boundary: whatever keeps the predicate from being read, it fails closed
             self._standing = QuitStatus(None, [], str(error))
             self._say(f"{error}. The quit goes on waiting; it does not take this for idle.")
@@ -297,26 +297,26 @@ class QuitCoordinator:
     async def _note(
         self,
         act: Callable[[], None],
-        patience: float = STORE_PATIENCE_SECONDS,
+        limit_s: float = STORE_TIMEOUT_SECONDS,
         thread: ThreadPoolExecutor | None = None,
     ) -> bool:
         """Return whether `act` was done in time."""
         try:
-            await self._beside(act, patience, thread or self._storing)
+            await self._beside(act, limit_s, thread or self._storing)
         except Exception as error:  # boundary: whatever fails on the way, the quit goes on to its end
             foreseen = isinstance(error, ExlabError) or is_exhaustion(error)
             self._say(f"while quitting: {error}", None if foreseen else error)
             return False
         return True
 
-    async def _beside(self, act: Callable[[], _Result], patience: float, thread: ThreadPoolExecutor) -> _Result:
+    async def _beside(self, act: Callable[[], _Result], limit_s: float, thread: ThreadPoolExecutor) -> _Result:
         """Run `act` in a thread that can be left behind, and return its result."""
         result = asyncio.get_running_loop().run_in_executor(thread, act)
-        await asyncio.wait([result], timeout=patience)
+        await asyncio.wait([result], timeout=limit_s)
         if result.done():
             return result.result()
         result.cancel()
-        msg = f"no answer within {patience:g} s: the database, or a share, is held by somebody else or hangs"
+        msg = f"no answer within {limit_s:g} s: the database, or a share, is held by somebody else or hangs"
         raise PredicateUnreadableError(msg)
 
     def _say(self, sentence: str, error: Exception | None = None) -> None:

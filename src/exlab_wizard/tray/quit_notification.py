@@ -20,7 +20,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.errors import ExlabError
 
-LOOK_SECONDS: Final = 0.2
+POLL_INTERVAL_SECONDS: Final = 0.2
 UPDATE_SECONDS: Final = 5.0
 """How often the standing question may be shown anew because work moved on; that some of it ended is shown at once."""
 _ANSWERS: Final[dict[str, QuitAnswer]] = {name: name for name, _ in CHOICES}
@@ -71,7 +71,7 @@ class NotifiedQuestion:
             while True:
                 await self._bring_up_to_date(shown, standing(), tell)
                 with contextlib.suppress(TimeoutError):
-                    happened = await asyncio.wait_for(heard.get(), LOOK_SECONDS)
+                    happened = await asyncio.wait_for(heard.get(), POLL_INTERVAL_SECONDS)
                     answer = _ANSWERS.get(happened.button)
                     if happened.kind is Kind.PRESSED and answer is not None:
                         return answer

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 CHOICES: Final = "[f]orce quit, [w]ait, [k]eep running: "
 _WORDS: Final[dict[str, QuitAnswer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
-_LOOK_SECONDS: Final = 0.1
+_POLL_INTERVAL_SECONDS: Final = 0.1
 _SURFACES_SECONDS: Final = 0.5
 
 
@@ -77,7 +77,7 @@ class TerminalQuestion:
                     if answer is not None:
                         return answer
                     self._print(CHOICES)
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_INTERVAL_SECONDS)
         except asyncio.CancelledError:
             self._print("\nno answer is needed any more\n")
             raise
@@ -132,7 +132,7 @@ class RemoteQuestion:
                     answer = parse_answer(asked.answer or "")
                     if answer is not None:
                         return answer
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_INTERVAL_SECONDS)
         finally:
             with_database.shutdown(wait=False)
 

@@ -29,7 +29,7 @@ SETTLE_SECONDS: Final = 3.0
 SHOW_SECONDS: Final = 30.0
 CRASH_SECONDS: Final = 60.0
 """A window that crashes is opened again, unless it crashed within this time before."""
-LOOK_SECONDS: Final = 0.2
+POLL_INTERVAL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class WindowLauncher:
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                wish = self._wishes.get(timeout=LOOK_SECONDS if self._surface is not None else None)
+                wish = self._wishes.get(timeout=POLL_INTERVAL_SECONDS if self._surface is not None else None)
             except Empty:
                 self._look_safely()
                 continue
@@ -192,7 +192,7 @@ class WindowLauncher:
         """Return whether the window stays: its page is heard of, or its process lives for a while."""
         before, until = self._audience.pages, self._clock.monotonic() + SETTLE_SECONDS
         while self._audience.pages <= before and self._clock.monotonic() < until:
-            if surface.ended() is not None or self._closed.wait(LOOK_SECONDS / 4):
+            if surface.ended() is not None or self._closed.wait(POLL_INTERVAL_SECONDS / 4):
                 break
         if surface.ended() is None and self._audience.pages <= before:
             log.info("the window: nothing was heard of its page within %g s", SETTLE_SECONDS)
@@ -218,7 +218,7 @@ class WindowLauncher:
         if surface is None:
             return
         status = surface.ended()
-        gone = status is not None or (surface.kind == "browser" and now - self._open_s > surface.patience_s)
+        gone = status is not None or (surface.kind == "browser" and now - self._open_s > surface.timeout_s)
         if not gone or self._audience.pages:
             self._quiet_s = None
             return
@@ -230,7 +230,7 @@ class WindowLauncher:
                 self._grant(_Wish("/"))
                 return
         self._quiet_s = now if self._quiet_s is None else self._quiet_s
-        if now - self._quiet_s >= surface.patience_s:
+        if now - self._quiet_s >= surface.timeout_s:
             self._surface, self._quiet_s = None, None
             surface.close()
             log.info("the window was closed")

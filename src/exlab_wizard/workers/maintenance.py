@@ -23,8 +23,8 @@ from exlab_wizard.transfer.destination.partials import remove_leftovers
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK_SECONDS: Final = 30.0
-LOOK_SECONDS: Final = 600.0
+FIRST_POLL_DELAY_SECONDS: Final = 30.0
+POLL_INTERVAL_SECONDS: Final = 600.0
 LEAVE_SECONDS: Final = 0.2
 BACKUP_EVERY: Final = timedelta(days=1)
 
@@ -58,10 +58,10 @@ class Housekeeping:
 
     def _loop(self) -> None:
         self._store.database.keep_apart()
-        wait = FIRST_LOOK_SECONDS
+        wait = FIRST_POLL_DELAY_SECONDS
         complaint = Complaint(log)
         while not self._stop.wait(wait):
-            wait = LOOK_SECONDS
+            wait = POLL_INTERVAL_SECONDS
             for act in (self.sweep, self.look, self.measure):
                 try:
                     act()

@@ -33,8 +33,8 @@ from exlab_wizard.workers.throughput import Meter
 
 log = logging.getLogger(__name__)
 
-IDLE_LOOK_SECONDS: Final = 30.0
-ERROR_PAUSE_SECONDS: Final = 1.0
+IDLE_POLL_INTERVAL_SECONDS: Final = 30.0
+ERROR_BACKOFF_SECONDS: Final = 1.0
 _DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
 
 
@@ -265,7 +265,7 @@ class WorkerPool:
             except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
                 complaint.about("the workers cannot go on now", error)
                 job = None
-                self._pause(ERROR_PAUSE_SECONDS)
+                self._pause(ERROR_BACKOFF_SECONDS)
         self._store.database.release()
 
     def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
@@ -323,7 +323,7 @@ class WorkerPool:
                 continue
             except StoreError as error:
                 complaint.about(f"job {job.job_id}: its result cannot be written yet", error)
-                if self._pause(ERROR_PAUSE_SECONDS):
+                if self._pause(ERROR_BACKOFF_SECONDS):
                     raise
                 continue
             word = decision.state_reason if finished else "the claim was lost; nothing was written"
@@ -332,7 +332,7 @@ class WorkerPool:
 
     def _idle(self, news: int) -> None:
         """Sleep until there may be work: somebody says so, a delay is over, or a destination may be back."""
-        wait = self._probes.look() or IDLE_LOOK_SECONDS
+        wait = self._probes.look() or IDLE_POLL_INTERVAL_SECONDS
         due = self._store.jobs.next_due_at()
         if due is not None:
             wait = min(wait, max(0.0, (due - self._clock.now()).total_seconds()))

@@ -22,7 +22,7 @@ from exlab_wizard.store.store import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 0.25
+POLL_INTERVAL_SECONDS: Final = 0.25
 CHORES_SECONDS: Final = 1.0
 
 
@@ -97,7 +97,7 @@ class Keeper:
 
     def _loop(self) -> None:
         chores_due = 0.0
-        while not self._stop.wait(LOOK_SECONDS):
+        while not self._stop.wait(POLL_INTERVAL_SECONDS):
             try:
                 self.look()
                 if self._clock.monotonic() >= chores_due:

@@ -191,7 +191,7 @@ _CLAIMED: Final = (
     Mutant(
         "keeping a result until the database takes it",
         "workers/pool.py",
-        "                if self._pause(ERROR_PAUSE_SECONDS):\n                    raise\n                continue",
+        "                if self._pause(ERROR_BACKOFF_SECONDS):\n                    raise\n                continue",
         "                raise",
         (f"{_WORKERS}test_a_result_that_cannot_be_written_is_kept_until_it_can",),
     ),

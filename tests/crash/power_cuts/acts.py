@@ -28,7 +28,7 @@ from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store
 
 ENTRY: Final = f"{__name__}:act"
-LOOK_SECONDS: Final = 0.01
+POLL_INTERVAL_SECONDS: Final = 0.01
 STUCK: Final = "destination_offline"
 HEARTBEATS: Final = 60
 _KIB: Final = 1 << 10
@@ -42,8 +42,8 @@ SMALLER: Final = (
     ("transfer.copy.big_file", "_SEGMENT_MIN", 256 * _KIB),
     ("transfer.copy.big_file", "_SEGMENT_MAX", 256 * _KIB),
     ("store.sqlite.database", "WAL_TARGET_BYTES", 128 * _KIB),
-    ("workers.maintenance", "FIRST_LOOK_SECONDS", 0.05),
-    ("workers.maintenance", "LOOK_SECONDS", 0.05),
+    ("workers.maintenance", "FIRST_POLL_DELAY_SECONDS", 0.05),
+    ("workers.maintenance", "POLL_INTERVAL_SECONDS", 0.05),
 )
 
 
@@ -189,7 +189,7 @@ def _tell(document: object) -> None:
 
 
 def _pause() -> None:
-    threading.Event().wait(LOOK_SECONDS)
+    threading.Event().wait(POLL_INTERVAL_SECONDS)
 
 
 _VERBS: Final[dict[str, Callable[[Order], int]]] = {

@@ -30,7 +30,7 @@ LATE_SECONDS: Final = 1.5
 """What a busy machine may add to the end of the session-end window."""
 QUIT_PATIENCE_SECONDS: Final = 60.0
 PROMISE_SECONDS: Final = 3.0
-LOOK_SECONDS: Final = 0.1
+POLL_INTERVAL_SECONDS: Final = 0.1
 ANSWERS: Final = ("wait", "wait", "force", "keep_running")
 
 
@@ -160,7 +160,7 @@ class Endings:
                     answer = self._chance.choice(ANSWERS)
                     self._book.count(f"answers: {answer}")
                     store.quits.answer(quit_id, answer)
-                self._pause.wait(LOOK_SECONDS)
+                self._pause.wait(POLL_INTERVAL_SECONDS)
         return None
 
     def terminate(self) -> None:

@@ -18,7 +18,7 @@ import psutil
 
 from exlab_wizard.testing import MIB
 
-LOOK_SECONDS: Final = 0.25
+POLL_INTERVAL_SECONDS: Final = 0.25
 WAL_LIMIT_BYTES: Final = 64 * MIB
 WARM_SECONDS: Final = 12.0
 MEMORY_SLACK_BYTES: Final = 48 * MIB
@@ -76,6 +76,6 @@ class LogWatch:
         self.thread = threading.Thread(target=self._work, name="log-watch")
 
     def _work(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
+        while not self._stop.wait(POLL_INTERVAL_SECONDS):
             with contextlib.suppress(FileNotFoundError):  # whoever closes the database last removes it
                 self.largest = max(self.largest, self._wal.stat().st_size)

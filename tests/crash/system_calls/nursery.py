@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 COMMAND_LINE: Final = "exlab_wizard.cli.main:main"
 _SHIM: Final = Path(__file__).with_name("shim.c")
 _READY_SECONDS: Final = 30.0
-_LOOK_SECONDS: Final = 0.1
+_POLL_INTERVAL_SECONDS: Final = 0.1
 
 
 def compile_shim(folder: Path) -> Path:
@@ -80,7 +80,7 @@ class Nursery:
         deadline = time.monotonic() + _READY_SECONDS
         while not child.pid:
             assert time.monotonic() < deadline, "the fork server does not answer"
-            self.listen(_LOOK_SECONDS)
+            self.listen(_POLL_INTERVAL_SECONDS)
         return child
 
     def send_signal(self, child: int, number: int) -> None:
@@ -137,7 +137,7 @@ class Child:
         while self.returncode is None:
             if timeout is not None and time.monotonic() - began > timeout:
                 raise subprocess.TimeoutExpired([f"child {self.pid}"], timeout)
-            self._nursery.listen(_LOOK_SECONDS)
+            self._nursery.listen(_POLL_INTERVAL_SECONDS)
         return self.returncode
 
     def send_signal(self, number: int) -> None:

@@ -29,10 +29,10 @@ def tell_surroundings(arguments: list[str]) -> int:
         "leads": os.getsid(0) == os.getpid(),
         "threads": threading.active_count(),
         "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
-        "changed": watch.LOOK_SECONDS,
+        "changed": watch.POLL_INTERVAL_SECONDS,
     }
     print(json.dumps(found))  # noqa: T201 - its answer
-    setattr(watch, "LOOK_SECONDS", 4711)  # noqa: B010 - final for everybody else
+    setattr(watch, "POLL_INTERVAL_SECONDS", 4711)  # noqa: B010 - final for everybody else
     os.environ["LEFT_BEHIND"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return len(arguments)
@@ -77,7 +77,7 @@ def test_nothing_of_one_child_is_left_for_the_next(nursery: Nursery, tmp_path: P
             "leads": True,
             "threads": 1,
             "interrupt": True,
-            "changed": watch.LOOK_SECONDS,
+            "changed": watch.POLL_INTERVAL_SECONDS,
         }
 
 

@@ -185,7 +185,7 @@ def hanging(nas: Path) -> Iterator[Path]:
 
 
 def test_a_share_that_hangs_is_given_up_and_the_steps_before_are_told(hanging: Path) -> None:
-    look = Check("nas", lambda: share.examine(hanging, "some id"), share.REMEDY, patience_s=0.3)
+    look = Check("nas", lambda: share.examine(hanging, "some id"), share.REMEDY, timeout_s=0.3)
     names = [(one.name, one.verdict) for one in check_up([look, Check("sqlite", machine.programs)])]
     assert names[:2] == [("reachable", Verdict.OK), ("nas", Verdict.ERROR)]
     assert ("rsync", Verdict.OK) in names

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 from tests.integration.cli.calls import Answer, Cli
 
-from exlab_wizard.cli.commands.quit import LOOK_SECONDS
+from exlab_wizard.cli.commands.quit import POLL_INTERVAL_SECONDS
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.paths import StateDir
@@ -56,7 +56,7 @@ class Application(threading.Thread):
         self.lock.release()
 
     def pause(self) -> None:
-        self.over.wait(LOOK_SECONDS / 2)
+        self.over.wait(POLL_INTERVAL_SECONDS / 2)
 
     def run(self) -> None:
         while not self.over.is_set():

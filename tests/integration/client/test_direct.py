@@ -83,7 +83,7 @@ def test_where_no_way_is_open_each_run_is_named_with_the_command_that_queues_it(
     place = StateDir.at(state_dir)
     spaced = RunToSync("/runs/with space", "nas")
     with pytest.raises(RunsNotQueuedError, match="exlab-wizard sync --to nas '/runs/with space'") as lost:
-        Handover(Wire(place), place, None, None, [RUN, spaced]).finish(patience_s=0)
+        Handover(Wire(place), place, None, None, [RUN, spaced]).finish(timeout_s=0)
     assert lost.value.runs == (RUN, spaced)
     assert "server.json" in str(lost.value)
     assert "9999" in str(lost.value)

@@ -14,15 +14,15 @@ pytestmark = pytest.mark.slow
 class Listener(threading.Thread):
     """Listens in a thread of its own until the application is away for good."""
 
-    def __init__(self, client: Client, patience_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float) -> None:
         super().__init__(daemon=True)
-        self.client, self.patience_s = client, patience_s
+        self.client, self.timeout_s = client, timeout_s
         self.heard: list[Event] = []
         self.ended_with: UnreachableError | None = None
 
     def run(self) -> None:
         try:
-            for event in self.client.events(patience_s=self.patience_s):
+            for event in self.client.events(timeout_s=self.timeout_s):
                 self.heard.append(event)
         except UnreachableError as error:
             self.ended_with = error
@@ -32,7 +32,7 @@ class Listener(threading.Thread):
 
 
 def test_a_listener_hears_of_a_job_and_goes_on_across_a_relaunch(client: Client, running: Lab) -> None:
-    listener = Listener(client, patience_s=30.0)
+    listener = Listener(client, timeout_s=30.0)
     listener.start()
     until(lambda: "hello" in listener.kinds(), what="the stream to begin")
     client.enqueue(running.make_run(), "nas")
@@ -50,7 +50,7 @@ def test_a_listener_hears_of_a_job_and_goes_on_across_a_relaunch(client: Client,
 
 
 def test_listening_ends_when_the_application_is_gone(client: Client, running: Lab) -> None:
-    listener = Listener(client, patience_s=0.5)
+    listener = Listener(client, timeout_s=0.5)
     listener.start()
     until(lambda: "hello" in listener.kinds(), what="the stream to begin")
     running.kill()
@@ -62,7 +62,7 @@ def test_a_quit_does_not_wait_for_an_answer_from_who_only_listens(exlab: Lab) ->
     exlab.configure(window_s=0.2)
     exlab.start()
     with connected(exlab) as client, client.session(kind="run", label="holds back the quit", must_open=False):
-        listener = Listener(client, patience_s=0.5)
+        listener = Listener(client, timeout_s=0.5)
         listener.start()
         until(lambda: "hello" in listener.kinds(), what="the stream to begin")
         assert exlab.call("quit").returncode == 0

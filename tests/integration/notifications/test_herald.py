@@ -194,7 +194,7 @@ def test_that_all_waiting_jobs_were_cancelled_is_no_proof_that_it_is_back(bench:
 def test_the_thread_tells_the_recovery_and_what_another_process_did(
     bench: Bench, state_dir: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.POLL_INTERVAL_SECONDS", 0.01)
     bench.herald = Herald(
         bench.store,
         bench.board,
@@ -238,7 +238,7 @@ def test_once_the_quit_is_over_the_database_is_left_alone(bench: Bench) -> None:
 def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.POLL_INTERVAL_SECONDS", 0.01)
     path = bench.store.database.path
     bench.store.close()
     path.rename(path.with_suffix(".away"))

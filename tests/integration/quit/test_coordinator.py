@@ -12,8 +12,8 @@ from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, Q
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.quit_coordinator import (
     DEFAULT_TIMEOUT_SECONDS,
-    FORCE_PATIENCE_SECONDS,
     FORCE_RESERVE_SECONDS,
+    FORCE_TIMEOUT_SECONDS,
     PREDICATE_POLL_INTERVAL_SECONDS,
     SIGTERM_TIMEOUT_SECONDS,
 )
@@ -324,7 +324,7 @@ def test_workers_that_hang_while_they_are_forced_are_left_behind(lab: Lab, never
     lab.predicate.jobs = 1
     lab.workers.hang = never
     assert quit_after(lab, force=True) is QuitOutcome.FORCED
-    assert lab.clock.seconds == pytest.approx(FORCE_PATIENCE_SECONDS, abs=0.1)
+    assert lab.clock.seconds == pytest.approx(FORCE_TIMEOUT_SECONDS, abs=0.1)
     assert lab.story == ["gate closed", "workers forced", "decided forced", *STOPS]
 
 

@@ -75,7 +75,7 @@ class ClosedMeanwhile(Backups):
 
 
 def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exlab_wizard.workers.maintenance.FIRST_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("exlab_wizard.workers.maintenance.FIRST_POLL_DELAY_SECONDS", 0.0)
     bench = Bench(tmp_path)
     backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
     service = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)

@@ -27,7 +27,7 @@ from exlab_wizard.workers.checkpoints import StoreJournal
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Return one worker that is not started yet; it does not rest long after an error."""
-    monkeypatch.setattr("exlab_wizard.workers.pool.ERROR_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("exlab_wizard.workers.pool.ERROR_BACKOFF_SECONDS", 0.01)
     bench = Bench(tmp_path)
     yield bench
     bench.close()

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-_LOOK_SECONDS: Final = 0.02
+_POLL_INTERVAL_SECONDS: Final = 0.02
 
 
 def order(folder: Path, name: str) -> Path:
@@ -51,12 +51,12 @@ def owners_of(thread: threading.Thread) -> Iterator[object]:
 
 def reap(folder: Path) -> None:
     pause = threading.Event()
-    while not pause.wait(_LOOK_SECONDS):
+    while not pause.wait(_POLL_INTERVAL_SECONDS):
         for ordered in folder.glob("*.die"):
             for doomed in [thread for thread in threading.enumerate() if thread.name == ordered.stem]:
                 while doomed.is_alive():
                     end(doomed)
-                    doomed.join(_LOOK_SECONDS)
+                    doomed.join(_POLL_INTERVAL_SECONDS)
                 ordered.unlink()
 
 

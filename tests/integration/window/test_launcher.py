@@ -132,7 +132,7 @@ def desk(make: Callable[[dict[str, str]], Bench], display: Screen) -> Bench:
 def test_a_window_that_the_operator_closes_is_told_and_one_that_crashes_comes_back(
     desk: Bench, display: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surfaces.Chromium, "patience_s", 0.5)
+    monkeypatch.setattr(surfaces.Chromium, "timeout_s", 0.5)
     assert desk.launcher.show("/") == Shown("opened", "chromium")
     (first,) = desk.browsers()
     assert desk.launcher.alive
@@ -211,7 +211,7 @@ def test_a_web_view_without_its_toolkit_says_what_is_missing_and_leaves_it_to_th
 def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surfaces.Browser, "patience_s", 0.3)
+    monkeypatch.setattr(surfaces.Browser, "timeout_s", 0.3)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
 
@@ -229,7 +229,7 @@ def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
 def test_a_listener_that_fails_does_not_keep_the_window_from_opening_again(
     make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surfaces.Browser, "patience_s", 0.0)
+    monkeypatch.setattr(surfaces.Browser, "timeout_s", 0.0)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
 

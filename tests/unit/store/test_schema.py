@@ -316,7 +316,7 @@ def test_a_restore_is_refused_while_another_program_has_the_database_open(
     place: StateDir, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would queue into the file that was replaced, and remove the WAL of the new one when it closes."""
-    monkeypatch.setattr("exlab_wizard.store.upkeep.backup._LOCK_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("exlab_wizard.store.upkeep.backup._LOCK_TIMEOUT_SECONDS", 0.1)
     backup = Backups(place).create(store.database, lab.NOW, label="manual")
     (new,) = lab.enqueue(store, "new")
     code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM sync_jobs').fetchall();"

@@ -17,7 +17,7 @@ from exlab_wizard.cli.terminal.output import example, note, say
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.process.logs import IDS, NAME, files
 
-LOOK_SECONDS: Final = 0.2
+POLL_INTERVAL_SECONDS: Final = 0.2
 _MOST_LINES: Final = 1_000_000
 
 
@@ -69,7 +69,7 @@ def logs(place: Place, *, follow: bool, lines: int, job: int | None, session: st
         for line in tail.news():
             if (shown := wanted.show(line)) is not None:
                 say(shown)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
 
 
 class _Tail:

@@ -24,7 +24,7 @@ START_SECONDS: Final = 30.0
 RUNNING_SECONDS: Final = 5.0
 """For one that runs already, and may just be starting."""
 SHOW_SECONDS: Final = 40.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_INTERVAL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def show_window(place: Place) -> Opened | None:
 
 
 def wait_until_it_answers(
-    place: Place, wire: Wire, process: subprocess.Popen[bytes] | None, patience_s: float = START_SECONDS
+    place: Place, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_SECONDS
 ) -> None:
     """Return when the application's server answers; `process` is the one that was just started, if any.
 
     Raises:
         ExlabError: it ended, or did not answer in time.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             wire.location()
@@ -109,7 +109,7 @@ def wait_until_it_answers(
                 raise ExlabError(msg) from error
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_INTERVAL_SECONDS)
         else:
             return
 

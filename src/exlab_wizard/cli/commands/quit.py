@@ -26,7 +26,7 @@ from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
 
-LOOK_SECONDS: Final = 0.1
+POLL_INTERVAL_SECONDS: Final = 0.1
 _PROMISE_SECONDS: Final = 5.0
 _RENEW_SECONDS: Final = 1.0
 _ALIVE_SECONDS: Final = 0.5
@@ -99,7 +99,7 @@ class _Quit:
             if not self._alive() or time.monotonic() > deadline:
                 msg = "it ended, or did not come up; there is nothing to quit"
                 raise NotRunningError(msg)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def _request(self, launch: OpenLaunch) -> None:
         now = SystemClock().now()
@@ -124,7 +124,7 @@ class _Quit:
                 if view.asking and self._askable:
                     self._ask()
                 self._tell()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def _gone(self, view: QuitView) -> bool:
         """Return whether the launch that was asked is over; looks at the lock seldom, since looking takes it."""
@@ -159,7 +159,7 @@ class _Quit:
         # The application takes the answer down from the row; until then the question is not asked again.
         deadline = time.monotonic() + _PROMISE_SECONDS
         while time.monotonic() < deadline and self._store.quits.look(self.id).asking:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def _standing(self) -> QuitStatus:
         return QuitStatus(self._store.drain.count(SystemClock().now()), self._store.drain.blockers())

@@ -22,8 +22,8 @@ LARGE_MIB: Final = 192
 SMALL_FILES: Final = 300
 SLOW_MIB_S: Final = 48
 _SMALL_BYTES: Final = 40_000
-_PATIENCE_SECONDS: Final = 40.0
-_LOOK_SECONDS: Final = 0.05
+_TIMEOUT_SECONDS: Final = 40.0
+_POLL_INTERVAL_SECONDS: Final = 0.05
 _AN_HOUR: Final = 3600
 ODD_NAMES: Final = ("-rf", "two  spaces", "ümlaut.txt", "[red]brackets")
 _POSIX_ONLY: Final = ("new\nline", "back\\slash", "*?.dat", os.fsdecode(b"not-utf8-\xff"))
@@ -89,27 +89,27 @@ class Stage:
         """Kill the application without warning and return its exit status, which proves that it was killed."""
         process = self._running()
         process.kill()
-        return process.wait(_PATIENCE_SECONDS)
+        return process.wait(_TIMEOUT_SECONDS)
 
     def wait_for_exit(self) -> int:
         """Return the application's exit status when it has quit by itself."""
-        return self._running().wait(_PATIENCE_SECONDS)
+        return self._running().wait(_TIMEOUT_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:
         """Return when `holds()`.
 
         Raises:
-            DemoFailedError: it does not within the demo's patience; `what` says what was waited for.
+            DemoFailedError: it does not within the demo's timeout; `what` says what was waited for.
         """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not holds():
             if time.monotonic() > deadline:
-                msg = f"waited {_PATIENCE_SECONDS:g} s in vain: {what}"
+                msg = f"waited {_TIMEOUT_SECONDS:g} s in vain: {what}"
                 raise DemoFailedError(msg)
             if self.process is not None and self.process.poll() is not None:
                 msg = f"the application ended by itself with {self.process.returncode}: {what}"
                 raise DemoFailedError(msg)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_INTERVAL_SECONDS)
 
     def close(self) -> None:
         """End whatever still runs."""

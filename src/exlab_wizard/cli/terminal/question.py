@@ -9,7 +9,7 @@ from typing import Final
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.tray.quit_prompts import TerminalQuestion
 
-_LOOK_SECONDS: Final = 0.2
+_POLL_INTERVAL_SECONDS: Final = 0.2
 
 
 def can_ask() -> bool:
@@ -28,7 +28,7 @@ async def _ask(standing: Callable[[], QuitStatus], still_stands: Callable[[], bo
         while not asking.done():
             if not still_stands():
                 return None
-            await asyncio.wait([asking], timeout=_LOOK_SECONDS)
+            await asyncio.wait([asking], timeout=_POLL_INTERVAL_SECONDS)
         return asking.result()
     finally:
         asking.cancel()

@@ -21,7 +21,7 @@ from exlab_wizard.store.store import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
+POLL_INTERVAL_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 0.5
 
 
@@ -127,8 +127,8 @@ class Herald:
                 self._complaint.is_over()
             except Exception as error:  # boundary: a look that fails is no reason not to look again
                 self._complaint.about("looking for what is to be notified", error)
-                again = LOOK_SECONDS
-            self._rest.wait(LOOK_SECONDS)
+                again = POLL_INTERVAL_SECONDS
+            self._rest.wait(POLL_INTERVAL_SECONDS)
         self._store.database.release()
 
     def _say(self, notice: Notice) -> None:

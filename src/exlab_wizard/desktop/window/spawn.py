@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-_LOOK_SECONDS: Final = 0.01
+_POLL_INTERVAL_SECONDS: Final = 0.01
 
 if sys.platform != "win32":
     import fcntl
@@ -51,7 +51,7 @@ class Spawned:
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(self._command, timeout)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_INTERVAL_SECONDS)
         return status
 
     def terminate(self) -> None:

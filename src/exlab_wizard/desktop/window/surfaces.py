@@ -66,7 +66,7 @@ class Surface(Protocol):
         """`webview`, `chromium` or `browser`."""
 
     @property
-    def patience_s(self) -> float:
+    def timeout_s(self) -> float:
         """How long no page must be heard of before the window counts as closed."""
 
     def open(self, url: str) -> None:
@@ -93,7 +93,7 @@ class Webview:
     """A window of our own, in a process of its own; the URL goes to it over its standard input."""
 
     kind = "webview"
-    patience_s = CLOSED_SECONDS
+    timeout_s = CLOSED_SECONDS
 
     def __init__(self) -> None:
         """Start nothing yet."""
@@ -156,7 +156,7 @@ class Chromium:
     """Chromium, Chrome or Edge with a profile of our own and without its bars; its process ends with the window."""
 
     kind = "chromium"
-    patience_s = CLOSED_SECONDS
+    timeout_s = CLOSED_SECONDS
 
     def __init__(self, program: str, profile: Path) -> None:
         """Start nothing yet; `profile` is made when it is needed, for our account only."""
@@ -208,7 +208,7 @@ class Browser:
     """A tab of the default browser. It is somebody else's: it cannot be brought to the front, or closed."""
 
     kind = "browser"
-    patience_s = TAB_CLOSED_SECONDS
+    timeout_s = TAB_CLOSED_SECONDS
 
     def open(self, url: str) -> None:
         """Hand the URL over."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from exlab_wizard.errors import ExlabError
 
-PATIENCE_SECONDS: Final = 8.0
+TIMEOUT_SECONDS: Final = 8.0
 
 
 class Verdict(StrEnum):
@@ -58,7 +58,7 @@ class Check:
     name: str
     look: Callable[[], Iterable[Finding]]
     remedy: str = "Look after the file system or service behind it."
-    patience_s: float = PATIENCE_SECONDS
+    timeout_s: float = TIMEOUT_SECONDS
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class _Look:
 
 
 def check_up(checks: Sequence[Check]) -> Iterator[Finding]:
-    """Yield what the checks find, in their order; none takes longer than its patience, all count from now."""
+    """Yield what the checks find, in their order; none takes longer than its timeout, all count from now."""
     begun = time.monotonic()
     looks = [_Look(check) for check in checks]
     for look in looks:
@@ -87,11 +87,11 @@ def check_up(checks: Sequence[Check]) -> Iterator[Finding]:
         look.thread.start()
     for look in looks:
         if look.thread is not None:
-            look.thread.join(max(0.0, begun + look.check.patience_s - time.monotonic()))
+            look.thread.join(max(0.0, begun + look.check.timeout_s - time.monotonic()))
             hangs = look.thread.is_alive()
             yield from list(look.found)
             if hangs:
-                detail = f"no answer within {look.check.patience_s:g} s"
+                detail = f"no answer within {look.check.timeout_s:g} s"
                 yield bad(look.check.name, detail, look.check.remedy)
 
 

@@ -17,7 +17,7 @@ from exlab_wizard.diagnosis.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, fi
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import probe
 
-PATIENCE_SECONDS: Final = 20.0
+TIMEOUT_SECONDS: Final = 20.0
 REMEDY: Final = "Look after the share: mount it again, or restart its server."
 _LONGEST_NAME: Final = 255
 _ORDINARY_NAME: Final = 143

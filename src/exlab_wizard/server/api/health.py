@@ -18,7 +18,7 @@ from exlab_wizard.server.thread_pools import MOST_WAITING, Lanes
 
 SILENT_SECONDS: Final = 5.0
 """The keeper looks four times a second; what keeps it for so long keeps leases from expiring too."""
-PATIENCE_SECONDS: Final = 2.0
+TIMEOUT_SECONDS: Final = 2.0
 _WORST: Final[tuple[Status, ...]] = ("error", "warn", "ok")
 
 
@@ -42,9 +42,9 @@ class HealthRoutes:
         proof = None if challenge is None else proof_of(self._token, challenge)
         components = {"server": self._server()}
         try:
-            components |= await self._lanes.reads.run(self._behind, PATIENCE_SECONDS)
+            components |= await self._lanes.reads.run(self._behind, TIMEOUT_SECONDS)
         except (TimeoutError, ExlabError) as error:
-            reason = str(error) or f"no answer within {PATIENCE_SECONDS:g} s"
+            reason = str(error) or f"no answer within {TIMEOUT_SECONDS:g} s"
             components["database"] = ComponentHealth(status="error", reason=reason)
         for name, lasting in self._lasting().items():
             # A part that has ended is that first, whatever else there is to say of it.

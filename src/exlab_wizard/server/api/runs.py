@@ -13,7 +13,7 @@ from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
-PATIENCE_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 10.0
 
 
 class RunCheck:
@@ -31,10 +31,10 @@ class RunCheck:
             ApiError: one of them cannot be synced.
         """
         try:
-            return await self._lane.run(lambda: self._checked(jobs, fields), PATIENCE_SECONDS)
+            return await self._lane.run(lambda: self._checked(jobs, fields), TIMEOUT_SECONDS)
         except TimeoutError:
             message = (
-                f"A file system did not answer in {PATIENCE_SECONDS:g} s: the run's, or a destination's. Look after it."
+                f"A file system did not answer in {TIMEOUT_SECONDS:g} s: the run's, or a destination's. Look after it."
             )
             raise ApiError(Code.PATH_UNREACHABLE, message) from None
 

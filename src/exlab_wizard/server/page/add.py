@@ -26,7 +26,7 @@ from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.source.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
 
 ROWS: Final = 100
-PATIENCE_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 KNOWN_SECONDS: Final = 0.1
 _UNPROCESSABLE: Final = 422
 # What the API calls the fields of a job, and the form.
@@ -140,10 +140,10 @@ class AddRoutes:
         if place is not None:
             try:
                 listing = await self._looks.at(
-                    place.root, lambda: list_folder(Path(place.root), place.below), PATIENCE_SECONDS
+                    place.root, lambda: list_folder(Path(place.root), place.below), TIMEOUT_SECONDS
                 )
             except TimeoutError:
-                trouble = f"The folder did not answer within {PATIENCE_SECONDS:g} s. Look after its disk or share."
+                trouble = f"The folder did not answer within {TIMEOUT_SECONDS:g} s. Look after its disk or share."
             except OSError as error:
                 trouble = f"The folder cannot be read: {error.strerror or error}."
         return await self._views.show(

@@ -24,11 +24,11 @@ class FolderLooks:
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
 
-    async def at(self, place: str, look: Callable[[], _T], patience_s: float) -> _T:
+    async def at(self, place: str, look: Callable[[], _T], timeout_s: float) -> _T:
         """Return what `look` returns about `place`, which is a root or a destination.
 
         Raises:
-            TimeoutError: no answer within `patience_s`, or earlier looks hang there already.
+            TimeoutError: no answer within `timeout_s`, or earlier looks hang there already.
         """
         with self._lock:
             if self._under_way[place] >= MOST_AT_ONE_PLACE or self._under_way.total() >= MOST:
@@ -42,4 +42,4 @@ class FolderLooks:
                 with self._lock:
                     self._under_way[place] -= 1
 
-        return await self._lane.run(counted, patience_s)
+        return await self._lane.run(counted, timeout_s)

@@ -17,7 +17,7 @@ from exlab_wizard.store.sqlite.values import whole
 
 RATE_SECONDS: Final = 12.0
 """The rate is that of so many seconds: short enough to show that a share hangs, long enough not to flicker."""
-_LOOK_SECONDS: Final = 0.4
+_POLL_INTERVAL_SECONDS: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Rates:
                 look = (now, whole(job["bytes_done"]), whole(job["bytes_verified"]))
                 if looks and (look[1] < looks[-1][1] or look[2] < looks[-1][2]):
                     looks.clear()  # it began again
-                if not looks or now - looks[-1][0] >= _LOOK_SECONDS:
+                if not looks or now - looks[-1][0] >= _POLL_INTERVAL_SECONDS:
                     looks.append(look)
                 while len(looks) > 2 and now - looks[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - a rate needs two
                     looks.popleft()
-                if now - looks[0][0] >= 2 * _LOOK_SECONDS:
+                if now - looks[0][0] >= 2 * _POLL_INTERVAL_SECONDS:
                     span = now - looks[0][0]
                     rates[number] = ((look[1] - looks[0][1]) / span, (look[2] - looks[0][2]) / span)
         return rates

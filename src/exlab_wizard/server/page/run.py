@@ -28,7 +28,7 @@ from exlab_wizard.workers.attempt import final_parts
 
 STEPS: Final = 50
 FILES: Final = 50
-PATIENCE_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 _SKIPPED_SHOWN: Final = 100
 RunId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
@@ -107,11 +107,11 @@ class RunRoutes:
         job = await self._lanes.reads.run(lambda: self._found(run_id))
         try:
             found, fault = (
-                await self._looks.at(str(job["destination"]), lambda: self._receipt(job), PATIENCE_SECONDS),
+                await self._looks.at(str(job["destination"]), lambda: self._receipt(job), TIMEOUT_SECONDS),
                 "",
             )
         except TimeoutError:
-            found, fault = {}, f"The destination did not answer within {PATIENCE_SECONDS:g} s. Look after it."
+            found, fault = {}, f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Look after it."
         except (TransferWaitError, OSError, ValueError) as error:
             found, fault = {}, f"{error}"
         rows = {"job": shown(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}

@@ -28,7 +28,7 @@ _ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
 _MODE: Final = "?mode=ro"
 _QUERY_ONLY: Final = "PRAGMA query_only = 1"
 _STEPS_BETWEEN_LOOKS: Final = 2_000
-_LOOK_SECONDS: Final = 0.05
+_POLL_INTERVAL_SECONDS: Final = 0.05
 
 _TELLING_PRAGMAS: Final = frozenset(
     {"application_id", "compile_options", "data_version", "encoding", "freelist_count", "journal_mode", "page_count",
@@ -119,7 +119,7 @@ class _Limits:
         """
         begun, pause = time.monotonic(), threading.Event()
         while self._wal_bytes() > WAL_LIMIT_BYTES and time.monotonic() - begun < self._seconds / 2:
-            pause.wait(_LOOK_SECONDS)
+            pause.wait(_POLL_INTERVAL_SECONDS)
         self._deadline += time.monotonic() - begun
 
     def are_over(self) -> int:
@@ -131,7 +131,7 @@ class _Limits:
             if now > self._long_at:
                 self._long_at = math.inf
                 self._when_long()
-            self._next_look = now + _LOOK_SECONDS
+            self._next_look = now + _POLL_INTERVAL_SECONDS
             if self._wal_bytes() > WAL_ENDS_QUERY_BYTES:
                 self.ended_by = "because the database's log cannot begin anew while it runs; narrow it or try later"
         return int(bool(self.ended_by))

@@ -25,8 +25,8 @@ from exlab_wizard.store.sqlite.driver import driver
 
 KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
-_PATIENCE_SECONDS: Final = 30.0
-_LOCK_PATIENCE_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 30.0
+_LOCK_TIMEOUT_SECONDS: Final = 2.0
 _PART: Final = ".part"
 _RESTORING: Final = ".restoring"
 _REPLACED: Final = ".replaced-"
@@ -87,7 +87,7 @@ class Backups:
         lock = FileLock(self._folder / "writing.lock", thread_local=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock.acquire(timeout=_PATIENCE_SECONDS)
+            lock.acquire(timeout=_TIMEOUT_SECONDS)
         except Timeout as error:
             msg = f"another program has been writing a backup into {str(self._folder)!r} for long; try again later"
             raise StoreError(msg) from error
@@ -170,7 +170,7 @@ def _keep(database: Path, kept: Path) -> None:
     """
     part = kept.with_name(kept.name + _PART)
     try:
-        old = driver.connect(database, timeout=_LOCK_PATIENCE_SECONDS, isolation_level=None)
+        old = driver.connect(database, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
         try:
             free = _for_us_alone(old)
             if free:

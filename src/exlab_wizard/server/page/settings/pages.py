@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS: Final = 8.0
+TIMEOUT_SECONDS: Final = 8.0
 """For the system's start at log-in."""
 LONGEST_NAME: Final = 63
 QUIT: Final = "quit"
@@ -111,9 +111,9 @@ class SettingsRoutes:
         form = await form_of(request)
         wanted = form.get("on") == "true"
         try:
-            await self._lanes.paths.run(lambda: self._backend.at_login.switch(on=wanted), PATIENCE_SECONDS)
+            await self._lanes.paths.run(lambda: self._backend.at_login.switch(on=wanted), TIMEOUT_SECONDS)
         except TimeoutError:
-            trouble = f"The system did not answer within {PATIENCE_SECONDS:g} s. Look at the page again in a moment."
+            trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Look at the page again in a moment."
             return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
         except ExlabError as error:
             return await self._show(request, Sent(LOGIN, trouble=str(error)), status=409)

@@ -10,7 +10,7 @@ from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, bad, check_up, worst
 from exlab_wizard.settings import DestinationSettings
 
-PATIENCE_SECONDS: Final = 8.0
+TIMEOUT_SECONDS: Final = 8.0
 
 
 class Trials:
@@ -22,7 +22,7 @@ class Trials:
         self._under_way: set[str] = set()
 
     def of(self, name: str, destination: DestinationSettings) -> tuple[tuple[Finding, ...], str]:
-        """Return what is found about the destination within `PATIENCE_SECONDS`, and the worst verdict among it."""
+        """Return what is found about the destination within `TIMEOUT_SECONDS`, and the worst verdict among it."""
         findings = tuple(self._found(name, destination))
         return findings, worst(findings).value
 
@@ -40,4 +40,4 @@ class Trials:
                 with self._lock:
                     self._under_way.discard(name)
 
-        yield from check_up([Check("answers", look, share.REMEDY, PATIENCE_SECONDS)])
+        yield from check_up([Check("answers", look, share.REMEDY, TIMEOUT_SECONDS)])
