@@ -108,7 +108,7 @@ class Session:
 
     @property
     def deadline(self) -> datetime | None:
-        """when the window of the waiting quit ends, where that is known."""
+        """When the window of the waiting quit ends, where that is known."""
         return None if self._lease is None else self._lease.deadline
 
     @property
