@@ -26,7 +26,8 @@ from exlab_wizard.process.logs import Logbook
 from exlab_wizard.process.presence import Audience
 from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
-from exlab_wizard.process.session.watch import Heard, SessionEnd, host_of_this_system
+from exlab_wizard.process.session.port import Heard
+from exlab_wizard.process.session.watch import SessionEnd, host_of_this_system
 from exlab_wizard.process.signals import signals_into
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Component, Components, Service
@@ -200,7 +201,14 @@ def _session_end(  # noqa: PLR0913, PLR0917 - wired once
     components: Components,
 ) -> SessionEnd:
     heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
-    session_end = SessionEnd(host_of_this_system(), heard, predicate, workers.meter, audience, store.database.release)
+    session_end = SessionEnd(
+        host_of_this_system(),
+        heard,
+        count=predicate.count,
+        moving=lambda: workers.meter.last_minute() > 0,
+        audience=audience,
+        release=store.database.release,
+    )
     components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
     return session_end
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from exlab_wizard.desktop.notifications.messages import CHOICES, QUESTION, Gist, Notice, asked, gist
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind
+from exlab_wizard.desktop.notifications.port import Heard, Kind
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.errors import ExlabError

@@ -13,7 +13,8 @@ from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind, Notifications
+from exlab_wizard.desktop.notifications.notifier import Notifications
+from exlab_wizard.desktop.notifications.port import Heard, Kind
 
 pytestmark = pytest.mark.slow
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "<u>run</u> & 1", "/quit", CHOICES, True)  # noqa: FBT003 - the question is urgent

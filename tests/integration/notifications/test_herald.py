@@ -12,7 +12,7 @@ from tests.support.program import until
 from tests.unit.store import lab
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind
+from exlab_wizard.desktop.notifications.port import Heard, Kind
 from exlab_wizard.desktop.notifications.watcher import Herald
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision

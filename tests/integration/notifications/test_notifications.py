@@ -17,7 +17,8 @@ from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind, NotificationError, Notifications
+from exlab_wizard.desktop.notifications.notifier import Notifications
+from exlab_wizard.desktop.notifications.port import Heard, Kind, NotificationError
 from exlab_wizard.desktop.notifications.windows_macos import Center
 
 NOTICE = Notice("failed", "run-17 was not synced", "to nas: <b>no</b> & \\x1b", "/runs/17")

@@ -14,15 +14,8 @@ from tests.support.program import until
 from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.process.presence import Audience
 from exlab_wizard.process.session import watch
-from exlab_wizard.process.session.watch import (
-    NOTHING,
-    Heard,
-    Held,
-    SessionEnd,
-    SessionHost,
-    SessionUnheardError,
-    decide,
-)
+from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
+from exlab_wizard.process.session.watch import SessionEnd, decide
 from exlab_wizard.workers.throughput import Meter
 
 
@@ -76,7 +69,14 @@ class Scene:
         self.released = threading.Event()
         self.predicate.hang = self._looked
         heard = Heard(lambda: None, lambda: None)
-        self.service = SessionEnd(self.ear, heard, self.predicate, self.meter, self.audience, self.released.set)
+        self.service = SessionEnd(
+            self.ear,
+            heard,
+            count=self.predicate.count,
+            moving=lambda: self.meter.last_minute() > 0,
+            audience=self.audience,
+            release=self.released.set,
+        )
 
     def _looked(self) -> None:
         self.looks += 1

@@ -16,9 +16,10 @@ from gi.repository import Gio
 from tests.integration.window.screen import script
 from tests.support.program import Program, until
 
-from exlab_wizard.desktop.autostart.entry import Autostart, AutostartError, Launch, Standing
+from exlab_wizard.desktop.autostart.entry import Autostart, Standing
 from exlab_wizard.desktop.autostart.linux import DesktopEntry, SystemdUnit, linux_places
 from exlab_wizard.desktop.autostart.macos import LaunchAgent
+from exlab_wizard.desktop.autostart.port import AutostartError, Launch
 from exlab_wizard.desktop.autostart.windows import RunKey
 
 ODD: Final = ["a b", "100%", "%n", 'say "x"', "it's", "back\\slash", "`id`", "a;b&c|d", "ü", "a=b", "#x", "~", "*"]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.entry import ABOUT, NAME, TITLE, AutostartError, Entry, Launch, Place
+from exlab_wizard.desktop.autostart.port import ABOUT, NAME, TITLE, AutostartError, Entry, Launch, Place
 from exlab_wizard.durable import make_folder, replace_file
 
 _MARK: Final = "# exlab-wizard: "

@@ -6,7 +6,7 @@ import plistlib
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.entry import NAME, Entry, Launch
+from exlab_wizard.desktop.autostart.port import NAME, Entry, Launch
 from exlab_wizard.durable import make_folder, replace_file
 
 _STATE_DIR: Final = "--state-dir"

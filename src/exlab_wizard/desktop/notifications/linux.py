@@ -18,7 +18,7 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind, Listener, NotificationError
+from exlab_wizard.desktop.notifications.port import Heard, Kind, Listener, NotificationError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from exlab_wizard.desktop.notifications.messages import FAILED, Failures, Notice, Outages, resumed
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind
+from exlab_wizard.desktop.notifications.port import Heard, Kind
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.process.log_once import Complaint
 from exlab_wizard.process.threads import LastingThread

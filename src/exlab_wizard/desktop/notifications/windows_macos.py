@@ -15,7 +15,7 @@ from typing import Final
 from desktop_notifier import Button, Capability, DesktopNotifier, Notification, Urgency
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.notifier import Heard, Kind, Listener, NotificationError
+from exlab_wizard.desktop.notifications.port import Heard, Kind, Listener, NotificationError
 
 _AS_USUAL: Final = -1
 

@@ -16,7 +16,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.session.watch import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
+from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
 
 if TYPE_CHECKING:
     from dbus_fast import Message

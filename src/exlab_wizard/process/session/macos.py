@@ -18,7 +18,7 @@ if sys.platform == "darwin":
     import AppKit
     import Foundation
 
-    from exlab_wizard.process.session.watch import WHY, Heard, Held
+    from exlab_wizard.process.session.port import WHY, Heard, Held
 
     log = logging.getLogger(__name__)
 

@@ -13,15 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
 from exlab_wizard.process.threads import LastingThread
-from exlab_wizard.tray.quit_ports import DrainPredicate
-from exlab_wizard.workers.throughput import Meter
 
 log = logging.getLogger(__name__)
 
@@ -30,25 +28,6 @@ STILL_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
 """How long a system that tells nothing is left alone: asking it costs a thread, a loop and a connection."""
 END_SECONDS: Final = 0.5
-WHO: Final = "ExLab-Wizard"
-WHY: Final = "runs are on their way to the NAS"
-
-
-class SessionUnheardError(ExlabError):
-    """This system does not tell when a session ends, or not us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the system is asked to hold back."""
-
-    shutdown: bool = False
-    """A shutdown, for the few seconds in which a quit drains or checkpoints."""
-    sleep: bool = False
-    """Sleep that nobody asked for, for as long as bytes move."""
-
-
-NOTHING: Final = Held()
 
 
 def decide(count: DrainCount | None, *, moving: bool, before: Held) -> Held:
@@ -58,56 +37,29 @@ def decide(count: DrainCount | None, *, moving: bool, before: Held) -> Held:
     return Held(shutdown=not count.idle, sleep=count.in_flight_jobs > 0 and moving)
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What becomes of the news; each returns at once, from any thread."""
-
-    session_ends: Callable[[], None]
-    woke: Callable[[], None]
-
-
-class SessionHost(Protocol):
-    """The part of the operating system that knows."""
-
-    needed_when_idle: bool
-    """Whether it must be listened to when nothing is in flight, because no signal comes instead."""
-
-    def run(self, heard: Heard) -> None:
-        """Listen until `stop`, in the calling thread.
-
-        Raises:
-            SessionUnheardError: there is nothing to listen to, or it has gone away.
-        """
-
-    def hold(self, held: Held) -> None:
-        """Hold back exactly this from now on. Returns at once, from any thread, also before `run`."""
-
-    def stop(self) -> None:
-        """Let `run` return, and hold nothing back any more. From any thread."""
-
-
 class SessionEnd:
     """A service: keeps what is held back true to what is in flight."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - wired once, in the assembly
+    def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
         host: SessionHost,
         heard: Heard,
-        predicate: DrainPredicate,
-        meter: Meter,
+        *,
+        count: Callable[[], DrainCount],
+        moving: Callable[[], bool],
         audience: Audience,
-        released: Callable[[], None],
+        release: Callable[[], None],
     ) -> None:
-        """Count with `predicate`, whenever `audience` hears of a change; `meter` says whether bytes move.
+        """Call `count`, whenever `audience` hears of a change; `moving` says whether bytes move.
 
-        `released` is called by the thread that counts, before it ends.
+        `release` is called by the thread that counts, before it ends.
         """
         self._host = host
         self._heard = heard
-        self._predicate = predicate
-        self._meter = meter
+        self._drain_count = count
+        self._moving = moving
         self._audience = audience
-        self._released = released
+        self._release = release
         self._changes = threading.Event()
         self._over = False
         self._held = NOTHING
@@ -149,7 +101,7 @@ class SessionEnd:
                 self._changes.clear()
                 if self._over:
                     break
-                held = decide(self._count(), moving=self._meter.last_minute() > 0, before=self._held)
+                held = decide(self._count(), moving=self._moving(), before=self._held)
                 if held != self._held:
                     self._held = held
                     self._host.hold(held)
@@ -157,11 +109,11 @@ class SessionEnd:
                     with contextlib.suppress(RuntimeError):  # no thread to be had now: tried at the next change
                         self._listening.start()
         finally:
-            self._released()
+            self._release()
 
     def _count(self) -> DrainCount | None:
         try:
-            return self._predicate.count()
+            return self._drain_count()
         except PredicateUnreadableError:
             return None
 

@@ -17,7 +17,7 @@ if sys.platform == "win32":
     from ctypes import wintypes
     from typing import Final
 
-    from exlab_wizard.process.session.watch import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
+    from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
 
     log = logging.getLogger(__name__)
 
