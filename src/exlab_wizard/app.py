@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -133,8 +134,7 @@ def leave(status: int) -> None:
 
 def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     """Open the database, recover the last launch, and wire everything; nothing runs yet."""
-    machine = SystemClock()
-    clock = SteadyClock(machine)
+    clock = SteadyClock(machine := SystemClock())
     settings = SettingsFile(options.config)
     settings.read()
     first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
@@ -149,14 +149,16 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     components = Components(audience.changed)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
     gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
-    page, token, begun = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
+    page, token, progress = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
     def make(port: int) -> ServedApplication:
         from exlab_wizard.server import asgi, backend  # noqa: PLC0415 - loaded in the server's thread
 
-        parts = (store, settings, state_dir.root, recovery.launch_id, clock, coordinator, workers, keeper, audience)
         keep_page_file(state_dir.page, page, port)
-        served = backend.Backend(*parts, components, begun, window, _at_login(options), health)
+        opened = partial(backend.Backend, store=store, settings=settings, state_dir=state_dir.root, clock=clock)
+        begun = partial(opened, launch_id=recovery.launch_id, progress=progress, components=components, health=health)
+        running = partial(begun, quit=coordinator, workers=workers, keeper=keeper, audience=audience)
+        served = running(window=window, at_login=_at_login(options))
         return asgi.HttpApplication(served, port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)

@@ -24,19 +24,16 @@ from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.api.status import StatusRoutes
 from exlab_wizard.server.api.window import WindowRoutes
-from exlab_wizard.server.auth.door import Door, Refusal
+from exlab_wizard.server.auth.door import Door
 from exlab_wizard.server.auth.login import LoginRoutes, Logins
 from exlab_wizard.server.auth.reconnect import ComebackRoutes, Comebacks
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.errors import ApiError, Code, as_api_error, refusal, trace_id_of
+from exlab_wizard.server.errors import ApiError, Code, as_api_error, trace_id_of
 from exlab_wizard.server.events.feed import Feed
 from exlab_wizard.server.events.routes import EventRoutes
 from exlab_wizard.server.page.add import AddRoutes
-from exlab_wizard.server.page.errors import wants_page, way_back
 from exlab_wizard.server.page.folder_listing import FolderLooks
 from exlab_wizard.server.page.history import HistoryRoutes
-from exlab_wizard.server.page.layout import Surroundings
-from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.routes import PageRoutes
 from exlab_wizard.server.page.run import RunRoutes
 from exlab_wizard.server.page.settings.pages import SettingsRoutes
@@ -60,7 +57,7 @@ class HttpApplication:
         self._feed = Feed(backend, self._lanes.reads)
         self._logins = logins = Logins(backend.clock)
         comebacks = Comebacks(page_secret, backend.clock)
-        views = Views(self._lanes, Surroundings(backend, comebacks))
+        views = Views(backend, self._lanes, comebacks)
         routes = build(backend, self._lanes, self._feed, logins, token, views)
         routes.include_router(ComebackRoutes(comebacks, logins, backend.launch_id).router)
         self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
@@ -69,7 +66,7 @@ class HttpApplication:
         self._warming = threading.Timer(WARM_SECONDS, self._warm, (views,))
         self._warming.name = "templates"
         self._warming.daemon = True
-        self._door = Door(routes, _refusal_of(views), port=port, token=token, logins=logins)
+        self._door = Door(routes, views.refusal, port=port, token=token, logins=logins)
         with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer
             self._warming.start()
 
@@ -116,12 +113,11 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False},
     )
-    refused = _refusal_of(views)
 
     async def refuse(request: Request, error: Exception) -> Response:
         if isinstance(error, StoreError):
             error = ApiError(Code.DATABASE_UNAVAILABLE, f"{error}")
-        return refused(request.scope, as_api_error(error), trace_id_of(request))
+        return views.refusal(request.scope, as_api_error(error), trace_id_of(request))
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
@@ -142,7 +138,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
         app.include_router(router, prefix=PREFIX)
     app.include_router(login.door)
     for page in (
-        PageRoutes(views, Now(backend), drain, pause),
+        PageRoutes(views, backend, drain, pause),
         HistoryRoutes(views, backend),
         RunRoutes(views, backend, lanes, looks, jobs),
         AddRoutes(views, backend, looks, jobs),
@@ -150,14 +146,3 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     ):
         app.include_router(page.router)
     return app
-
-
-def _refusal_of(views: Views) -> Refusal:
-    """Return what makes a refusal: a page for who looks at one, the envelope for programs."""
-
-    def refused(scope: Scope, error: ApiError, trace_id: str) -> Response:
-        if wants_page(scope):
-            return views.refusal(error, trace_id, way_back(scope, error.status_code))
-        return refusal(error, trace_id)
-
-    return refused

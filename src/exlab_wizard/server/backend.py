@@ -54,7 +54,7 @@ class QuitControl(Protocol):
         """Hand in an answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The running application behind its API."""
 

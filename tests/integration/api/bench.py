@@ -20,7 +20,6 @@ from exlab_wizard.server.auth.login import Logins
 from exlab_wizard.server.auth.reconnect import Comebacks
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.events.feed import Feed
-from exlab_wizard.server.page.layout import Surroundings
 from exlab_wizard.server.page.views import Views
 from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.tray.quit_ports import NoWindow
@@ -52,20 +51,20 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         changed=audience.changed,
     )
     return Backend(
-        bench.store,
-        bench.settings,
-        home,
-        bench.launch_id,
-        bench.clock,
-        NoQuit(),
-        bench.pool,
-        keeper,
-        audience,
-        Components(audience.changed),
-        bench.store.measures.begin(),
-        NoWindow(),
-        LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
-        health,
+        store=bench.store,
+        settings=bench.settings,
+        state_dir=home,
+        launch_id=bench.launch_id,
+        clock=bench.clock,
+        quit=NoQuit(),
+        workers=bench.pool,
+        keeper=keeper,
+        audience=audience,
+        components=Components(audience.changed),
+        progress=bench.store.measures.begin(),
+        window=NoWindow(),
+        at_login=LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
+        health=health,
     )
 
 
@@ -80,5 +79,5 @@ def application(bench: Bench, home: Path) -> FastAPI:
         Feed(backend, lanes.reads),
         Logins(bench.clock),
         "token",
-        Views(lanes, Surroundings(backend, comebacks)),
+        Views(backend, lanes, comebacks),
     )

@@ -20,7 +20,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.page.assets import FOLDER
 from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.readonly.browsing import Readers
 
@@ -87,17 +86,11 @@ class Browsing:
     def join(self, app: FastAPI) -> None:
         """Become the part of `app` that stands below `/admin`."""
         app.add_route(PREFIX, self.first, include_in_schema=False)
-        # Its pages name no sign, so that browsers ask for one here.
-        app.add_route("/favicon.ico", self.sign, include_in_schema=False)
         app.mount(PREFIX, self)
 
     async def first(self, _request: Request) -> Response:
         """Lead to the first page."""
         return RedirectResponse(f"{PREFIX}/", 303)
-
-    async def sign(self, _request: Request) -> Response:
-        """Lead to the sign of our own pages."""
-        return RedirectResponse(f"{FOLDER}icon.svg", 303)
 
     def close(self) -> None:
         """End what is being asked, and the threads; requests that wait are refused."""

@@ -6,15 +6,16 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.server.api.drain import DrainRoutes
 from exlab_wizard.server.api.models import AnswerQuit
 from exlab_wizard.server.api.pause import PauseRoutes
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.assets import FOLDER
-from exlab_wizard.server.page.forms import done, form_of
+from exlab_wizard.server.page.forms import SEE_OTHER, done, form_of
 from exlab_wizard.server.page.now import Now
 from exlab_wizard.server.page.views import THEME, THEMES, Views
 
@@ -25,10 +26,11 @@ MOST_STARTS: Final = 100
 class PageRoutes:
     """`/`, `/quit`, `/live`, and the files of the page."""
 
-    def __init__(self, views: Views, now: Now, drain: DrainRoutes, pause: PauseRoutes) -> None:
+    def __init__(self, views: Views, backend: Backend, drain: DrainRoutes, pause: PauseRoutes) -> None:
         """Build the router."""
         self._views = views
-        self._now = now
+        self._lists = backend.store.lists
+        self._now = Now(backend)
         self._drain = drain
         self._pause = pause
         # Pages are for people: the schema and docs/api.md are about what programs may rely on.
@@ -39,6 +41,7 @@ class PageRoutes:
         self.router.add_api_route("/starts", self.starts, methods=get)
         self.router.add_api_route("/live", self.live, methods=get)
         self.router.add_api_route(f"{FOLDER}{{name}}", self.asset, methods=get)
+        self.router.add_api_route("/favicon.ico", self.favicon, methods=get)
         self.router.add_api_route("/quit", self.begin_quit, methods=post)
         self.router.add_api_route("/quit/answer", self.answer_quit, methods=post)
         self.router.add_api_route("/pause", self.pause, methods=post)
@@ -56,8 +59,8 @@ class PageRoutes:
 
     async def starts(self, request: Request) -> Response:
         """Show the last starts of the application, and how each ended."""
-        lists = self._views.surroundings.lists
-        return await self._views.show(request, "starts.html", lambda: {"launches": lists.launches(limit=MOST_STARTS)})
+        read = self._lists.launches
+        return await self._views.show(request, "starts.html", lambda: {"launches": read(limit=MOST_STARTS)})
 
     async def live(self, request: Request) -> Response:
         """Show only what surrounds pages, for those whose main part stays as it is."""
@@ -71,6 +74,10 @@ class PageRoutes:
         if found is None:
             raise ApiError(Code.NOT_FOUND, "There is no such file.")
         return found
+
+    async def favicon(self) -> Response:
+        """Redirect to our icon: the pages below `/admin/` name none, so browsers ask here."""
+        return RedirectResponse(f"{FOLDER}icon.svg", SEE_OTHER)
 
     async def begin_quit(self, request: Request) -> Response:
         """Ask for a quit; with `force`, without waiting."""
@@ -103,7 +110,7 @@ class PageRoutes:
     async def seen(self, request: Request) -> Response:
         """Put away what happened last time; the list of starts keeps it."""
         form = await form_of(request)
-        self._views.surroundings.seen()
+        self._views.dismiss_last_exit()
         return done(request, form.get("back", "/"))
 
     async def theme(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Renders pages: templates, what surrounds every page, and how a page is answered.
+"""Renders pages: templates, the values of the layout around every page, and the page for an error.
 
 A page that follows events asks for itself again with the header `X-Exlab-Live` and gets only its moving parts, each an
 element with an id that takes the place of the one it has.
@@ -6,20 +6,28 @@ element with an id that takes the place of the one it has.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
 
-from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code
+from exlab_wizard import __version__
+from exlab_wizard.server.api.drain import drain_view
+from exlab_wizard.server.auth.reconnect import Comebacks
+from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code, refusal
 from exlab_wizard.server.page.assets import Assets
-from exlab_wizard.server.page.layout import Surroundings
 from exlab_wizard.server.page.words import FILTERS, STATES
 from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.store.reports.last_exit import Aftermath
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,15 +38,27 @@ THEMES: Final = ("light", "dark")
 Values = Mapping[str, object]
 _MISSPELT: Final = "Its address is misspelt, or from another version of ExLab-Wizard."
 _HOW_TO_OPEN: Final = "Open the window from the icon in the tray, or type: exlab-wizard open"
+_PROGRAMS: Final = "/api/"
+_FIRST_PAGE: Final = ("/", "To the first page")
+# Forms are sent to addresses that have no page.
+_FORMS: Final = (
+    (re.compile(r"(/runs/[0-9]{1,19})/[a-z]+"), "Back to the run"),
+    (re.compile(r"(/settings)/.+"), "Back to the settings"),
+    (re.compile(r"(/quit)(?:/answer)?"), "Back to Quit"),
+    (re.compile(r"(/add)"), "Back to Add a run"),
+)
 
 
 class Views:
     """What the routes of pages render with."""
 
-    def __init__(self, lanes: Lanes, surroundings: Surroundings) -> None:
+    def __init__(self, backend: Backend, lanes: Lanes, comebacks: Comebacks) -> None:
         """Render nothing yet: the template engine is loaded with the first page."""
+        self._backend = backend
         self._lanes = lanes
-        self.surroundings = surroundings
+        self._comebacks = comebacks
+        self._newest_event = backend.progress.event
+        self._last_exit_dismissed = False
         self.assets = Assets()
 
     async def show(
@@ -64,7 +84,7 @@ class Views:
         def render() -> str:
             return self._environment.get_template(template).render(
                 {
-                    **self.surroundings.read(),
+                    **self._layout(),
                     "here": here,
                     "back": f"{here}?{request.url.query}" if request.url.query else here,
                     "live": live,
@@ -76,11 +96,35 @@ class Views:
 
         return self._answer(await self._lanes.reads.run(render), status)
 
-    def refusal(self, error: ApiError, trace_id: str, back: tuple[str, str]) -> Response:
-        """Return the page that says what went wrong; it needs neither a login nor the database.
+    def dismiss_last_exit(self) -> None:
+        """Show no longer how the last launch ended, until the next launch."""
+        self._last_exit_dismissed = True
 
-        `back` is the path of the page from which people go on, and the words of the link to it.
+    def _layout(self) -> Values:
+        backend = self._backend
+        launch = backend.store.launches.open_launch()
+        return {
+            "version": __version__,
+            "launch_id": backend.launch_id,
+            "page_key": self._comebacks.page_key(),
+            "aftermath": None if self._last_exit_dismissed else self._last_exit(),
+            "drain": drain_view(backend),
+            "paused_since": None if launch is None else launch.paused_since,
+            "safe_mode": backend.health.safe_mode,
+            "counts": backend.store.current.counts(),
+        }
+
+    def _last_exit(self) -> Aftermath | None:
+        found = self._backend.store.aftermaths.of(self._backend.launch_id, self._newest_event)
+        return None if found is None else replace(found, jobs=[shown(job) for job in found.jobs])
+
+    def refusal(self, scope: Scope, error: ApiError, trace_id: str) -> Response:
+        """Return the answer to a refused request: a page for a person, the envelope for a program.
+
+        The page needs neither a login nor the database.
         """
+        if not _is_navigation(scope):
+            return refusal(error, trace_id)
         template = self._environment.get_template("error.html")
         lost = error.code is Code.UNAUTHORIZED
         text = template.render(
@@ -88,7 +132,7 @@ class Views:
             heading="This window is not logged in" if lost else _heading(error.status_code),
             message=_HOW_TO_OPEN if lost else _MISSPELT if error.message == NOTHING_HERE else error.message,
             trace_id=trace_id,
-            back=back,
+            back=_way_back(scope, error.status_code),
             theme=None,
         )
         return self._answer(text, error.status_code, dict(error.headers or {}))
@@ -127,3 +171,21 @@ def _heading(status: int) -> str:
     if status == 404:  # noqa: PLR2004 - as in HTTP
         return "There is no such page"
     return "That did not work" if status < 500 else "Something is wrong"  # noqa: PLR2004 - the classes of HTTP
+
+
+def _is_navigation(scope: Scope) -> bool:
+    """Return whether a browser loads this address as a page, for a person to read."""
+    if str(scope["path"]).startswith(_PROGRAMS):
+        return False
+    headers = Headers(scope=scope)
+    mode = headers.get("sec-fetch-mode")
+    return mode == "navigate" if mode is not None else "text/html" in headers.get("accept", "")
+
+
+def _way_back(scope: Scope, status: int) -> tuple[str, str]:
+    """Return the path of the page whose form was refused with `status`, and the text of the link to it."""
+    if scope["method"] == "POST" and status != 404:  # noqa: PLR2004 - as in HTTP
+        for form, words in _FORMS:
+            if found := form.fullmatch(str(scope["path"])):
+                return found[1], words
+    return _FIRST_PAGE
