@@ -1,59 +1,85 @@
-"""An operator's decision about jobs, taken in the database: about all of them in one transaction, or about none."""
+"""An operator's decision about jobs: all of them are decided in one transaction, or none.
+
+The running application decides about one job; several at once go to the database, which takes them together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING
 
-from exlab_wizard.cli.commands.jobs import no_such_job
-from exlab_wizard.domain.job import JobState, legal_moves
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import no_such_job
+from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.terminal.output import emit, say
+from exlab_wizard.domain.job import JobState, OperatorMove, operator_moves, refusal
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.open_store import opened
-from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF
-from exlab_wizard.store.sqlite.statement import Statement
 
-_STATEMENTS: Final[dict[JobState, Statement]] = {JobState.QUEUED: RETRY, JobState.CANCELLED: CANCEL}
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
 
 
-def decide(state_dir: StateDir, ids: Sequence[int], target: JobState, *, may_be_done: bool) -> None:
-    """Move the jobs to `target`: queued is a retry of failed ones, cancelled ends what is not finished.
-
-    With `may_be_done` a job that is there already is left as it is: the answer of whoever moved it was lost.
+def decide(locations: Locations, ids: Sequence[int], move: OperatorMove, done: str, *, as_json: bool) -> bool:
+    """Make the move on each job, print it as `done`, and return whether the application runs.
 
     Raises:
         UsageError: there is no job of one of the ids.
         RefusedError: the state of one forbids it; nothing was changed.
     """
+    ids = list(dict.fromkeys(ids))
+    may_be_done = False
+
+    def request(client: Client) -> bool | None:
+        nonlocal may_be_done
+        if len(ids) > 1:
+            return None
+        from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - loaded by now, since there is a client
+
+        try:
+            client.call("POST", f"/jobs/{ids[0]}/{move}", repeat=False)
+        except UnreachableError as error:
+            may_be_done = error.sent
+            raise
+        return True
+
+    target = JobState.QUEUED if move is OperatorMove.RETRY else JobState.CANCELLED
+    running = bool(from_application(locations, request))
+    if not running:
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - the application answers most calls
+
+        _decide_in_database(locations.state_dir, ids, move, unless=target if may_be_done else None)
+        running = is_running(locations.state_dir)
+    if as_json:
+        emit([{"id": job_id, "state": target.value} for job_id in ids])
+    else:
+        for job_id in ids:
+            say(f"job {job_id} {done}")
+    return running
+
+
+def _decide_in_database(
+    state_dir: StateDir, ids: Sequence[int], move: OperatorMove, *, unless: JobState | None
+) -> None:
+    """Make the move; a job in the state `unless` stays as it is: the application moved it, and its answer was lost."""
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
+    from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF  # noqa: PLC0415 - likewise
+
     try:
         with opened(state_dir) as store, store.database.transaction() as transaction:
-            for job_id in dict.fromkeys(ids):
+            for job_id in ids:
                 rows = transaction.run(STATE_OF, {"job": job_id})
                 if not rows:
                     raise no_such_job(job_id)
                 state = JobState(str(rows[0][0]))
-                if may_be_done and state is target:
+                if state is unless:
                     continue
-                if not _allowed(state, target):
-                    raise _refusal(job_id, state, target)
-                transaction.change(_STATEMENTS[target], {"job": job_id})
+                if move not in operator_moves(state):
+                    msg = f"{refusal(job_id, state, move)}. Nothing was changed."
+                    raise RefusedError(msg)
+                transaction.change(RETRY if move is OperatorMove.RETRY else CANCEL, {"job": job_id})
     except StoreError as error:
-        if target is not JobState.QUEUED or "UNIQUE" not in str(error):
+        if move is not OperatorMove.RETRY or "UNIQUE" not in str(error):
             raise
-        msg = "the same run is pending for the same destination again, in another job; nothing was changed"
+        msg = "another job for the same run and destination is already pending; nothing was changed"
         raise RefusedError(msg) from error
-
-
-def _allowed(state: JobState, target: JobState) -> bool:
-    # A worker too may queue a job again; an operator only one that failed.
-    return state is JobState.FAILED if target is JobState.QUEUED else target in legal_moves(state)
-
-
-def _refusal(job_id: int, state: JobState, target: JobState) -> RefusedError:
-    # Only an operator's moves are of use to the reader; a worker's are not.
-    possible = [f"`exlab-wizard cancel {job_id}`"] if JobState.CANCELLED in legal_moves(state) else []
-    if state is JobState.FAILED:
-        possible.append(f"`exlab-wizard retry {job_id}`")
-    verb = "retried" if target is JobState.QUEUED else "cancelled"
-    can = f"possible: {', '.join(possible)}" if possible else "nothing is left to decide about it"
-    return RefusedError(f"job {job_id} is {state} and cannot be {verb}; {can}. Nothing was changed.")

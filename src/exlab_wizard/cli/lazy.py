@@ -1,61 +1,42 @@
-"""A group of commands that loads a command only when it is called, so that `--help` answers at once.
-
-Names and one-line helps are written down beside the place of the code; the code itself stays unread.
-"""
+"""A group of commands that loads a command only when it is called, so that `--help` answers at once."""
 
 from __future__ import annotations
 
 import gc
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar
 
 import click
 
 
-@dataclass(frozen=True, slots=True)
-class Lazy:
-    """Where a command is, as `module:attribute`, and what the list of commands says about it."""
-
-    target: str
-    summary: str
-
-
 class LazyGroup(click.Group):
-    """Commands by name, in the order in which they are listed. A subclass fills `lazy`."""
+    """The command `name` is the object `command` of the module `name` in `room`; `summaries` has a line for each."""
 
-    lazy: ClassVar[Mapping[str, Lazy]] = {}
+    room: ClassVar[str]
+    summaries: ClassVar[Mapping[str, str]]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of a day's work."""
-        return [*self.lazy, *super().list_commands(ctx)]
+        return [*self.summaries, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load and return the command, or None when there is none of that name."""
-        entry = self.lazy.get(cmd_name)
-        if entry is None:
+        if cmd_name not in self.summaries:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = entry.target.partition(":")
-        command: object = getattr(_loaded(module), attribute)
+        gc.disable()  # It would look through objects that stay anyway, for a tenth of the time that the import takes.
+        try:
+            command: object = importlib.import_module(f"{self.room}.{cmd_name}").command
+        finally:
+            gc.freeze()
+            gc.enable()
         if not isinstance(command, click.Command):
-            raise TypeError(entry.target)
+            raise TypeError(cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the list of commands without loading one."""
-        rows = [(name, entry.summary) for name, entry in self.lazy.items()]
+        rows = list(self.summaries.items())
         rows += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-
-def _loaded(module: str) -> ModuleType:
-    """Import with the garbage collector off: it would look through what stays anyway, for a tenth of the time."""
-    gc.disable()
-    try:
-        return importlib.import_module(module)
-    finally:
-        gc.freeze()
-        gc.enable()

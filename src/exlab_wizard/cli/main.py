@@ -1,4 +1,6 @@
-"""The entry: options before the command, and how every end of a command becomes an exit status and at most one line.
+"""The entry point: lists the commands, and turns every end of one into an exit status and at most one line.
+
+To add a command: a line in `summaries`, and `commands/NAME.py` with an object `command`.
 
 Nothing heavy is imported here. Exit status: 0 done, 1 failed, 2 wrong usage, 3 not running, 4 refused, 130 Ctrl-C.
 """
@@ -15,46 +17,43 @@ from typing import ClassVar, Final
 import click
 
 from exlab_wizard import __version__
-from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.lazy import Lazy, LazyGroup
+from exlab_wizard.cli.lazy import LazyGroup
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import complain, example
 from exlab_wizard.errors import ExlabError, SettingsError
 
 PROGRAM: Final = "exlab-wizard"
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-_ROOM: Final = "exlab_wizard.cli.commands"
 
 
 class _Commands(LazyGroup):
-    lazy: ClassVar[Mapping[str, Lazy]] = {
-        "run": Lazy(f"{_ROOM}.run:run", "start the application; one for each state dir"),
-        "open": Lazy(f"{_ROOM}.open:open_command", "open or focus the window, starting the application if needed"),
-        "autostart": Lazy(f"{_ROOM}.autostart:autostart", "start the application at log-in, or not"),
-        "sync": Lazy(f"{_ROOM}.sync:sync", "queue runs for a destination, whether the application runs or not"),
-        "status": Lazy(f"{_ROOM}.status:status", "what runs, waits and failed, at a glance"),
-        "jobs": Lazy(f"{_ROOM}.jobs:jobs", "list sync jobs, or one job with its timeline"),
-        "retry": Lazy(f"{_ROOM}.decide:retry", "queue failed jobs again"),
-        "cancel": Lazy(f"{_ROOM}.decide:cancel", "cancel jobs; a running copy stops within a second"),
-        "pause": Lazy(f"{_ROOM}.pause:pause", "pause syncing; what is queued stays queued"),
-        "resume": Lazy(f"{_ROOM}.pause:resume", "go on after a pause"),
-        "sessions": Lazy(f"{_ROOM}.history:sessions", "list sessions, the active ones first"),
-        "history": Lazy(f"{_ROOM}.history:history", "list launches and quits, the newest first"),
-        "logs": Lazy(f"{_ROOM}.logs:logs", "the log of this launch and earlier ones; -f follows it"),
-        "quit": Lazy(f"{_ROOM}.quit:quit_command", "quit the running application; asks here if work is left"),
-        "sql": Lazy(f"{_ROOM}.sql:sql", "read-only SQL on the live database"),
-        "admin": Lazy(f"{_ROOM}.admin:admin", "look through the live database in the window; the extra `admin`"),
-        "destination": Lazy(f"{_ROOM}.destination:destination", "add, list and test destinations"),
-        "db": Lazy(f"{_ROOM}.db.group:db", "check, back up, restore and upgrade the database"),
-        "doctor": Lazy(f"{_ROOM}.doctor:doctor", "look at everything that could be wrong, each with its remedy"),
-        "demo": Lazy(
-            "exlab_wizard.cli.demo.story:demo",
-            "the whole story in under a minute: sync, kill -9, relaunch, resume, verify",
-        ),
+    room = "exlab_wizard.cli.commands"
+    summaries: ClassVar[Mapping[str, str]] = {
+        "run": "start the application; one instance for each state dir",
+        "open": "open or focus the window, starting the application if needed",
+        "autostart": "turn starting the application at login on or off",
+        "sync": "queue runs for a destination, whether or not the application is running",
+        "status": "show what is running, waiting and failed",
+        "jobs": "list sync jobs, or show one job with its timeline",
+        "retry": "queue failed jobs again",
+        "cancel": "cancel jobs; a running copy stops within a second",
+        "pause": "pause syncing; queued runs stay queued",
+        "resume": "resume syncing after a pause",
+        "sessions": "list sessions, the active ones first",
+        "history": "list launches and quits, the newest first",
+        "logs": "show the log of this and earlier launches; -f follows it",
+        "quit": "quit the running application; prompts here if work is left",
+        "sql": "run read-only SQL on the live database",
+        "admin": "browse the live database in the window; needs the extra `admin`",
+        "destination": "add, list and test destinations",
+        "db": "check, back up, restore and upgrade the database",
+        "doctor": "check this machine for problems; each comes with its remedy",
+        "demo": "see it work in about a minute: sync, kill -9, relaunch, resume, verify",
     }
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; Ctrl-C and a reader that went away end it quietly."""
+        """Run the command; Ctrl-C and a closed pipe end it quietly."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -72,22 +71,26 @@ class _Commands(LazyGroup):
         "exlab-wizard destination add nas /mnt/nas/lab", "exlab-wizard run --headless", "exlab-wizard sync /data/run-17"
     ),
 )
-@click.option("--state-dir", metavar="DIR", help="Where the database lies (else EXLAB_STATE_DIR, else your state dir).")
-@click.option("--config", metavar="FILE", help="The configuration (else EXLAB_CONFIG, else config.toml in its place).")
+@click.option(
+    "--state-dir", metavar="DIR", help="Folder of the database (default: EXLAB_STATE_DIR, else your state dir)."
+)
+@click.option(
+    "--config", metavar="FILE", help="The configuration (else EXLAB_CONFIG, else config.toml in its locations)."
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
-    """Bring the runs of instruments to the NAS without ever losing pending work.
+    """Copy the runs of instruments to the NAS without ever losing pending work.
 
-    A run is a folder that an instrument wrote. `sync` queues it in a database, `run` starts the application that copies
-    it, reads it back and publishes it. Quit, crash or pull the plug at any time: the next `run` goes on at the byte.
-    Every command has its own --help with an example.
+    A run is a folder that an instrument wrote. `sync` queues it in a database; `run` starts the application, which
+    copies it, reads it back and publishes it. You may quit, crash or pull the plug at any time: the next `run`
+    continues at the byte where the copy stopped. Every command has its own --help with an example.
     """
-    ctx.obj = Place.named(state_dir, config)
+    ctx.obj = Locations.from_options(state_dir, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; what went wrong is one line on stderr, never a traceback."""
+    """Run one command and return its exit status; an error is one line on stderr, never a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -124,14 +127,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refused_by_the_system(error: Exception) -> str:
-    """Return the sentence for it; what is no refusal of the system is a fault of ours, and keeps its trace."""
-    from exlab_wizard.transfer.failures import exhausted, is_exhaustion  # noqa: PLC0415 - only where it went wrong
+    """Return the sentence for an error of the system; any other error is a bug of ours, and keeps its trace."""
+    from exlab_wizard.transfer.failures import exhausted, is_exhaustion  # noqa: PLC0415 - only after an error
 
     if is_exhaustion(error):
         return exhausted(error)
     if isinstance(error, OSError):
         where = "" if error.filename is None else f" {str(error.filename)!r}"
-        return f"cannot use{where}: {error.strerror or error}. Check that it is there and that your account may use it."
+        return f"cannot use{where}: {error.strerror or error}. Check that it exists and that your account may use it."
     raise error
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.receipt import Receipt, Wanted
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.sync_request import QueuedRun, SyncRequest
 from exlab_wizard.errors import TransferError, UsageError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.open_store import opened
@@ -15,23 +15,23 @@ from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
 
-def queue_runs(place: Place, wanted: Wanted) -> list[Receipt]:
+def queue_runs(locations: Locations, request: SyncRequest) -> list[QueuedRun]:
     """Return the receipt of each run, once all are durable.
 
     Raises:
         UsageError: one of them cannot be meant as it stands; nothing was queued.
     """
-    destinations = {key: value.folder for key, value in SettingsFile(place.config).read().destinations.items()}
-    destination = _choose(destinations, wanted.destination)
-    fault = None if wanted.equipment is None else equipment_fault(wanted.equipment)
+    destinations = {key: value.folder for key, value in SettingsFile(locations.config).read().destinations.items()}
+    destination = _choose(destinations, request.destination)
+    fault = None if request.equipment is None else equipment_fault(request.equipment)
     if fault:
         raise UsageError(fault)
-    runs = _checked(wanted.paths, destinations, place.state_dir.root)
-    new = [NewJob(run, destination, equipment_id=wanted.equipment, priority=wanted.priority) for run in runs]
-    with opened(place.state_dir, create=True) as store:
+    runs = _checked(request.paths, destinations, locations.state_dir.root)
+    new = [NewJob(run, destination, equipment_id=request.equipment, priority=request.priority) for run in runs]
+    with opened(locations.state_dir, create=True) as store:
         queued = store.jobs.enqueue_all(new, SystemClock().now())
     return [
-        Receipt(receipt.job_id, job.run_path, job.destination, created=receipt.created)
+        QueuedRun(receipt.job_id, job.run_path, job.destination, created=receipt.created)
         for job, receipt in zip(new, queued, strict=True)
     ]
 

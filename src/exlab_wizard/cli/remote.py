@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.domain.status import Row
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ ANSWER_SECONDS: Final = 3.0
 """Longer than the application ever takes when it is well; a person waits for it before the database is asked."""
 
 
-def from_application(place: Place, ask: Callable[[Client], _Answer | None]) -> _Answer | None:
+def from_application(locations: Locations, ask: Callable[[Client], _Answer | None]) -> _Answer | None:
     """Return what `ask` gets from the running application; None where the database is to be asked instead."""
-    if not place.state_dir.server.exists():
+    if not locations.state_dir.server.exists():
         return None
     # Imported where there is somebody to talk to; the database needs none of it.
     from exlab_wizard.client import AnswerError, Client, UnreachableError  # noqa: PLC0415 - see above
     from exlab_wizard.client.http import Wire  # noqa: PLC0415 - see above
 
-    client = Client(place.state_dir, Wire(place.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
+    client = Client(locations.state_dir, Wire(locations.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         return ask(client)
     except (AnswerError, UnreachableError):
@@ -39,13 +39,13 @@ def from_application(place: Place, ask: Callable[[Client], _Answer | None]) -> _
         client.close()
 
 
-def url_of(place: Place) -> str | None:
+def url_of(locations: Locations) -> str | None:
     """Return where the running application's pages are, as it wrote down; None where it has no server."""
     from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - as above
     from exlab_wizard.client.location import read_location  # noqa: PLC0415 - as above
 
     try:
-        return read_location(place.state_dir.server).url
+        return read_location(locations.state_dir.server).url
     except UnreachableError:
         return None
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application, row_of
-from exlab_wizard.cli.terminal.display import Display, Lines, Live, Silent
+from exlab_wizard.cli.terminal.display import Display, LineDisplay, LiveDisplay, Silent
 from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
@@ -33,7 +33,7 @@ _DECIDED: Final = _GOOD | {JobState.FAILED, JobState.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedJobs:
     """The jobs to follow, and how to report on them."""
 
     ids: Sequence[int]
@@ -43,7 +43,7 @@ class Watched:
         """Return where progress is shown: a terminal gets bars, a pipe gets lines, a program gets the end only."""
         if self.as_json:
             return Silent()
-        return Live() if sys.stdout.isatty() else Lines()
+        return LiveDisplay() if sys.stdout.isatty() else LineDisplay()
 
     def look(self, store: Store) -> list[Row]:
         """Return the jobs as they are now."""
@@ -61,7 +61,7 @@ class Watched:
         return 1 if bad else 0
 
 
-def watch(place: Place, watched: Watched, *, running: bool) -> int:
+def watch(locations: Locations, watched: WatchedJobs, *, running: bool) -> int:
     """Follow the jobs, as the application where there is none; returns the exit status.
 
     Raises:
@@ -69,14 +69,14 @@ def watch(place: Place, watched: Watched, *, running: bool) -> int:
     """
     while not running:
         try:
-            return become_application(place, watched)
+            return become_application(locations, watched)
         except InstanceHeldError:
             # Somebody else starts it in this moment, or only looked whether it runs.
-            running = is_running(place.state_dir)
-    return follow_application(place, watched)
+            running = is_running(locations.state_dir)
+    return follow_application(locations, watched)
 
 
-def follow_application(place: Place, watched: Watched) -> int:
+def follow_application(locations: Locations, watched: WatchedJobs) -> int:
     """Follow the jobs while another process works on them; returns the exit status.
 
     Raises:
@@ -84,16 +84,16 @@ def follow_application(place: Place, watched: Watched) -> int:
     """
     try:
         with watched.display() as display:
-            jobs = from_application(place, lambda client: _listen(client, watched, display))
+            jobs = from_application(locations, lambda client: _listen(client, watched, display))
             if jobs is None:
-                jobs = _look_on(place, watched, display)
+                jobs = _look_on(locations, watched, display)
     except KeyboardInterrupt:
         note(f"stopped watching; the sync goes on: exlab-wizard jobs {watched.ids[0]} shows it")
         return INTERRUPTED
     return watched.report(jobs)
 
 
-def _listen(client: Client, watched: Watched, display: Display) -> list[Row] | None:
+def _listen(client: Client, watched: WatchedJobs, display: Display) -> list[Row] | None:
     """Show the jobs whenever the application says that something happened to one, and return them at their end."""
     ids = set(watched.ids)
     for event in client.events(timeout_s=_AWAY_SECONDS):
@@ -109,10 +109,10 @@ def _listen(client: Client, watched: Watched, display: Display) -> list[Row] | N
     return None
 
 
-def _look_on(place: Place, watched: Watched, display: Display) -> list[Row]:
+def _look_on(locations: Locations, watched: WatchedJobs, display: Display) -> list[Row]:
     """Show the jobs as the database has them, and return them at their end."""
     looked = 0.0
-    with opened(place.state_dir) as store:
+    with opened(locations.state_dir) as store:
         while True:
             jobs = watched.look(store)
             display.show(jobs)
@@ -120,12 +120,12 @@ def _look_on(place: Place, watched: Watched, display: Display) -> list[Row]:
                 return jobs
             if time.monotonic() - looked > _ALIVE_SECONDS:
                 looked = time.monotonic()
-                if not is_running(place.state_dir):
+                if not is_running(locations.state_dir):
                     raise NotRunningError(_GONE)
             time.sleep(POLL_INTERVAL_SECONDS)
 
 
-def become_application(place: Place, watched: Watched) -> int:
+def become_application(locations: Locations, watched: WatchedJobs) -> int:
     """Be the application until the jobs are decided or it is quit; returns the exit status.
 
     Raises:
@@ -135,10 +135,10 @@ def become_application(place: Place, watched: Watched) -> int:
 
     if not watched.as_json:
         note("exlab-wizard is not running: this command is the application until the sync is done")
-    options = app.Options(state_dir=place.state_dir, config=place.config, headless=True, window=False)
+    options = app.Options(state_dir=locations.state_dir, config=locations.config, headless=True, window=False)
     with watched.display() as display:
         app.run(options, companion=lambda store: _accompany(store, watched, display))
-    with opened(place.state_dir) as store:
+    with opened(locations.state_dir) as store:
         jobs = watched.look(store)
     status = watched.report(jobs)
     # A worker may hang inside the operating system; the interpreter would wait for it.
@@ -146,7 +146,7 @@ def become_application(place: Place, watched: Watched) -> int:
     return status
 
 
-def _accompany(store: Store, watched: Watched, display: Display) -> int:
+def _accompany(store: Store, watched: WatchedJobs, display: Display) -> int:
     """Show the jobs from inside the application until they are decided, or a quit leaves nothing of them in flight."""
     while True:
         jobs = watched.look(store)

@@ -97,3 +97,25 @@ TRANSITIONS: Final = (
 def legal_moves(state: JobState) -> tuple[JobState, ...]:
     """Return the states that a job in `state` may move to, in the order of the diagram."""
     return tuple(move.target for move in TRANSITIONS if move.source is state)
+
+
+class OperatorMove(StrEnum):
+    """What an operator may decide about a job, whether at the command line, over the API or on the page."""
+
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+_PAST: Final = {OperatorMove.RETRY: "retried", OperatorMove.CANCEL: "cancelled"}
+
+
+def operator_moves(state: JobState) -> tuple[OperatorMove, ...]:
+    """Return what an operator may decide about a job in `state`; of the moves to `queued` only that from `failed`."""
+    retry = (OperatorMove.RETRY,) if state is JobState.FAILED else ()
+    return (*retry, OperatorMove.CANCEL) if JobState.CANCELLED in legal_moves(state) else retry
+
+
+def refusal(job_id: int, state: JobState, move: OperatorMove) -> str:
+    """Return why the move is refused, and what is possible instead, as a sentence without its full stop."""
+    possible = f"possible: {' or '.join(operator_moves(state))}" if operator_moves(state) else "no action is possible"
+    return f"job {job_id} is {state} and cannot be {_PAST[move]}; {possible}"

@@ -18,19 +18,19 @@ from tests.integration.cli.calls import Answer, Cli
 from tests.support.program import Program, until
 
 from exlab_wizard.cli.commands import doctor
-from exlab_wizard.cli.examination import checks
 from exlab_wizard.diagnosis.doctor import desktop, machine, running, share
-from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, Verdict, check_up, worst
+from exlab_wizard.diagnosis.doctor.checkup import Check, CheckResult, Verdict, check_up, worst
+from exlab_wizard.diagnosis.doctor.process import checks
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.destination.marker import MARKER
 
 
-def findings(answer: Answer) -> dict[str, Finding]:
+def findings(answer: Answer) -> dict[str, CheckResult]:
     document = answer.document
     assert isinstance(document, dict)
-    found = [Finding(**{**one, "verdict": Verdict(one["verdict"])}) for one in document["findings"]]
+    found = [CheckResult(**{**one, "verdict": Verdict(one["verdict"])}) for one in document["findings"]]
     assert document["verdict"] == worst(found)
     # What is not well always comes with what to do about it.
     assert [one for one in found if one.verdict is not Verdict.OK and not one.remedy] == []
@@ -192,8 +192,8 @@ def test_a_share_that_hangs_is_given_up_and_the_steps_before_are_told(hanging: P
 
 
 def test_a_look_that_fails_keeps_no_other_from_being_told() -> None:
-    def fail() -> Iterator[Finding]:
-        yield Finding("first", Verdict.OK, "")
+    def fail() -> Iterator[CheckResult]:
+        yield CheckResult("first", Verdict.OK, "")
         msg = "unforeseen"
         raise LookupError(msg)
 
@@ -248,7 +248,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         daemon.terminate()
 
 
-def desk() -> dict[str, Finding]:
+def desk() -> dict[str, CheckResult]:
     return {one.name: one for one in desktop.desktop()}
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from tests.integration.cli.calls import Cli
 
@@ -12,8 +13,6 @@ from exlab_wizard import __version__
 from exlab_wizard.cli.main import cli as group
 from exlab_wizard.cli.main import main
 from exlab_wizard.cli.terminal.output import visible
-
-WRITTEN_BY_OTHERS = {"demo"}
 
 
 def test_help_and_version_load_nothing_heavy() -> None:
@@ -28,7 +27,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
     assert f"exlab-wizard {__version__}" in ended.stdout
 
 
-@pytest.mark.parametrize("name", sorted(set(group.commands) | set(getattr(group, "lazy", {})) - WRITTEN_BY_OTHERS))
+@pytest.mark.parametrize("name", group.list_commands(click.Context(group)))
 def test_every_command_teaches_with_an_example(name: str, cli: Cli) -> None:
     answer = cli(name, "--help")
     assert answer.status == 0

@@ -21,7 +21,7 @@ from tests.integration.page import stage
 from tests.support.program import Program, until, write_run
 
 from exlab_wizard.diagnosis.doctor import share
-from exlab_wizard.diagnosis.doctor.checkup import Finding, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, good
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
 from exlab_wizard.server.page.folder_listing import FolderLooks
 from exlab_wizard.server.page.settings.trials import Trials
@@ -305,7 +305,7 @@ def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
 def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     begun, over = threading.Event(), threading.Event()
 
-    def hang(_folder: Path, _marker: str) -> Iterator[Finding]:
+    def hang(_folder: Path, _marker: str) -> Iterator[CheckResult]:
         begun.set()
         over.wait(20)
         yield good("reachable", "at last")
@@ -313,7 +313,7 @@ def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPa
     # No share hangs on this machine; the rest is the real thing.
     monkeypatch.setattr(share, "examine", hang)
     trials, destination = Trials(), DestinationSettings(target=str(tmp_path))
-    first: list[Finding] = []
+    first: list[CheckResult] = []
     thread = threading.Thread(target=lambda: first.extend(trials.of("nas", destination)[0]))
     thread.start()
     assert begun.wait(20)

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.commands.open import open_page
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import example, json_option
 from exlab_wizard.errors import ExlabError
 
@@ -22,7 +22,7 @@ class ExtraMissingError(ExlabError):
 @click.command("admin", epilog=example("exlab-wizard admin"))
 @json_option
 @click.pass_obj
-def admin(place: Place, *, as_json: bool) -> None:
+def command(locations: Locations, *, as_json: bool) -> None:
     """Look through the live database in the window: tables and views with their meanings, ready questions, SQL.
 
     Nothing can be changed there. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
@@ -31,4 +31,4 @@ def admin(place: Place, *, as_json: bool) -> None:
     if find_spec("datasette") is None:
         msg = "browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'"
         raise ExtraMissingError(msg)
-    open_page(place, PAGE, as_json=as_json)
+    open_page(locations, PAGE, as_json=as_json)

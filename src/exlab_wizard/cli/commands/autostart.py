@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.desktop.autostart.entry import Standing, autostart_of
 
@@ -22,20 +22,20 @@ _SAME: Final = {"on": "the application starts at log-in already", "off": "the ap
 @click.argument("what", type=click.Choice(["on", "off", "status"]))
 @json_option
 @click.pass_obj
-def autostart(place: Place, what: Literal["on", "off", "status"], *, as_json: bool) -> None:
+def command(locations: Locations, what: Literal["on", "off", "status"], *, as_json: bool) -> None:
     """Let the application start at log-in, or not, or say how that stands.
 
     It is written for the state dir and the configuration of this call, and counts from the next log-in on; what runs
     now is left alone. `on` again puts right what is out of date; so does the application itself when it starts.
     """
-    entries = autostart_of(place.state_dir, place.config)
+    entries = autostart_of(locations.state_dir, locations.config)
     changed = entries.switch_on() if what == "on" else entries.switch_off() if what == "off" else False
     standing = entries.status()
     if as_json:
         emit({"changed": changed, **asdict(standing)})
         return
     if what == "status":
-        say(_told(standing, str(place.state_dir.root)))
+        say(_told(standing, str(locations.state_dir.root)))
     else:
         say((_DONE if changed else _SAME)[what])
     for kind, where in standing.places.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say, table
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
@@ -23,11 +23,11 @@ class DestinationFailedError(ExlabError):
 
 
 @click.group("destination", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
-def destination() -> None:
+def command() -> None:
     """Add, list and test destinations: named folders of mounted shares, to which runs are synced."""
 
 
-@destination.command("add", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
+@command.command("add", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
 @click.argument("name")
 @click.argument("target")
 @click.option("--bandwidth", metavar="MIB_S", type=click.FloatRange(0, 100_000, min_open=True), help="Limit in MiB/s.")
@@ -35,17 +35,17 @@ def destination() -> None:
 @json_option
 @click.pass_obj
 def add(  # noqa: PLR0913 - one parameter for each option
-    place: Place, *, name: str, target: str, bandwidth: float | None, create: bool, as_json: bool
+    locations: Locations, *, name: str, target: str, bandwidth: float | None, create: bool, as_json: bool
 ) -> None:
     """Add the folder TARGET as destination NAME, and put a marker file into it.
 
     By the marker a mounted share is told from the empty folder that an unmounted one leaves behind: mount it first.
     """
-    file = SettingsFile(place.config)
+    file = SettingsFile(locations.config)
     known = file.read().destinations.get(name)
     folder = _folder(name, target)
     if known is not None and known.folder != folder:
-        msg = f"the destination {name!r} is {known.target} already; choose another name, or change {place.config}"
+        msg = f"the destination {name!r} is {known.target} already; choose another name, or change {locations.config}"
         raise RefusedError(msg)
     made = _make(folder, create=create)
     marked = (folder / MARKER).exists()
@@ -61,12 +61,12 @@ def add(  # noqa: PLR0913 - one parameter for each option
         "name": name,
         "target": str(folder),
         "created": known is None,
-        "config": str(place.config),
+        "config": str(locations.config),
     }
     if as_json:
         emit(document)
     elif known is None:
-        say(f"destination {name} → {folder} added to {place.config}")
+        say(f"destination {name} → {folder} added to {locations.config}")
         say(f"Queue a run with: exlab-wizard sync PATH --to {name}")
     else:
         say(f"destination {name} → {folder} was there already; its marker is in place")
@@ -125,12 +125,12 @@ def _undo(folder: Path, *, marked: bool, made: bool) -> None:
         folder.rmdir()
 
 
-@destination.command("list", epilog=example("exlab-wizard destination list --json"))
+@command.command("list", epilog=example("exlab-wizard destination list --json"))
 @json_option
 @click.pass_obj
-def list_(place: Place, *, as_json: bool) -> None:
+def list_(locations: Locations, *, as_json: bool) -> None:
     """List the configured destinations; nothing is touched, so that a share that hangs does not matter."""
-    found = SettingsFile(place.config).read().destinations
+    found = SettingsFile(locations.config).read().destinations
     if as_json:
         emit([{"name": name, **_document(settings)} for name, settings in found.items()])
     elif not found:
@@ -152,13 +152,13 @@ def _hours(settings: DestinationSettings) -> str:
     return ", ".join(f"{entry.days} {entry.from_:%H:%M}-{entry.to:%H:%M}" for entry in settings.schedule)
 
 
-@destination.command("test", epilog=example("exlab-wizard destination test nas"))
+@command.command("test", epilog=example("exlab-wizard destination test nas"))
 @click.argument("name")
 @json_option
 @click.pass_obj
-def test(place: Place, *, name: str, as_json: bool) -> None:
+def test(locations: Locations, *, name: str, as_json: bool) -> None:
     """Try a destination as a sync uses it: is it there, marked, writable, does a rename work, how much is free."""
-    known = SettingsFile(place.config).read().destinations
+    known = SettingsFile(locations.config).read().destinations
     if name not in known:
         msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
         raise UsageError(msg)
@@ -179,6 +179,3 @@ def test(place: Place, *, name: str, as_json: bool) -> None:
     if not good:
         msg = f"the destination {name!r} cannot be used now: {', '.join(failed)}"
         raise DestinationFailedError(msg)
-
-
-__all__ = ["DestinationFailedError", "destination"]

@@ -15,11 +15,10 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.examination import DONE
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.words import plural
-from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, worst
+from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, bad, worst
 from exlab_wizard.errors import ExlabError
 
 MOST_SECONDS: Final = 30.0
@@ -35,15 +34,15 @@ class DoctorFoundError(ExlabError):
 @click.command("doctor", epilog=example("exlab-wizard doctor", "exlab-wizard doctor --json"))
 @json_option
 @click.pass_obj
-def doctor(place: Place, *, as_json: bool) -> None:
+def command(locations: Locations, *, as_json: bool) -> None:
     """Look at everything that could keep runs from arriving on this machine, and say what to do about it.
 
     Settings, state dir, database and backups, how the last launches ended, the application and its server, each
     destination, the desktop. Nothing is changed: a destination is tried with files that are removed again. What does
     not answer is given up after some seconds. Exit status 1 when there is an error; a warning is none.
     """
-    found: list[Finding] = []
-    for finding in _examined(place):
+    found: list[CheckResult] = []
+    for finding in _examined(locations):
         found.append(finding)
         if not as_json:
             _tell(finding)
@@ -59,16 +58,23 @@ def doctor(place: Place, *, as_json: bool) -> None:
         raise DoctorFoundError(msg)
 
 
-def _tell(finding: Finding) -> None:
+def _tell(finding: CheckResult) -> None:
     say(f"{finding.verdict.value:5}  {finding.name}: {finding.detail}")
     if finding.remedy:
         say(f"       → {finding.remedy}")
 
 
-def _examined(place: Place) -> Iterator[Finding]:
+def _examined(locations: Locations) -> Iterator[CheckResult]:
     """Yield what the child finds; a child that hangs is left behind."""
     lines: SimpleQueue[str | None] = SimpleQueue()
-    command = [sys.executable, "-P", "-m", "exlab_wizard.cli.examination", str(place.state_dir.root), str(place.config)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "exlab_wizard.diagnosis.doctor.process",
+        str(locations.state_dir.root),
+        str(locations.config),
+    ]
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -106,8 +112,8 @@ def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
     lines.put(None)
 
 
-def _finding(document: object) -> Finding:
+def _finding(document: object) -> CheckResult:
     match document:
         case {"name": str(name), "verdict": str(verdict), "detail": str(detail), "remedy": str(remedy)}:
-            return Finding(name, Verdict(verdict), detail, remedy)
+            return CheckResult(name, Verdict(verdict), detail, remedy)
     raise TypeError(document)

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, no_such_job
 from exlab_wizard.cli.remote import from_application, row_of, rows_of
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say, table
 from exlab_wizard.cli.terminal.words import moment, progress, standing
@@ -18,12 +19,6 @@ from exlab_wizard.errors import UsageError
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
 
-MAX_ID: Final = 1 << 62
-JOB_ID: Final = click.IntRange(1, MAX_ID)
-PAGE: Final = 50
-LONGEST_PAGE: Final = 100_000
-LONGEST_ANSWER: Final = 1_000
-"""How many rows the application gives at once; who wants more is served by the database."""
 _TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not_before")
 
 
@@ -36,18 +31,18 @@ _TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not
 @click.option("--before", metavar="ID", type=JOB_ID, help="Only jobs with a smaller id: the next page.")
 @json_option
 @click.pass_obj
-def jobs(  # noqa: PLR0913 - one parameter for each option
-    place: Place, *, job_id: int | None, state: str | None, limit: int | None, before: int | None, as_json: bool
+def command(  # noqa: PLR0913 - one parameter for each option
+    locations: Locations, *, job_id: int | None, state: str | None, limit: int | None, before: int | None, as_json: bool
 ) -> None:
     """List sync jobs, the newest first, or show one job with everything that happened to it."""
     if job_id is not None:
         if state or limit or before:
             msg = "either one job by its ID, or a list with --state, --limit, --before; not both"
             raise UsageError(msg)
-        _one(place, job_id, as_json=as_json)
+        _one(locations, job_id, as_json=as_json)
         return
     wanted = limit or PAGE
-    found = _page(place, wanted, before, state)
+    found = _page(locations, wanted, before, state)
     if as_json:
         emit(found)
     elif not found:
@@ -64,12 +59,7 @@ def jobs(  # noqa: PLR0913 - one parameter for each option
             note(f"older ones: exlab-wizard jobs --before {found[-1]['id']}")
 
 
-def no_such_job(job_id: int) -> UsageError:
-    """Return the error for an id that no job has."""
-    return UsageError(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
-
-
-def _page(place: Place, limit: int, before: int | None, state: str | None) -> list[Row]:
+def _page(locations: Locations, limit: int, before: int | None, state: str | None) -> list[Row]:
     query = urlencode(
         {name: value for name, value in (("limit", limit), ("before", before), ("state", state)) if value}
     )
@@ -77,16 +67,16 @@ def _page(place: Place, limit: int, before: int | None, state: str | None) -> li
     def ask(client: Client) -> list[Row] | None:
         return rows_of(client.call("GET", f"/jobs?{query}"), "jobs") if limit <= LONGEST_ANSWER else None
 
-    found = from_application(place, ask)
+    found = from_application(locations, ask)
     if found is not None:
         return found
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
-    with opened(place.state_dir) as store:
+    with opened(locations.state_dir) as store:
         return store.lists.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
 
 
-def _with_events(place: Place, job_id: int) -> tuple[Row, list[Row]]:
+def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
     """Return a job and everything that happened to it, the oldest first."""
 
     def ask(client: Client) -> tuple[Row, list[Row]] | None:
@@ -97,20 +87,20 @@ def _with_events(place: Place, job_id: int) -> tuple[Row, list[Row]]:
             return None
         return job, events[::-1]
 
-    found = from_application(place, ask)
+    found = from_application(locations, ask)
     if found is not None:
         return found
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
-    with opened(place.state_dir) as store:
+    with opened(locations.state_dir) as store:
         read = store.lists.job(job_id)
         if read is None:
             raise no_such_job(job_id)
         return read, store.lists.events(job_id)
 
 
-def _one(place: Place, job_id: int, *, as_json: bool) -> None:
-    job, events = _with_events(place, job_id)
+def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
+    job, events = _with_events(locations, job_id)
     if as_json:
         emit({**job, "events": events})
         return

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import example, note, say
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.process.logs import IDS, NAME, files
@@ -22,7 +22,7 @@ _MOST_LINES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Filter:
     """Which lines, and in which form."""
 
     job: int | None
@@ -49,13 +49,15 @@ class _Wanted:
 @click.option("--session", metavar="ID", help="Only what is about this session.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line, as in the file.")
 @click.pass_obj
-def logs(place: Place, *, follow: bool, lines: int, job: int | None, session: str | None, as_json: bool) -> None:  # noqa: PLR0913 - one parameter for each option
+def command(  # noqa: PLR0913 - one parameter for each option
+    locations: Locations, *, follow: bool, lines: int, job: int | None, session: str | None, as_json: bool
+) -> None:
     """Show the log: starts and ends, runs and how they went, sessions, what went wrong.
 
     It holds no secrets and is bounded to 16 MiB; the older lines go first. Moves of jobs are kept for good in the
     database: exlab-wizard jobs ID.
     """
-    wanted, folder = _Wanted(job, session, as_json), place.state_dir.logs
+    wanted, folder = _Filter(job, session, as_json), locations.state_dir.logs
     # Opened before the rest is read: what is written meanwhile is in both, or comes next.
     tail = _Tail(folder / NAME)
     last: deque[str] = deque(maxlen=lines)

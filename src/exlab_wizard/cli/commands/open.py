@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.http import Answer, Wire
@@ -41,16 +41,16 @@ class Opened:
 @click.option("--page", default="/", show_default=True, metavar="PATH", help="The page to see.")
 @json_option
 @click.pass_obj
-def open_command(place: Place, *, page: str, as_json: bool) -> None:
+def command(locations: Locations, *, page: str, as_json: bool) -> None:
     """Open the window, or bring it to the front; start the application, detached, if it does not run.
 
     Where the application has no desktop, the page opens in the browser of this one; without any, as over SSH, this
     prints a link that is good once, within 30 seconds.
     """
-    open_page(place, page, as_json=as_json)
+    open_page(locations, page, as_json=as_json)
 
 
-def open_page(place: Place, page: str, *, as_json: bool) -> None:
+def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
     """Show `page` in the window, starting the application if need be, and tell what was done.
 
     Raises:
@@ -60,9 +60,9 @@ def open_page(place: Place, page: str, *, as_json: bool) -> None:
     if len(page) > LONGEST_PAGE or not PAGE.fullmatch(page):
         msg = f"no page: {page!r}. Name a page of the application, such as /history"
         raise UsageError(msg)
-    process = None if is_running(place.state_dir) else start_detached(place.state_dir, place.config)
-    wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
-    wait_until_it_answers(place, wire, process)
+    process = None if is_running(locations.state_dir) else start_detached(locations.state_dir, locations.config)
+    wire = Wire(locations.state_dir, answer_s=SHOW_SECONDS)
+    wait_until_it_answers(locations, wire, process)
     # Somebody else may have been faster: then ours finds the lock taken, and ends. On Windows an environment's Python
     # has a child that is the real one, so its pid says nothing.
     ours = process is not None and (os.name == "nt" or wire.location().pid == process.pid)
@@ -80,18 +80,18 @@ def open_page(place: Place, page: str, *, as_json: bool) -> None:
         say(opened.url)
 
 
-def show_window(place: Place) -> Opened | None:
+def show_window(locations: Locations) -> Opened | None:
     """Let the running application show its window; None where it does not answer, or has none."""
-    wire = Wire(place.state_dir, answer_s=SHOW_SECONDS)
+    wire = Wire(locations.state_dir, answer_s=SHOW_SECONDS)
     try:
-        wait_until_it_answers(place, wire, None, RUNNING_SECONDS)
+        wait_until_it_answers(locations, wire, None, RUNNING_SECONDS)
         return _shown(wire, "/", started=False)
     except ExlabError:
         return None
 
 
 def wait_until_it_answers(
-    place: Place, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_SECONDS
+    locations: Locations, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_SECONDS
 ) -> None:
     """Return when the application's server answers; `process` is the one that was just started, if any.
 
@@ -105,7 +105,7 @@ def wait_until_it_answers(
         except UnreachableError as error:
             status = None if process is None else process.poll()
             if status:
-                msg = f"exlab-wizard did not start: {last_said(place.state_dir) or f'status {status}'}"
+                msg = f"exlab-wizard did not start: {last_said(locations.state_dir) or f'status {status}'}"
                 raise ExlabError(msg) from error
             if time.monotonic() > deadline:
                 raise

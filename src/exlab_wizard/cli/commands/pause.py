@@ -1,10 +1,10 @@
-"""`pause` and `resume`: a row says that nothing is to be claimed; the application notices it within half a second."""
+"""`pause`: a row says that nothing is to be claimed; the application notices it within half a second."""
 
 from __future__ import annotations
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.process.identity import SystemClock
@@ -15,38 +15,34 @@ from exlab_wizard.process.open_store import opened
 @click.command("pause", epilog=example("exlab-wizard pause", "exlab-wizard resume"))
 @json_option
 @click.pass_obj
-def pause(place: Place, *, as_json: bool) -> None:
-    """Pause syncing, so that an instrument has disk and network to itself.
+def command(locations: Locations, *, as_json: bool) -> None:
+    """Pause syncing, so that an instrument has the disk and the network to itself.
 
-    Running copies stop within a second and keep what they sent; runs can be queued all the while. The pause lasts until
-    `exlab-wizard resume`, or until the application is started again: a forgotten pause ends with the next start.
+    Running copies stop within a second and keep what they have sent; runs can still be queued. The pause lasts until
+    `exlab-wizard resume` or until the application is started again, so a forgotten pause ends with the next start.
     """
-    _set(place, paused=True, as_json=as_json)
+    set_paused(locations, paused=True, as_json=as_json)
 
 
-@click.command("resume", epilog=example("exlab-wizard resume"))
-@json_option
-@click.pass_obj
-def resume(place: Place, *, as_json: bool) -> None:
-    """End a pause; what it stopped goes on at the byte. Harmless when nothing is paused."""
-    _set(place, paused=False, as_json=as_json)
+def set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
+    """Pause or resume syncing, and print which.
 
-
-def _set(place: Place, *, paused: bool, as_json: bool) -> None:
-    nothing_to_pause = f"not running for the state dir {str(place.state_dir.root)!r}; `exlab-wizard run` starts it"
-    if not is_running(place.state_dir):
-        raise NotRunningError(nothing_to_pause)
-    with opened(place.state_dir) as store:
+    Raises:
+        NotRunningError: there is no application to pause.
+    """
+    not_running = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
+    if not is_running(locations.state_dir):
+        raise NotRunningError(not_running)
+    with opened(locations.state_dir) as store:
         launch = store.launches.open_launch()
         if launch is None:
-            raise NotRunningError(nothing_to_pause)
+            raise NotRunningError(not_running)
         if paused:
             store.launches.pause(launch.id, SystemClock().now())
         else:
             store.launches.go_on(launch.id)
         launch = store.launches.open_launch()
-    since = None if launch is None else launch.paused_since
     if as_json:
-        emit({"paused_since": since})
+        emit({"paused_since": None if launch is None else launch.paused_since})
     else:
-        say("paused; go on with: exlab-wizard resume" if paused else "syncing goes on")
+        say("paused; resume with: exlab-wizard resume" if paused else "syncing resumed")

@@ -6,6 +6,7 @@ promise to ask.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,11 +14,10 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
-from exlab_wizard.cli.terminal.question import ask, can_ask
 from exlab_wizard.cli.terminal.words import blocking
-from exlab_wizard.domain.quit import QuitOutcome, QuitStatus, QuitTrigger
+from exlab_wizard.domain.quit import QuitAnswer, QuitOutcome, QuitStatus, QuitTrigger
 from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.process.identity import SystemClock
@@ -25,8 +25,10 @@ from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
+from exlab_wizard.tray.quit_prompts import TerminalQuestion
 
 POLL_INTERVAL_SECONDS: Final = 0.1
+_PROMPT_POLL_INTERVAL_SECONDS: Final = 0.2
 _PROMISE_SECONDS: Final = 5.0
 _RENEW_SECONDS: Final = 1.0
 _ALIVE_SECONDS: Final = 0.5
@@ -53,18 +55,18 @@ class StillDrainingError(ExlabError):
 )
 @json_option
 @click.pass_obj
-def quit_command(place: Place, *, force: bool, wait_for: float | None, as_json: bool) -> None:
+def command(locations: Locations, *, force: bool, wait_for: float | None, as_json: bool) -> None:
     """Quit the running application: no new work begins, what is in flight may end, nothing pending is lost.
 
     If that takes longer than the quit window, the choice is put to you here: force, wait, or keep running. Status 3: it
     does not run. Status 4: somebody chose to keep it running.
     """
-    if not is_running(place.state_dir):
-        msg = f"not running for the state dir {str(place.state_dir.root)!r}; `exlab-wizard run` starts it"
+    if not is_running(locations.state_dir):
+        msg = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
         raise NotRunningError(msg)
     began = time.monotonic()
-    with opened(place.state_dir) as store:
-        asked = _Quit(store, lambda: is_running(place.state_dir), force=force)
+    with opened(locations.state_dir) as store:
+        asked = _Quit(store, lambda: is_running(locations.state_dir), force=force)
         try:
             outcome = asked.follow(began + wait_for if wait_for is not None else None)
         except KeyboardInterrupt:
@@ -85,7 +87,7 @@ class _Quit:
 
     def __init__(self, store: Store, alive: Callable[[], bool], *, force: bool) -> None:
         self._store, self._alive, self._force = store, alive, force
-        self._askable = not force and can_ask()
+        self._askable = not force and TerminalQuestion().available()
         self._renewed = self._told = self._probed = time.monotonic()
         self._request(self._launch())
 
@@ -152,7 +154,7 @@ class _Quit:
             self._promise()
             return self._store.quits.look(self.id).asking and self._alive()
 
-        answer = ask(self._standing, stands)
+        answer = asyncio.run(_prompt(self._standing, stands))
         if answer is None:
             return
         self._store.quits.answer(self.id, answer)
@@ -175,6 +177,20 @@ class _Quit:
     def _still_draining(self) -> StillDrainingError:
         left = "; ".join(blocking(blocker) for blocker in self._store.drain.blockers())
         return StillDrainingError(f"still draining; it goes on by itself. It waits for: {left or 'its last steps'}")
+
+
+async def _prompt(status: Callable[[], QuitStatus], still_needed: Callable[[], bool]) -> QuitAnswer | None:
+    """Prompt at this terminal and return the answer; None once the application no longer needs one."""
+    prompt = asyncio.ensure_future(TerminalQuestion().ask(status))
+    try:
+        while not prompt.done():
+            if not still_needed():
+                return None
+            await asyncio.wait([prompt], timeout=_PROMPT_POLL_INTERVAL_SECONDS)
+        return prompt.result()
+    finally:
+        prompt.cancel()
+        await asyncio.gather(prompt, return_exceptions=True)
 
 
 _ENDS: Final[dict[QuitOutcome | None, str]] = {

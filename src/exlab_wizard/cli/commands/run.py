@@ -9,7 +9,7 @@ import click
 
 from exlab_wizard import __version__, app
 from exlab_wizard.cli.commands.open import Opened, show_window
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import moment, plural
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
@@ -31,8 +31,8 @@ from exlab_wizard.tray.icon.host import missing_display
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
 @json_option
 @click.pass_obj
-def run(  # noqa: PLR0913 - one parameter for each option
-    place: Place, *, headless: bool, no_window: bool, background: bool, log_format: str, as_json: bool
+def command(  # noqa: PLR0913 - one parameter for each option
+    locations: Locations, *, headless: bool, no_window: bool, background: bool, log_format: str, as_json: bool
 ) -> None:
     """Start the application and stay in the foreground until it is quit.
 
@@ -46,11 +46,11 @@ def run(  # noqa: PLR0913 - one parameter for each option
     if missing:
         note(f"{missing}: it runs headless, without icon and window")
     options = app.Options(
-        state_dir=place.state_dir, config=place.config, headless=headless or bool(missing), window=not no_window
+        state_dir=locations.state_dir, config=locations.config, headless=headless or bool(missing), window=not no_window
     )
 
     def announce(ready: Ready) -> None:
-        _announce(place, ready, as_json=as_json)
+        _announce(locations, ready, as_json=as_json)
         if background:
             cut_loose()
 
@@ -59,15 +59,15 @@ def run(  # noqa: PLR0913 - one parameter for each option
             code = app.run(options, announce=announce)
         except InstanceHeldError:
             # Another command may have held the lock only to look whether the application runs.
-            if is_running(place.state_dir):
-                window = None if headless or no_window else show_window(place)
-                _tell_who_runs(place, window, as_json=as_json)
+            if is_running(locations.state_dir):
+                window = None if headless or no_window else show_window(locations)
+                _tell_who_runs(locations, window, as_json=as_json)
                 return
         else:
             app.leave(code)
 
 
-def _announce(place: Place, ready: Ready, *, as_json: bool) -> None:
+def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
     if as_json:
         emit(
             {
@@ -75,7 +75,7 @@ def _announce(place: Place, ready: Ready, *, as_json: bool) -> None:
                 "launch_id": ready.launch_id,
                 "pid": os.getpid(),
                 "version": __version__,
-                "state_dir": str(place.state_dir.root),
+                "state_dir": str(locations.state_dir.root),
                 "database": str(ready.database),
                 "url": ready.url,
                 "destinations": dict(ready.destinations),
@@ -87,7 +87,7 @@ def _announce(place: Place, ready: Ready, *, as_json: bool) -> None:
         )
         return
     say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {ready.launch_id}).")
-    say(f"  state dir    {place.state_dir.root}")
+    say(f"  state dir    {locations.state_dir.root}")
     say(f"  database     {ready.database}")
     say(f"  HTTP API     {ready.url or 'does not start; see the log'}")
     for name, folder in ready.destinations.items():
@@ -113,8 +113,8 @@ def resumption(recovery: Recovery) -> str:
     return f"{plural(recovery.resumed, 'run')} resumed after the last session {ended}"
 
 
-def _tell_who_runs(place: Place, window: Opened | None, *, as_json: bool) -> None:
-    launch = last_open_launch(place.state_dir)
+def _tell_who_runs(locations: Locations, window: Opened | None, *, as_json: bool) -> None:
+    launch = last_open_launch(locations.state_dir)
     if as_json:
         emit(
             {

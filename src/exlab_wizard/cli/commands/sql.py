@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.cli.terminal.table import grid
 from exlab_wizard.errors import UsageError
@@ -60,8 +60,8 @@ _LENIENCE_SECONDS: Final = 5.0
     "--limit", type=click.IntRange(1, _MOST_ROWS), default=DEFAULT_ROWS, show_default=True, help="Rows, at most."
 )
 @click.pass_obj
-def sql(  # noqa: PLR0913 - one parameter for each option
-    place: Place,
+def command(  # noqa: PLR0913 - one parameter for each option
+    locations: Locations,
     *,
     text: str | None,
     listing: bool,
@@ -96,7 +96,7 @@ def sql(  # noqa: PLR0913 - one parameter for each option
     else:
         statement = _query(text or "")
     with _ended_for_certain(timeout):
-        answer = query(place.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
+        answer = query(locations.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
     _show(answer, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
         note(f"only the first {limit} rows are shown; there are more (--limit)")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.terminal.words import blocking, moment, plural, size, waiting
@@ -29,39 +29,39 @@ class _Seen:
 @click.command("status", epilog=example("exlab-wizard status", "exlab-wizard status --json"))
 @json_option
 @click.pass_obj
-def status(place: Place, *, as_json: bool) -> None:
+def command(locations: Locations, *, as_json: bool) -> None:
     """Show whether the application runs, what is in flight and what waits for what, what failed, who is at work.
 
     Nothing is changed, and the exit status is 0 whether it runs or not.
     """
-    seen = from_application(place, lambda client: _Seen(client.standing(), running=True, url=client.url()))
+    seen = from_application(locations, lambda client: _Seen(client.standing(), running=True, url=client.url()))
     if seen is None:
-        seen = _from_database(place)
+        seen = _from_database(locations)
     if as_json:
-        emit({**_where(place), **_document(seen)})
+        emit({**_where(locations), **_document(seen)})
     elif not seen.ever:
-        say("starting" if seen.running else f"not running; nothing was ever queued in {place.state_dir.root}")
+        say("starting" if seen.running else f"not running; nothing was ever queued in {locations.state_dir.root}")
     else:
         for line in (*_launch(seen), *_work(seen.standing)):
             say(line)
 
 
-def _from_database(place: Place) -> _Seen:
+def _from_database(locations: Locations) -> _Seen:
     # Imported here: most calls are answered by the application, which has it loaded.
     from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
     from exlab_wizard.store.reports.status import read_standing  # noqa: PLC0415 - see above
 
-    running = is_running(place.state_dir)
-    url = url_of(place) if running else None
-    if not place.state_dir.database.exists():
+    running = is_running(locations.state_dir)
+    url = url_of(locations) if running else None
+    if not locations.state_dir.database.exists():
         return _Seen(_NOTHING, running, url, ever=False)
-    with opened(place.state_dir) as store:
+    with opened(locations.state_dir) as store:
         return _Seen(read_standing(store), running, url)
 
 
-def _where(place: Place) -> dict[str, Json]:
-    return {"state_dir": str(place.state_dir.root), "database": str(place.state_dir.database)}
+def _where(locations: Locations) -> dict[str, Json]:
+    return {"state_dir": str(locations.state_dir.root), "database": str(locations.state_dir.database)}
 
 
 def _document(seen: _Seen) -> dict[str, Json]:

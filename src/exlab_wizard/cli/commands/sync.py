@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from exlab_wizard.cli.context import Place
-from exlab_wizard.cli.receipt import Receipt, Wanted
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.sync_request import QueuedRun, SyncRequest
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ HIGHEST_PRIORITY: Final = 1_000
 @click.option("--wait", is_flag=True, help="Show progress until all are verified; status 1 if one is not.")
 @json_option
 @click.pass_obj
-def sync(  # noqa: PLR0913 - one parameter for each option
-    place: Place,
+def command(  # noqa: PLR0913 - one parameter for each option
+    locations: Locations,
     *,
     paths: tuple[str, ...],
     name: str | None,
@@ -60,38 +60,38 @@ def sync(  # noqa: PLR0913 - one parameter for each option
     This works whether the application runs or not; without it the sync starts with the next `exlab-wizard run`. With
     --wait and no application, this command is the application until the sync is done.
     """
-    wanted = Wanted(paths, name, equipment, priority)
-    queued = _by_the_application(place, wanted)
+    request = SyncRequest(paths, name, equipment, priority)
+    queued = _by_the_application(locations, request)
     running = queued is not None
     if queued is None:
         from exlab_wizard.cli.queueing import queue_runs  # noqa: PLC0415 - most calls are answered by the application
         from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
-        queued = queue_runs(place, wanted)
-        running = is_running(place.state_dir)
+        queued = queue_runs(locations, request)
+        running = is_running(locations.state_dir)
     if not as_json:
         _tell(queued, running=running, wait=wait)
     elif not wait:
         emit({"running": running, "jobs": [asdict(receipt) for receipt in queued]})
     if not wait:
         return 0
-    from exlab_wizard.cli.watch import Watched, watch  # noqa: PLC0415 - only who waits loads it
+    from exlab_wizard.cli.watch import WatchedJobs, watch  # noqa: PLC0415 - only who waits loads it
 
-    return watch(place, Watched([receipt.id for receipt in queued], as_json=as_json), running=running)
+    return watch(locations, WatchedJobs([receipt.id for receipt in queued], as_json=as_json), running=running)
 
 
-def _by_the_application(place: Place, wanted: Wanted) -> list[Receipt] | None:
-    def ask(client: Client) -> list[Receipt] | None:
+def _by_the_application(locations: Locations, request: SyncRequest) -> list[QueuedRun] | None:
+    def ask(client: Client) -> list[QueuedRun] | None:
         from exlab_wizard.client.queue_runs import is_text  # noqa: PLC0415 - loaded by now, since there is a client
 
-        destination = wanted.destination or _only_destination(place.config)
-        if destination is None or len(wanted.paths) != 1 or not wanted.paths[0] or not is_text(wanted.paths[0]):
+        destination = request.destination or _only_destination(locations.config)
+        if destination is None or len(request.paths) != 1 or not request.paths[0] or not is_text(request.paths[0]):
             return None
-        run = os.path.abspath(wanted.paths[0])  # noqa: PTH100 - links stay as they are, ".." goes
-        queued = client.enqueue(run, destination, priority=wanted.priority, equipment_id=wanted.equipment)
-        return [Receipt(queued.job_id, run, destination, created=queued.created)]
+        run = os.path.abspath(request.paths[0])  # noqa: PTH100 - links stay as they are, ".." goes
+        queued = client.enqueue(run, destination, priority=request.priority, equipment_id=request.equipment)
+        return [QueuedRun(queued.job_id, run, destination, created=queued.created)]
 
-    return from_application(place, ask)
+    return from_application(locations, ask)
 
 
 def _only_destination(config: Path) -> str | None:
@@ -103,7 +103,7 @@ def _only_destination(config: Path) -> str | None:
     return str(next(iter(known))) if isinstance(known, dict) and len(known) == 1 else None
 
 
-def _tell(queued: Sequence[Receipt], *, running: bool, wait: bool) -> None:
+def _tell(queued: Sequence[QueuedRun], *, running: bool, wait: bool) -> None:
     for receipt in queued:
         done = "queued" if receipt.created else "already pending"
         say(f"job {receipt.id}: {receipt.run_path} → {receipt.destination} ({done})")

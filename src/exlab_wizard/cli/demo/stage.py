@@ -33,7 +33,7 @@ class DemoFailedError(ExlabError):
     """Something that the demo shows did not hold."""
 
 
-class Stage:
+class DemoStage:
     """A scratch folder with a state dir, a destination and runs, and at most one running application."""
 
     def __init__(self, root: Path) -> None:
@@ -150,10 +150,10 @@ def make_run(folder: Path, seed: int, large_mib: int, small_files: int) -> int:
 
 
 @contextmanager
-def stage(*, keep: bool) -> Iterator[Stage]:
+def stage(*, keep: bool) -> Iterator[DemoStage]:
     """Lend a stage in a temporary place, and clear it away unless `keep`."""
     root = Path(tempfile.mkdtemp(prefix="exlab-wizard-demo-"))
-    here = Stage(root)
+    here = DemoStage(root)
     try:
         yield here
     finally:

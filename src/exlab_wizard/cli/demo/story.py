@@ -13,18 +13,15 @@ import time
 from pathlib import Path
 from typing import Final
 
-import click
-
 from exlab_wizard.cli.demo.stage import (
     LARGE_MIB,
     SLOW_MIB_S,
     SMALL_FILES,
     DemoFailedError,
-    Stage,
+    DemoStage,
     make_run,
-    stage,
 )
-from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import Json, say
 from exlab_wizard.domain.text import size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
@@ -32,34 +29,16 @@ from exlab_wizard.transfer.destination.checksums import parse_checksums
 _KILLED: Final = (-9, 1)  # Windows reports 1 for a process that was terminated
 
 
-@click.command("demo", epilog=example("exlab-wizard demo", "exlab-wizard demo --keep"))
-@click.option("--keep", is_flag=True, help="Leave the scratch folder, to look at the database and the files.")
-@json_option
-def demo(*, keep: bool, as_json: bool) -> None:
-    """Show in under a minute what this program is for, in a temporary place that is cleared away at the end.
-
-    Syncs a run, kills the program with SIGKILL in the middle of a large file, relaunches it, shows what was resumed and
-    what was not sent again, verifies with sha256sum; then quits by force during a second sync, relaunches, and ends
-    with everything verified.
-    """
-    with stage(keep=keep) as here:
-        story = _Story(here, quiet=as_json)
-        story.tell()
-        if as_json:
-            emit({**story.facts, "folder": str(here.root) if keep else None})
-        elif keep:
-            say(f"Everything is still there: {here.root}")
-
-
-class _Story:
+class Story:
     """The demo, step by step."""
 
-    def __init__(self, here: Stage, *, quiet: bool) -> None:
+    def __init__(self, here: DemoStage, *, quiet: bool) -> None:
+        """Prepare; `facts` collects what a program reads of it."""
         self._here, self._quiet = here, quiet
         self._began = time.monotonic()
         self.facts: dict[str, Json] = {}
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """Go through all steps; the first that does not hold ends it."""
         self._prepare()
         self._kill_in_the_middle()

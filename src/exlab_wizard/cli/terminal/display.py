@@ -39,7 +39,7 @@ class Silent(Display):
     """Shows nothing."""
 
 
-class Lines(Display):
+class LineDisplay(Display):
     """One line for each change of a job."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Rate:
         return (count - samples[0][1]) / elapsed if elapsed > 0 else None
 
 
-class Live(Display):
+class LiveDisplay(Display):
     """A bar for each job: files, bytes, rate, time left, state."""
 
     def __init__(self) -> None:

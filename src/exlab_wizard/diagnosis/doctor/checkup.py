@@ -16,6 +16,8 @@ from typing import Final
 from exlab_wizard.errors import ExlabError
 
 TIMEOUT_SECONDS: Final = 8.0
+DONE: Final = "done"
+"""The last line of the process that runs the checks."""
 
 
 class Verdict(StrEnum):
@@ -27,7 +29,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at, what was seen, and what to do about it; without a remedy there is nothing to do."""
 
     name: str
@@ -36,19 +38,19 @@ class Finding:
     remedy: str = ""
 
 
-def good(name: str, detail: str) -> Finding:
+def good(name: str, detail: str) -> CheckResult:
     """Return that all is well."""
-    return Finding(name, Verdict.OK, detail)
+    return CheckResult(name, Verdict.OK, detail)
 
 
-def doubtful(name: str, detail: str, remedy: str) -> Finding:
+def doubtful(name: str, detail: str, remedy: str) -> CheckResult:
     """Return that work goes on, and somebody should see to this all the same."""
-    return Finding(name, Verdict.WARN, detail, remedy)
+    return CheckResult(name, Verdict.WARN, detail, remedy)
 
 
-def bad(name: str, detail: str, remedy: str) -> Finding:
+def bad(name: str, detail: str, remedy: str) -> CheckResult:
     """Return that this keeps runs from arriving."""
-    return Finding(name, Verdict.ERROR, detail, remedy)
+    return CheckResult(name, Verdict.ERROR, detail, remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Check:
     """A look at one noun: its findings one by one, so that what was seen before it hung is told too."""
 
     name: str
-    look: Callable[[], Iterable[Finding]]
+    look: Callable[[], Iterable[CheckResult]]
     remedy: str = "Look after the file system or service behind it."
     timeout_s: float = TIMEOUT_SECONDS
 
@@ -64,7 +66,7 @@ class Check:
 @dataclass(slots=True)
 class _Look:
     check: Check
-    found: list[Finding] = field(default_factory=list)
+    found: list[CheckResult] = field(default_factory=list)
     thread: threading.Thread | None = None
 
     def run(self) -> None:
@@ -78,7 +80,7 @@ class _Look:
             self.found.append(bad(name, f"the look at it failed: {type(error).__name__}: {error}", remedy))
 
 
-def check_up(checks: Sequence[Check]) -> Iterator[Finding]:
+def check_up(checks: Sequence[Check]) -> Iterator[CheckResult]:
     """Yield what the checks find, in their order; none takes longer than its timeout, all count from now."""
     begun = time.monotonic()
     looks = [_Look(check) for check in checks]
@@ -95,7 +97,7 @@ def check_up(checks: Sequence[Check]) -> Iterator[Finding]:
                 yield bad(look.check.name, detail, look.check.remedy)
 
 
-def worst(findings: Iterable[Finding]) -> Verdict:
+def worst(findings: Iterable[CheckResult]) -> Verdict:
     """Return the worst verdict; `ok` where nothing was looked at."""
     held = {finding.verdict for finding in findings}
     return next((verdict for verdict in (Verdict.ERROR, Verdict.WARN) if verdict in held), Verdict.OK)

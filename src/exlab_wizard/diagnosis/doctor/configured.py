@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.settings import DestinationSettings, SettingsFile
 
 
-def settings(config: Path) -> Iterator[Finding]:
+def settings(config: Path) -> Iterator[CheckResult]:
     """Look at the configuration file: readable, every key known, every value allowed, a destination named."""
     try:
         found = SettingsFile(config).read()

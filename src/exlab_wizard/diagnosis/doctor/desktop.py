@@ -9,9 +9,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
-from exlab_wizard.diagnosis.doctor.checkup import Finding, doubtful, good
+from exlab_wizard.desktop.autostart.entry import autostart_of
+from exlab_wizard.desktop.window.surfaces import find_chromium
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, doubtful, good
+from exlab_wizard.paths import StateDir
 
 BUS_SECONDS: Final = 3.0
 TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
@@ -19,7 +24,7 @@ NOTIFICATIONS: Final = "org.freedesktop.Notifications"
 _HEADLESS: Final = "Nothing, for a service: exlab-wizard run --headless. Else start it inside a desktop session."
 
 
-def desktop() -> Iterator[Finding]:
+def desktop() -> Iterator[CheckResult]:
     """Look for display, tray and notifications; nothing here keeps a run from arriving."""
     if sys.platform != "linux":
         yield good("desktop", "the system shows icon and notifications")
@@ -39,14 +44,39 @@ def desktop() -> Iterator[Finding]:
     yield _notifications(running, startable)
 
 
-def _tray(running: set[str]) -> Finding:
+def window() -> Iterator[CheckResult]:
+    """Check what can show the page in a window."""
+    found = find_chromium(os.environ)
+    if found is not None:
+        yield good("window", found)
+    elif find_spec("webview") is not None:
+        yield good("window", "a web view (the extra `window`)")
+    else:
+        yield good("window", "no Chromium, Edge or Chrome: the page opens in the default browser")
+
+
+def autostart(state_dir: StateDir, config: Path) -> Iterator[CheckResult]:
+    """Check whether the entry that starts the application at login is up to date."""
+    standing = autostart_of(state_dir, config).status()
+    if not standing.on:
+        yield good("autostart", "off; for a workstation: exlab-wizard autostart on")
+    elif standing.stale:
+        yield doubtful("autostart", "it starts what is not there any more", "exlab-wizard autostart on")
+    elif standing.state_dir != str(state_dir.root):
+        remedy = "exlab-wizard autostart on, with the --state-dir that is meant"
+        yield doubtful("autostart", f"it starts for another state dir: {standing.state_dir}", remedy)
+    else:
+        yield good("autostart", "on")
+
+
+def _tray(running: set[str]) -> CheckResult:
     if TRAY_HOST in running:
         return good("tray", "icons are shown")
     remedy = "Add the tray of your desktop's panel (GNOME: the extension AppIndicator); until then use the window."
     return doubtful("tray", "nobody shows icons", remedy)
 
 
-def _notifications(running: set[str], startable: set[str]) -> Finding:
+def _notifications(running: set[str], startable: set[str]) -> CheckResult:
     if NOTIFICATIONS in running:
         return good("notifications", "are shown")
     if NOTIFICATIONS in startable:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import boot_id, is_network_path
 
@@ -31,9 +31,9 @@ _TOOLS: Final = {
 }
 
 
-def state_dir(place: StateDir) -> Iterator[Finding]:
+def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at the folder that holds the database: there, ours, private, on a disk of this machine, with room."""
-    root = place.root
+    root = state_dir.root
     if not root.exists():
         yield good("state dir", f"{root} does not exist yet; the first start makes it")
         return
@@ -51,9 +51,9 @@ def state_dir(place: StateDir) -> Iterator[Finding]:
     yield room("state room", root)
 
 
-def logs(place: StateDir) -> Iterator[Finding]:
+def logs(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at the folder of the log."""
-    folder = place.logs
+    folder = state_dir.logs
     if not folder.exists():
         yield good("log", f"{folder} does not exist yet; the first start makes it")
         return
@@ -65,13 +65,13 @@ def logs(place: StateDir) -> Iterator[Finding]:
     yield good("log", f"{folder}, {size / _MIB:.1f} MiB")
 
 
-def clock(place: StateDir) -> Iterator[Finding]:
+def clock(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at this machine's clock, by its own lights and beside that of the state dir's file system."""
     now = datetime.now(UTC)
     if now.year < _EARLIEST_YEAR:
         yield bad("clock", f"it says {now:%Y-%m-%d}", "Set the clock; retries and sessions go by it.")
         return
-    skew = None if not place.root.exists() else file_skew_s(place.root)
+    skew = None if not state_dir.root.exists() else file_skew_s(state_dir.root)
     if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
         remedy = "Set the clocks of both by the network (NTP)."
         yield doubtful("clock", f"files in the state dir are {skew:+.0f} s off", remedy)
@@ -79,7 +79,7 @@ def clock(place: StateDir) -> Iterator[Finding]:
     yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
 
 
-def programs() -> Iterator[Finding]:
+def programs() -> Iterator[CheckResult]:
     """Look for the programs of other people that bring data elsewhere; none is needed for mounted shares."""
     for name, (option, purpose) in _TOOLS.items():
         found = shutil.which(name)
@@ -89,7 +89,7 @@ def programs() -> Iterator[Finding]:
             yield good(name, _first_line([found, option]))
 
 
-def room(name: str, folder: Path) -> Finding:
+def room(name: str, folder: Path) -> CheckResult:
     """Return how much room the disk of `folder` has."""
     usage = shutil.disk_usage(folder)
     detail = f"{usage.free / _MIB:,.0f} MiB free of {usage.total / _MIB:,.0f}"
@@ -121,7 +121,7 @@ def _write_test(folder: Path) -> str:
     return ""
 
 
-def _privacy(root: Path) -> Finding:
+def _privacy(root: Path) -> CheckResult:
     if sys.platform == "win32":
         return good("permissions", "those of your profile")
     status = root.stat()

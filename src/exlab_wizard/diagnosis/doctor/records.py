@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
@@ -23,7 +23,7 @@ AHEAD: Final = timedelta(minutes=1)
 _PYSQLITE3: Final = "Install the package pysqlite3, which brings a current SQLite."
 
 
-def library() -> Iterator[Finding]:
+def library() -> Iterator[CheckResult]:
     """Look at the SQLite in use."""
     told = f"SQLite {driver.sqlite_version} ({driver.__name__.partition('.')[0]})"
     if driver.sqlite_version_info < OLDEST_VERSION:
@@ -35,29 +35,29 @@ def library() -> Iterator[Finding]:
         yield good("sqlite", told)
 
 
-def database(place: StateDir) -> Iterator[Finding]:
+def database(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at the file: readable, of this program, undamaged, its log bounded."""
-    if not place.database.exists():
-        yield good("database", f"{place.database} does not exist yet")
+    if not state_dir.database.exists():
+        yield good("database", f"{state_dir.database} does not exist yet")
         return
     try:
-        with diagnosed(place.database) as file:
+        with diagnosed(state_dir.database) as file:
             yield _schema(file)
-            yield _journal(place, file.journal_mode())
+            yield _journal(state_dir, file.journal_mode())
             yield _structure(file)
     except DamagedError as error:
-        yield bad("database", f"it is damaged: {error}", _way_back(place))
+        yield bad("database", f"it is damaged: {error}", _way_back(state_dir))
     except StoreError as error:
         remedy = "Close programs that hold it, check that your account may read it, then look again."
         yield bad("database", str(error), remedy)
 
 
-def history(place: StateDir) -> Iterator[Finding]:
+def history(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at what the database remembers: ends of launches, work that grows old, jobs that failed."""
-    if not place.database.exists():
+    if not state_dir.database.exists():
         return
     try:
-        with diagnosed(place.database) as file:
+        with diagnosed(state_dir.database) as file:
             now = datetime.now(UTC)
             yield _exits(file.exits(EXITS), now)
             yield _stale(file, now)
@@ -71,21 +71,21 @@ def history(place: StateDir) -> Iterator[Finding]:
         yield good("failed work", "none")
 
 
-def backups(place: StateDir) -> Iterator[Finding]:
+def backups(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look at the age of the newest backup."""
-    newest = Backups(place).newest_time()
+    newest = Backups(state_dir).newest_time()
     remedy = "exlab-wizard db backup; the running application makes one a day when it is idle"
     if newest is not None:
         age = datetime.now(UTC) - newest
         detail = f"the newest is {age.days} days old" if age.days else "the newest is of today"
         yield doubtful("backups", detail, remedy) if age > BACKUP_AFTER else good("backups", detail)
-    elif place.database.exists():
+    elif state_dir.database.exists():
         yield doubtful("backups", "none yet", remedy)
     else:
         yield good("backups", "none yet, and nothing to lose")
 
 
-def _schema(file: Diagnosis) -> Finding:
+def _schema(file: Diagnosis) -> CheckResult:
     held = file.revision()
     if held == HEAD_REVISION:
         return good("database", f"of this program (schema {held})")
@@ -96,7 +96,7 @@ def _schema(file: Diagnosis) -> Finding:
     return bad("database", f"newer than this program (schema {held})", "Install the newer exlab-wizard.")
 
 
-def _structure(file: Diagnosis) -> Finding:
+def _structure(file: Diagnosis) -> CheckResult:
     found = file.structure()
     if not found:
         return good("structure", "too large to be read through here; `exlab-wizard db check` takes its time")
@@ -105,8 +105,8 @@ def _structure(file: Diagnosis) -> Finding:
     return good("structure", "undamaged")
 
 
-def _journal(place: StateDir, mode: str) -> Finding:
-    wal = place.database.with_name(f"{place.database.name}-wal")
+def _journal(state_dir: StateDir, mode: str) -> CheckResult:
+    wal = state_dir.database.with_name(f"{state_dir.database.name}-wal")
     size = wal.stat().st_size if wal.exists() else 0
     if size > WAL_LIMIT_BYTES:
         remedy = "Close the program that has been reading the database for long; the log shrinks by itself then."
@@ -114,7 +114,7 @@ def _journal(place: StateDir, mode: str) -> Finding:
     return good("journal", f"{mode}, {size >> 20} MiB")
 
 
-def _exits(exits: list[Exit], now: datetime) -> Finding:
+def _exits(exits: list[Exit], now: datetime) -> CheckResult:
     ended = [one for one in exits if one.end_reason is not None]
     if exits and exits[0].started_at > to_text(now + AHEAD):
         detail = f"the last one began at {exits[0].started_at}, which is not yet: the clock was set back"
@@ -129,7 +129,7 @@ def _exits(exits: list[Exit], now: datetime) -> Finding:
     return good("launches", f"none of the last {len(ended)} crashed" if ended else "none has ended yet")
 
 
-def _stale(file: Diagnosis, now: datetime) -> Finding:
+def _stale(file: Diagnosis, now: datetime) -> CheckResult:
     stale = file.stale(now - STALE_AFTER)
     if not stale:
         return good("old work", "nothing is pending for longer than a day")
@@ -137,8 +137,8 @@ def _stale(file: Diagnosis, now: datetime) -> Finding:
     return doubtful("old work", told, 'See why with: exlab-wizard sql "SELECT * FROM pending_work"')
 
 
-def _way_back(place: StateDir) -> str:
-    newest = Backups(place).newest()
+def _way_back(state_dir: StateDir) -> str:
+    newest = Backups(state_dir).newest()
     if newest is None:
         return "There is no backup; keep the file, and move it away to start with an empty database."
     return f"Restore the newest backup with: exlab-wizard db restore {str(newest)!r}"

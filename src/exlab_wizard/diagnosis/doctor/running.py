@@ -8,7 +8,7 @@ from typing import Final
 from exlab_wizard.client import Client, UnreachableError
 from exlab_wizard.client.errors import AnswerError
 from exlab_wizard.client.http import Wire
-from exlab_wizard.diagnosis.doctor.checkup import Finding, Verdict, bad, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, Verdict, bad, good
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.instance_lock import is_running
@@ -18,13 +18,13 @@ ANSWER_SECONDS: Final = 3.0
 _WAYS: Final = {"ok": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.ERROR}
 
 
-def application(place: StateDir) -> Iterator[Finding]:
+def application(state_dir: StateDir) -> Iterator[CheckResult]:
     """Look who holds the instance lock, and ask them how they are."""
-    if not place.root.exists() or not is_running(place):
+    if not state_dir.root.exists() or not is_running(state_dir):
         yield good("application", "does not run; exlab-wizard run starts it")
         return
-    yield good("application", f"runs{_holder(place)}")
-    client = Client(place, Wire(place, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
+    yield good("application", f"runs{_holder(state_dir)}")
+    client = Client(state_dir, Wire(state_dir, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         url, health = client.url(), client.health()
     except (UnreachableError, AnswerError) as error:
@@ -36,12 +36,12 @@ def application(place: StateDir) -> Iterator[Finding]:
     yield good("server", f"answers at {url}")
     for name, part in health.components.items():
         remedy = "" if part.status == "ok" else "See more with: exlab-wizard status, and exlab-wizard logs"
-        yield Finding(f"its {name}", _WAYS.get(part.status, Verdict.WARN), part.reason or part.status, remedy)
+        yield CheckResult(f"its {name}", _WAYS.get(part.status, Verdict.WARN), part.reason or part.status, remedy)
 
 
-def _holder(place: StateDir) -> str:
+def _holder(state_dir: StateDir) -> str:
     try:
-        with diagnosed(place.database) as file:
+        with diagnosed(state_dir.database) as file:
             pid = file.holder()
     except (DamagedError, StoreError):
         return ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.diagnosis.doctor.checkup import Finding, bad, doubtful, good
+from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.diagnosis.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, file_skew_s, room
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import probe
@@ -24,7 +24,7 @@ _ORDINARY_NAME: Final = 143
 """What an encrypted folder of common NAS systems takes."""
 
 
-def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iterator[Finding]:
+def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iterator[CheckResult]:
     """Try the destination at `folder`; the list ends at the first step that does not work.
 
     `runs` are some that are synced to it: are they on the same disk?
@@ -44,7 +44,7 @@ def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iter
         yield bad("usable", str(error), "Make the folder writable for your account, and see that the share is well.")
 
 
-def _write(folder: Path) -> Iterator[Finding]:
+def _write(folder: Path) -> Iterator[CheckResult]:
     with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
         written = Path(scratch) / "written"
         with written.open("wb") as file:
@@ -58,14 +58,14 @@ def _write(folder: Path) -> Iterator[Finding]:
         yield _names(Path(scratch))
 
 
-def _cases(written: Path) -> Finding:
+def _cases(written: Path) -> CheckResult:
     if written.with_name("RENAMED").exists():
         detail = "names that differ in upper and lower case only are one file here; runs with such names are refused"
         return good("case", detail)
     return good("case", "upper and lower case differ")
 
 
-def _names(scratch: Path) -> Finding:
+def _names(scratch: Path) -> CheckResult:
     longest = next((length for length in (_LONGEST_NAME, _ORDINARY_NAME) if _takes(scratch / ("n" * length))), 0)
     if longest == _LONGEST_NAME:
         return good("longest name", f"{longest} bytes")
@@ -81,14 +81,14 @@ def _takes(path: Path) -> bool:
     return True
 
 
-def _clock(folder: Path) -> Finding:
+def _clock(folder: Path) -> CheckResult:
     skew = file_skew_s(folder)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
         return good("clock", "that of this machine")
     return doubtful("clock", f"{skew:+.0f} s beside this machine's", "Set the clocks of both by the network (NTP).")
 
 
-def _disk(device: int, runs: Sequence[str]) -> Finding:
+def _disk(device: int, runs: Sequence[str]) -> CheckResult:
     for run in runs:
         try:
             same = Path(run).stat().st_dev == device

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
-from exlab_wizard.domain.job import JobState, legal_moves
+from exlab_wizard.domain.job import JobState, OperatorMove, legal_moves, refusal
 from exlab_wizard.errors import RuleError
 from exlab_wizard.server.api.models import LARGEST_ID, EnqueueJob, JobEventPage, JobPage, JobView
 from exlab_wizard.server.api.runs import RunCheck
@@ -86,7 +86,7 @@ class JobRoutes:
 
         def retry() -> JobView:
             if not self._backend.store.jobs.retry(job_id):
-                raise _illegal(self._found(job_id), "retried")
+                raise _illegal(self._found(job_id), OperatorMove.RETRY)
             return self._found(job_id)
 
         job = await self._lanes.writes.run(retry)
@@ -102,7 +102,7 @@ class JobRoutes:
             try:
                 self._backend.store.jobs.cancel(job_id)
             except RuleError as error:
-                raise _illegal(self._found(job_id), "cancelled") from error
+                raise _illegal(self._found(job_id), OperatorMove.CANCEL) from error
             return self._found(job_id)
 
         return await self._lanes.writes.run(cancel)
@@ -114,8 +114,6 @@ class JobRoutes:
         return JobView.model_validate(shown(record))
 
 
-def _illegal(job: JobView, wanted: str) -> ApiError:
-    moves = [move.value for move in legal_moves(job.state)]
-    may = ", ".join(moves) or "nothing, it is final"
-    message = f"A {job.state} job cannot be {wanted}. From {job.state} it can become: {may}."
-    return ApiError(Code.ILLEGAL_MOVE, message, details={"state": job.state.value, "legal_moves": moves})
+def _illegal(job: JobView, move: OperatorMove) -> ApiError:
+    details = {"state": job.state.value, "legal_moves": [target.value for target in legal_moves(job.state)]}
+    return ApiError(Code.ILLEGAL_MOVE, f"{refusal(job.id, job.state, move).capitalize()}.", details=details)

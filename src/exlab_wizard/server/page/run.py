@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from exlab_wizard.domain.job import IN_FLIGHT, UNFINISHED, ErrorKind, JobState
+from exlab_wizard.domain.job import IN_FLIGHT, ErrorKind, JobState, operator_moves
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LARGEST_ID
@@ -82,7 +82,7 @@ class RunRoutes:
             "told": budget(job),
             "remedy": REMEDIES[kind] if kind is not None and state is JobState.FAILED else None,
             "in_flight": state in IN_FLIGHT,
-            "unfinished": state in UNFINISHED,
+            "moves": operator_moves(state),
             "verified": state in (JobState.VERIFIED, JobState.CLEANED),
         }
 

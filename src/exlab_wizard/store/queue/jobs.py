@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
-from exlab_wizard.domain.job import JobState, WaitReason
+from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason, operator_moves
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.store.queue.claims import (
     ALL_SENT,
@@ -80,7 +80,9 @@ MOVE_DELAYS: Final = Statement(
 NEXT_DUE_AT: Final = Statement(sa.select(sa.func.min(_job.not_before)).where(IS_DELAYED))
 RETRY: Final = Statement(
     sa.update(sync_jobs)
-    .where(_job.id == _b("job"), _job.state == state(JobState.FAILED))
+    .where(
+        _job.id == _b("job"), _job.state.in_([state(it) for it in JobState if OperatorMove.RETRY in operator_moves(it)])
+    )
     .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'retried by an operator'"))
 )
 CANCEL: Final = Statement(

@@ -1,1 +1,152 @@
-"""`db` and its subcommands."""
+"""`db`: the database file itself. Its rows are `sql`'s business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+import click
+
+from exlab_wizard.cli.lazy import LazyGroup
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.words import moment, size
+from exlab_wizard.domain.clock import to_text
+from exlab_wizard.errors import StoreError, UsageError
+from exlab_wizard.process.identity import SystemClock
+from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.open_store import database_missing, database_of, opened
+from exlab_wizard.store.upkeep import migration
+from exlab_wizard.store.upkeep.backup import Backups
+
+
+class _DatabaseCommands(LazyGroup):
+    room = "exlab_wizard.cli.commands.db"
+    summaries: ClassVar[Mapping[str, str]] = {
+        "check": "Check for damage and for rows that contradict each other.",
+        "prune": "Delete old history.",
+    }
+
+
+@click.group("db", cls=_DatabaseCommands, epilog=example("exlab-wizard db check", "exlab-wizard db backup"))
+def command() -> None:
+    """Check, back up, restore and upgrade the database.
+
+    Never copy the live file with other tools: a copy taken in the middle of a write is damaged. `db backup` is safe at
+    any time.
+    """
+
+
+@command.command("path", epilog=example('sqlite3 "$(exlab-wizard db path)"'))
+@json_option
+@click.pass_obj
+def path(locations: Locations, *, as_json: bool) -> None:
+    """Print where the database lies, whether it exists or not."""
+    file = locations.state_dir.database
+    if as_json:
+        emit({"path": str(file), "exists": file.exists()})
+    else:
+        # Its very bytes: this is for other programs to open.
+        click.echo(os.fsencode(file))
+
+
+@command.command(
+    "backup",
+    short_help="Back the database up while it is in use.",
+    epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"),
+)
+@click.argument("file", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the backups instead, the oldest first.")
+@json_option
+@click.pass_obj
+def backup(locations: Locations, *, file: str | None, listing: bool, as_json: bool) -> None:
+    """Back the database up while it is in use, to FILE or into the state dir, where the last five are kept."""
+    backups = Backups(locations.state_dir)
+    if listing:
+        if file is not None:
+            msg = "either a FILE to write, or --list; not both"
+            raise UsageError(msg)
+        _list(backups, as_json=as_json)
+        return
+    with opened(locations.state_dir) as store, bar("backup", hidden=as_json) as moved:
+
+        def progress(left: int, total: int) -> None:
+            moved(total - left, total)
+
+        if file is None:
+            target = backups.create(store.database, SystemClock().now(), label="manual", progress=progress)
+        else:
+            target = Path(file).absolute()
+            backups.write(store.database, target, progress=progress)
+    if as_json:
+        emit({"file": str(target), "bytes": target.stat().st_size})
+    else:
+        say(f"backup written: {target} ({size(target.stat().st_size)})")
+
+
+def _list(backups: Backups, *, as_json: bool) -> None:
+    found = [(file, file.stat()) for file in backups.all()]
+    made = [to_text(datetime.fromtimestamp(status.st_mtime, UTC)) for _, status in found]
+    if as_json:
+        emit(
+            [
+                {"file": str(file), "bytes": status.st_size, "made_at": at}
+                for (file, status), at in zip(found, made, strict=True)
+            ]
+        )
+    elif not found:
+        say("no backups yet; make one with: exlab-wizard db backup")
+    else:
+        rows = [(moment(at), size(status.st_size), str(file)) for (file, status), at in zip(found, made, strict=True)]
+        table(("made", "size", "file"), rows)
+
+
+@command.command(
+    "restore", epilog=example("exlab-wizard quit", "exlab-wizard db backup --list", "exlab-wizard db restore FILE")
+)
+@click.argument("file")
+@json_option
+@click.pass_obj
+def restore(locations: Locations, *, file: str, as_json: bool) -> None:
+    """Put the backup FILE in the place of the database; the file that was there is kept beside it.
+
+    The application must not run. What happened since the backup is not in it: runs that were queued since have to be
+    queued again, and those that were synced since are found to be on the destination.
+    """
+    locations.state_dir.create()
+    try:
+        with InstanceLock(locations.state_dir):
+            kept = Backups(locations.state_dir).restore(Path(file).absolute(), SystemClock().now())
+    except OSError as error:
+        msg = f"cannot restore {file!r}: {error}"
+        raise StoreError(msg) from error
+    if as_json:
+        emit(
+            {"database": str(locations.state_dir.database), "restored_from": file, "kept": str(kept) if kept else None}
+        )
+        return
+    say(f"restored: {locations.state_dir.database}")
+    if kept is not None:
+        say(f"the old file is kept: {kept}")
+
+
+@command.command("upgrade", epilog=example("exlab-wizard db upgrade"))
+@json_option
+@click.pass_obj
+def upgrade(locations: Locations, *, as_json: bool) -> None:
+    """Bring the database to this program's schema, with a backup first. `run` does this by itself."""
+    if not locations.state_dir.database.exists():
+        raise database_missing(locations.state_dir)
+    with InstanceLock(locations.state_dir):
+        database = database_of(locations.state_dir)
+        try:
+            done = migration.upgrade(database, Backups(locations.state_dir), SystemClock().now())
+        finally:
+            database.close()
+    if as_json:
+        emit({"upgraded": done, "schema": migration.HEAD_REVISION})
+    else:
+        say(f"upgraded to schema {migration.HEAD_REVISION}" if done else f"schema {migration.HEAD_REVISION} is current")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import Json, bar, emit, example, json_option, say, table
 from exlab_wizard.diagnosis.audit import Fault, Rule, audit_incoming, audit_runs
 from exlab_wizard.errors import ExlabError, SettingsError
@@ -26,7 +26,7 @@ class CheckFailedError(ExlabError):
 @click.option("--runs", is_flag=True, help="Also read every published run back, and look for what nobody verified.")
 @json_option
 @click.pass_obj
-def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
+def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
     """Look for damage, for rows that contradict each other, and for partial copies on destinations that nobody needs.
 
     It reads the whole file and changes nothing.
@@ -36,27 +36,27 @@ def check_command(place: Place, *, runs: bool, as_json: bool) -> None:
 
     Status 1 when something is wrong, 4 when it is damaged beyond reading or of another schema.
     """
-    if not place.state_dir.database.exists():
-        raise database_missing(place.state_dir)
-    database = database_of(place.state_dir)
+    if not locations.state_dir.database.exists():
+        raise database_missing(locations.state_dir)
+    database = database_of(locations.state_dir)
     faults: list[Fault] | None = None
     try:
         migration.require_current(database)
         findings = check(database, *(WAYS_FORWARD if runs else ()))
         if runs:
-            faults = _read_back(place, database, as_json=as_json)
+            faults = _read_back(locations, database, as_json=as_json)
             findings += [_finding(rule, faults) for rule in Rule]
         else:
-            findings.append(_incoming(place, database))
+            findings.append(_incoming(locations, database))
     finally:
         database.close()
     _report(database, findings, faults, as_json=as_json)
 
 
-def _incoming(place: Place, database: Database) -> Finding:
+def _incoming(locations: Locations, database: Database) -> Finding:
     """Look for partial copies that belong to no work; a destination that cannot be read now is no fault."""
     try:
-        faults, unseen = audit_incoming(Store(database), SettingsFile(place.config).read())
+        faults, unseen = audit_incoming(Store(database), SettingsFile(locations.config).read())
     except SettingsError as error:
         return Finding(Rule.INCOMING.value, ok=True, detail=f"not looked at: {str(error).splitlines()[0]}")
     said = [f"{fault.subject}: {fault.detail}" for fault in faults]
@@ -64,8 +64,8 @@ def _incoming(place: Place, database: Database) -> Finding:
     return Finding(Rule.INCOMING.value, ok=not faults, detail="; ".join(said))
 
 
-def _read_back(place: Place, database: Database, *, as_json: bool) -> list[Fault]:
-    settings = SettingsFile(place.config).read()
+def _read_back(locations: Locations, database: Database, *, as_json: bool) -> list[Fault]:
+    settings = SettingsFile(locations.config).read()
     with bar("reading runs back", hidden=as_json) as progress:
         return audit_runs(Store(database), settings, progress)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.context import Place
+from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import moment, plural, size
 from exlab_wizard.domain.clock import to_text
@@ -39,7 +39,7 @@ _MOST_DAYS: Final = 36_500
 @click.option("--shrink", is_flag=True, help="Then make the file smaller; the application must not run.")
 @json_option
 @click.pass_obj
-def prune(place: Place, *, older_than: str, dry_run: bool, shrink: bool, as_json: bool) -> None:
+def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: bool, as_json: bool) -> None:
     """Forget jobs that were verified, cleaned or cancelled before that TIME, with their files and events, and sessions.
 
     Nothing that is unfinished or failed goes, nor the receipts: launches and quits here, checksums and receipts on the
@@ -50,8 +50,8 @@ def prune(place: Place, *, older_than: str, dry_run: bool, shrink: bool, as_json
     before = now - timedelta(days=_days(older_than))
     with contextlib.ExitStack() as stack:
         if shrink and not dry_run:
-            stack.enter_context(InstanceLock(place.state_dir))
-        store = stack.enter_context(opened(place.state_dir))
+            stack.enter_context(InstanceLock(locations.state_dir))
+        store = stack.enter_context(opened(locations.state_dir))
         pruning = Prune(store.database, before)
         if dry_run:
             gone = pruning.would_forget()
@@ -60,7 +60,7 @@ def prune(place: Place, *, older_than: str, dry_run: bool, shrink: bool, as_json
                 gone = pruning.forget(progress)
             if shrink:
                 gone = pruning.shrink(gone)
-    held = place.state_dir.database.stat().st_size
+    held = locations.state_dir.database.stat().st_size
     if as_json:
         emit({"dry_run": dry_run, "before": to_text(before), "file_bytes": held, **asdict(gone)})
         return
@@ -68,7 +68,7 @@ def prune(place: Place, *, older_than: str, dry_run: bool, shrink: bool, as_json
     if shrink and not dry_run:
         say(f"the database has {size(held)} now")
     elif not dry_run and gone.free_bytes:
-        how = "quit the application first, then: " if is_running(place.state_dir) else ""
+        how = "quit the application first, then: " if is_running(locations.state_dir) else ""
         note(
             f"{size(gone.free_bytes)} of its {size(held)} are free for what comes; to make the file smaller, "
             f"{how}exlab-wizard db prune --older-than {older_than} --shrink"

@@ -35,7 +35,7 @@ from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
-    from exlab_wizard.diagnosis.doctor.checkup import Finding
+    from exlab_wizard.diagnosis.doctor.checkup import CheckResult
     from exlab_wizard.server.page.settings.trials import Trials
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Tried:
     """A destination that was tried out, and what was found."""
 
     name: str = ""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[CheckResult, ...] = ()
     worst: str = ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from exlab_wizard.diagnosis.doctor import share
-from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, bad, check_up, worst
+from exlab_wizard.diagnosis.doctor.checkup import Check, CheckResult, bad, check_up, worst
 from exlab_wizard.settings import DestinationSettings
 
 TIMEOUT_SECONDS: Final = 8.0
@@ -21,19 +21,19 @@ class Trials:
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
 
-    def of(self, name: str, destination: DestinationSettings) -> tuple[tuple[Finding, ...], str]:
+    def of(self, name: str, destination: DestinationSettings) -> tuple[tuple[CheckResult, ...], str]:
         """Return what is found about the destination within `TIMEOUT_SECONDS`, and the worst verdict among it."""
         findings = tuple(self._found(name, destination))
         return findings, worst(findings).value
 
-    def _found(self, name: str, destination: DestinationSettings) -> Iterator[Finding]:
+    def _found(self, name: str, destination: DestinationSettings) -> Iterator[CheckResult]:
         with self._lock:
             if name in self._under_way:
                 yield bad("answers", "an earlier try has not ended yet", share.REMEDY)
                 return
             self._under_way.add(name)
 
-        def look() -> Iterator[Finding]:
+        def look() -> Iterator[CheckResult]:
             try:
                 yield from share.examine(destination.folder, destination.marker)
             finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SyncRequest:
     """Runs as they were typed, for a destination, or for the only one where none is named."""
 
     paths: tuple[str, ...]
@@ -16,7 +16,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class QueuedRun:
     """A run that is queued for a destination: its job, and whether that was made now or was pending already."""
 
     id: int

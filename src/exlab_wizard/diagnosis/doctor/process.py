@@ -1,7 +1,7 @@
-"""The child of `doctor`: looks at everything and writes each finding as a line of JSON, then that it is done.
+"""The child process of `doctor`: runs every check, writes each result as a line of JSON, then that it is done.
 
-`python -m exlab_wizard.cli.examination STATE_DIR CONFIG`. A look that hangs inside the kernel would keep a process from
-ending; so this one may be left behind, and the person's command only reads its pipe.
+`python -m exlab_wizard.diagnosis.doctor.process STATE_DIR CONFIG`. A check that hangs inside the kernel would keep a
+process from ending; so this one may be left behind, and the command only reads its pipe.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.entry import autostart_of
-from exlab_wizard.desktop.window.surfaces import find_chromium
 from exlab_wizard.diagnosis.doctor import configured, desktop, machine, records, running, share
-from exlab_wizard.diagnosis.doctor.checkup import Check, Finding, check_up, doubtful, good
+from exlab_wizard.diagnosis.doctor.checkup import DONE, Check, CheckResult, check_up
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.upkeep.damaged import diagnosed
 
-DONE: Final = "done"
 _STATE_DISK: Final = "Look after the disk of the state dir."
 
 
@@ -46,13 +42,13 @@ def checks(state_dir: StateDir, config: Path) -> list[Check]:
             for name, found in configured.destinations(config).items()
         ),
         Check("desktop", desktop.desktop),
-        Check("window", _window),
-        Check("autostart", lambda: _autostart(state_dir, config), "exlab-wizard autostart on"),
+        Check("window", desktop.window),
+        Check("autostart", lambda: desktop.autostart(state_dir, config), "exlab-wizard autostart on"),
         Check("programs", machine.programs),
     ]
 
 
-def _destination(state_dir: StateDir, name: str, found: DestinationSettings) -> Iterator[Finding]:
+def _destination(state_dir: StateDir, name: str, found: DestinationSettings) -> Iterator[CheckResult]:
     for finding in share.examine(found.folder, found.marker, _runs(state_dir, name)):
         yield replace(finding, name=f"{name}: {finding.name}")
 
@@ -65,29 +61,6 @@ def _runs(state_dir: StateDir, destination: str) -> list[str]:
             return file.run_paths(destination)
     except (DamagedError, StoreError):
         return []
-
-
-def _window() -> Iterator[Finding]:
-    found = find_chromium(os.environ)
-    if found is not None:
-        yield good("window", found)
-    elif find_spec("webview") is not None:
-        yield good("window", "a web view (the extra `window`)")
-    else:
-        yield good("window", "no Chromium, Edge or Chrome: the page opens in the default browser")
-
-
-def _autostart(state_dir: StateDir, config: Path) -> Iterator[Finding]:
-    standing = autostart_of(state_dir, config).status()
-    if not standing.on:
-        yield good("autostart", "off; for a workstation: exlab-wizard autostart on")
-    elif standing.stale:
-        yield doubtful("autostart", "it starts what is not there any more", "exlab-wizard autostart on")
-    elif standing.state_dir != str(state_dir.root):
-        remedy = "exlab-wizard autostart on, with the --state-dir that is meant"
-        yield doubtful("autostart", f"it starts for another state dir: {standing.state_dir}", remedy)
-    else:
-        yield good("autostart", "on")
 
 
 def main(arguments: list[str]) -> None:

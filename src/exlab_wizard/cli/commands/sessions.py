@@ -1,0 +1,51 @@
+"""`sessions`: the session leases, the active ones first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
+from exlab_wizard.cli.remote import from_application, rows_of
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.words import moment
+from exlab_wizard.domain.status import Row
+
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
+
+
+@click.command("sessions", epilog=example("exlab-wizard sessions"))
+@limit_option
+@json_option
+@click.pass_obj
+def command(locations: Locations, *, limit: int, as_json: bool) -> None:
+    """List sessions, the active ones first. A session is foreground work that a quit waits for; heartbeats renew it."""
+    found = _sessions(locations, limit)
+    if as_json:
+        emit(found)
+    elif not found:
+        say("no sessions")
+    else:
+        names = ("id", "kind", "label", "operator", "state")
+        rows = [(*(row[name] for name in names), moment(row["opened_at"]), moment(row["expires_at"])) for row in found]
+        table((*names, "opened", "expires"), rows)
+
+
+def _sessions(locations: Locations, limit: int) -> list[Row]:
+    def request(client: Client) -> list[Row] | None:
+        answer = client.call("GET", f"/sessions?limit={LONGEST_ANSWER}")
+        found = rows_of(answer, "sessions")
+        if found is None or answer.get("next") is not None:
+            return None
+        return sorted(found, key=lambda row: row["state"] != "active")[:limit]
+
+    found = from_application(locations, request)
+    if found is not None:
+        return found
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
+
+    with opened(locations.state_dir) as store:
+        return store.lists.sessions(limit=limit)
