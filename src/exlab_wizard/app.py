@@ -21,10 +21,11 @@ from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.first_run import give_first_destination
 from exlab_wizard.paths import StateDir
+from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
 from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.process.logs import Logbook
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.session.port import Heard
@@ -145,9 +146,9 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     health = Health(store, recovery.launch_id, clock)
     health.begin(recovery)
     attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
-    audience = Audience(clock, lambda: coordinator.changed())  # noqa: PLW0108 - it does not exist yet
-    components = Components(audience.changed)
-    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, audience.changed)
+    presence, changes = Presence(clock), Changes()
+    components = Components(changes.notify)
+    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, changes.notify)
     gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
     page, token, progress = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
 
@@ -157,40 +158,41 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         keep_page_file(state_dir.page, page, port)
         opened = partial(backend.Backend, store=store, settings=settings, state_dir=state_dir.root, clock=clock)
         begun = partial(opened, launch_id=recovery.launch_id, progress=progress, components=components, health=health)
-        running = partial(begun, quit=coordinator, workers=workers, keeper=keeper, audience=audience)
+        running = partial(begun, quit=coordinator, workers=workers, keeper=keeper, presence=presence, changes=changes)
         served = running(window=window, at_login=_at_login(options))
         return asgi.HttpApplication(served, port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
-    window = _window(options, server, audience, clock)
+    window = _window(options, server, presence, clock)
     remote = RemoteQuestion(store.quits, recovery.launch_id, machine)
-    known = (store, recovery, settings, audience, clock, components, window)
+    known = (store, recovery, settings, presence, changes, clock, components, window)
     notified, notices = _notices(options, *known, lambda: coordinator.phase)
     coordinator = QuitCoordinator(
         gate=gate,
         predicate=predicate,
         workers=workers,
-        question=FirstAnswer([TerminalQuestion(), remote, ApiQuestion(audience), *notified]),
+        question=FirstAnswer([TerminalQuestion(), remote, ApiQuestion(presence), *notified]),
         window=window,
         server=server,
         clock=clock,
         window_s=settings.current.quit.window_s,
         session_end_window_s=settings.current.quit.session_end_window_s,
     )
+    changes.subscribe(coordinator.changed)
     looked_after = (store, settings, workers, recovery.launch_id, clock)
     keeper = Keeper(
-        *looked_after, health=health, quit_asked=lambda quits: inbox.put(QuitAsked(quits)), changed=audience.changed
+        *looked_after, health=health, quit_asked=lambda quits: inbox.put(QuitAsked(quits)), changed=changes.notify
     )
     housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
     _watch_over(components, server, workers, keeper, housekeeping)
     targets = {name: destination.target for name, destination in settings.current.destinations.items()}
     ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, health.safe_mode, _url(server))
-    session_end = _session_end(inbox, workers, predicate, audience, store, components)
+    session_end = _session_end(inbox, workers, predicate, changes, store, components)
     parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
     desk: list[Service] = [session_end, window, *notices]
     if not options.headless:
         control = Control(inbox, coordinator, store, recovery.launch_id, clock)
-        desk += _desktop(options, control, audience, window, components, health)
+        desk += _desktop(options, control, changes, window, components, health)
     return Application(inbox, store, clock, ready, *parts, settings.current.quit.session_end_window_s, desk)
 
 
@@ -198,7 +200,7 @@ def _session_end(  # noqa: PLR0913, PLR0917 - wired once
     inbox: SimpleQueue[Message],
     workers: WorkerPool,
     predicate: StorePredicate,
-    audience: Audience,
+    changes: Changes,
     store: Store,
     components: Components,
 ) -> SessionEnd:
@@ -208,19 +210,19 @@ def _session_end(  # noqa: PLR0913, PLR0917 - wired once
         heard,
         count=predicate.count,
         moving=lambda: workers.meter.last_minute() > 0,
-        audience=audience,
+        changes=changes,
         release=store.database.release,
     )
     components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
     return session_end
 
 
-def _window(options: Options, server: ServerRunner, audience: Audience, clock: SteadyClock) -> WindowLauncher:
+def _window(options: Options, server: ServerRunner, presence: Presence, clock: SteadyClock) -> WindowLauncher:
     if options.headless:
         return NoWindow()
     from exlab_wizard.tray.window_launcher import WindowLauncher as Launcher  # noqa: PLC0415 - nothing for a service
 
-    return Launcher(options.state_dir.root, server.login_url, audience, clock, at_start=options.window)
+    return Launcher(options.state_dir.root, server.login_url, presence, clock, at_start=options.window)
 
 
 def _at_login(options: Options) -> AtLogin:
@@ -232,7 +234,7 @@ def _at_login(options: Options) -> AtLogin:
 def _desktop(  # noqa: PLR0913, PLR0917 - wired once
     options: Options,
     control: Control,
-    audience: Audience,
+    changes: Changes,
     window: WindowLauncher,
     components: Components,
     health: Health,
@@ -247,7 +249,7 @@ def _desktop(  # noqa: PLR0913, PLR0917 - wired once
 
     desktop = Desktop(
         look=Overviews(*known).look,
-        audience=audience,
+        changes=changes,
         window=window,
         control=control,
         host=tray_host,
@@ -265,7 +267,8 @@ def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
     store: Store,
     recovery: Recovery,
     settings: SettingsFile,
-    audience: Audience,
+    presence: Presence,
+    changes: Changes,
     clock: SteadyClock,
     components: Components,
     window: WindowLauncher,
@@ -279,7 +282,7 @@ def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
     from exlab_wizard.tray.quit_notification import NotifiedQuestion  # noqa: PLC0415 - likewise
 
     def quiet() -> bool:
-        return audience.focused or not settings.current.notifications.enabled
+        return presence.focused or not settings.current.notifications.enabled
 
     board = Notifications(window.open)
     herald = Herald(
@@ -291,7 +294,7 @@ def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
         offline_after_s=lambda: settings.current.notifications.offline_after_s,
         over=lambda: phase() is Phase.STOPPED,
     )
-    audience.follow(herald.changed)
+    changes.subscribe(herald.changed)
     components.add(Component("notifications", lambda: board.alive and herald.alive, "look at the window for news"))
     return [NotifiedQuestion(board, quiet, clock, settings.current.quit.window_s)], [board, herald]
 

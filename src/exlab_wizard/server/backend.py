@@ -11,7 +11,8 @@ from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import Phase, QuitEvent
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.supervisor import Components
@@ -66,7 +67,8 @@ class Backend:
     quit: QuitControl
     workers: WorkerPool
     keeper: Keeper
-    audience: Audience
+    presence: Presence
+    changes: Changes
     components: Components
     progress: Progress
     window: WindowControl

@@ -19,7 +19,7 @@ from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.domain.wording import question
 from exlab_wizard.errors import ExlabError, StoreError
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.tray.quit_ports import Question
 
@@ -146,13 +146,13 @@ class RemoteQuestion:
 class ApiQuestion:
     """Asks the clients of the HTTP API: they see the question, and their answers go straight to the coordinator."""
 
-    def __init__(self, audience: Audience) -> None:
-        """Ask `audience`."""
-        self._audience = audience
+    def __init__(self, presence: Presence) -> None:
+        """Ask those of `presence`."""
+        self._presence = presence
 
     def available(self) -> bool:
         """Return whether a client listens, or looked a moment ago."""
-        return self._audience.present
+        return self._presence.can_answer
 
     async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the clients ask for it themselves
         """Let the question stand until it is withdrawn."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.window_request import NoWindowError, Shown
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class WindowLauncher:
         self,
         state_dir: Path,
         login_url: Callable[[str], str | None],
-        audience: Audience,
+        presence: Presence,
         clock: Clock,
         *,
         at_start: bool = False,
@@ -60,7 +60,7 @@ class WindowLauncher:
         self.on_closed: Callable[[], None] = lambda: None
         self._state_dir = state_dir
         self._login_url = login_url
-        self._audience = audience
+        self._presence = presence
         self._clock = clock
         self._at_start = at_start
         self._environ = environ
@@ -76,7 +76,7 @@ class WindowLauncher:
     def alive(self) -> bool:
         """Whether the operator has a page open, here or in a browser."""
         surface = self._surface
-        return self._audience.pages > 0 or (surface is not None and surface.kind != "browser")
+        return self._presence.pages > 0 or (surface is not None and surface.kind != "browser")
 
     def start(self) -> None:
         """Open the window, where it is wanted at the start."""
@@ -152,7 +152,7 @@ class WindowLauncher:
         surface, self._quiet_s = self._surface, None
         if surface is not None and surface.ended() is None:
             # A window without a living page may never have been let in, or show a page of before.
-            url = None if page == "/" and self._audience.pages else self._link(page)
+            url = None if page == "/" and self._presence.pages else self._link(page)
             if surface.front(url):
                 return Shown("focused", surface.kind)
         if surface is not None:
@@ -190,11 +190,11 @@ class WindowLauncher:
 
     def _settled(self, surface: Surface) -> bool:
         """Return whether the window stays: its page is heard of, or its process lives for a while."""
-        before, until = self._audience.pages, self._clock.monotonic() + SETTLE_SECONDS
-        while self._audience.pages <= before and self._clock.monotonic() < until:
+        before, until = self._presence.pages, self._clock.monotonic() + SETTLE_SECONDS
+        while self._presence.pages <= before and self._clock.monotonic() < until:
             if surface.ended() is not None or self._closed.wait(POLL_INTERVAL_SECONDS / 4):
                 break
-        if surface.ended() is None and self._audience.pages <= before:
+        if surface.ended() is None and self._presence.pages <= before:
             log.info("the window: nothing was heard of its page within %g s", SETTLE_SECONDS)
         return surface.ended() is None
 
@@ -219,7 +219,7 @@ class WindowLauncher:
             return
         status = surface.ended()
         gone = status is not None or (surface.kind == "browser" and now - self._open_s > surface.timeout_s)
-        if not gone or self._audience.pages:
+        if not gone or self._presence.pages:
             self._quiet_s = None
             return
         if status and self._quiet_s is None:

@@ -11,7 +11,8 @@ from tests.integration.recovery.pool import Bench
 from exlab_wizard.desktop.autostart.entry import LoginSwitch
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Components
@@ -39,7 +40,7 @@ class NoQuit:
 def backend_of(bench: Bench, home: Path) -> Backend:
     """Return the backend, wired as the application wires it; nothing runs."""
     health = Health(bench.store, bench.launch_id, bench.clock)
-    audience = Audience(bench.clock)
+    changes = Changes()
     keeper = Keeper(
         bench.store,
         bench.settings,
@@ -48,7 +49,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         SteadyClock(bench.clock),
         health=health,
         quit_asked=lambda _quits: None,
-        changed=audience.changed,
+        changed=changes.notify,
     )
     return Backend(
         store=bench.store,
@@ -59,8 +60,9 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         quit=NoQuit(),
         workers=bench.pool,
         keeper=keeper,
-        audience=audience,
-        components=Components(audience.changed),
+        presence=Presence(bench.clock),
+        changes=changes,
+        components=Components(changes.notify),
         progress=bench.store.measures.begin(),
         window=NoWindow(),
         at_login=LoginSwitch(StateDir.at(home / "state"), bench.settings.path),

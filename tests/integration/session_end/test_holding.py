@@ -8,11 +8,10 @@ from queue import SimpleQueue
 
 import pytest
 from tests.integration.quit.lab import Faults, Predicate
-from tests.integration.recovery.pool import HandClock
 from tests.support.program import until
 
 from exlab_wizard.domain.quit import DrainCount
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session import watch
 from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
 from exlab_wizard.process.session.watch import SessionEnd, decide
@@ -64,7 +63,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.ear, self.meter, self.predicate = Ear(), Meter(), Predicate(Faults())
-        self.audience = Audience(HandClock())
+        self.changes = Changes()
         self.looks = 0
         self.released = threading.Event()
         self.predicate.hang = self._looked
@@ -74,7 +73,7 @@ class Scene:
             heard,
             count=self.predicate.count,
             moving=lambda: self.meter.last_minute() > 0,
-            audience=self.audience,
+            changes=self.changes,
             release=self.released.set,
         )
 
@@ -94,7 +93,7 @@ def test_nothing_is_read_and_nobody_listened_to_while_nothing_changes(scene: Sce
     scene.service.start()
     until(lambda: scene.looks == 1, what="the first look")
     for number in range(2, 5):
-        scene.audience.changed()
+        scene.changes.notify()
         until(lambda number=number: scene.looks == number, what="a look at the change")  # type: ignore[misc]
     assert (scene.ear.held.empty(), scene.ear.runs) == (True, 0)
 
@@ -103,14 +102,14 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
     scene.service.start()
     scene.meter.add(1)
     scene.predicate.jobs = 1
-    scene.audience.changed()
+    scene.changes.notify()
     assert scene.ear.held.get(timeout=10) == Held(shutdown=True, sleep=True)
     scene.predicate.unreadable = "the database hangs"
     looks = scene.looks
-    scene.audience.changed()
+    scene.changes.notify()
     until(lambda: scene.looks > looks, what="the next look")
     scene.predicate.unreadable, scene.predicate.jobs = "", 0
-    scene.audience.changed()
+    scene.changes.notify()
     assert scene.ear.held.get(timeout=10) == NOTHING
     assert scene.ear.runs == 1
 
@@ -122,7 +121,7 @@ def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypa
     scene.predicate.jobs = 1
     scene.service.start()
     assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
-    scene.audience.changed()
+    scene.changes.notify()
     assert scene.ear.held.get(timeout=10) == Held(shutdown=True, sleep=True)
 
 
@@ -135,11 +134,11 @@ def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
     scene.service.start()
     for number in (1, 2, 3):
         scene.predicate.jobs = 1
-        scene.audience.changed()
+        scene.changes.notify()
         until(lambda number=number: scene.ear.runs == number, what="it to be tried")  # type: ignore[misc]
         assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
         scene.predicate.jobs = 0
-        scene.audience.changed()
+        scene.changes.notify()
         assert scene.ear.held.get(timeout=10) == NOTHING
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
     assert scene.service.alive
@@ -151,11 +150,11 @@ def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> N
     scene.service.start()
     for _ in range(3):
         scene.predicate.jobs = 1
-        scene.audience.changed()
+        scene.changes.notify()
         assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
         scene.predicate.jobs = 0
-        scene.audience.changed()
+        scene.changes.notify()
         assert scene.ear.held.get(timeout=10) == NOTHING
     assert scene.ear.runs == 1
 
@@ -170,5 +169,5 @@ def test_a_system_that_went_away_is_asked_again_while_the_same_is_in_flight(
     for number in (1, 2, 3):
         until(lambda number=number: scene.ear.runs >= number, what="it to be tried")  # type: ignore[misc]
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
-        scene.audience.changed()
+        scene.changes.notify()
     assert scene.ear.held.qsize() == 1

@@ -13,8 +13,7 @@ from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
-from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.window_request import Shown
 from exlab_wizard.tray.icon import controller as desktop_module
 from exlab_wizard.tray.icon.controller import Control, Desktop, Icon, Mode
@@ -80,12 +79,12 @@ class Bench(Control, NoWindow):
     asked: list[object] = field(default_factory=list)
     icons: list[Pretended] = field(default_factory=list)
     refusal: BaseException | None = None
-    audience: Audience = field(default_factory=lambda: Audience(SystemClock()))
+    changes: Changes = field(default_factory=Changes)
 
     def desk(self, *, window: bool) -> Desktop:
         self.desktop = Desktop(
             look=self.look,
-            audience=self.audience,
+            changes=self.changes,
             window=self,
             control=self,
             host=lambda: self.place,
@@ -115,7 +114,7 @@ class Bench(Control, NoWindow):
 
     def now(self, overview: Overview) -> None:
         self.overview = overview
-        self.audience.changed()
+        self.changes.notify()
 
     def look(self) -> Overview:
         self.looked.append(self.overview)
@@ -150,7 +149,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     for thread in threading.enumerate():
         assert thread.name not in ("desktop", "icon"), "a thread of the desktop outlived its stop"
     assert bench.place.closed
-    assert bench.audience.listeners == 0
+    assert bench.changes._subscribers == ()  # noqa: SLF001 - nothing of it may be called after its stop
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("the loop\nfailed"), SystemExit(1)])
@@ -220,7 +219,7 @@ def test_only_what_differs_is_shown_however_often_something_changes(bench: Bench
     bench.now(Overview(in_flight=1))
     until(lambda: bench.shown, what="the icon to change")
     for _ in range(50):
-        bench.audience.changed()
+        bench.changes.notify()
     bench.now(Overview(failed=1))
     until(lambda: len(bench.shown) > 1, what="the icon to change again")
     assert bench.shown == [Overview(in_flight=1), Overview(failed=1)]

@@ -20,7 +20,7 @@ from tests.support.program import until
 
 from exlab_wizard.desktop.window import surfaces
 from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.window_request import NoWindowError, Shown
 from exlab_wizard.tray import window_launcher
 from exlab_wizard.tray.window_launcher import WindowLauncher
@@ -31,8 +31,8 @@ class Pages(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, audience: Audience) -> None:
-        self.audience = audience
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), Page)
 
@@ -63,14 +63,10 @@ class Page(BaseHTTPRequestHandler):
 
     def stay(self) -> None:
         """Be listened to until the browser goes away."""
-
-        def told() -> None:
-            pass
-
-        self.server.audience.enter(told, page=True)
+        self.server.presence.enter(page=True)
         with contextlib.suppress(OSError):
             self.connection.recv(1)
-        self.server.audience.leave(told, page=True)
+        self.server.presence.leave(page=True)
 
     def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the form of the base class
         pass
@@ -81,7 +77,7 @@ class Bench:
     """A launcher on the display, and what it did."""
 
     launcher: WindowLauncher
-    audience: Audience
+    presence: Presence
     pages: Pages
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -108,10 +104,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
             if name in environ:
                 monkeypatch.setenv(name, environ[name])
         clock = SystemClock()
-        audience = Audience(clock)
-        pages = Pages(audience)
+        presence = Presence(clock)
+        pages = Pages(presence)
         threading.Thread(target=pages.serve_forever, args=(0.05,), daemon=True).start()
-        bench = Bench(WindowLauncher(tmp_path, pages.link, audience, clock, environ=environ), audience, pages)
+        bench = Bench(WindowLauncher(tmp_path, pages.link, presence, clock, environ=environ), presence, pages)
         bench.launcher.on_closed = bench.closed.set
         made.append(bench)
         return bench
@@ -138,7 +134,7 @@ def test_a_window_that_the_operator_closes_is_told_and_one_that_crashes_comes_ba
     assert desk.launcher.alive
     first.send_signal(signal.SIGKILL)
     until(lambda: desk.browsers() and first not in desk.browsers(), what="the window to come back")
-    until(lambda: desk.audience.pages and len(display.windows()) == 1, what="its page")
+    until(lambda: desk.presence.pages and len(display.windows()) == 1, what="its page")
     assert not desk.closed.is_set()
     assert desk.launcher.show("/history") == Shown("focused", "chromium")
     until(lambda: "/login?code=secret&page=/history" in desk.pages.asked, what="the page to be loaded in it")
@@ -214,15 +210,11 @@ def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     monkeypatch.setattr(surfaces.Browser, "timeout_s", 0.3)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
-
-    def page() -> None:
-        pass
-
-    bench.audience.enter(page, page=True)
+    bench.presence.enter(page=True)
     assert bench.launcher.show("/") == Shown("opened", "browser")
     assert not bench.closed.wait(1.0)
     assert bench.launcher.alive
-    bench.audience.leave(page, page=True)
+    bench.presence.leave(page=True)
     assert bench.closed.wait(5)
 
 

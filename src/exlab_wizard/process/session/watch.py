@@ -17,7 +17,7 @@ from typing import Final
 
 from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
 from exlab_wizard.process.threads import LastingThread
 
@@ -47,10 +47,10 @@ class SessionEnd:
         *,
         count: Callable[[], DrainCount],
         moving: Callable[[], bool],
-        audience: Audience,
+        changes: Changes,
         release: Callable[[], None],
     ) -> None:
-        """Call `count`, whenever `audience` hears of a change; `moving` says whether bytes move.
+        """Call `count`, at each of `changes`; `moving` says whether bytes move.
 
         `release` is called by the thread that counts, before it ends.
         """
@@ -58,9 +58,9 @@ class SessionEnd:
         self._heard = heard
         self._drain_count = count
         self._moving = moving
-        self._audience = audience
+        self._changes = changes
         self._release = release
-        self._changes = threading.Event()
+        self._changed = threading.Event()
         self._over = False
         self._held = NOTHING
         self._unheard = False
@@ -82,14 +82,14 @@ class SessionEnd:
         """Begin; the system is not talked to before that is needed."""
         if self._host.needed_when_idle:
             self._listening.start()
-        self._audience.follow(self._changes.set)
-        self._changes.set()
+        self._changes.subscribe(self._changed.set)
+        self._changed.set()
         self._deciding.start()
 
     def stop(self) -> None:
         """Hold nothing back, and end both threads; one that hangs is left behind."""
         self._over = True
-        self._changes.set()
+        self._changed.set()
         self._host.stop()
         self._deciding.join(END_SECONDS)
         self._listening.join(END_SECONDS)
@@ -97,8 +97,8 @@ class SessionEnd:
     def _decide(self) -> None:
         try:
             while not self._over:
-                self._changes.wait(STILL_SECONDS if self._held.sleep else None)
-                self._changes.clear()
+                self._changed.wait(STILL_SECONDS if self._held.sleep else None)
+                self._changed.clear()
                 if self._over:
                     break
                 held = decide(self._count(), moving=self._moving(), before=self._held)

@@ -40,7 +40,7 @@ class DrainRoutes:
 
     async def look(self) -> DrainView:
         """Show what a quit waits for, or would wait for. Whoever looks during a quit can be asked its question."""
-        self._backend.audience.seen()
+        self._backend.presence.seen()
         return await self._lanes.reads.run(lambda: drain_view(self._backend))
 
     async def ask(self, body: AskQuit | None = None) -> QuitAsked:
@@ -49,7 +49,7 @@ class DrainRoutes:
 
     async def request(self, trigger: QuitTrigger, *, force: bool) -> int:
         """Note the quit that somebody wants, and return its row; the application finds it there."""
-        self._backend.audience.seen()
+        self._backend.presence.seen()
         quits, backend = self._backend.store.quits, self._backend
         return await self._lanes.writes.run(
             lambda: quits.request(backend.launch_id, trigger, backend.now(), force=force)
@@ -57,7 +57,7 @@ class DrainRoutes:
 
     async def answer(self, body: AnswerQuit) -> AnswerTaken:
         """Answer the question of a quit; the first answer counts. Before the question, a quit can be taken back."""
-        self._backend.audience.seen()
+        self._backend.presence.seen()
         takes_back = body.answer == "keep_running" and self._backend.quit.phase is Phase.DRAINING
         if self._backend.quit.phase is not Phase.ASKING and not takes_back:
             raise ApiError(

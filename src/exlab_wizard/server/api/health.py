@@ -126,8 +126,8 @@ class HealthRoutes:
     def _server(self) -> ComponentHealth:
         waiting = max(lane.waiting for lane in self._lanes.all())
         status: Status = "ok" if waiting < MOST_WAITING // 2 else "warn"
-        listeners = self._backend.audience.listeners
-        return ComponentHealth(status=status, reason=f"{waiting} requests wait, {listeners} event streams are open")
+        streams = self._backend.presence.streams
+        return ComponentHealth(status=status, reason=f"{waiting} requests wait, {streams} event streams are open")
 
 
 def _looked(look: Callable[[], ComponentHealth]) -> ComponentHealth:

@@ -25,11 +25,11 @@ class WindowRoutes:
 
     async def look(self) -> WindowView:
         """Show whether the window is open, and whether the operator works in it."""
-        return WindowView(open=self._backend.window.alive, focused=self._backend.audience.focused)
+        return WindowView(open=self._backend.window.alive, focused=self._backend.presence.focused)
 
     async def focus(self, body: WindowFocus) -> WindowFocus:
         """Say whether the operator works in the page now: then nothing is notified that stands in it."""
-        self._backend.audience.focus(focused=body.focused)
+        self._backend.presence.focus(focused=body.focused)
         return body
 
     async def open(self, body: OpenWindow | None = None) -> WindowShown:

@@ -133,14 +133,16 @@ class Feed:
         if self._over:
             reader.end()
         self._readers.add(reader)
-        self._backend.audience.enter(self._woken, answers=answers, page=page)
+        self._backend.changes.subscribe(self._woken)
+        self._backend.presence.enter(answers=answers, page=page)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow())
         try:
             yield reader
         finally:
             self._readers.discard(reader)
-            self._backend.audience.leave(self._woken, answers=answers, page=page)
+            self._backend.changes.unsubscribe(self._woken)
+            self._backend.presence.leave(answers=answers, page=page)
             self._wake.set()
 
     def event_id(self, event: Event) -> str:

@@ -48,7 +48,7 @@ class EventRoutes:
         answers: Annotated[bool, Query(description="whether the question of a quit can be put to its reader")] = True,  # noqa: FBT002 - a query parameter
     ) -> AsyncIterator[None]:
         """Lend a reader before the answer begins, so that it can still be refused."""
-        if self._backend.audience.listeners >= MOST_STREAMS:
+        if self._backend.presence.streams >= MOST_STREAMS:
             raise ApiError(Code.TOO_MANY_STREAMS, f"{MOST_STREAMS} event streams are open already. Close one.")
         async with self._feed.reader(last_event_id, answers=answers, page=request.state.by_cookie) as reader:
             request.state.reader = reader

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
-from exlab_wizard.process.presence import Audience
+from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.threads import LastingThread, begin
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
@@ -92,7 +92,7 @@ class Desktop:
         self,
         *,
         look: Callable[[], Overview],
-        audience: Audience,
+        changes: Changes,
         window: WindowLauncher,
         control: Control,
         host: Callable[[], TrayHost],
@@ -100,13 +100,13 @@ class Desktop:
         window_at_start: bool,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show what `look` returns, anew whenever `audience` is told of a change.
+        """Show what `look` returns, anew at each of `changes`.
 
         `make_icon` is called in the icon's thread and may fail with anything; `release` at the end of the thread that
         looks.
         """
         self._look = look
-        self._audience = audience
+        self._changes = changes
         self._window = window
         self._control = control
         self._host = host
@@ -135,7 +135,7 @@ class Desktop:
 
     def start(self) -> None:
         """Begin to look; what is found is for later."""
-        self._audience.enter(self._tell, answers=False)
+        self._changes.subscribe(self._tell)
         self._listens = True
         self._thread.start()
 
@@ -145,7 +145,7 @@ class Desktop:
             return
         self._stopped.set()
         if self._listens:
-            self._audience.leave(self._tell, answers=False)
+            self._changes.unsubscribe(self._tell)
         self._for_main.put(None)
         self._in_loop(self._stopping.set)
         icon = self._icon
