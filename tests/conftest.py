@@ -12,7 +12,7 @@ from hypothesis import settings
 from tests.crash.system_calls import summary
 from tests.crash.system_calls.nursery import Nursery, compile_shim
 
-pytest_plugins = ["exlab_wizard.testing"]
+pytest_plugins = ["exlab_wizard.testing", "tests.support.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a job in the background of a shell: every program that the tests start would inherit it, and hear no Ctrl-C.

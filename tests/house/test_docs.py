@@ -13,7 +13,7 @@ import click
 import pytest
 from pydantic import BaseModel
 from tests.integration.api.bench import application
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 
 from exlab_wizard import __version__, crash_points
 from exlab_wizard.cli.main import cli

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pytest
-from tests.crash.faults.lab import BIG, SMALL, Ending, FaultyProgram, number_of
+from tests.crash.faults.faulty_program import BIG, SMALL, Ending, FaultyProgram, number_of
 from tests.crash.faults.shim import FOREVER, Call
 
 pytestmark = pytest.mark.slow

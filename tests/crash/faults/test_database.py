@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pytest
-from tests.crash.faults.lab import BIG, FaultyProgram, number_of
+from tests.crash.faults.faulty_program import BIG, FaultyProgram, number_of
 from tests.crash.faults.shim import Call, Effect, Fault
 from tests.support.program import MIB, until
 

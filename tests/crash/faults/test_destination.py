@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.crash.faults.lab import FaultyProgram
+from tests.crash.faults.faulty_program import FaultyProgram
 from tests.support.program import MIB, until
 
 from exlab_wizard.settings import SettingsFile

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.crash.faults.lab import FaultyProgram, number_of
+from tests.crash.faults.faulty_program import FaultyProgram, number_of
 from tests.crash.faults.shim import Call
 from tests.support.program import until
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
-from tests.crash.faults.lab import BIG, SMALL, FaultyProgram, number_of
+from tests.crash.faults.faulty_program import BIG, SMALL, FaultyProgram, number_of
 from tests.crash.faults.shim import HANGING_SECONDS, Call, Effect
 from tests.support.program import MIB, until
 

@@ -14,9 +14,9 @@ from typing import Final
 
 import psutil
 import pytest
-from tests.crash.faults.lab import FaultyProgram
+from tests.crash.faults.faulty_program import FaultyProgram
 from tests.crash.faults.shim import Call
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 from tests.support.program import MIB, until
 
 from exlab_wizard.domain.outcome import Completed

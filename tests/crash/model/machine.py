@@ -16,7 +16,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from tests.crash.model.reference import Lease, Quit, Refused, World
 from tests.crash.model.repairing import Repairing
 from tests.crash.model.working import any_one, paths, process
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
@@ -46,7 +46,7 @@ class StoreMachine(Repairing):
 
     def _recover(self, at: int) -> None:
         expected = self.world.recover(self.boot, self.now)
-        got = lab.launch(self.stores[at], self.boot, self.now)
+        got = given.launch(self.stores[at], self.boot, self.now)
         assert got == Recovery(
             expected.launch,
             expected.crashed,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
@@ -138,7 +138,7 @@ def interleave(prepared: Store, acts: Mapping[str, Act], check: Callable[[Played
     number = 0
     with tempfile.TemporaryDirectory(dir=SHM if os.access(SHM, os.W_OK) else None) as folder:
         template = Path(folder) / "template.db"
-        lab.execute(prepared, f"VACUUM INTO '{template}'")
+        given.execute(prepared, f"VACUUM INTO '{template}'")
         with contextlib.closing(Database(template)) as database:
             database.connection()  # once for all copies: changing the journal mode needs the file alone
         while True:
@@ -162,7 +162,7 @@ def _check(database: Path, played: Played, check: Callable[[Played, Store], None
     store = Store(Database(database))
     try:
         for name, sql in INVARIANTS:
-            assert lab.execute(store, sql) == [], name
+            assert given.execute(store, sql) == [], name
         check(played, store)
     except AssertionError as failure:
         failure.add_note("\n".join(f"{name}: {text[:70]}" for name, text in played.log))

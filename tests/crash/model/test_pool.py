@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.integration.recovery.pool import START, Bench
+from tests.support import given
+from tests.support.bench import START, Bench
 from tests.support.program import until
-from tests.unit.store import lab
 
 from exlab_wizard.crash_points import Point, reached, watch
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome, Superseded
@@ -110,10 +110,10 @@ class Floor:
         until(lambda: not self.at_work, what="the workers to be idle")
         assert self.doubled == []
         for name, sql in INVARIANTS:
-            assert lab.execute(self.outside, sql) == [], name
+            assert given.execute(self.outside, sql) == [], name
 
     def states(self) -> list[str]:
-        return [str(state) for (state,) in lab.execute(self.outside, "SELECT state FROM sync_jobs ORDER BY id")]
+        return [str(state) for (state,) in given.execute(self.outside, "SELECT state FROM sync_jobs ORDER BY id")]
 
     def close(self) -> None:
         watch(None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from tests.crash.model.compared import AWAY, PROCESSES, Compared
 from tests.crash.model.reference import FILES, SETTLE_S, TOTAL, Job, Refused
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
@@ -125,7 +125,7 @@ class Working(Compared):
             FileRecord(name, FILES[name], 1, FileState(state), done, "aa", None if state == "pending" else "bb")
             for name, (state, done) in wanted.files().items()
         ]
-        progress = lab.progress(sent, TOTAL, wanted.read_back)
+        progress = given.progress(sent, TOTAL, wanted.read_back)
         held = self.stores[at].files.checkpoint(claim.job_id, claim.claim_id, files, [], progress)
         assert held == (job is not None)
         if job is not None:
@@ -171,7 +171,7 @@ class Working(Compared):
     def _complete_too_early(self, at: int, claim: ClaimedJob, job: Job) -> None:
         """A run that was not read back cannot become verified, whatever a worker says; nothing is claimed either."""
         self.refused_together(
-            lambda: self.stores[at].jobs.finish_and_claim(claim, lab.DONE, self.launch.id, self.now),
+            lambda: self.stores[at].jobs.finish_and_claim(claim, given.DONE, self.launch.id, self.now),
             lambda: job.move("verified"),
         )
 
@@ -207,11 +207,11 @@ class Working(Compared):
                 continue
             assert not store.jobs.still_claimed(claim.job_id, claim.claim_id)
             assert not store.jobs.all_sent(claim.job_id, claim.claim_id)
-            for decision in (lab.DONE, lab.FAILED, lab.CUT_OFF):
+            for decision in (given.DONE, given.FAILED, given.CUT_OFF):
                 assert not store.jobs.finish(claim, decision, self.now)
             for sent in (0, TOTAL):
                 files = [FileRecord(name, size, 2, FileState.VERIFIED, size, "c", "d") for name, size in FILES.items()]
-                progress = lab.progress(sent, TOTAL, sent)
+                progress = given.progress(sent, TOTAL, sent)
                 assert not store.files.checkpoint(claim.job_id, claim.claim_id, files, list(FILES), progress)
             assert not store.jobs.requeue_claim(claim.job_id, claim.claim_id)
 

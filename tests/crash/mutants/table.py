@@ -16,13 +16,13 @@ _ORDER: Final = "tests/unit/transfer/test_order.py::"
 _ROWS_AFTER_BYTES: Final = f"{_ORDER}test_no_row_is_written_before_the_bytes_that_it_counts_are_durable"
 _NAME_LAST: Final = f"{_ORDER}test_the_final_name_appears_when_everything_below_it_is_durable_and_is_then_made_durable"
 _ONE_BY_ONE: Final = "[files flushed one by one]"
-_CLAIMS: Final = "tests/unit/store/test_claims.py::"
-_RECOVERY: Final = "tests/unit/store/test_recovery.py::"
+_CLAIMS: Final = "tests/unit/store/queue/test_claims.py::"
+_RECOVERY: Final = "tests/unit/store/queue/test_launches.py::"
 _RESUME: Final = "tests/unit/transfer/test_resume.py::"
 _DESTINATION: Final = "tests/unit/transfer/test_destination.py::"
-_WORKERS: Final = "tests/integration/recovery/test_workers.py::"
-_KEEPER: Final = "tests/integration/recovery/test_keeper.py::"
-_COORDINATOR: Final = "tests/integration/quit/test_coordinator.py::"
+_WORKERS: Final = "tests/unit/workers/test_pool.py::"
+_KEEPER: Final = "tests/unit/workers/test_watchdog.py::"
+_COORDINATOR: Final = "tests/unit/tray/test_quit_coordinator.py::"
 
 _DURABLE: Final = (
     Mutant(
@@ -86,7 +86,7 @@ _DURABLE: Final = (
         "store/sqlite/database.py",
         '("synchronous", 3)',
         '("synchronous", 1)',
-        ("tests/unit/store/test_database.py::test_every_connection_is_durable_and_holds_foreign_keys",),
+        ("tests/unit/store/sqlite/test_database.py::test_every_connection_is_durable_and_holds_foreign_keys",),
     ),
     Mutant(
         "the rollback of a transaction that raised",
@@ -108,7 +108,7 @@ _DURABLE: Final = (
         finally:
             held.turn.release()
 """,
-        ("tests/unit/store/test_database.py::test_a_transaction_that_raises_is_undone",),
+        ("tests/unit/store/sqlite/test_database.py::test_a_transaction_that_raises_is_undone",),
     ),
     Mutant(
         "the connection that a thread keeps which hangs in the database",
@@ -116,7 +116,7 @@ _DURABLE: Final = (
         "            if not held.turn.acquire(blocking=False):",
         "            if not held.turn.acquire(blocking=False) and False:",
         (
-            "tests/unit/store/test_connections.py::test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody",
+            "tests/unit/store/sqlite/test_connections.py::test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody",
         ),
     ),
 )
@@ -435,14 +435,14 @@ _PUBLISHED: Final = (
         "workers/attempt.py",
         'return f"{installation}-{job_id}"',
         'return f"{job_id}"',
-        ("tests/integration/recovery/test_workers.py::test_the_incoming_folder_is_named_after_installation_and_job",),
+        ("tests/unit/workers/test_pool.py::test_the_incoming_folder_is_named_after_installation_and_job",),
     ),
     Mutant(
         "the difference between our leftovers and those of others",
         "transfer/destination/partials.py",
         "            if named is None or not is_over(int(named[1])):",
         "            if named is None:",
-        ("tests/unit/transfer/test_leftovers.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),
+        ("tests/unit/transfer/files/test_sweep.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),
     ),
 )
 
@@ -454,7 +454,7 @@ _QUIT: Final = (
             msg = f"whether work is in flight is unknown: {error}"
             raise PredicateUnreadableError(msg) from error""",
         "            return DrainCount(0, len(str(error)) * 0)",
-        ("tests/unit/store/test_predicate.py::test_a_database_that_is_not_there_is_not_idle",),
+        ("tests/unit/store/queue/test_drain.py::test_a_database_that_is_not_there_is_not_idle",),
         dies_of=_NOT_RAISED,
     ),
     Mutant(
@@ -483,7 +483,7 @@ _QUIT: Final = (
         "process/session/watch.py",
         "        return before",
         "        return NOTHING",
-        ("tests/integration/session_end/test_holding.py::test_what_is_held_back",),
+        ("tests/unit/process/session/test_watch.py::test_what_is_held_back",),
     ),
     Mutant(
         "sessions that hold back a quit",
@@ -510,7 +510,7 @@ _QUIT: Final = (
                 self._db.connection().execute(word)
 """,
         (
-            "tests/unit/store/test_sessions.py::test_a_completion_that_fails_midway_leaves_the_lease_active_and_queues_nothing",
+            "tests/unit/store/queue/test_sessions.py::test_a_completion_that_fails_midway_leaves_the_lease_active_and_queues_nothing",
         ),
     ),
 )

@@ -18,8 +18,8 @@ from typing import ClassVar, Final
 from tests.crash.system_calls import clients
 from tests.crash.system_calls.crash_points import Aim, Point, of_the_start, of_the_work
 from tests.crash.system_calls.stage import Process, Stage
+from tests.support.given import next_migration
 from tests.support.program import MIB, until, write_run
-from tests.unit.store.lab import next_migration
 
 from exlab_wizard.client import Client
 from exlab_wizard.domain.lease import SessionKind

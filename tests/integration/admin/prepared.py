@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
@@ -116,7 +116,7 @@ def at_now(sql: str) -> str:
 def prepare(folder: Path) -> tuple[Path, list[Finding]]:
     """Make the database in `folder`; return its file, and what `db check` found before its clock was stopped."""
     place = StateDir.at(folder)
-    lab.migrate(place)
+    given.migrate(place)
     with closing(driver.connect(place.database, isolation_level=None)) as connection:
         _fill(connection)
     with closing(Database(place.database)) as database:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from fastapi import FastAPI
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 
 from exlab_wizard.desktop.autostart.entry import LoginSwitch
 from exlab_wizard.domain.quit import Phase, QuitEvent

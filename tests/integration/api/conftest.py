@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.integration.api.api import Api
 from tests.support.program import Program
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """A program that is not started yet; what of it still lives at the end is killed."""
-    with Program(tmp_path) as program:
-        yield program
 
 
 @pytest.fixture

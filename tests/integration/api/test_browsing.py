@@ -19,9 +19,9 @@ import httpx
 import pytest
 from tests.integration.api.api import Api, code_of, run_of
 from tests.integration.api.bench import backend_of
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
+from tests.support.given import shell
 from tests.support.program import Program, until
-from tests.unit.store.lab import shell
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.asgi import HttpApplication

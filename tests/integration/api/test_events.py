@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 from tests.integration.api.api import PREFIX, SMALL, Api, code_of, run_of
 from tests.integration.api.stream import Stream
-from tests.integration.quit.work import copying_slowly, in_flight
 from tests.support.program import MIB, Program, until, write_run
+from tests.support.slow_copy import copying_slowly, in_flight
 
 from exlab_wizard.server.events.routes import MOST_STREAMS
 

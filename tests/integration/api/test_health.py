@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 from starlette.requests import Request
 from tests.integration.api.bench import backend_of
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 from tests.support.program import until
 
 from exlab_wizard.domain.outcome import Completed, Outcome

@@ -9,8 +9,8 @@ import threading
 import pytest
 from tests.integration.api.api import Api, address_of
 from tests.integration.api.load import load
-from tests.integration.quit.work import copying_slowly, in_flight
 from tests.support.program import Program, until
+from tests.support.slow_copy import copying_slowly, in_flight
 
 pytestmark = pytest.mark.slow
 

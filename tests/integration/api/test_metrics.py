@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.integration.api.api import Api, code_of, run_of
 from tests.integration.api.bench import backend_of
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 from tests.support.program import ROOT, Program, until
 
 from exlab_wizard.domain.job import JobState

@@ -10,8 +10,8 @@ import time
 
 import pytest
 from tests.integration.api.api import Api, address_of, code_of, run_of
-from tests.integration.quit.work import copying_slowly, in_flight, last_end, quits
 from tests.support.program import MIB, Program, until, write_run
+from tests.support.slow_copy import copying_slowly, in_flight, last_end, quits
 
 pytestmark = pytest.mark.slow
 

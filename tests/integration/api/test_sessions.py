@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 from tests.integration.api.bench import backend_of
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.server.api.models import OpenSession

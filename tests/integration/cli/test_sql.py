@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from tests.integration.cli.calls import Cli
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import RefusedError
@@ -41,7 +41,7 @@ def test_a_query_is_answered_as_text_csv_and_json(cli: Cli, store: Store) -> Non
 
 def dump(database: Path) -> str:
     """Return a hash of everything that the database holds."""
-    text = lab.shell(database, ".dump").stdout
+    text = given.shell(database, ".dump").stdout
     assert "CREATE TABLE sync_jobs" in text
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
@@ -128,7 +128,7 @@ def test_each_lock_holds_by_itself(lock: str, store: Store, monkeypatch: pytest.
             readonly.query(store.database.path, query)
     monkeypatch.setattr(readonly, lock, opened[lock])
     readonly.query(store.database.path, "UPDATE sync_jobs SET priority = 7")
-    assert lab.execute(store, "SELECT priority FROM sync_jobs") == [(7,)], "without any lock it would be written"
+    assert given.execute(store, "SELECT priority FROM sync_jobs") == [(7,)], "without any lock it would be written"
 
 
 def test_the_authorizer_refuses_what_the_others_let_through(store: Store) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.notifications.daemon import FakeDaemon
-from tests.integration.tray.desk import Bus, session_bus
+from tests.support.desktop import Bus, session_bus
 
 
 @pytest.fixture

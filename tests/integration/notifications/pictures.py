@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import Image
 from tests.integration.notifications.desktops import dunst, xfce
-from tests.integration.tray.desk import OnDesktop, display, session_bus
+from tests.support.desktop import OnDesktop, display, session_bus
 from tests.support.program import MIB, until, write_run
 
 _PICTURES: Final = Path(__file__).resolve().parents[3] / "docs" / "pictures"

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 from tests.integration.notifications.desktops import dunst, xfce
-from tests.integration.tray.desk import display
+from tests.support.desktop import display
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier

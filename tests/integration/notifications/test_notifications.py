@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 from tests.integration.notifications.daemon import ALL, EXPIRED, FakeDaemon
-from tests.integration.tray.desk import Bus
+from tests.support.desktop import Bus
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier

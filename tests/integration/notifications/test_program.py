@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.integration.notifications.daemon import FakeDaemon
-from tests.integration.quit.work import QuitRow, copying_slowly, in_flight, last_end, quits
-from tests.integration.tray.desk import OnDesktop
-from tests.support.program import MIB, folder_in_memory, until, write_run
+from tests.support.desktop import OnDesktop
+from tests.support.program import MIB, Program, until, write_run
+from tests.support.slow_copy import QuitRow, copying_slowly, in_flight, last_end, quits
 
 pytestmark = pytest.mark.slow
 ASKED = "1 operation still running. Force quit anyway?"
@@ -25,11 +26,9 @@ def ask_to_quit(program: OnDesktop, daemon: FakeDaemon) -> None:
 
 
 @pytest.fixture
-def program(tmp_path: Path, bus: str) -> Iterator[OnDesktop]:
-    with folder_in_memory(tmp_path) as home, OnDesktop(home) as program:
-        # A display that is not there: enough for a desktop, and nothing can appear on that of the person who tests.
-        program.environment |= {"DBUS_SESSION_BUS_ADDRESS": bus, "DISPLAY": ":4711"}
-        yield program
+def kind_of_program(bus: str) -> Callable[[Path], Program]:
+    # A display that is not there: enough for a desktop, and nothing can appear on that of the person who tests.
+    return partial(OnDesktop, DBUS_SESSION_BUS_ADDRESS=bus, DISPLAY=":4711")
 
 
 def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 from tests.integration.notifications.daemon import EXPIRED, FakeDaemon
-from tests.integration.quit.lab import Asker, Faults, VirtualClock
 from tests.support.program import PATIENCE_SECONDS, until
+from tests.support.virtual_quit import Asker, Faults, VirtualClock
 
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import CHOICES

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -23,13 +22,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """A program that is not started yet; what of it still lives at the end is killed."""
-    with Program(tmp_path) as program:
-        yield program
 
 
 Visit = Callable[..., Visitor]

@@ -10,8 +10,8 @@ from functools import partial
 
 import psutil
 import pytest
-from tests.integration.quit.work import QuitRow, copying_slowly, finish, in_flight, last_end, quits
 from tests.support.program import MIB, PATIENCE_SECONDS, Program, until, write_run
+from tests.support.slow_copy import QuitRow, copying_slowly, finish, in_flight, last_end, quits
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.lease import SessionKind

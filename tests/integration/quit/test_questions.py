@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.quit.screen import Seat
-from tests.integration.quit.work import QuitRow, copying_slowly, finish, in_flight, last_end, quits
 from tests.support.program import MIB, Program, until, write_run
+from tests.support.slow_copy import QuitRow, copying_slowly, finish, in_flight, last_end, quits
+from tests.support.terminal import Seat
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.integration.quit.work import copying_slowly, in_flight, last_end
 from tests.support.program import Program, until
+from tests.support.slow_copy import copying_slowly, in_flight, last_end
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.instance_lock import InstanceHeldError, InstanceLock

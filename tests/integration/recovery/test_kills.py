@@ -27,7 +27,7 @@ def seed() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.on_disk
 def test_killed_twenty_times_the_run_arrives_once_whole_and_with_little_sent_again(program: Program) -> None:
     chance = random.Random(number := seed())  # noqa: S311 - when to kill, no secret
     print(f"EXLAB_TEST_SEED={number}")  # noqa: T201 - shown when the test fails

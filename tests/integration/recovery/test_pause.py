@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.integration.recovery.pool import START, Bench
+from tests.support.bench import START, Bench
 from tests.support.program import MIB, Program, until, write_run
 
 from exlab_wizard.domain.job import JobState

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.integration.recovery.pool import Bench
+from tests.support.bench import Bench
 from tests.support.program import until
 
 from exlab_wizard.paths import StateDir

@@ -50,13 +50,6 @@ def mortal(tmp_path: Path) -> Iterator[Mortal]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """The program on files in memory, if possible."""
-    with folder_in_memory(tmp_path) as home, Program(home) as program:
-        yield program
-
-
-@pytest.fixture
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemBus]:
     """A system bus with a logind."""
     with SystemBus(tmp_path_factory.mktemp("bus")) as bus:

@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.integration.quit.work import SLOW_MIB_S, in_flight, last_end
-from tests.integration.recovery.pool import HandClock
 from tests.integration.session_end.conftest import Mortal
-from tests.integration.tray.desk import Panel, display, session_bus
+from tests.support.bench import HandClock
+from tests.support.desktop import Panel, display, session_bus
 from tests.support.program import MIB, Program, folder_in_memory, until, write_run
+from tests.support.slow_copy import SLOW_MIB_S, in_flight, last_end
 
 from exlab_wizard.process.supervisor import Component, Components
 from exlab_wizard.testing import Process

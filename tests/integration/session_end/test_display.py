@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.integration.quit.work import SLOW_MIB_S, QuitRow, copying_slowly, last_end, quits
-from tests.integration.tray.desk import OnDesktop, Panel, display, session_bus
+from tests.support.desktop import OnDesktop, Panel, display, session_bus
 from tests.support.program import folder_in_memory, until
+from tests.support.slow_copy import SLOW_MIB_S, QuitRow, copying_slowly, last_end, quits
 
 pytestmark = pytest.mark.slow
 

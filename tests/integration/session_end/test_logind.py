@@ -6,9 +6,9 @@ import signal
 import time
 
 import pytest
-from tests.integration.quit.work import QuitRow, copying_slowly, in_flight, last_end, quits
 from tests.integration.session_end.bus import SystemBus
 from tests.support.program import Program, until, write_run
+from tests.support.slow_copy import QuitRow, copying_slowly, in_flight, last_end, quits
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ import time
 from typing import Final
 
 import pytest
-from tests.integration.quit.work import SLOW_MIB_S
 from tests.integration.session_end.conftest import listening
 from tests.support.program import MIB, until
+from tests.support.slow_copy import SLOW_MIB_S
 
 from exlab_wizard.testing import Lab
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.quit.work import QuitRow, last_end, quits
 from tests.support.program import Program, folder_in_memory
+from tests.support.slow_copy import QuitRow, last_end, quits
 
 pytestmark = pytest.mark.slow
 

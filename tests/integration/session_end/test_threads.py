@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.quit.work import copying_slowly, last_end
 from tests.integration.session_end.bus import SystemBus
 from tests.integration.session_end.conftest import listening
-from tests.integration.tray.desk import Panel, session_bus
-from tests.integration.window.screen import screen
+from tests.support.desktop import Panel, session_bus
 from tests.support.program import Program, folder_in_memory, until, write_run
+from tests.support.screen import screen
+from tests.support.slow_copy import copying_slowly, last_end
 
 from exlab_wizard.testing import Process
 

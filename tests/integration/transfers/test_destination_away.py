@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.program import MIB, Program, until, write_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_disk]
 
 WAITING = "SELECT state, waiting_on, attempts, error_kind, crashes FROM sync_jobs WHERE id = 1"
 WAITED = "SELECT count(*) FROM job_events WHERE to_state = 'queued' AND reason LIKE 'waits: %'"

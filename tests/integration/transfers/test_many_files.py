@@ -20,7 +20,7 @@ def peak_kib(pid: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.on_disk
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_hundred_thousand_files_arrive_within_300_mb_of_memory(program: Program) -> None:
     run = program.home / "run"

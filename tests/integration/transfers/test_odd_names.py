@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from tests.support.program import Program, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot hold these names")
+pytestmark = [
+    pytest.mark.on_disk,
+    pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot hold these names"),
+]
 
 HOUR_AGO_NS = 1_700_000_000 * 10**9
 NAMES = (

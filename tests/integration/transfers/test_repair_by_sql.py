@@ -11,7 +11,7 @@ import threading
 import pytest
 from tests.support.program import MIB, Program, until, write_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_disk]
 
 WITHOUT_SHELL = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute(sys.argv[2])"
 

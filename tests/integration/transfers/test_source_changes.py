@@ -7,7 +7,7 @@ import os
 import pytest
 from tests.support.program import MIB, Program, until, write_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_disk]
 
 DEFERRED = "SELECT count(*) FROM job_events WHERE reason = 'waits: source_changing'"
 

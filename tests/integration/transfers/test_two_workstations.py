@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.program import MIB, Program, until, write_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_disk]
 
 
 @pytest.fixture

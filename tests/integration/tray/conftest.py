@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.integration.tray.desk import Bus, OnDesktop, Panel, display, session_bus
-from tests.support.program import folder_in_memory
+from tests.support.desktop import Bus, OnDesktop, Panel, display, session_bus
+from tests.support.program import Program
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +29,6 @@ def panel(bus: Bus) -> Iterator[Panel]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, screen: str, bus: Bus) -> Iterator[OnDesktop]:
-    """The application on a desktop with a display and a session bus; files in memory, since quits are timed."""
-    with folder_in_memory(tmp_path) as home, OnDesktop(home) as program:
-        program.environment |= {"DISPLAY": screen, "DBUS_SESSION_BUS_ADDRESS": bus.address, "GDK_BACKEND": "x11"}
-        yield program
+def kind_of_program(screen: str, bus: Bus) -> Callable[[Path], Program]:
+    """The application on a desktop with a display and a session bus."""
+    return partial(OnDesktop, DISPLAY=screen, DBUS_SESSION_BUS_ADDRESS=bus.address, GDK_BACKEND="x11")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
-from tests.integration.quit.work import copying_slowly
-from tests.integration.tray.desk import OnDesktop
 from tests.integration.tray.xfce import xfce_panel
-from tests.integration.window.screen import screen
+from tests.support.desktop import OnDesktop
 from tests.support.program import ROOT, until
+from tests.support.screen import screen
+from tests.support.slow_copy import copying_slowly
 
 from exlab_wizard.domain.headline import Condition
 from exlab_wizard.tray.icon.pictures import SIZES, picture

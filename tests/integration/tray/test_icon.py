@@ -7,9 +7,9 @@ import time
 
 import psutil
 import pytest
-from tests.integration.quit.work import SLOW_MIB_S, QuitRow, copying_slowly, finish, last_end, quits
-from tests.integration.tray.desk import OnDesktop, Panel
+from tests.support.desktop import OnDesktop, Panel
 from tests.support.program import PATIENCE_SECONDS, until, write_run
+from tests.support.slow_copy import SLOW_MIB_S, QuitRow, copying_slowly, finish, last_end, quits
 
 from exlab_wizard.tray.icon.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT
 

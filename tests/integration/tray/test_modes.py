@@ -8,9 +8,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.integration.quit.work import QuitRow, copying_slowly, last_end, quits
-from tests.integration.tray.desk import Bus, OnDesktop, Panel
+from tests.support.desktop import Bus, OnDesktop, Panel
 from tests.support.program import PATIENCE_SECONDS, until
+from tests.support.slow_copy import QuitRow, copying_slowly, last_end, quits
 
 from exlab_wizard.tray.icon.menu import PAUSE, QUIT
 

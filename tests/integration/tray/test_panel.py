@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.quit.work import QuitRow, last_end, quits
-from tests.integration.tray.desk import OnDesktop
 from tests.integration.tray.xfce import Xfce, xfce_panel
-from tests.integration.window.screen import Screen, screen
+from tests.support.desktop import OnDesktop
 from tests.support.program import PATIENCE_SECONDS, until
+from tests.support.screen import Screen, screen
+from tests.support.slow_copy import QuitRow, last_end, quits
 
 from exlab_wizard.domain.headline import Condition
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageChops
-from tests.integration.tray.desk import session_bus
-from tests.integration.window.screen import Screen
+from tests.support.desktop import session_bus
 from tests.support.program import PATIENCE_SECONDS, until
+from tests.support.screen import Screen
 
 from exlab_wizard.domain.headline import Condition
 from exlab_wizard.tray.icon.pictures import COLOURS

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 
 import pytest
-from tests.integration.window.screen import Screen, screen
 from tests.support.program import Program, until
+from tests.support.screen import Screen, screen
 
 from exlab_wizard.process.server_json import read_server_file
 
@@ -21,14 +22,28 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
         yield shown
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """A program without a display, that is not started yet."""
-    with Program(tmp_path) as program:
+class WithoutDisplay(Program):
+    """A program without a display; at the end, what a command started detached is killed, too."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-            program.environment.pop(name, None)
-        yield program
-        end_what_was_detached(program)
+            self.environment.pop(name, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, value, trace)
+        address = read_server_file(self.state / "server.json")
+        if address is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(address.pid, signal.SIGKILL)
+            until(lambda: not Path(f"/proc/{address.pid}/fd/0").exists(), what="its end")
+
+
+@pytest.fixture
+def kind_of_program() -> Callable[[Path], Program]:
+    return WithoutDisplay
 
 
 @pytest.fixture
@@ -36,11 +51,3 @@ def desk(program: Program, display: Screen) -> Program:
     """A program on the display."""
     program.environment |= display.environ | {"PYTHONPATH": program.environment["PYTHONPATH"]}
     return program
-
-
-def end_what_was_detached(program: Program) -> None:
-    address = read_server_file(program.state / "server.json")
-    if address is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(address.pid, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{address.pid}/fd/0").exists(), what="its end")

@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 from gi.repository import Gio
-from tests.integration.window.screen import script
 from tests.support.program import Program, until
+from tests.support.screen import script
 
 from exlab_wizard.desktop.autostart.entry import Autostart, Standing
 from exlab_wizard.desktop.autostart.linux import DesktopEntry, SystemdUnit, linux_places

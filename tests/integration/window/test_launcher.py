@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.window.screen import Screen, script
 from tests.support.program import until
+from tests.support.screen import Screen, script
 
 from exlab_wizard.desktop.window import surfaces
 from exlab_wizard.process.identity import SystemClock

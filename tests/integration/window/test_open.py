@@ -13,8 +13,8 @@ from typing import Final
 import httpx
 import psutil
 import pytest
-from tests.integration.window.screen import Screen, script
 from tests.support.program import Program, until
+from tests.support.screen import Screen, script
 
 from exlab_wizard.process.server_json import read_server_file
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
@@ -18,7 +18,7 @@ from exlab_wizard.store.store import Store
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file that nothing has open."""
     state_dir = StateDir.at(tmp_path_factory.mktemp("migrated"))
-    lab.migrate(state_dir)
+    given.migrate(state_dir)
     return state_dir.database
 
 
@@ -42,4 +42,4 @@ def store(place: StateDir) -> Iterator[Store]:
 @pytest.fixture
 def launch_id(store: Store) -> int:
     """The launch that runs now."""
-    return lab.launch(store).launch_id
+    return given.launch(store).launch_id

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind
@@ -30,21 +30,21 @@ from exlab_wizard.workers.maintenance import Housekeeping
 
 def test_a_dead_launch_whose_pid_and_name_somebody_else_has_now_is_recovered_all_the_same(store: Store) -> None:
     """Only the instance lock says who lives; this very process has the pid of the dead one."""
-    reused = ThisProcess("lab-pc", lab.BOOT, os.getpid(), to_text(lab.NOW), "0.1.0")
-    dead = store.launches.recover(reused, lab.NOW).launch_id
-    (job_id,) = lab.enqueue(store, "a")
-    lab.claim(store, dead)
-    found = store.launches.recover(reused, lab.later(1))
+    reused = ThisProcess("lab-pc", given.BOOT, os.getpid(), to_text(given.NOW), "0.1.0")
+    dead = store.launches.recover(reused, given.NOW).launch_id
+    (job_id,) = given.enqueue(store, "a")
+    given.claim(store, dead)
+    found = store.launches.recover(reused, given.later(1))
     assert (found.crashed, found.cut_off) == (True, 1)
-    assert lab.claim(store, found.launch_id).job_id == job_id
+    assert given.claim(store, found.launch_id).job_id == job_id
 
 
 def test_a_database_that_is_locked_for_a_moment_only_delays_the_recovery(store: Store, launch_id: int) -> None:
-    (job_id,) = lab.enqueue(store, "a")
-    lab.claim(store, launch_id)
+    (job_id,) = given.enqueue(store, "a")
+    given.claim(store, launch_id)
     found: list[Recovery] = []
     with closing(Database(store.database.path)) as other:
-        recovering = threading.Thread(target=lambda: found.append(lab.launch(Store(other))), daemon=True)
+        recovering = threading.Thread(target=lambda: found.append(given.launch(Store(other))), daemon=True)
         store.database.connection().execute("BEGIN IMMEDIATE")
         recovering.start()
         recovering.join(0.3)
@@ -52,36 +52,36 @@ def test_a_database_that_is_locked_for_a_moment_only_delays_the_recovery(store: 
         store.database.connection().execute("ROLLBACK")
         recovering.join(10)
     assert [one.cut_off for one in found] == [1]
-    assert lab.row(store, job_id)["state"] == "queued"
+    assert given.row(store, job_id)["state"] == "queued"
 
 
 def test_a_recovery_that_an_error_ended_is_done_by_the_next_attempt(
     store: Store, launch_id: int, place: StateDir
 ) -> None:
-    (job_id,) = lab.enqueue(store, "a")
-    lab.claim(store, launch_id)
+    (job_id,) = given.enqueue(store, "a")
+    given.claim(store, launch_id)
     store.database.connection().execute("BEGIN IMMEDIATE")
     with (
         closing(Database(place.database, busy_timeout_s=0.05)) as impatient,
         pytest.raises(StoreError, match="close that program"),
     ):
-        lab.launch(Store(impatient))
+        given.launch(Store(impatient))
     store.database.connection().execute("ROLLBACK")
-    assert lab.row(store, job_id)["state"] == "running", "nothing of it was done"
-    assert lab.launch(store).cut_off == 1
+    assert given.row(store, job_id)["state"] == "running", "nothing of it was done"
+    assert given.launch(store).cut_off == 1
 
 
 def test_a_heartbeat_that_meets_a_lock_is_an_error_and_loses_no_session(
     store: Store, launch_id: int, place: StateDir
 ) -> None:
-    store.sessions.open(NewSession(SessionKind.RUN, "scan", 60, id="scan"), launch_id, lab.NOW)
+    store.sessions.open(NewSession(SessionKind.RUN, "scan", 60, id="scan"), launch_id, given.NOW)
     with closing(Database(place.database, busy_timeout_s=0.05)) as impatient:
         client = Store(impatient)
         store.database.connection().execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
-            client.sessions.renew("scan", lab.later(30))
+            client.sessions.renew("scan", given.later(30))
         store.database.connection().execute("ROLLBACK")
-        assert client.sessions.renew("scan", lab.later(31)) == lab.later(91)
+        assert client.sessions.renew("scan", given.later(31)) == given.later(91)
     found = store.sessions.find("scan")
     assert found is not None
     assert found.state is LeaseState.ACTIVE
@@ -94,21 +94,21 @@ def test_a_reader_that_never_ends_is_named_and_the_log_shrinks_when_it_has_ended
     with closing(Database(place.database, journal_mode="wal")) as database:
         store = Store(database)
         upkeep = Housekeeping(store, Backups(place), SettingsFile(tmp_path / "config.toml"), SystemClock(), check=False)
-        lab.execute(store, "CREATE TABLE filler (x)")
+        given.execute(store, "CREATE TABLE filler (x)")
         with closing(Database(place.database, journal_mode="wal")) as other:
             other.connection().execute("BEGIN")
             other.connection().execute("SELECT count(*) FROM launches").fetchone()
             number = 0
             while wal.stat().st_size <= WAL_LIMIT_BYTES:
-                lab.execute(store, "INSERT INTO filler VALUES (randomblob(4000000))")
+                given.execute(store, "INSERT INTO filler VALUES (randomblob(4000000))")
                 number += 1
                 assert number < 20, "the reader holds nothing back"
             with caplog.at_level(logging.WARNING):
                 upkeep.measure()
             assert "Close that program" in caplog.text
-            assert lab.enqueue(store, "a"), "work goes on meanwhile"
+            assert given.enqueue(store, "a"), "work goes on meanwhile"
         database.checkpoint("PASSIVE")
-        lab.enqueue(store, "b")
+        given.enqueue(store, "b")
         assert wal.stat().st_size <= WAL_LIMIT_BYTES
         caplog.clear()
         upkeep.measure()
@@ -122,7 +122,7 @@ def test_nothing_that_the_program_does_drops_the_lock_that_it_holds(
     """On POSIX, closing any descriptor of a file drops all locks of the process on it, those of SQLite too."""
     with closing(Database(place.database, journal_mode=journal_mode)) as database:
         store = Store(database)
-        lab.enqueue(store, "a")
+        given.enqueue(store, "a")
         database.connection().execute("BEGIN IMMEDIATE")
         database.connection().execute("UPDATE installation SET created_at = created_at")
 
@@ -134,14 +134,14 @@ def test_nothing_that_the_program_does_drops_the_lock_that_it_holds(
             readonly.query(place.database, "SELECT idle FROM drain_status")
             Backups(place).write(database, tmp_path / "backup.db")
             check(database)
-            assert store.drain.count(lab.NOW).idle
+            assert store.drain.count(given.NOW).idle
             database.release()
 
         other = threading.Thread(target=elsewhere)
         other.start()
         other.join(30)
         assert not other.is_alive()
-        said = lab.shell(place.database, "PRAGMA busy_timeout = 50; UPDATE installation SET created_at = 'stolen'")
+        said = given.shell(place.database, "PRAGMA busy_timeout = 50; UPDATE installation SET created_at = 'stolen'")
         assert "locked" in said.stderr, "another process wrote in the middle of our transaction"
         database.connection().execute("COMMIT")
-        assert lab.execute(store, "SELECT count(*) FROM installation WHERE created_at = 'stolen'") == [(0,)]
+        assert given.execute(store, "SELECT count(*) FROM installation WHERE created_at = 'stolen'") == [(0,)]

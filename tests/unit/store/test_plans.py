@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from tests.unit.store import lab
+from tests.support import given
 
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.store.queue import checkpoints, claims, drain, jobs, launches, quits, sessions
@@ -86,7 +86,7 @@ def test_a_hot_statement_uses_its_index_and_scans_no_table(store: Store, name: s
 
 
 def test_a_scan_of_a_table_would_be_noticed(store: Store) -> None:
-    sql = lab.execute(store, "EXPLAIN QUERY PLAN SELECT * FROM sync_jobs WHERE error_detail = 'x'")
+    sql = given.execute(store, "EXPLAIN QUERY PLAN SELECT * FROM sync_jobs WHERE error_detail = 'x'")
     assert WHOLE_TABLE.match(str(sql[0][3]))
 
 
@@ -110,36 +110,38 @@ def steps_of(store: Store, act: Callable[[], object]) -> int:
 def a_day(store: Store, name: str) -> dict[str, int]:
     """One of everything that happens often, with what each costs."""
     cost: dict[str, int] = {}
-    launch_id = lab.launch(store).launch_id
-    cost["enqueue"] = steps_of(store, lambda: lab.enqueue(store, name))
-    job = lab.claim(store, launch_id)
-    lab.enqueue(store, f"{name}-2")
-    cost["count"] = steps_of(store, lambda: store.drain.count(lab.NOW))
+    launch_id = given.launch(store).launch_id
+    cost["enqueue"] = steps_of(store, lambda: given.enqueue(store, name))
+    job = given.claim(store, launch_id)
+    given.enqueue(store, f"{name}-2")
+    cost["count"] = steps_of(store, lambda: store.drain.count(given.NOW))
     cost["checkpoint"] = steps_of(
         store,
-        lambda: store.files.checkpoint(job.job_id, job.claim_id, [lab.sent("x", 9, 9)], [], lab.progress(9)),
+        lambda: store.files.checkpoint(job.job_id, job.claim_id, [given.sent("x", 9, 9)], [], given.progress(9)),
     )
     store.jobs.all_sent(job.job_id, job.claim_id)
-    cost["finish and claim"] = steps_of(store, lambda: store.jobs.finish_and_claim(job, lab.DONE, launch_id, lab.NOW))
+    cost["finish and claim"] = steps_of(
+        store, lambda: store.jobs.finish_and_claim(job, given.DONE, launch_id, given.NOW)
+    )
     new = NewSession(SessionKind.RUN, "scan", 60, id=name)
-    cost["open"] = steps_of(store, lambda: store.sessions.open(new, launch_id, lab.NOW))
-    cost["renew"] = steps_of(store, lambda: store.sessions.renew(name, lab.NOW))
-    cost["complete"] = steps_of(store, lambda: store.sessions.complete(name, [NewJob(f"/{name}", "nas")], lab.NOW))
-    cost["recover"] = steps_of(store, lambda: lab.launch(store))
+    cost["open"] = steps_of(store, lambda: store.sessions.open(new, launch_id, given.NOW))
+    cost["renew"] = steps_of(store, lambda: store.sessions.renew(name, given.NOW))
+    cost["complete"] = steps_of(store, lambda: store.sessions.complete(name, [NewJob(f"/{name}", "nas")], given.NOW))
+    cost["recover"] = steps_of(store, lambda: given.launch(store))
     cost["next due"] = steps_of(store, store.jobs.next_due_at)
-    lab.execute(store, "UPDATE sync_jobs SET state = 'cancelled' WHERE state = 'queued'")
+    given.execute(store, "UPDATE sync_jobs SET state = 'cancelled' WHERE state = 'queued'")
     return cost
 
 
 def test_nothing_that_happens_often_grows_with_history(store: Store) -> None:
     empty = a_day(store, "first")
-    lab.execute(
+    given.execute(
         store,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
         " INSERT INTO sync_jobs (run_path, destination, state, enqueued_at, finished_at)"
         " SELECT '/old/' || i, 'nas', 'verified', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z' FROM n",
     )
-    lab.execute(
+    given.execute(
         store,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
         " INSERT INTO session_leases (id, kind, label, state, ttl_s, opened_at, renewed_at, expires_at, closed_at)"

@@ -1,0 +1,72 @@
+"""One look at the database says what the icon needs."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support import given
+from tests.support.virtual_quit import MIDNIGHT, VirtualClock
+
+from exlab_wizard.domain.headline import Condition, Overview, condition
+from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.quit import Phase
+from exlab_wizard.errors import StoreError
+from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.supervisor import Component, Components
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.reports.headline import Glance
+from exlab_wizard.store.store import Store
+from exlab_wizard.tray.icon.headline import UNREADABLE, Overviews
+from exlab_wizard.tray.icon.menu import items
+
+
+class Running:
+    """A process that is not asked to quit."""
+
+    phase = Phase.RUNNING
+
+
+def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
+    launch_id = given.launch(store).launch_id
+    assert store.glances.look(launch_id, given.NOW) == Glance(0, 0, 0, 0, None, 0, 0, paused=False)
+    for name in ("a", "b", "c"):
+        given.enqueue(store, name)
+    first, second = given.claim(store, launch_id), given.claim(store, launch_id)
+    given.execute(store, f"UPDATE sync_jobs SET bytes_total = 100, bytes_done = 40 WHERE id = {first.job_id}")
+    given.execute(
+        store,
+        f"UPDATE sync_jobs SET bytes_total = 300, bytes_done = 240, bytes_verified = 120 WHERE id={second.job_id}",
+    )
+    store.sessions.open(NewSession(SessionKind.RUN, "scan", 60, id="s"), launch_id, given.NOW)
+    store.launches.pause(launch_id, given.NOW)
+    found = store.glances.look(launch_id, given.NOW)
+    assert (found.sessions, found.in_flight, found.moved, found.total) == (1, 2, 400, 800)
+    assert (found.queued, found.failed, found.paused) == (1, 0, True)
+    assert found.left_s is not None
+    assert store.glances.look(launch_id, given.later(61)).sessions == 0
+    store.jobs.finish_and_claim(first, given.FAILED, launch_id, given.NOW)
+    assert store.glances.look(launch_id, given.NOW).failed == 1
+
+
+def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch_id = given.launch(store).launch_id
+    components, clock = Components(lambda: None), VirtualClock()
+    overviews = Overviews(store, launch_id, clock, Running(), components, Health(store, launch_id, clock))
+    assert clock.now() == MIDNIGHT
+    assert overviews.look() == Overview()
+    components.add(Component("icon", lambda: False, "there is no icon"))
+    assert overviews.look().trouble == "Needs a restart: icon ended unexpectedly"
+    # While a run is copied and the rest is paused, too: it asks for the most.
+    given.enqueue(store, "a")
+    given.claim(store, launch_id)
+    store.launches.pause(launch_id, given.NOW)
+    found = overviews.look()
+    assert (found.in_flight, found.paused, condition(found)) == (1, True, Condition.ATTENTION)
+    assert items(found)[1].text == "Needs a restart: icon ended unexpectedly"
+
+    def unreadable(*_: object) -> Glance:
+        raise StoreError("disk I/O error")
+
+    monkeypatch.setattr(store.glances, "look", unreadable)
+    assert overviews.look().trouble == UNREADABLE

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+from tests.support.virtual_quit import VirtualQuit
+
+
+@pytest.fixture
+def virtual() -> VirtualQuit:
+    """A quit in virtual time."""
+    return VirtualQuit()

@@ -1,0 +1,301 @@
+"""The keeper: leases stay true when the clock is set, what others changed is noticed, no error makes it miss either."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.bench import START, Bench
+from tests.support.program import until
+
+from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.quit import QuitTrigger
+from exlab_wizard.errors import StoreError
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
+from exlab_wizard.process.steady_clock import SteadyClock
+from exlab_wizard.store.queue.launches import ThisProcess
+from exlab_wizard.store.queue.quits import PendingQuit
+from exlab_wizard.store.queue.sessions import NewSession
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.store import Store
+from exlab_wizard.tray.quit_gate import StorePredicate
+from exlab_wizard.workers.watchdog import Keeper
+
+TTL = 60.0
+
+
+class Calls:
+    """Stands for the worker pool; remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.errors: list[Exception] = []
+
+    def wake(self) -> None:
+        self.said.append("wake")
+
+    def hold(self) -> None:
+        self.said.append("hold")
+
+    def drop_lost_claims(self) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.said.append("drop")
+
+    def give_up_stalled(self) -> None:
+        self.said.append("stalled")
+
+    def requeue_orphans(self) -> None:
+        self.said.append("orphans")
+
+
+class Kept:
+    """A keeper over a bench, looked at step by step, and another process beside it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.calls, self.changes = bench, Calls(), 0
+        self.quits: list[PendingQuit] = []
+        self.outside = Store(Database(bench.database.path))
+        self.clock = SteadyClock(bench.clock)
+        self.health = Health(bench.store, bench.launch_id, bench.clock)
+        self.keeper = Keeper(
+            bench.store,
+            bench.settings,
+            self.calls,
+            bench.launch_id,
+            self.clock,
+            health=self.health,
+            quit_asked=self.quits.extend,
+            changed=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def open_lease(self) -> str:
+        session = NewSession(SessionKind.RUN, "acquisition", TTL)
+        return self.bench.store.sessions.open(session, self.bench.launch_id, self.bench.clock.now()).id
+
+    def lease(self, lease_id: str) -> tuple[str, float]:
+        """Return the state, and the seconds that are left on today's clock."""
+        found = self.bench.store.sessions.find(lease_id)
+        assert found is not None
+        return found.state.value, (found.expires_at - self.bench.clock.now()).total_seconds()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    """Return a keeper that is not started: a test calls what its thread would."""
+    kept = Kept(Bench(tmp_path))
+    yield kept
+    kept.keeper.stop()
+    kept.outside.close()
+    kept.bench.close()
+
+
+def test_when_safe_mode_ends_by_itself_the_workers_are_woken_and_held_back_no_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    process = ThisProcess("lab-1", "boot-1", 2, to_text(START), "0")
+    recovery = [bench.store.launches.recover(process, START) for _ in range(UNHEALTHY_LAUNCHES)][-1]
+    bench.launch_id = recovery.launch_id
+    kept = Kept(bench)
+    kept.health.begin(recovery)
+    for _ in range(2):
+        kept.keeper.look()
+        kept.keeper.chores()
+    assert "hold" in kept.calls.said
+    bench.clock.pass_time(SAFE_MODE_SECONDS)
+    kept.keeper.chores()
+    kept.calls.said.clear()
+    kept.keeper.look()
+    kept.keeper.chores()
+    assert "wake" in kept.calls.said
+    assert "hold" not in kept.calls.said
+    kept.keeper.stop()
+    kept.outside.close()
+    bench.close()
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24 * 365])
+def test_leases_keep_their_time_when_the_clock_is_set(kept: Kept, hours: int) -> None:
+    lease = kept.open_lease()
+    kept.bench.clock.pass_time(10)
+    kept.keeper.chores()
+    kept.bench.clock.wall += timedelta(hours=hours)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 10)
+    kept.bench.clock.pass_time(TTL)
+    kept.keeper.chores()
+    assert kept.lease(lease)[0] == "expired"
+
+
+def test_a_clock_step_that_cannot_be_written_at_once_is_made_up_for(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = kept.open_lease()
+    move, left = kept.bench.store.sessions.move_clock, [StoreError("database is locked")]
+
+    def unlucky(step: timedelta) -> None:
+        if left:
+            raise left.pop()
+        move(step)
+
+    monkeypatch.setattr(kept.bench.store.sessions, "move_clock", unlucky)
+    kept.bench.clock.wall += timedelta(hours=2)
+    with pytest.raises(StoreError):
+        kept.keeper.chores()
+    assert kept.lease(lease)[0] == "active"
+    kept.bench.clock.pass_time(1)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 1)
+
+
+@pytest.mark.parametrize("hours", [8, -1])
+def test_a_machine_that_wakes_up_while_it_drains_neither_ends_a_session_nor_makes_it_a_zombie(
+    kept: Kept, hours: int
+) -> None:
+    """Drain and client are quicker than the keeper: for up to a second they look at leases that have not moved yet."""
+    lease, predicate = kept.open_lease(), StorePredicate(kept.bench.store, kept.clock)
+    kept.bench.clock.wall += timedelta(hours=hours)
+    assert not predicate.count().idle, "the quit would have cut the session off"
+    assert kept.bench.store.sessions.renew(lease, kept.clock.now()) is not None, "the client would have given up"
+    opened_now = kept.bench.store.sessions.open(
+        NewSession(SessionKind.RUN, "next", TTL), kept.bench.launch_id, kept.clock.now()
+    )
+    kept.keeper.chores()
+    assert [kept.lease(one) for one in (lease, opened_now.id)] == [("active", TTL)] * 2
+    kept.bench.clock.pass_time(TTL)
+    kept.keeper.chores()
+    assert predicate.count().idle, "without heartbeats it holds nothing back for hours"
+
+
+def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has_not(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.open_lease()
+    predicate, move = StorePredicate(kept.bench.store, kept.clock), kept.bench.store.sessions.move_clock
+    looks: list[bool] = []
+    drain = threading.Thread(target=lambda: looks.append(predicate.count().idle), daemon=True)
+
+    def look_right_after(step: timedelta) -> None:
+        move(step)
+        drain.start()
+        drain.join(0.2)  # unhindered, it would be over by then
+
+    monkeypatch.setattr(kept.bench.store.sessions, "move_clock", look_right_after)
+    kept.bench.clock.wall -= timedelta(hours=1)
+    kept.keeper.chores()
+    drain.join(10)
+    assert looks == [False]
+
+
+def test_small_corrections_of_the_clock_move_nothing(kept: Kept) -> None:
+    lease = kept.open_lease()
+    kept.bench.clock.wall += timedelta(seconds=0.5)
+    kept.keeper.chores()
+    assert kept.lease(lease) == ("active", TTL - 0.5)
+
+
+def test_a_lease_without_heartbeats_is_closed_and_the_drain_hears_of_it(kept: Kept) -> None:
+    lease, renewed = kept.open_lease(), kept.open_lease()
+    kept.bench.clock.pass_time(TTL - 1)
+    kept.bench.store.sessions.renew(renewed, kept.bench.clock.now())
+    kept.keeper.chores()
+    assert (kept.lease(lease)[0], kept.changes) == ("active", 0)
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert (kept.lease(lease)[0], kept.changes) == ("expired", 1)
+    assert kept.lease(renewed)[0] == "active"
+
+
+def test_leases_are_kept_and_ended_during_the_drain_as_before(kept: Kept) -> None:
+    """A keeper that stopped with the first step of a quit would leave a dead client's lease to hold it up for ever."""
+    dead, alive = kept.open_lease(), kept.open_lease()
+    kept.bench.store.launches.drain(kept.bench.launch_id, START)
+    kept.bench.clock.pass_time(TTL - 1)
+    assert kept.bench.store.sessions.renew(alive, kept.clock.now()) is not None
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert [kept.lease(one)[0] for one in (dead, alive)] == ["expired", "active"]
+    assert kept.changes == 1, "the drain has heard of it"
+
+
+def test_settings_are_read_again_when_the_file_changes(kept: Kept) -> None:
+    config = kept.bench.settings.path
+    config.write_text(config.read_text("utf-8").replace("stall_s = 60", "stall_s = 77"), encoding="utf-8")
+    kept.keeper.chores()
+    assert kept.bench.settings.current.sync.stall_s == 77
+    assert "wake" in kept.calls.said
+
+
+@pytest.mark.parametrize("text", ["[sync]\nworkers = 0\n", "[sync", "[sync]\nunknown = 1\n", "\udcff"])
+def test_invalid_new_settings_keep_the_old_ones_and_are_named_once(
+    kept: Kept, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = kept.bench.settings.current
+    kept.bench.settings.path.write_bytes(text.encode(errors="surrogateescape"))
+    with caplog.at_level(logging.ERROR):
+        kept.keeper.chores()
+        kept.keeper.chores()
+    assert kept.bench.settings.current == before
+    assert [str(kept.bench.settings.path) in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_another_process_commits_wakes_the_workers_and_nothing_else_does(kept: Kept) -> None:
+    kept.keeper.look()
+    kept.calls.said.clear()
+    kept.keeper.look()
+    assert kept.calls.said == []
+    kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
+    kept.keeper.look()
+    assert kept.calls.said == ["wake", "drop"]
+    assert [quit_.trigger for quit_ in kept.quits] == [QuitTrigger.CLI]
+
+
+def test_a_change_that_an_error_kept_from_being_noticed_is_noticed_at_the_next_look(kept: Kept) -> None:
+    kept.keeper.look()
+    kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
+    kept.calls.errors.append(StoreError("database is locked"))
+    with pytest.raises(StoreError):
+        kept.keeper.look()
+    assert kept.quits == []
+    kept.keeper.look()
+    assert len(kept.quits) == 1
+
+
+def test_no_error_ends_the_keeper(kept: Kept) -> None:
+    kept.calls.errors += [ValueError("no such moment"), StoreError("database is locked")]
+    kept.keeper.start()
+    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, 5, "the keeper to look again")
+
+
+def test_a_launch_that_lives_for_some_seconds_is_healthy(kept: Kept) -> None:
+    healthy = "SELECT healthy_at FROM launches WHERE id = ?"
+
+    def noted() -> str | None:
+        at: str | None = kept.bench.database.connection().execute(healthy, (kept.bench.launch_id,)).fetchone()[0]
+        return at
+
+    kept.bench.clock.pass_time(4)
+    kept.keeper.chores()
+    assert noted() is None
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    at = noted()
+    assert at is not None
+    assert from_text(at) == START + timedelta(seconds=6)
+    kept.bench.clock.pass_time(2)
+    kept.keeper.chores()
+    assert noted() == at
+
+
+def test_stopping_a_keeper_that_never_started_or_twice_is_harmless(kept: Kept) -> None:
+    kept.keeper.stop()
+    kept.keeper.start()
+    kept.keeper.stop()
+    kept.keeper.stop()
