@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 
 import pytest
-from tests.support.bench import HandClock
 from tests.support.program import until
 from tests.support.virtual_quit import Faults, Predicate
 
