@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.reports.search import Search
+from exlab_wizard.store.reports.history import Search
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
@@ -82,7 +82,7 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as folder:
         store = prepare(Path(folder))
-        history, figures = store.history, store.figures
+        history, metrics = store.history, store.metrics
         print(f"{JOBS:,} jobs, {JOBS * 3:,} moves, {store.database.path.stat().st_size >> 20} MiB:")
         told("the first page", lambda: history.search(Search(), limit=50))
         told("a page in the middle", lambda: history.search(Search(), limit=50, before=JOBS // 2))
@@ -94,9 +94,9 @@ def main() -> None:
         month = Search("7/raw", since=since, until=since + timedelta(days=30))
         told("a text in a month of long ago", lambda: history.search(month, limit=50))
         told("whether a run was ever queued", lambda: history.of_run("/data/instrument-01/2026/run-00000001/raw"))
-        told("charts of 30 days", lambda: figures.verified(NEWEST - timedelta(days=30), seconds=10))
-        told("charts of 24 hours", lambda: figures.verified(NEWEST - timedelta(days=1)))
-        told("charts of a year, cut", lambda: figures.verified(NEWEST - timedelta(days=360)))
+        told("charts of 30 days", lambda: metrics.verified(NEWEST - timedelta(days=30), seconds=10))
+        told("charts of 24 hours", lambda: metrics.verified(NEWEST - timedelta(days=1)))
+        told("charts of a year, cut", lambda: metrics.verified(NEWEST - timedelta(days=360)))
         before, stretches, began = None, 0, time.perf_counter()
         while (found := history.search(Search("no such run"), limit=50, before=before)).cut:
             before, stretches = found.following, stretches + 1

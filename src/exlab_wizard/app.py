@@ -150,7 +150,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
     components = Components(changes.notify)
     workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, changes.notify)
     gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
-    page, token, progress = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.measures.begin()
+    page, token, progress = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.metrics.begin()
 
     def make(port: int) -> ServedApplication:
         from exlab_wizard.server import asgi, backend  # noqa: PLC0415 - loaded in the server's thread

@@ -107,7 +107,7 @@ def row(store: Store, job_id: int) -> dict[str, object]:
 
 
 def moves(store: Store, job_id: int) -> list[tuple[str | None, str]]:
-    found = store.lists.events(job_id)
+    found = store.rows.events(job_id)
     return [(None if e["from_state"] is None else str(e["from_state"]), str(e["to_state"])) for e in found]
 
 

@@ -47,7 +47,7 @@ class WatchedJobs:
 
     def look(self, store: Store) -> list[Row]:
         """Return the jobs as they are now."""
-        found = [store.lists.job(number) for number in dict.fromkeys(self.ids)]
+        found = [store.rows.job(number) for number in dict.fromkeys(self.ids)]
         return [job for job in found if job is not None]
 
     def report(self, jobs: Sequence[Row]) -> int:

@@ -112,7 +112,7 @@ class _Audit:
 
     def faults(self) -> Iterator[Fault]:
         """Yield what is wrong: first of what should be there, then of what is."""
-        publications = self._store.publications.latest()
+        publications = self._store.history.published()
         self._total = sum(publication.size for publication in publications)
         unreadable: dict[str, str] = {}
         for name in sorted({publication.destination for publication in publications} | self._folders.keys()):
@@ -146,13 +146,13 @@ class _Audit:
         found: list[Fault] = []
         before = self._read
         for _ in range(_TRIES):
-            job = self._store.publications.of(job_id)
+            job = self._store.history.publication(job_id)
             if job is None:
                 return [Fault(rule, str(final), f"job {job_id} is not in the database")]
             parts = final_parts(job.run_path, job.equipment_id)
             where = final or self._folders[job.destination].joinpath(*parts)
             self._looked_at.add(where)
-            jobs = self._store.publications.jobs_of(job.run_path, job.destination)
+            jobs = self._store.history.states_of_run(job.run_path, job.destination)
             self._read = before
             known = self._known(job_id, jobs)
             if known.rows and not job.files and (owner := _owner(where)) is not None:
@@ -161,7 +161,7 @@ class _Audit:
                 Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
                 for it in read_back(where, known, Control(), self._moved)
             ]
-            now = self._store.publications.jobs_of(job.run_path, job.destination)
+            now = self._store.history.states_of_run(job.run_path, job.destination)
             if not found or now == jobs:
                 break
             job_id = max((number for number, state in now.items() if state in _DONE), default=job_id)
@@ -198,7 +198,7 @@ class _Audit:
                 yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is {state}, and its copy was left behind")
 
     def _visible(self, name: str, destination: Path) -> Iterator[Fault]:
-        equipment = self._store.publications.equipment_at(name)
+        equipment = self._store.history.equipment_at(name)
         for folder in _folders_in(destination):
             if (owner := _owner(folder)) is not None:
                 yield from self._owned(name, folder, owner)
@@ -218,13 +218,13 @@ class _Audit:
         job_id = self._our_job(owner.job_key)
         if job_id is None or folder in self._looked_at:
             return []
-        if self._store.publications.of(job_id) is None and self._store.jobs.is_unwanted(job_id):
+        if self._store.history.publication(job_id) is None and self._store.jobs.is_unwanted(job_id):
             return self._forgotten(name, folder, owner)
         return self._run(job_id, Rule.VERIFIED, folder)
 
     def _forgotten(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
         """Read back a run whose job was deleted from the database, or all but so, by its own checksum list."""
-        jobs = self._store.publications.jobs_of(owner.run_path, name)
+        jobs = self._store.history.states_of_run(owner.run_path, name)
         keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
         others: dict[str, FileRecord] = {}
         for number in jobs:

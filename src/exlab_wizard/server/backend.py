@@ -18,7 +18,7 @@ from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.process.window_request import Shown
 from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.reports.metrics import Progress
+from exlab_wizard.store.reports.metrics import EventCounts
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
 from exlab_wizard.workers.pool import WorkerPool
@@ -70,7 +70,7 @@ class Backend:
     presence: Presence
     changes: Changes
     components: Components
-    progress: Progress
+    progress: EventCounts
     window: WindowControl
     at_login: AtLogin
     health: Health

@@ -78,9 +78,8 @@ session_leases: Final = sa.Table(
     sa.Column("closed_at", sa.Text),
     sa.Column("launch_id", sa.Integer, sa.ForeignKey("launches.id")),
 )
-sa.Index(
-    "leases_active", session_leases.c.expires_at, sqlite_where=session_leases.c.state == sa.literal_column("'active'")
-)
+IS_ACTIVE: Final = session_leases.c.state == sa.literal_column("'active'")
+sa.Index("leases_active", session_leases.c.expires_at, sqlite_where=IS_ACTIVE)
 
 sync_jobs: Final = sa.Table(
     "sync_jobs",
@@ -128,13 +127,14 @@ IS_DUE: Final = sa.and_(_QUEUED, sync_jobs.c.not_before.is_(None))
 IS_DELAYED: Final = sa.and_(_QUEUED, sync_jobs.c.not_before.is_not(None))
 IS_WAITING: Final = sa.and_(_QUEUED, sync_jobs.c.waiting_on.is_not(None))
 IS_RESUMABLE: Final = sync_jobs.c.state == state(JobState.RESUMABLE)
+IS_FAILED: Final = sync_jobs.c.state == state(JobState.FAILED)
 
 sa.Index("jobs_due", sync_jobs.c.priority.desc(), sync_jobs.c.id, sqlite_where=IS_DUE)
 sa.Index("jobs_delayed", sync_jobs.c.not_before, sqlite_where=IS_DELAYED)
 sa.Index(
     "jobs_unsettled",
     sync_jobs.c.state,
-    sqlite_where=sa.or_(IS_IN_FLIGHT, IS_RESUMABLE, sync_jobs.c.state == state(JobState.FAILED)),
+    sqlite_where=sa.or_(IS_IN_FLIGHT, IS_RESUMABLE, IS_FAILED),
 )
 sa.Index("jobs_waiting", sync_jobs.c.destination, sync_jobs.c.waiting_on, sqlite_where=IS_WAITING)
 sa.Index("jobs_one_unfinished", sync_jobs.c.run_path, sync_jobs.c.destination, unique=True, sqlite_where=IS_UNFINISHED)

@@ -163,10 +163,10 @@ class Lab(Application):
         """
         with self.store() as store:
             try:
-                until(lambda: not store.lists.pending(), timeout)
+                until(lambda: not store.status.pending(), timeout)
             except AssertionError as error:
-                jobs = [store.lists.job(handed.job_id) for handed in self.handed]
-                msg = f"still pending after {timeout:g} s: {store.lists.pending()}\n{jobs}\n{self.log()}"
+                jobs = [store.rows.job(handed.job_id) for handed in self.handed]
+                msg = f"still pending after {timeout:g} s: {store.status.pending()}\n{jobs}\n{self.log()}"
                 raise AssertionError(msg) from error
 
     def losses(self) -> list[str]:
@@ -177,7 +177,7 @@ class Lab(Application):
         with self.store() as store:
             faults = audit(store, SettingsFile(self.config).read())
             lost += [f"{fault.subject}: {fault.detail} ({fault.rule})" for fault in faults]
-            rows = {handed.job_id: store.lists.job(handed.job_id) for handed in self.handed}
+            rows = {handed.job_id: store.rows.job(handed.job_id) for handed in self.handed}
         for handed in self.handed:
             row = rows[handed.job_id]
             if row is None or row["run_path"] != str(handed.run):

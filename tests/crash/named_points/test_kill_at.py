@@ -165,7 +165,7 @@ def test_killed_while_a_session_completes_all_its_runs_are_queued_or_none_and_it
 
     exlab.kill_at(point, meanwhile=open_and_complete)
     with exlab.store() as store:
-        lease, jobs = store.sessions.find(SESSION), store.lists.jobs(limit=10)
+        lease, jobs = store.sessions.find(SESSION), store.rows.jobs(limit=10)
     assert lease is not None
     done = point is Point.LEASE_COMPLETED
     assert (lease.state, len(jobs)) == ((LeaseState.COMPLETED, 3) if done else (LeaseState.ACTIVE, 0))

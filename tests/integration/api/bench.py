@@ -63,7 +63,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         presence=Presence(bench.clock),
         changes=changes,
         components=Components(changes.notify),
-        progress=bench.store.measures.begin(),
+        progress=bench.store.metrics.begin(),
         window=NoWindow(),
         at_login=LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
         health=health,

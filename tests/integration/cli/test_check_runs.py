@@ -266,7 +266,7 @@ def test_a_run_between_two_steps_of_a_merge_is_no_fault(nas_lab: Lab, synced: La
     nas_lab.kill_at(point)
     with nas_lab.store() as store:
         assert audit(store, SettingsFile(nas_lab.config).read()) == []
-        assert [state.value for state in store.publications.jobs_of(str(run), "nas").values()] == [
+        assert [state.value for state in store.history.states_of_run(str(run), "nas").values()] == [
             "verified",
             "verifying",
         ]

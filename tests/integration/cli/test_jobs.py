@@ -92,7 +92,7 @@ def test_the_list_goes_page_by_page(cli: Cli, store: Store, tmp_path: Path) -> N
     assert [job["id"] for job in older] == [2, 1]
     assert cli("jobs", "--state", "failed", "--json").document == []
     assert cli("jobs", "--state", "lost").status == 2
-    assert store.lists.failed() == 0
+    assert store.status.counts().failed == 0
 
 
 def test_a_wait_is_shown_in_words(cli: Cli, store: Store) -> None:

@@ -18,7 +18,7 @@ def jobs_in(state_dir: Path) -> int:
     if not database.exists():
         return 0
     store = Store(Database(database))
-    found = len(store.lists.jobs(limit=100))
+    found = len(store.rows.jobs(limit=100))
     store.close()
     return found
 
@@ -45,7 +45,7 @@ def test_the_same_run_is_found_not_doubled(cli: Cli, store: Store, run_folder: P
     row = {"id": 1, "run_path": str(run_folder), "destination": "nas", "created": False}
     assert answer.document == {"running": False, "jobs": [row]}
     assert jobs_in(state_dir) == 1
-    assert store.lists.failed() == 0
+    assert store.status.counts().failed == 0
 
 
 def test_a_relative_path_becomes_absolute_and_a_link_keeps_its_name(

@@ -51,7 +51,7 @@ def verify(store: Store) -> int:
 
 def test_an_open_session_is_closed_with_its_runs(store: Store, session_id: str, state_dir: Path) -> None:
     assert complete(StateDir.at(state_dir), session_id, "sem", [RUN]) == [1]
-    job = store.lists.job(1)
+    job = store.rows.job(1)
     assert job is not None
     assert (job["session_id"], job["equipment_id"], job["state"]) == (session_id, "sem", "queued")
     assert store.drain.count(NOW).active_sessions == 0
@@ -62,7 +62,7 @@ def test_a_completion_whose_answer_was_lost_is_not_repeated(store: Store, sessio
     assert store.sessions.complete(session_id, new, NOW) is not None
     assert verify(store) == 1
     assert complete(StateDir.at(state_dir), session_id, None, [RUN]) == [1]
-    assert store.lists.pending() == []
+    assert store.status.pending() == {}
 
 
 def test_an_expired_session_queues_a_run_anew_that_was_synced_before(

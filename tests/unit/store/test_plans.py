@@ -9,10 +9,11 @@ import pytest
 from tests.support import given
 
 from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.store import figures
 from exlab_wizard.store.queue import checkpoints, claims, drain, jobs, launches, quits, sessions
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
-from exlab_wizard.store.reports import alerts, headline, now
+from exlab_wizard.store.reports import activity, events, status
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.store import Store
 
@@ -38,7 +39,7 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "count": (drain.COUNT, ("COVERING INDEX leases_active (expires_at>?)", f"COVERING INDEX {IN_FLIGHT}")),
     "blockers": (drain.BLOCKERS, ("leases_active (expires_at>?)", IN_FLIGHT)),
     "glance": (
-        headline.GLANCE,
+        status.SUMMARY,
         ("leases_active (expires_at>?)", "INDEX jobs_due", "INDEX jobs_delayed", IN_FLIGHT, "launches USING INTEGER"),
     ),
     "renew": (sessions.RENEW, (LEASE_BY_ID,)),
@@ -55,16 +56,18 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_unsettled (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
-    "on their way": (now.IN_FLIGHT, (IN_FLIGHT,)),
-    "due": (now.DUE, ("USING INDEX jobs_due",)),
-    "tried again": (now.RETRIED, ("USING INDEX jobs_delayed",)),
-    "counts": (now.COUNTS, ("jobs_unsettled (state=?)",)),
-    "at work": (now.SESSIONS, ("leases_active",)),
-    "last move": (alerts.LAST_MOVE, ("SEARCH job_events",)),
-    "failures": (alerts.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),
-    "held up": (alerts.HELD_UP, ("jobs_waiting",)),
-    "sending": (alerts.SENDING, (IN_FLIGHT,)),
-    "arrived": (alerts.ARRIVED, ("e USING INTEGER PRIMARY KEY (rowid>?)", "j USING INTEGER PRIMARY KEY")),
+    "on their way": (activity.IN_FLIGHT, (IN_FLIGHT,)),
+    "due": (activity.DUE, ("USING INDEX jobs_due",)),
+    "tried again": (activity.RETRIED, ("USING INDEX jobs_delayed",)),
+    "counts": (status.COUNTS, ("jobs_unsettled (state=?)",)),
+    "at work": (activity.SESSIONS, ("leases_active",)),
+    "newest event": (events.NEWEST_EVENT, ("SEARCH job_events",)),
+    "newest": (events.NEWEST, ("SEARCH job_events", "SEARCH sync_jobs")),
+    "unfinished": (figures.UNFINISHED, ("INDEX jobs_one_unfinished",)),
+    "failures": (events.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),
+    "waiting by destination": (figures.WAITING, ("jobs_waiting",)),
+    "sending": (events.BYTES_SENT, (IN_FLIGHT,)),
+    "arrived": (events.HAS_ARRIVED, ("e USING INTEGER PRIMARY KEY (rowid>?)", "j USING INTEGER PRIMARY KEY")),
     "undecided quits": (quits.UNDECIDED, ("quits_undecided (launch_id=?)",)),
 }
 WHOLE_TABLE = re.compile(r"^SCAN \w+( USING (INTEGER )?PRIMARY KEY)?$")
@@ -152,7 +155,7 @@ def test_nothing_that_happens_often_grows_with_history(store: Store) -> None:
 
 
 def test_what_jobs_wait_for_is_found_among_those_that_wait(store: Store) -> None:
-    steps = plan(store, now.WAITING)
+    steps = plan(store, activity.WAITING)
     for index in (
         "sync_jobs USING INDEX jobs_waiting",
         "jobs_waiting (destination=? AND waiting_on=?)",

@@ -107,9 +107,9 @@ def test_unfinished_jobs_cannot_be_deleted_and_others_take_their_rows_along(
 @pytest.mark.parametrize("sql", ["UPDATE job_events SET reason = 'nothing happened'", "DELETE FROM job_events"])
 def test_events_are_append_only(store: Store, launch_id: int, place: StateDir, sql: str) -> None:
     job_id = given.bring_to(store, launch_id, JobState.VERIFIED)
-    before = store.lists.events(job_id)
+    before = store.rows.events(job_id)
     assert "job_events is append-only" in given.shell(place.database, sql).stderr
-    assert store.lists.events(job_id) == before
+    assert store.rows.events(job_id) == before
 
 
 def test_a_closed_session_stays_closed(store: Store, launch_id: int, place: StateDir) -> None:
@@ -206,7 +206,7 @@ def test_a_run_path_comes_back_as_it_went_in(store: Store, launch_id: int, place
     job_id = store.jobs.enqueue(NewJob(path, "nas"), given.NOW).job_id
     assert store.jobs.enqueue(NewJob(path, "nas"), given.NOW).job_id == job_id
     assert given.claim(store, launch_id).run_path == path
-    record = store.lists.job(job_id)
+    record = store.rows.job(job_id)
     assert record is not None
     assert record["run_path"] == path
     assert path in store.drain.blockers()[0].label

@@ -18,7 +18,7 @@ from exlab_wizard.process.open_store import opened
 def command(locations: Locations, *, limit: int, as_json: bool) -> None:
     """List launches with how each ended, and quits with what they waited for, the newest first."""
     with opened(locations.state_dir) as store:
-        launches, quits = store.lists.launches(limit=limit), store.lists.quits(limit=limit)
+        launches, quits = store.rows.launches(limit=limit), store.rows.quits(limit=limit)
     if as_json:
         emit({"launches": launches, "quits": quits})
         return

@@ -73,7 +73,7 @@ def _page(locations: Locations, limit: int, before: int | None, state: str | Non
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
     with opened(locations.state_dir) as store:
-        return store.lists.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
+        return store.rows.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
 
 
 def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
@@ -93,10 +93,10 @@ def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
 
     with opened(locations.state_dir) as store:
-        read = store.lists.job(job_id)
+        read = store.rows.job(job_id)
         if read is None:
             raise no_such_job(job_id)
-        return read, store.lists.events(job_id)
+        return read, store.rows.events(job_id)
 
 
 def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:

@@ -48,4 +48,4 @@ def _sessions(locations: Locations, limit: int) -> list[Row]:
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
 
     with opened(locations.state_dir) as store:
-        return store.lists.sessions(limit=limit)
+        return store.rows.sessions(limit=limit)

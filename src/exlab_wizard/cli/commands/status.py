@@ -50,14 +50,13 @@ def _from_database(locations: Locations) -> _Seen:
     # Imported here: most calls are answered by the application, which has it loaded.
     from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
-    from exlab_wizard.store.reports.status import read_standing  # noqa: PLC0415 - see above
 
     running = is_running(locations.state_dir)
     url = url_of(locations) if running else None
     if not locations.state_dir.database.exists():
         return _Seen(_NOTHING, running, url, ever=False)
     with opened(locations.state_dir) as store:
-        return _Seen(read_standing(store), running, url)
+        return _Seen(store.status.read(), running, url)
 
 
 def _where(locations: Locations) -> dict[str, Json]:

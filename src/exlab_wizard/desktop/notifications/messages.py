@@ -14,7 +14,7 @@ from exlab_wizard.domain.quit import Blocker, QuitAnswer, QuitStatus, headline
 from exlab_wizard.domain.text import plain
 from exlab_wizard.domain.wording import TRUTH, describe, duration
 from exlab_wizard.store.queue.launches import Recovery
-from exlab_wizard.store.reports.alerts import Failure
+from exlab_wizard.store.reports.events import Failure
 
 TOGETHER_SECONDS: Final = 5.0
 """Failures within so many seconds are one notification."""

@@ -60,7 +60,7 @@ class Herald:
         self._failures = Failures()
         self._outages = Outages()
         # Here and not in the thread: workers begin before it, and may fail at once.
-        self._move = store.alerts.last_move()
+        self._move = store.events.newest_event()
         self._looked_at = False
         self._changed = threading.Event()
         self._thread = LastingThread("herald", self._loop)
@@ -93,16 +93,16 @@ class Herald:
             StoreError: the database cannot be read.
         """
         now, quiet, after_s = self._clock.monotonic(), self._quiet(), self._offline_after_s()
-        failures, self._move = self._store.alerts.failures(self._move)
+        failures, self._move = self._store.events.failures(self._move)
         if self._looked_at or quiet:
             self._looked_at = False
             self._failures.seen()
         if not quiet:
             self._failures.add(failures, now)
-        held = self._store.alerts.held_up()
+        held = self._store.events.waiting_for_destination()
         notices = self._outages.look(held, self._move, now, after_s, quiet=quiet)
         for name, since in self._outages.maybe_over(now):
-            arrived, sent = self._store.alerts.arrived(name, since), self._store.alerts.sending(name)
+            arrived, sent = self._store.events.has_arrived(name, since), self._store.events.bytes_sent(name)
             notices += self._outages.back(name, arrived=arrived, sent=sent)
         failed = self._failures.notice(now)
         for notice in [*([failed] if failed else []), *notices]:

@@ -61,8 +61,8 @@ class JobRoutes:
         state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
     ) -> JobPage:
         """List jobs, the newest first."""
-        lists = self._backend.store.lists
-        found = await self._lanes.reads.run(lambda: lists.jobs(limit=limit, before=before, in_state=state))
+        rows = self._backend.store.rows
+        found = await self._lanes.reads.run(lambda: rows.jobs(limit=limit, before=before, in_state=state))
         following = found[-1]["id"] if len(found) == limit else None
         return JobPage.model_validate({"jobs": [shown(job) for job in found], "next": following})
 
@@ -75,7 +75,7 @@ class JobRoutes:
 
         def read() -> JobEventPage:
             self._found(job_id)
-            found = self._backend.store.lists.events_page(job_id, limit=limit, before=before)
+            found = self._backend.store.rows.events_page(job_id, limit=limit, before=before)
             following = found[-1]["id"] if len(found) == limit else None
             return JobEventPage.model_validate({"events": [shown(event) for event in found], "next": following or None})
 
@@ -108,7 +108,7 @@ class JobRoutes:
         return await self._lanes.writes.run(cancel)
 
     def _found(self, job_id: int) -> JobView:
-        record = self._backend.store.lists.job(job_id)
+        record = self._backend.store.rows.job(job_id)
         if record is None:
             raise ApiError(Code.NOT_FOUND, f"There is no job {job_id}.")
         return JobView.model_validate(shown(record))

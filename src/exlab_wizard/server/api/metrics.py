@@ -20,7 +20,7 @@ from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
 from exlab_wizard.server.thread_pools import Lanes
-from exlab_wizard.store.reports.metrics import Ended
+from exlab_wizard.store.reports.metrics import QuitTotals
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -71,8 +71,8 @@ class MetricsRoutes:
     def _jobs(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
-        measures, now = self._backend.store.measures, self._backend.now()
-        unfinished, failed = measures.unfinished(), measures.failed()
+        metrics, now = self._backend.store.metrics, self._backend.now()
+        unfinished, failed = metrics.unfinished(), metrics.failed()
         names = sorted({*self._backend.destinations(), *(one.destination for one in unfinished), *failed})
         jobs = Gauge(
             "exlab_wizard_jobs", "Jobs that are not done, and those that failed.", labels=["state", "destination"]
@@ -103,9 +103,9 @@ class MetricsRoutes:
     def _moves(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import CounterMetricFamily as Counter  # noqa: PLC0415 - as above
 
-        measures = self._backend.store.measures
+        metrics = self._backend.store.metrics
         progress = self._backend.progress
-        measures.count(progress)
+        metrics.count(progress)
         moves = Counter("exlab_wizard_job_moves", "Moves of jobs into a state.", labels=["state"])
         for state in JobState:
             moves.add_metric([state.value], progress.moves.get(state.value, 0), created=self._created)
@@ -122,8 +122,8 @@ class MetricsRoutes:
     def _ends(self) -> Iterator[Metric]:
         from prometheus_client import metrics_core as core  # noqa: PLC0415 - as above
 
-        measures = self._backend.store.measures
-        drains, ends, leases = measures.drains(), measures.ends(), measures.leases()
+        metrics = self._backend.store.metrics
+        quits, ends, sessions = metrics.quits(), metrics.launch_ends(), metrics.active_sessions()
         drain = core.SummaryMetricFamily(
             "exlab_wizard_drain_seconds",
             "Quits, and the time from asking to the decision.",
@@ -131,7 +131,7 @@ class MetricsRoutes:
             unit="seconds",
         )
         for outcome in QuitOutcome:
-            ended = drains.get(outcome.value, Ended(0, 0.0))
+            ended = quits.get(outcome.value, QuitTotals(0, 0.0))
             drain.add_metric([outcome.value], ended.quits, ended.seconds)
         launches = core.CounterMetricFamily(
             "exlab_wizard_launches_ended", "Launches of this state dir, by how they ended.", labels=["reason"]
@@ -142,7 +142,7 @@ class MetricsRoutes:
             "exlab_wizard_sessions_active", "Sessions that a quit waits for.", labels=["kind"]
         )
         for kind in SessionKind:
-            active.add_metric([kind.value], leases.get(kind.value, 0))
+            active.add_metric([kind.value], sessions.get(kind.value, 0))
         yield from (drain, launches, active)
 
     def _program(self) -> Iterator[Metric]:

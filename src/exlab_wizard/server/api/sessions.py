@@ -62,8 +62,8 @@ class SessionRoutes:
         return self._lease(record)
 
     def _open(self, body: OpenSession) -> tuple[Record, bool]:
-        lists, now = self._backend.store.lists, self._backend.now()
-        if body.id is not None and (found := lists.session(body.id)) is not None:
+        rows, now = self._backend.store.rows, self._backend.now()
+        if body.id is not None and (found := rows.session(body.id)) is not None:
             return _same(found, body), False
         ttl_s = body.ttl_s or self._backend.settings.current.sessions.ttl_s
         wanted = NewSession(body.kind, body.label, ttl_s, body.operator, body.equipment_id, body.run_path, body.id)
@@ -82,8 +82,8 @@ class SessionRoutes:
         before: Annotated[int | None, Query(ge=0, le=LARGEST_ID)] = None,
     ) -> SessionPage:
         """List sessions, the newest first."""
-        lists = self._backend.store.lists
-        found = await self._lanes.reads.run(lambda: lists.sessions_page(limit=limit, before=before))
+        rows = self._backend.store.rows
+        found = await self._lanes.reads.run(lambda: rows.sessions_page(limit=limit, before=before))
         following = found[-1]["number"] if len(found) == limit else None
         return SessionPage.model_validate({"sessions": [shown(one) for one in found], "next": following})
 
@@ -143,7 +143,7 @@ class SessionRoutes:
         return ClosedSession(id=session_id, state=LeaseState.ABORTED, jobs=[])
 
     def _found(self, session_id: str) -> Record:
-        record = self._backend.store.lists.session(session_id)
+        record = self._backend.store.rows.session(session_id)
         if record is None:
             raise ApiError(Code.NOT_FOUND, f"There is no session {session_id!r}.")
         return record

@@ -11,7 +11,6 @@ from exlab_wizard.domain.status import Standing
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import MEDIA_TYPE, refusals
 from exlab_wizard.server.thread_pools import Lanes
-from exlab_wizard.store.reports.status import read_standing
 
 
 class StatusRoutes:
@@ -28,6 +27,6 @@ class StatusRoutes:
 
     async def look(self) -> Response:
         """Show what runs, waits and failed, and who is at work; rows as in the database."""
-        standing = await self._lanes.reads.run(lambda: read_standing(self._backend.store))
+        standing = await self._lanes.reads.run(self._backend.store.status.read)
         # Escaped here: bytes of a name that are no text stand as lone surrogates, which UTF-8 cannot carry.
         return Response(json.dumps(asdict(standing)), media_type=MEDIA_TYPE)

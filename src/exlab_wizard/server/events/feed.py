@@ -25,7 +25,7 @@ from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.events.poll import Look, News
 from exlab_wizard.server.thread_pools import Lane
-from exlab_wizard.store.reports.now import Counts
+from exlab_wizard.store.reports.status import Counts
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Feed:
         if not self._readers or self._backend.quit.phase is not Phase.STOPPED:
             return
         try:
-            counts = await self._lane.run(self._backend.store.current.counts, FAREWELL_SECONDS)
+            counts = await self._lane.run(self._backend.store.status.counts, FAREWELL_SECONDS)
         except Exception as error:  # boundary: no farewell is worth holding up a quit
             log.warning("events: %s", error)
             return

@@ -40,7 +40,7 @@ class Look:
     def __init__(self, backend: Backend) -> None:
         """Look at nothing yet."""
         self._backend = backend
-        self._changes = backend.store.changes
+        self._events = backend.store.events
         self._seen: _Seen | None = None
 
     def news(self) -> list[News] | None:
@@ -54,9 +54,9 @@ class Look:
         if before is None:
             return []
         try:
-            moves = self._changes.moves(before.move, MOST_MOVES + 1)
-            queued = self._changes.queued(before.job, MOST_MOVES + 1)
-            opened = self._changes.opened_sessions(before.session, MOST_MOVES + 1)
+            moves = self._events.moves(before.move, MOST_MOVES + 1)
+            queued = self._events.queued(before.job, MOST_MOVES + 1)
+            opened = self._events.opened_sessions(before.session, MOST_MOVES + 1)
             if max(len(moves), len(queued), len(opened)) > MOST_MOVES:
                 return None
             # What was committed since `newest` was asked is seen now, and must not be seen again.
@@ -70,15 +70,15 @@ class Look:
             raise
 
     def _now(self) -> _Seen:
-        newest = self._changes.newest()
+        newest = self._events.newest()
         drain = drain_view(self._backend).model_dump(mode="json")
         blockers, question = drain.pop("blockers"), drain.pop("question")
         return _Seen(
-            newest.move,
+            newest.event,
             newest.job,
             newest.session,
-            {one["job_id"]: one for one in self._changes.in_flight()},
-            {one["id"]: shown(one) for one in self._changes.active_sessions(MOST_SESSIONS)},
+            {one["job_id"]: one for one in self._events.progress()},
+            {one["id"]: shown(one) for one in self._events.active_sessions(MOST_SESSIONS)},
             drain,
             {"question": question, "blockers": blockers if question is not None else []},
         )
@@ -86,7 +86,7 @@ class Look:
     def _closed(self, before: _Seen, now: _Seen) -> Iterator[News]:
         for number, session in before.sessions.items():
             if number not in now.sessions:
-                found = self._backend.store.lists.session(str(number))
+                found = self._backend.store.rows.session(str(number))
                 yield News("session", {**session, "state": found["state"] if found else "expired"})
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.text import duration, plural, size
-from exlab_wizard.store.reports.charts import Quarter
+from exlab_wizard.store.reports.metrics import Quarter
 from exlab_wizard.store.reports.rows import Record
 
 WIDTH: Final = 720.0

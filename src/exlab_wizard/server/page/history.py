@@ -18,7 +18,7 @@ from exlab_wizard.server.backend import Backend, shown
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.timeline import STATES
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.store.reports.search import Search
+from exlab_wizard.store.reports.history import Search
 
 ROWS: Final = 50
 DRAINS: Final = 30
@@ -115,14 +115,14 @@ class HistoryRoutes:
         return await self._views.show(request, "charts.html", self._figures)
 
     def _figures(self) -> Values:
-        now, figures = self._backend.now(), self._backend.store.figures
-        verified = figures.verified(charts.first_day(now))
+        now, metrics = self._backend.now(), self._backend.store.metrics
+        verified = metrics.verified(charts.first_day(now))
         complete = verified.complete_since <= charts.first_day(now)
         return {
             "picture": charts,
             "hours": charts.by_hour(verified.quarters, now),
             "days": charts.by_day(verified.quarters, now),
-            "drains": charts.of_drains(figures.drains(limit=DRAINS)),
+            "drains": charts.of_drains(metrics.drain_durations(limit=DRAINS)),
             "complete_since": None if complete else verified.complete_since.isoformat(),
             "zone": now.astimezone().tzname() or "local time",
         }

@@ -82,19 +82,19 @@ class Now:
         Raises:
             StoreError: the database cannot be read.
         """
-        current, now = self._backend.store.current, self._backend.now()
-        jobs = current.in_flight()
+        activity, now = self._backend.store.activity, self._backend.now()
+        jobs = activity.in_flight()
         rates = self._rates.look(jobs, self._backend.clock.monotonic())
         files = self._backend.workers.standing().files
         moving = [self._moving(job, rates.get(whole(job["id"])), files, now) for job in jobs]
         return {
             "moving": moving,
             "bytes_left": sum(whole(job["bytes_total"]) - whole(job["bytes_done"]) for job in jobs),
-            "due": [shown(job) for job in current.due()],
-            "retried": [shown(job) for job in current.retried()],
-            "waiting": [shown(group) for group in current.waiting()],
-            "sessions": [{**shown(one), "left_s": _left(one["expires_at"], now)} for one in current.sessions()],
-            "arrived": [shown(job) for job in current.arrived()],
+            "due": [shown(job) for job in activity.due()],
+            "retried": [shown(job) for job in activity.retried()],
+            "waiting": [shown(group) for group in activity.waiting()],
+            "sessions": [{**shown(one), "left_s": _left(one["expires_at"], now)} for one in activity.sessions()],
+            "arrived": [shown(job) for job in activity.verified()],
             "destinations": list(self._backend.destinations()),
         }
 

@@ -29,7 +29,7 @@ class PageRoutes:
     def __init__(self, views: Views, backend: Backend, drain: DrainRoutes, pause: PauseRoutes) -> None:
         """Build the router."""
         self._views = views
-        self._lists = backend.store.lists
+        self._lists = backend.store.rows
         self._now = Now(backend)
         self._drain = drain
         self._pause = pause

@@ -64,9 +64,9 @@ class RunRoutes:
     def _read(self, run_id: int, before: int | None, after: str) -> Values:
         store = self._backend.store
         job = self._found(run_id)
-        session = None if job["session_id"] is None else store.lists.session(str(job["session_id"]))
-        events = store.lists.events_page(run_id, limit=STEPS, before=before)
-        files = store.contents.files(run_id, limit=FILES, after=after)
+        session = None if job["session_id"] is None else store.rows.session(str(job["session_id"]))
+        events = store.rows.events_page(run_id, limit=STEPS, before=before)
+        files = store.rows.files(run_id, limit=FILES, after=after)
         state = JobState(str(job["state"]))
         kind = None if job["error_kind"] is None else ErrorKind(str(job["error_kind"]))
         return {
@@ -87,7 +87,7 @@ class RunRoutes:
         }
 
     def _found(self, run_id: int) -> Record:
-        job = self._backend.store.lists.job(run_id)
+        job = self._backend.store.rows.job(run_id)
         if job is None:
             raise ApiError(Code.NOT_FOUND, f"There is no run with the number {run_id}.")
         return job

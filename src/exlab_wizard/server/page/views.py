@@ -27,7 +27,7 @@ from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code, refusal
 from exlab_wizard.server.page.assets import Assets
 from exlab_wizard.server.page.words import FILTERS, STATES
 from exlab_wizard.server.thread_pools import Lanes
-from exlab_wizard.store.reports.last_exit import Aftermath
+from exlab_wizard.store.reports.status import LastExit
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -111,11 +111,11 @@ class Views:
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
             "safe_mode": backend.health.safe_mode,
-            "counts": backend.store.current.counts(),
+            "counts": backend.store.status.counts(),
         }
 
-    def _last_exit(self) -> Aftermath | None:
-        found = self._backend.store.aftermaths.of(self._backend.launch_id, self._newest_event)
+    def _last_exit(self) -> LastExit | None:
+        found = self._backend.store.status.last_exit(self._backend.launch_id, self._newest_event)
         return None if found is None else replace(found, jobs=[shown(job) for job in found.jobs])
 
     def refusal(self, scope: Scope, error: ApiError, trace_id: str) -> Response:

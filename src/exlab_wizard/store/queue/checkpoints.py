@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from exlab_wizard.domain.files import FileRecord, FileState, Progress
 from exlab_wizard.store.sqlite.database import Database, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, text, whole
 from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
 
 _job = sync_jobs.c
@@ -74,7 +74,13 @@ class Files:
         """Return every remembered file of the job, sorted by path."""
         return [
             FileRecord(
-                _path(path), whole(size), whole(mtime), FileState(str(state)), whole(done), _text(prefix), _text(full)
+                path_from_sql(path),
+                whole(size),
+                whole(mtime),
+                FileState(str(state)),
+                whole(done),
+                text(prefix),
+                text(full),
             )
             for path, size, mtime, state, done, prefix, full in self._db.read(LOAD_FILES, {"job": job_id})
         ]
@@ -121,12 +127,3 @@ def _row(job_id: int, file: FileRecord) -> dict[str, Value]:
         "prefix_sha256": file.prefix_sha256,
         "sha256": file.sha256,
     }
-
-
-def _path(value: Value) -> str:
-    assert isinstance(value, str | bytes)
-    return path_from_sql(value)
-
-
-def _text(value: Value) -> str | None:
-    return None if value is None else str(value)

@@ -19,7 +19,7 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
 from exlab_wizard.store.sqlite.database import Transaction
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, whole
+from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, whole
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
 
 _job = sync_jobs.c
@@ -166,13 +166,12 @@ def finish_in(transaction: Transaction, job: ClaimedJob, decision: Decision, now
 
 def _claimed(row: Row) -> ClaimedJob:
     job_id, run_path, destination, equipment_id, claim_id, attempts, error_kind, enqueued_at = row
-    assert isinstance(run_path, str | bytes)
     return ClaimedJob(
         job_id=whole(job_id),
         claim_id=str(claim_id),
         run_path=path_from_sql(run_path),
         destination=str(destination),
-        equipment_id=None if equipment_id is None else str(equipment_id),
+        equipment_id=text(equipment_id),
         history=AttemptHistory(
             attempts=whole(attempts),
             last_error=None if error_kind is None else ErrorKind(str(error_kind)),
@@ -182,7 +181,7 @@ def _claimed(row: Row) -> ClaimedJob:
 
 
 def _finish_params(job: ClaimedJob, decision: Decision, now: datetime) -> dict[str, Value]:
-    text = to_text(now)
+    at = to_text(now)
     verified = decision.state is JobState.VERIFIED
     return {
         "job": job.job_id,
@@ -195,7 +194,7 @@ def _finish_params(job: ClaimedJob, decision: Decision, now: datetime) -> dict[s
         "waiting_on": None if decision.waiting_on is None else decision.waiting_on.value,
         "error_kind": None if decision.error_kind is None else decision.error_kind.value,
         "error_detail": decision.error_detail,
-        "finished_at": text if verified or decision.state is JobState.FAILED else None,
-        "verified_at": text if verified else None,
+        "finished_at": at if verified or decision.state is JobState.FAILED else None,
+        "verified_at": at if verified else None,
         "passes": int(verified),
     }

@@ -13,22 +13,12 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import PredicateUnreadableError, StoreError
+from exlab_wizard.store import figures
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value
-from exlab_wizard.store.tables import IS_IN_FLIGHT, session_leases, sync_jobs
+from exlab_wizard.store.sqlite.values import real, whole
 
-_b = sa.bindparam
-
-COUNT: Final = Statement(
-    sa.select(
-        sa.select(sa.func.count())
-        .select_from(session_leases)
-        .where(session_leases.c.state == sa.literal_column("'active'"), session_leases.c.expires_at > _b("now"))
-        .scalar_subquery(),
-        sa.select(sa.func.count()).select_from(sync_jobs).where(IS_IN_FLIGHT).scalar_subquery(),
-    )
-)
+COUNT: Final = Statement(sa.select(figures.ACTIVE_SESSIONS, figures.IN_FLIGHT))
 BLOCKERS: Final = Statement(
     sa.text(
         "SELECT kind, id, label, since, bytes_left, percent, eta_s FROM drain_blockers ORDER BY since, id LIMIT 100"
@@ -36,7 +26,7 @@ BLOCKERS: Final = Statement(
 )
 
 
-class Drain:
+class DrainPredicate:
     """The predicate and what it counts."""
 
     def __init__(self, database: Database) -> None:
@@ -55,9 +45,7 @@ class Drain:
         except StoreError as error:
             msg = f"whether work is in flight is unknown: {error}"
             raise PredicateUnreadableError(msg) from error
-        assert isinstance(sessions, int)
-        assert isinstance(jobs, int)
-        return DrainCount(active_sessions=sessions, in_flight_jobs=jobs)
+        return DrainCount(active_sessions=whole(sessions), in_flight_jobs=whole(jobs))
 
     def blockers(self) -> list[Blocker]:
         """Return the operations that a quit waits for, the oldest first, at most 100.
@@ -71,16 +59,14 @@ class Drain:
             msg = f"what is in flight is unknown: {error}"
             raise PredicateUnreadableError(msg) from error
         return [
-            Blocker(str(kind), str(number), str(label), str(since), _whole(left), _real(percent), _real(eta))
+            Blocker(
+                str(kind),
+                str(number),
+                str(label),
+                str(since),
+                None if left is None else whole(left),
+                real(percent),
+                real(eta),
+            )
             for kind, number, label, since, left, percent, eta in rows
         ]
-
-
-def _whole(value: Value) -> int | None:
-    assert value is None or isinstance(value, int)
-    return value
-
-
-def _real(value: Value) -> float | None:
-    assert value is None or isinstance(value, int | float)
-    return None if value is None else float(value)

@@ -14,6 +14,7 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason, operator_moves
 from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.store import figures
 from exlab_wizard.store.queue.claims import (
     ALL_SENT,
     CLAIMS_OF_LAUNCH,
@@ -64,7 +65,7 @@ WAITING_DESTINATIONS: Final = Statement(
     sa.select(
         _job.destination,
         _job.waiting_on,
-        sa.func.min(_job.bytes_total - _job.bytes_done).filter(_job.bytes_total > sa.literal_column("0")),
+        sa.func.min(figures.BYTES_LEFT).filter(_job.bytes_total > sa.literal_column("0")),
     )
     .where(
         IS_WAITING,
@@ -91,7 +92,7 @@ CANCEL: Final = Statement(
     .values(state=state(JobState.CANCELLED), state_reason=sa.literal_column("'cancelled by an operator'"))
 )
 STATE_OF: Final = Statement(sa.select(_job.state).where(_job.id == _b("job")))
-NEWEST: Final = Statement(sa.select(sa.func.max(_job.id)))
+NEWEST: Final = Statement(sa.select(figures.NEWEST_JOB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +258,7 @@ class Jobs:
         state = self.state_of(job_id)
         if state is not None:
             return state is JobState.CANCELLED
-        newest = self._db.read(NEWEST)[0][0]
-        return newest is not None and job_id < whole(newest)
+        return job_id < whole(self._db.read(NEWEST)[0][0])
 
 
 def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:

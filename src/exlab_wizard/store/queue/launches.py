@@ -19,8 +19,9 @@ from exlab_wizard.domain.status import OpenLaunch
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value
+from exlab_wizard.store.sqlite.values import Value, text, whole
 from exlab_wizard.store.tables import (
+    IS_ACTIVE,
     IS_DELAYED,
     IS_IN_FLIGHT,
     IS_RESUMABLE,
@@ -98,7 +99,7 @@ END_ENDLESS_DELAYS: Final = Statement(
 )
 RENEW_LEASES: Final = Statement(
     sa.update(session_leases)
-    .where(session_leases.c.state == sa.literal_column("'active'"))
+    .where(IS_ACTIVE)
     .values(expires_at=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')"))
 )
 INSERT: Final = Statement(
@@ -194,41 +195,38 @@ class Launches:
 
     def recover(self, process: ThisProcess, now: datetime) -> Recovery:
         """Close dead launches, queue what they left, refresh leases and open this launch, in one transaction."""
-        text = to_text(now)
+        at = to_text(now)
         reached(Point.RECOVERY_BEFORE)
         with self._db.transaction() as transaction:
             last = transaction.run(LAST_MOMENT)
-            if last and str(last[0][0]) > text:  # the clock was set back since then, and delays with it
+            if last and str(last[0][0]) > at:  # the clock was set back since then, and delays with it
                 step = now - from_text(str(last[0][0]))
                 transaction.change(MOVE_DELAYS, {"step": f"{step.total_seconds():+.3f} seconds"})
-            dead = transaction.run(CLOSE_DEAD, {"now": text, "boot_id": process.boot_id})
+            dead = transaction.run(CLOSE_DEAD, {"now": at, "boot_id": process.boot_id})
             reached(Point.RECOVERY_DEAD_CLOSED)
             loops = cut_off = 0
             for launch, ended in transaction.run(LEFT_IN_FLIGHT):
                 crashed = ended == "crashed"
                 of_launch: dict[str, Value] = {"launch": launch, "ended": ended}
                 if crashed:
-                    loops += transaction.change(
-                        FAIL_CRASH_LOOPS, {**of_launch, "now": text, "detail": CRASH_LOOP_DETAIL}
-                    )
+                    loops += transaction.change(FAIL_CRASH_LOOPS, {**of_launch, "now": at, "detail": CRASH_LOOP_DETAIL})
                 budgets: dict[str, Value] = {"crashed": int(crashed), "interrupted": int(not crashed)}
                 cut_off += transaction.change(REQUEUE_IN_FLIGHT, of_launch | budgets)
             marked = transaction.change(REQUEUE_RESUMABLE)
             transaction.change(END_ENDLESS_DELAYS, {"latest": to_text(now + LONGEST_WAIT)})
-            sessions = transaction.change(RENEW_LEASES, {"now": text})
+            sessions = transaction.change(RENEW_LEASES, {"now": at})
             opening: dict[str, Value] = {
                 "host": process.host,
                 "boot_id": process.boot_id,
                 "pid": process.pid,
                 "process_started_at": process.process_started_at,
                 "version": process.version,
-                "now": text,
+                "now": at,
                 "jobs_resumed": cut_off + marked,
             }
-            launch_id = transaction.run(INSERT, opening)[0][0]
+            launch_id = whole(transaction.run(INSERT, opening)[0][0])
             reached(Point.RECOVERY_BEFORE_COMMIT)
         reached(Point.RECOVERY_AFTER)
-        assert isinstance(launch_id, int)
         reasons = {str(reason) for _, reason in dead}
         return Recovery(
             launch_id=launch_id,
@@ -255,10 +253,9 @@ class Launches:
         if not rows:
             return None
         launch_id, pid, host, version, started_at, draining, paused = rows[0]
-        assert isinstance(launch_id, int)
-        assert isinstance(pid, int)
-        drains, pauses = (None if since is None else str(since) for since in (draining, paused))
-        return OpenLaunch(launch_id, pid, str(host), str(version), str(started_at), drains, pauses)
+        return OpenLaunch(
+            whole(launch_id), whole(pid), str(host), str(version), str(started_at), text(draining), text(paused)
+        )
 
     def drain(self, launch_id: int, now: datetime) -> None:
         """Close the gate: from this commit on nothing is claimed and no session opens."""

@@ -12,7 +12,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, whole
+from exlab_wizard.store.sqlite.values import Value, text, whole
 from exlab_wizard.store.tables import quit_requests
 
 _quit = quit_requests.c
@@ -110,7 +110,7 @@ class Quits:
     def undecided(self, launch_id: int) -> list[PendingQuit]:
         """Return the open requests of this launch, the oldest first."""
         return [
-            PendingQuit(whole(number), bool(force), QuitTrigger(str(trigger)), _text(until), _text(answer))
+            PendingQuit(whole(number), bool(force), QuitTrigger(str(trigger)), text(until), text(answer))
             for number, force, trigger, until, answer in self._db.read(UNDECIDED, {"launch": launch_id})
         ]
 
@@ -143,7 +143,3 @@ class Quits:
         outcome, asking_since, prompts = self._db.read(LOOK, {"quit": quit_id})[0]
         decided = None if outcome is None else QuitOutcome(str(outcome))
         return QuitView(decided, asking_since is not None, whole(prompts))
-
-
-def _text(value: Value) -> str | None:
-    return None if value is None else str(value)

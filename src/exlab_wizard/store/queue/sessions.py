@@ -21,13 +21,12 @@ from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
-from exlab_wizard.store.tables import launches, session_leases
+from exlab_wizard.store.tables import IS_ACTIVE, launches, session_leases
 
 log = logging.getLogger(__name__)
 
 _lease = session_leases.c
 _b = sa.bindparam
-_IS_ACTIVE: Final = _lease.state == sa.literal_column("'active'")
 # The moved time keeps its one text form: julianday arithmetic, written back in milliseconds.
 _MOVE_BY: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', session_leases.{column}, :step)"
 
@@ -46,7 +45,7 @@ OPEN: Final = Statement(
 )  # fmt: skip
 RENEW: Final = Statement(
     sa.update(session_leases)
-    .where(_lease.id == _b("id"), _IS_ACTIVE, _lease.expires_at > _b("now"))
+    .where(_lease.id == _b("id"), IS_ACTIVE, _lease.expires_at > _b("now"))
     .values(
         renewed_at=_b("now"),
         expires_at=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')"),
@@ -54,23 +53,23 @@ RENEW: Final = Statement(
     .returning(_lease.expires_at)
 )
 CLOSE: Final = Statement(
-    sa.update(session_leases).where(_lease.id == _b("id"), _IS_ACTIVE).values(state=_b("to_state"), closed_at=_b("now"))
+    sa.update(session_leases).where(_lease.id == _b("id"), IS_ACTIVE).values(state=_b("to_state"), closed_at=_b("now"))
 )
 EXPIRE: Final = Statement(
     sa.update(session_leases)
-    .where(_IS_ACTIVE, _lease.expires_at <= _b("now"))
+    .where(IS_ACTIVE, _lease.expires_at <= _b("now"))
     .values(state=sa.literal_column("'expired'"), closed_at=_b("now"))
     .returning(_lease.id)
 )
 MOVE_CLOCK: Final = Statement(
     sa.update(session_leases)
-    .where(_IS_ACTIVE)
+    .where(IS_ACTIVE)
     .values(
         expires_at=sa.text(_MOVE_BY.format(column="expires_at")),
         renewed_at=sa.text(_MOVE_BY.format(column="renewed_at")),
     )
 )
-NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(_IS_ACTIVE))
+NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(IS_ACTIVE))
 # The job of a run is the one that the closing queued, or found pending; an older one was over by then and is no answer.
 JOBS_OF_CLOSED: Final = Statement(
     sa.text(

@@ -1,31 +1,41 @@
-"""What is measured for monitoring, at a cost that follows from what is pending and what is new, never from history.
+"""Metrics for monitoring and for charts: jobs, moves, quits and launches counted, bytes verified over time.
 
-Of history only what came since the last look is read: `Progress` holds where that was.
+For monitoring the cost follows from what is pending and what is new: of history only what came since the last read is
+read, and `EventCounts` holds where that was. For charts the end of `job_events` is read backwards, up to the wanted
+moment: moves are written in the order of their time and never changed, so the cost is that of the last days.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.store import figures
+from exlab_wizard.store.reports.events import EventsReport
+from exlab_wizard.store.reports.rows import MAX_ID, Record, records
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, whole
+from exlab_wizard.store.sqlite.values import Value, real, whole
+from exlab_wizard.store.tables import IS_ACTIVE, IS_FAILED, launches, session_leases, sync_jobs
 
-NEWEST: Final = Statement(sa.text("SELECT coalesce(max(id), 0) FROM job_events"))
-UNFINISHED: Final = Statement(
-    sa.text(
-        "SELECT state, destination, count(*), sum(max(bytes_total - bytes_done, 0)), min(enqueued_at)"
-        " FROM sync_jobs WHERE finished_at IS NULL GROUP BY state, destination"
-    )
-)
-FAILED: Final = Statement(
-    sa.text("SELECT destination, count(*) FROM sync_jobs WHERE state = 'failed' GROUP BY destination")
-)
+READ_SECONDS: Final = 0.4
+FIRST_STRETCH: Final = 4_000
+LONGEST_STRETCH: Final = 64_000
+_LAUNCHES_READ: Final = 2_000
+
+
+def _counted(column: sa.Column[str], *conditions: sa.ColumnElement[bool]) -> Statement:
+    return Statement(sa.select(column, sa.func.count()).where(*conditions).group_by(column))
+
+
+FAILED: Final = _counted(sync_jobs.c.destination, IS_FAILED)
+LAUNCH_ENDS: Final = _counted(launches.c.end_reason, launches.c.end_reason.is_not(None))
+ACTIVE_SESSIONS: Final = _counted(session_leases.c.kind, IS_ACTIVE)
 MOVES: Final = Statement(
     sa.text(
         "SELECT e.to_state, count(*), coalesce(sum(CASE WHEN e.to_state = 'verified' THEN j.bytes_total END), 0),"
@@ -34,21 +44,35 @@ MOVES: Final = Statement(
         " WHERE e.id > :after AND e.id <= :newest GROUP BY e.to_state"
     )
 )
-DRAINS: Final = Statement(
+QUITS: Final = Statement(
     sa.text(
         "SELECT outcome, count(*), sum((julianday(decided_at) - julianday(requested_at)) * 86400.0)"
         " FROM quit_requests WHERE outcome IS NOT NULL GROUP BY outcome"
     )
 )
-ENDS: Final = Statement(
-    sa.text("SELECT end_reason, count(*) FROM launches WHERE end_reason IS NOT NULL GROUP BY end_reason")
+# A quarter of an hour is part of an hour, and of a day, in every time zone.
+VERIFIED: Final = Statement(
+    sa.text(
+        "SELECT substr(e.at, 1, 14) || CASE WHEN substr(e.at, 15, 2) < '15' THEN '00' WHEN substr(e.at, 15, 2) < '30'"
+        " THEN '15' WHEN substr(e.at, 15, 2) < '45' THEN '30' ELSE '45' END AS quarter, sum(j.bytes_total), count(*)"
+        " FROM job_events e NOT INDEXED JOIN sync_jobs j ON j.id = e.job_id"
+        " WHERE e.id < :before AND e.id >= :floor AND e.to_state = 'verified' AND e.at >= :since GROUP BY quarter"
+    )
 )
-LEASES: Final = Statement(sa.text("SELECT kind, count(*) FROM session_leases WHERE state = 'active' GROUP BY kind"))
+MOVE_BELOW: Final = Statement(sa.text("SELECT id, at FROM job_events WHERE id < :id ORDER BY id DESC LIMIT 1"))
+DRAIN_DURATIONS: Final = Statement(
+    sa.text(
+        "SELECT id, draining_since, ended_at, end_reason,"
+        " max(0, round((julianday(ended_at) - julianday(draining_since)) * 86400.0, 3)) AS took_s"
+        f" FROM (SELECT * FROM launches ORDER BY id DESC LIMIT {_LAUNCHES_READ})"
+        " WHERE draining_since IS NOT NULL AND end_reason IN ('drained', 'forced') ORDER BY id DESC LIMIT :limit"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Jobs in one state for one destination: how many, bytes that are not there yet, when the first was queued."""
+    """Jobs in one state for one destination: how many, bytes left, when the first was queued."""
 
     state: str
     destination: str
@@ -58,16 +82,16 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Quits with one outcome: how many, and the seconds from asking to the decision, all together."""
+class QuitTotals:
+    """Quits with one outcome: how many, and the seconds from the request to the decision, all together."""
 
     quits: int
     seconds: float
 
 
 @dataclass(slots=True)
-class Progress:
-    """What jobs have done since `event`, the newest one that was counted."""
+class EventCounts:
+    """What jobs have done between the launch and `event`, the newest one that was counted."""
 
     event: int
     moves: dict[str, int] = field(default_factory=dict)
@@ -75,54 +99,98 @@ class Progress:
     resumed_bytes: int = 0
 
 
-class Measures:
-    """Reads for the metrics."""
+@dataclass(frozen=True, slots=True)
+class Quarter:
+    """What was verified in a quarter of an hour, which begins at `at`, UTC."""
+
+    at: datetime
+    size: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Quarters in which something was verified; `complete_since` is later than asked where there was too much."""
+
+    quarters: list[Quarter]
+    complete_since: datetime
+
+
+class MetricsReport:
+    """Reads for `/metrics` and for the charts of the page."""
 
     def __init__(self, database: Database) -> None:
-        """Work on `database`."""
+        """Read from `database`."""
         self._db = database
+        self._events = EventsReport(database)
 
-    def begin(self) -> Progress:
-        """Return that nothing has happened yet."""
-        return Progress(self._newest())
+    def begin(self) -> EventCounts:
+        """Return counts that are all zero: what happens from now on is counted."""
+        return EventCounts(self._events.newest_event())
 
-    def count(self, progress: Progress) -> None:
-        """Add to `progress` what came since. One caller at a time."""
-        newest = self._newest()
-        rows = self._db.read(MOVES, {"after": progress.event, "newest": newest})
+    def count(self, counts: EventCounts) -> None:
+        """Add to `counts` what happened since. One caller at a time."""
+        newest = self._events.newest_event()
+        rows = self._db.read(MOVES, {"after": counts.event, "newest": newest})
         for state, moves, verified, resumed in rows:
-            progress.moves[str(state)] = progress.moves.get(str(state), 0) + whole(moves)
-            progress.verified_bytes += whole(verified)
-            progress.resumed_bytes += whole(resumed)
-        progress.event = newest
+            counts.moves[str(state)] = counts.moves.get(str(state), 0) + whole(moves)
+            counts.verified_bytes += whole(verified)
+            counts.resumed_bytes += whole(resumed)
+        counts.event = newest
 
     def unfinished(self) -> list[Unfinished]:
-        """Return what is pending."""
+        """Return what is pending, by state and destination."""
         return [
             Unfinished(str(state), str(destination), whole(jobs), whole(left), from_text(str(oldest)))
-            for state, destination, jobs, left, oldest in self._db.read(UNFINISHED)
+            for state, destination, jobs, left, oldest in self._db.read(figures.UNFINISHED)
         ]
 
     def failed(self) -> dict[str, int]:
         """Return how many jobs wait for an operator, by destination."""
-        return {str(destination): whole(jobs) for destination, jobs in self._db.read(FAILED)}
+        return self._counts(FAILED)
 
-    def drains(self) -> dict[str, Ended]:
+    def quits(self) -> dict[str, QuitTotals]:
         """Return all quits there ever were, by outcome; a few a day."""
-        return {str(outcome): Ended(whole(count), _real(seconds)) for outcome, count, seconds in self._db.read(DRAINS)}
+        rows = self._db.read(QUITS)
+        return {str(outcome): QuitTotals(whole(count), real(seconds) or 0.0) for outcome, count, seconds in rows}
 
-    def ends(self) -> dict[str, int]:
+    def launch_ends(self) -> dict[str, int]:
         """Return how the launches before this one ended; a few a day."""
-        return {str(reason): whole(count) for reason, count in self._db.read(ENDS)}
+        return self._counts(LAUNCH_ENDS)
 
-    def leases(self) -> dict[str, int]:
+    def active_sessions(self) -> dict[str, int]:
         """Return the active sessions by kind."""
-        return {str(kind): whole(count) for kind, count in self._db.read(LEASES)}
+        return self._counts(ACTIVE_SESSIONS)
 
-    def _newest(self) -> int:
-        return whole(self._db.read(NEWEST)[0][0])
+    def _counts(self, statement: Statement) -> dict[str, int]:
+        return {str(name): whole(count) for name, count in self._db.read(statement)}
+
+    def verified(self, since: datetime, *, seconds: float = READ_SECONDS) -> Verified:
+        """Return what was verified since then; runs that were deleted from the database are not counted.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        sums: dict[str, tuple[int, int]] = {}
+        before, stretch, deadline = MAX_ID, FIRST_STRETCH, time.monotonic() + seconds
+        earliest, wanted = None, to_text(since)
+        while True:
+            rows = self._db.read(MOVE_BELOW, {"id": before})
+            if not rows or str(rows[0][1]) < wanted:
+                return Verified(_quarters(sums), since)
+            top, earliest = whole(rows[0][0]), str(rows[0][1])
+            if time.monotonic() >= deadline:
+                return Verified(_quarters(sums), datetime.fromisoformat(earliest))
+            params: dict[str, Value] = {"before": top + 1, "floor": top + 1 - stretch, "since": wanted}
+            for quarter, size, runs in self._db.read(VERIFIED, params):
+                known = sums.get(str(quarter), (0, 0))
+                sums[str(quarter)] = (known[0] + whole(size), known[1] + whole(runs))
+            before, stretch = top + 1 - stretch, min(2 * stretch, LONGEST_STRETCH)
+
+    def drain_durations(self, *, limit: int) -> list[Record]:
+        """Return the last quits that ended the application, newest first, each with the seconds that it took."""
+        return records(self._db, DRAIN_DURATIONS, {"limit": limit})
 
 
-def _real(value: Value) -> float:
-    assert value is None or isinstance(value, int | float)
-    return 0.0 if value is None else float(value)
+def _quarters(sums: dict[str, tuple[int, int]]) -> list[Quarter]:
+    return [Quarter(datetime.fromisoformat(f"{at}:00Z"), size, runs) for at, (size, runs) in sorted(sums.items())]

@@ -1,39 +1,176 @@
-"""Reads what runs, waits and failed in one go, for `exlab-wizard status` and for the API, which show the same."""
+"""How the application stands: its counts, what is pending and waiting, and what its last exit cut off.
+
+The summary is read once a second while something happens, so it costs what is pending, never history.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from exlab_wizard.domain.job import JobState
+import sqlalchemy as sa
+
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.status import Pending, Standing, Waiting
-from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.store.sqlite.values import whole
-from exlab_wizard.store.store import Store
+from exlab_wizard.store import figures
+from exlab_wizard.store.queue.drain import DrainPredicate
+from exlab_wizard.store.queue.launches import Launches
+from exlab_wizard.store.reports.rows import Record, RowsReport, records
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value, real, whole
+from exlab_wizard.store.tables import IS_IN_FLIGHT, launches, sync_jobs
 
-_LOOKED_AT: Final = 1_000
-_SESSIONS: Final = 100
+MOST_JOBS: Final = 20
+MOST_COUNTED: Final = 10_000
+"""Of how many jobs bytes are added up: workers are 32 at most, so only a database edited by hand has more."""
+_MOST_SESSIONS: Final = 100
 
-
-def read_standing(store: Store) -> Standing:
-    """Return how things stand.
-
-    Raises:
-        StoreError: the database cannot be read.
-    """
-    lists = store.lists
-    ended = [row for row in lists.launches(limit=2) if row["ended_at"] is not None]
-    return Standing(
-        launch=store.launches.open_launch(),
-        pending={str(row["state"]): Pending(whole(row["jobs"]), whole(row["bytes_left"])) for row in lists.pending()},
-        in_flight=store.drain.blockers(),
-        waiting=_waiting(lists.jobs(limit=_LOOKED_AT, in_state=JobState.QUEUED)),
-        failed=lists.failed(),
-        sessions=[lease for lease in lists.sessions(limit=_SESSIONS) if lease["state"] == "active"],
-        last_launch=ended[0] if ended else None,
+_job = sync_jobs.c
+SUMMARY: Final = Statement(
+    sa.select(
+        figures.ACTIVE_SESSIONS,
+        figures.IN_FLIGHT,
+        sa.func.sum(_job.bytes_done + _job.bytes_verified),
+        sa.func.sum(2 * _job.bytes_total),
+        sa.literal_column("(SELECT max(eta_s) FROM drain_blockers WHERE kind = 'job')"),
+        figures.QUEUED,
+        figures.FAILED,
+        sa.select(launches.c.paused_since.is_not(None))
+        .where(launches.c.id == sa.bindparam("launch"))
+        .scalar_subquery(),
+    ).where(IS_IN_FLIGHT)
+)
+COUNTS: Final = Statement(sa.select(figures.QUEUED, figures.FAILED, figures.RESUMABLE))
+LAST_EXIT: Final = Statement(
+    sa.text(
+        "SELECT l.jobs_resumed, p.end_reason, p.ended_at FROM launches l"
+        " JOIN launches p ON p.id = (SELECT max(id) FROM launches WHERE id < :launch) WHERE l.id = :launch"
     )
+)
+# Recovery logs one or two moves for each job, and nothing else: they are the newest of all when it is done.
+_REQUEUED: Final = (
+    " FROM (SELECT id, job_id, from_state, to_state FROM job_events"
+    " WHERE id <= :newest ORDER BY id DESC LIMIT :moves) e"
+    " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.from_state = 'resumable' AND e.to_state = 'queued'"
+)
+# What the last attempt found sent already is known once it has compared; until then it is what was sent before.
+_KEPT: Final = (
+    "CASE WHEN j.launch_id = :launch AND (j.bytes_resumed > 0 OR j.finished_at IS NOT NULL)"
+    " THEN j.bytes_resumed ELSE j.bytes_done END"
+)
+RESUMED: Final = Statement(
+    sa.text(f"SELECT j.id, j.run_path, j.destination, j.state{_REQUEUED} ORDER BY e.id LIMIT {MOST_JOBS}")
+)
+KEPT: Final = Statement(sa.text(f"SELECT coalesce(sum({_KEPT}), 0){_REQUEUED}"))
 
 
-def _waiting(queued: list[Record]) -> list[Waiting]:
-    held_back = ((str(job["destination"]), str(job["waiting_on"])) for job in queued if job["waiting_on"] is not None)
-    return [Waiting(destination, reason, jobs) for (destination, reason), jobs in Counter(held_back).items()]
+@dataclass(frozen=True, slots=True)
+class LaunchSummary:
+    """Counts of jobs and active leases; bytes moved of all bytes to be sent and read back; seconds left or None."""
+
+    sessions: int
+    in_flight: int
+    moved: int
+    total: int
+    left_s: float | None
+    queued: int
+    failed: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs wait in the queue, wait for an operator, and resume at the next launch."""
+
+    queued: int
+    failed: int
+    resumable: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastExit:
+    """How the last launch ended, when, and the jobs that were resumed since; `jobs` are some of the `resumed`.
+
+    `bytes_kept` are the bytes that need not be sent again: of all of them, or where there are more, of `MOST_COUNTED`.
+    """
+
+    ended: str
+    ended_at: str
+    resumed: int
+    bytes_kept: int
+    jobs: list[Record]
+
+    @property
+    def all_counted(self) -> bool:
+        """Whether `bytes_kept` is of all of them."""
+        return self.resumed <= MOST_COUNTED
+
+
+class StatusReport:
+    """Reads for the icon, `exlab-wizard status`, and the head of each page."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from `database`."""
+        self._db = database
+
+    def read(self) -> Standing:
+        """Return what runs, waits and failed, for `exlab-wizard status` and for the API, which show the same.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        rows = RowsReport(self._db)
+        ended = [row for row in rows.launches(limit=2) if row["ended_at"] is not None]
+        return Standing(
+            launch=Launches(self._db).open_launch(),
+            pending=self.pending(),
+            in_flight=DrainPredicate(self._db).blockers(),
+            waiting=self.waiting(),
+            failed=self.counts().failed,
+            sessions=[lease for lease in rows.sessions(limit=_MOST_SESSIONS) if lease["state"] == "active"],
+            last_launch=ended[0] if ended else None,
+        )
+
+    def summary(self, launch_id: int, now: datetime) -> LaunchSummary:
+        """Return how `launch_id` stands, in one snapshot.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        row = self._db.read(SUMMARY, {"launch": launch_id, "now": to_text(now)})[0]
+        sessions, in_flight, moved, total, left, queued, failed, paused = row
+        counts = (whole(sessions), whole(in_flight), whole(moved or 0), whole(total or 0))
+        return LaunchSummary(*counts, real(left), whole(queued), whole(failed), bool(paused))
+
+    def counts(self) -> Counts:
+        """Return how much is not done."""
+        return Counts(*(whole(count) for count in self._db.read(COUNTS)[0]))
+
+    def pending(self) -> dict[str, Pending]:
+        """Return how many unfinished jobs there are in each state, and their bytes left."""
+        pending: dict[str, Pending] = {}
+        for state, _, jobs, left, _ in self._db.read(figures.UNFINISHED):
+            known = pending.get(str(state), Pending(0, 0))
+            pending[str(state)] = Pending(known.jobs + whole(jobs), known.bytes_left + whole(left))
+        return pending
+
+    def waiting(self) -> list[Waiting]:
+        """Return how many queued jobs wait for what, by destination."""
+        rows = self._db.read(figures.WAITING)
+        return [Waiting(str(destination), str(reason), whole(jobs)) for destination, reason, jobs in rows]
+
+    def last_exit(self, launch_id: int, newest_event: int) -> LastExit | None:
+        """Return what the exit before `launch_id` cut off; None where that ended well, or there was none.
+
+        `newest_event` is the newest row of `job_events` right after the recovery.
+        """
+        found = self._db.read(LAST_EXIT, {"launch": launch_id})
+        if not found or found[0][1] in (None, "drained"):
+            return None
+        resumed, ended, ended_at = whole(found[0][0]), str(found[0][1]), str(found[0][2])
+        params: dict[str, Value] = {"launch": launch_id, "newest": newest_event}
+        jobs = records(self._db, RESUMED, params | {"moves": 2 * min(resumed, MOST_JOBS)})
+        ((kept,),) = self._db.read(KEPT, params | {"moves": 2 * min(resumed, MOST_COUNTED)})
+        return LastExit(ended, ended_at, resumed, whole(kept), jobs)

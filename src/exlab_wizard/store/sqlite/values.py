@@ -1,4 +1,4 @@
-"""How Python values stand in the database."""
+"""Python values in the database, and back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,24 @@ def path_to_sql(path: str) -> str | bytes:
     return path
 
 
-def path_from_sql(value: str | bytes) -> str:
+def path_from_sql(value: Value) -> str:
     """Return the path in the form of `os.fsdecode`."""
-    return value if isinstance(value, str) else os.fsdecode(value)
+    assert isinstance(value, str | bytes)
+    return os.fsdecode(value)
 
 
 def whole(value: object) -> int:
     """Return the integer that a column holds; the STRICT tables hold it to that."""
     assert isinstance(value, int)
     return value
+
+
+def text(value: Value) -> str | None:
+    """Return a column that may be NULL as text."""
+    return None if value is None else str(value)
+
+
+def real(value: Value) -> float | None:
+    """Return the number that a column holds, or None for NULL."""
+    assert value is None or isinstance(value, int | float)
+    return None if value is None else float(value)

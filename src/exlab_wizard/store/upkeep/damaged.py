@@ -17,7 +17,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.store.sqlite.database import decode_text
 from exlab_wizard.store.sqlite.driver import driver
-from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, whole
+from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, whole
 
 SECONDS: Final = 5.0
 _STEPS_BETWEEN_LOOKS: Final = 2_000
@@ -77,7 +77,7 @@ class Diagnosis:
             "SELECT started_at, ended_at, end_reason, healthy_at IS NOT NULL FROM launches ORDER BY id DESC LIMIT ?",
             limit,
         )
-        return [Exit(str(begun), _text(ended), _text(reason), bool(well)) for begun, ended, reason, well in rows]
+        return [Exit(str(begun), text(ended), text(reason), bool(well)) for begun, ended, reason, well in rows]
 
     def holder(self) -> int | None:
         """Return the process id of the launch that has not ended; None where all have."""
@@ -106,7 +106,7 @@ class Diagnosis:
             destination,
             _FOLDERS,
         )
-        return [path_from_sql(path) for (path,) in rows if isinstance(path, str | bytes)]
+        return [path_from_sql(path) for (path,) in rows]
 
     def _rows(self, sql: str, *values: Value) -> list[Row]:
         return self._connection.execute(sql, values).fetchall()
@@ -135,7 +135,3 @@ def diagnosed(path: Path, seconds: float = SECONDS) -> Iterator[Diagnosis]:
         raise StoreError(msg) from error
     except driver.DatabaseError as error:
         raise DamagedError(str(error)) from error
-
-
-def _text(value: Value) -> str | None:
-    return None if value is None else str(value)

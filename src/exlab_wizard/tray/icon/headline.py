@@ -43,21 +43,21 @@ class Overviews:
         if phase is Phase.STOPPED:
             return Overview(phase=phase)  # the database may be closed by now
         try:
-            glance = self._store.glances.look(self._launch_id, self._clock.now())
+            summary = self._store.status.summary(self._launch_id, self._clock.now())
             unreachable = [(name, why) for name, why, _ in self._store.jobs.waiting_destinations()]
         except StoreError:
             return Overview(phase=phase, safe_mode=self._health.safe_mode, trouble=UNREADABLE)
         return Overview(
             phase=phase,
-            paused=glance.paused,
+            paused=summary.paused,
             safe_mode=self._health.safe_mode,
-            sessions=glance.sessions,
-            in_flight=glance.in_flight,
-            percent=100 * glance.moved / glance.total if glance.total else None,
-            left_s=glance.left_s,
-            queued=glance.queued,
+            sessions=summary.sessions,
+            in_flight=summary.in_flight,
+            percent=100 * summary.moved / summary.total if summary.total else None,
+            left_s=summary.left_s,
+            queued=summary.queued,
             unreachable=tuple(unreachable),
-            failed=glance.failed,
+            failed=summary.failed,
             trouble=_dead(self._components),
         )
 

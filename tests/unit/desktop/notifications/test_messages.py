@@ -8,7 +8,7 @@ from exlab_wizard.desktop.notifications.messages import Failures, Outages, asked
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitStatus
 from exlab_wizard.store.queue.launches import Recovery
-from exlab_wizard.store.reports.alerts import Failure
+from exlab_wizard.store.reports.events import Failure
 
 OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
 NAS = ("nas", OFFLINE)

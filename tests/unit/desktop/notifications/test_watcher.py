@@ -110,7 +110,7 @@ def test_fifty_jobs_that_fail_are_one_notification_and_success_is_none(bench: Be
 
 
 def test_more_failures_than_one_look_reads_are_all_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exlab_wizard.store.reports.alerts._FAILURES_AT_ONCE", 7)
+    monkeypatch.setattr("exlab_wizard.store.reports.events._FAILURES_AT_ONCE", 7)
     bench.finish(given.FAILED, *(f"bad-{number}" for number in range(21)))
     for _ in range(4):
         bench.look(1.0)

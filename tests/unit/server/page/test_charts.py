@@ -9,7 +9,7 @@ import pytest
 
 from exlab_wizard.domain.text import size
 from exlab_wizard.server.page import charts
-from exlab_wizard.store.reports.charts import Quarter
+from exlab_wizard.store.reports.metrics import Quarter
 
 NOW = datetime(2026, 11, 24, 14, 20, tzinfo=UTC)
 GIB = 1 << 30

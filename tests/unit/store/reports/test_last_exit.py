@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.support import given
 
-from exlab_wizard.store.reports import last_exit
+from exlab_wizard.store.reports import status
 from exlab_wizard.store.store import Store
 
-JOBS = last_exit.MOST_JOBS + 12
+JOBS = status.MOST_JOBS + 12
 
 
 def cut_off(store: Store, *, marked: bool) -> int:
@@ -37,23 +37,23 @@ def newest_event(store: Store) -> int:
 def test_the_bytes_of_all_that_goes_on_are_counted(store: Store, *, marked: bool) -> None:
     launch_id = cut_off(store, marked=marked)
     newest = newest_event(store)
-    found = store.aftermaths.of(launch_id, newest)
+    found = store.status.last_exit(launch_id, newest)
     assert found is not None
     assert (found.resumed, found.bytes_kept, found.all_counted) == (JOBS, sum(range(1, JOBS + 1)), True)
-    assert len(found.jobs) == last_exit.MOST_JOBS
+    assert len(found.jobs) == status.MOST_JOBS
     # What happens later moves nothing into the sum, and what the next attempt found corrects it.
     job = given.claim(store, launch_id)
     given.execute(store, f"UPDATE sync_jobs SET bytes_resumed = 1000 WHERE id = {job.job_id}")
     given.enqueue(store, "another")
-    again = store.aftermaths.of(launch_id, newest)
+    again = store.status.last_exit(launch_id, newest)
     assert again is not None
     assert (again.resumed, again.bytes_kept) == (JOBS, found.bytes_kept - job.job_id + 1000)
 
 
 def test_more_than_can_be_counted_is_told_as_the_least(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     launch_id = cut_off(store, marked=True)
-    monkeypatch.setattr(last_exit, "MOST_COUNTED", 5)
-    found = store.aftermaths.of(launch_id, newest_event(store))
+    monkeypatch.setattr(status, "MOST_COUNTED", 5)
+    found = store.status.last_exit(launch_id, newest_event(store))
     assert found is not None
     assert (found.resumed, found.all_counted) == (JOBS, False)
     assert 0 < found.bytes_kept < sum(range(1, JOBS + 1))

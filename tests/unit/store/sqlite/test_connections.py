@@ -30,7 +30,7 @@ from exlab_wizard.store.store import Store
 
 path, way = sys.argv[1:]
 store = Store(Database(path))
-store.lists.jobs(limit=1)
+store.rows.jobs(limit=1)
 mine = store.database.mine()
 other = driver.connect(path, isolation_level=None, check_same_thread=False)
 other.execute("BEGIN IMMEDIATE")
@@ -45,7 +45,7 @@ def hang():
         with store.database.using(mine):
             write()
     else:
-        store.lists.jobs(limit=1)
+        store.rows.jobs(limit=1)
         write()
 
 thread = threading.Thread(target=hang)
@@ -67,13 +67,13 @@ def test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody(p
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
     with closing(Database(place.database)) as database:
-        assert [job["run_path"] for job in Store(database).lists.jobs(limit=5)] == ["/runs/late"]
+        assert [job["run_path"] for job in Store(database).rows.jobs(limit=5)] == ["/runs/late"]
 
 
 def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: StateDir) -> None:
     store = Store(Database(place.database))
     given.enqueue(store, "a")
-    threads = [threading.Thread(target=lambda: store.lists.jobs(limit=1)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: store.rows.jobs(limit=1)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -85,7 +85,7 @@ def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: S
 
 def test_a_thread_that_comes_back_after_the_end_finds_its_connection_closed(place: StateDir) -> None:
     store = Store(Database(place.database))
-    store.lists.jobs(limit=1)
+    store.rows.jobs(limit=1)
     mine = store.database.mine()
     store.close()
     with store.database.using(mine), pytest.raises(driver.ProgrammingError):

@@ -369,18 +369,18 @@ def test_two_pending_jobs_of_one_run_are_named(store: Store) -> None:
 def test_a_thread_that_opens_the_file_while_it_is_away_makes_no_empty_one_in_its_place(store: Store) -> None:
     path = store.database.path
     hidden = path.with_suffix(".hidden")
-    store.lists.jobs(limit=1)
+    store.rows.jobs(limit=1)
     path.rename(hidden)
     seen: list[object] = []
 
     def look() -> None:
         try:
-            seen.append(store.lists.jobs(limit=1))
+            seen.append(store.rows.jobs(limit=1))
         except StoreError as error:
             seen.append(error)
             assert not path.exists()
             hidden.rename(path)
-            seen.append(store.lists.jobs(limit=1))
+            seen.append(store.rows.jobs(limit=1))
 
     thread = threading.Thread(target=look)
     thread.start()

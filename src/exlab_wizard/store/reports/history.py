@@ -1,4 +1,4 @@
-"""Searches all jobs there ever were, the newest first, in stretches that each end soon.
+"""The history of all jobs: searched, the newest first, in stretches that each end soon; and the runs it published.
 
 No index serves a search in free text, and none is worth its writes: a search reads the table backwards, a stretch of
 ids at a time, until the page is full or its time is over. It then says how far it came, so that it can be continued.
@@ -21,7 +21,11 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.store.reports.rows import MAX_ID, Record, records
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, path_to_sql, text, whole
+from exlab_wizard.store.tables import sync_jobs
+
+_job = sync_jobs.c
+_b = sa.bindparam
 
 SEARCH_SECONDS: Final = 0.25
 FIRST_STRETCH: Final = 4_000
@@ -87,11 +91,28 @@ RECENT_NAMES: Final = Statement(
         f" ORDER BY id DESC LIMIT {_RECENT})"
     )
 )
+_PUBLISHED: Final = "run_path, destination, equipment_id, bytes_total, files_total"
+# The bare columns are those of the row that has the greatest id.
+PUBLISHED: Final = Statement(
+    sa.text(
+        f"SELECT max(id), {_PUBLISHED} FROM sync_jobs WHERE state IN ('verified', 'cleaned')"
+        " GROUP BY run_path, destination, equipment_id ORDER BY max(id)"
+    )
+)
+BY_JOB: Final = Statement(sa.text(f"SELECT id, {_PUBLISHED} FROM sync_jobs WHERE id = :job"))
+STATES_OF_RUN: Final = Statement(
+    sa.select(_job.id, _job.state)
+    .where(_job.run_path == _b("run_path"), _job.destination == _b("destination"))
+    .order_by(_job.id)
+)
+EQUIPMENT: Final = Statement(
+    sa.select(_job.equipment_id).where(_job.destination == _b("destination"), _job.equipment_id.is_not(None)).distinct()
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for: all that is given must hold; `text` is part of the run's path or of its session's label.
+    """What to search for: all that is given must match; `text` is part of the run's path or of its session's label.
 
     `since` is included, `until` is not; both are about when the job was queued.
     """
@@ -108,7 +129,7 @@ class Search:
 class Found:
     """A page of jobs; `following` is the `before` of the next one, None where nothing older can match.
 
-    `cut`: the time was over before the page was full, and jobs below `following` were not looked at.
+    `cut`: the time was over before the page was full, and jobs below `following` were not searched.
     """
 
     jobs: list[Record]
@@ -116,8 +137,20 @@ class Found:
     cut: bool
 
 
-class History:
-    """Reads about jobs that are over, too; a page costs what it shows and at most `SEARCH_SECONDS` of looking."""
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A run at a destination, and the job that brought it there."""
+
+    job_id: int
+    run_path: str
+    destination: str
+    equipment_id: str | None
+    size: int
+    files: int
+
+
+class HistoryReport:
+    """Reads about finished jobs, too; a search takes at most `SEARCH_SECONDS` longer than what it returns."""
 
     def __init__(self, database: Database) -> None:
         """Work on `database`."""
@@ -144,10 +177,10 @@ class History:
         }
         statement = SEARCH if search.state is None else SEARCH_UNSETTLED.get(search.state, SEARCH)
 
-        def look(bounds: dict[str, Value]) -> list[Record]:
+        def read(bounds: dict[str, Value]) -> list[Record]:
             return records(self._db, statement, {**params, **bounds})
 
-        return self._backwards(look, min(start, MAX_ID if before is None else before), lowest, limit, seconds)
+        return self._backwards(read, min(start, MAX_ID if before is None else before), lowest, limit, seconds)
 
     def of_run(self, run_path: str, *, seconds: float = SEARCH_SECONDS) -> Found:
         """Return the jobs of a run: all that are pending, and of the finished ones those that were found in time."""
@@ -155,37 +188,55 @@ class History:
         pending = records(self._db, PENDING_OF_RUN, {"run_path": path})
         known = {job["id"] for job in pending}
 
-        def look(bounds: dict[str, Value]) -> list[Record]:
+        def read(bounds: dict[str, Value]) -> list[Record]:
             found = records(self._db, OF_RUN, {"run_path": path, **bounds})
             return [job for job in found if job["id"] not in known]
 
-        finished = self._backwards(look, MAX_ID, 0, 20, seconds)
+        finished = self._backwards(read, MAX_ID, 0, 20, seconds)
         return Found([*pending, *finished.jobs], finished.following, finished.cut)
 
     def of_runs(self, run_paths: Sequence[str], *, seconds: float = SEARCH_SECONDS) -> dict[str, list[Record]]:
         """Return, by run, those jobs of the given runs that were found in time, the newest first.
 
-        Paths that are no Unicode are not looked for.
+        Paths that are not valid Unicode are not searched for.
         """
         paths = json.dumps([path for path in run_paths if isinstance(path_to_sql(path), str)])
 
-        def look(bounds: dict[str, Value]) -> list[Record]:
+        def read(bounds: dict[str, Value]) -> list[Record]:
             return records(self._db, OF_RUNS, {"paths": paths, **bounds})
 
         found: dict[str, list[Record]] = {}
-        for job in self._backwards(look, MAX_ID, 0, _MOST_OF_RUNS, seconds).jobs:
+        for job in self._backwards(read, MAX_ID, 0, _MOST_OF_RUNS, seconds).jobs:
             found.setdefault(str(job["run_path"]), []).append(job)
         return found
 
     def recent_names(self) -> tuple[list[str], list[str]]:
-        """Return the destinations and the instruments of the last jobs, sorted: what people will want to choose."""
+        """Return the destinations and the instruments of the last jobs, sorted, to choose from."""
         rows = self._db.read(RECENT_NAMES)
         return _names(rows, 0), _names(rows, 1)
 
+    def published(self) -> list[Publication]:
+        """Return every run that was verified, once for each destination and equipment; the cost grows with history."""
+        return [_publication(row) for row in self._db.read(PUBLISHED)]
+
+    def publication(self, job_id: int) -> Publication | None:
+        """Return what a job publishes, or has published; None when there is no such job."""
+        rows = self._db.read(BY_JOB, {"job": job_id})
+        return _publication(rows[0]) if rows else None
+
+    def states_of_run(self, run_path: str, destination: str) -> dict[int, JobState]:
+        """Return the state of each job of a run to a destination, the oldest first; the cost grows with history."""
+        params: dict[str, Value] = {"run_path": path_to_sql(run_path), "destination": destination}
+        return {whole(job): JobState(str(state)) for job, state in self._db.read(STATES_OF_RUN, params)}
+
+    def equipment_at(self, destination: str) -> set[str]:
+        """Return the equipment ids that name folders of a destination."""
+        return {str(name) for (name,) in self._db.read(EQUIPMENT, {"destination": destination})}
+
     def _backwards(
-        self, look: Callable[[dict[str, Value]], list[Record]], before: int, lowest: int, limit: int, seconds: float
+        self, read: Callable[[dict[str, Value]], list[Record]], before: int, lowest: int, limit: int, seconds: float
     ) -> Found:
-        """Look at one stretch of ids below the other; a quick one makes the next longer."""
+        """Read one stretch of ids below the other; a quick one makes the next longer."""
         found: list[Record] = []
         stretch, deadline = FIRST_STRETCH, time.monotonic() + seconds
         while True:
@@ -194,7 +245,7 @@ class History:
                 return Found(found, None, cut=False)
             floor = max(whole(top) + 1 - stretch, lowest)
             began = time.monotonic()
-            found += look({"before": whole(top) + 1, "floor": floor, "limit": limit + 1 - len(found)})
+            found += read({"before": whole(top) + 1, "floor": floor, "limit": limit + 1 - len(found)})
             if len(found) > limit:
                 return Found(found[:limit], whole(found[limit - 1]["id"]), cut=False)
             before = floor
@@ -227,3 +278,10 @@ def _pattern(text: str) -> str | None:
     for special in "!%_":
         text = text.replace(special, f"!{special}")
     return f"%{text}%" if text else None
+
+
+def _publication(row: Row) -> Publication:
+    job_id, run_path, destination, equipment_id, size, files = row
+    return Publication(
+        whole(job_id), path_from_sql(run_path), str(destination), text(equipment_id), whole(size), whole(files)
+    )

@@ -13,7 +13,7 @@ from exlab_wizard.errors import StoreError
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.supervisor import Component, Components
 from exlab_wizard.store.queue.sessions import NewSession
-from exlab_wizard.store.reports.headline import Glance
+from exlab_wizard.store.reports.status import LaunchSummary
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.icon.headline import UNREADABLE, Overviews
 from exlab_wizard.tray.icon.menu import items
@@ -27,7 +27,7 @@ class Running:
 
 def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
     launch_id = given.launch(store).launch_id
-    assert store.glances.look(launch_id, given.NOW) == Glance(0, 0, 0, 0, None, 0, 0, paused=False)
+    assert store.status.summary(launch_id, given.NOW) == LaunchSummary(0, 0, 0, 0, None, 0, 0, paused=False)
     for name in ("a", "b", "c"):
         given.enqueue(store, name)
     first, second = given.claim(store, launch_id), given.claim(store, launch_id)
@@ -38,13 +38,13 @@ def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
     )
     store.sessions.open(NewSession(SessionKind.RUN, "scan", 60, id="s"), launch_id, given.NOW)
     store.launches.pause(launch_id, given.NOW)
-    found = store.glances.look(launch_id, given.NOW)
+    found = store.status.summary(launch_id, given.NOW)
     assert (found.sessions, found.in_flight, found.moved, found.total) == (1, 2, 400, 800)
     assert (found.queued, found.failed, found.paused) == (1, 0, True)
     assert found.left_s is not None
-    assert store.glances.look(launch_id, given.later(61)).sessions == 0
+    assert store.status.summary(launch_id, given.later(61)).sessions == 0
     store.jobs.finish_and_claim(first, given.FAILED, launch_id, given.NOW)
-    assert store.glances.look(launch_id, given.NOW).failed == 1
+    assert store.status.summary(launch_id, given.NOW).failed == 1
 
 
 def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
@@ -65,8 +65,8 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
     assert (found.in_flight, found.paused, condition(found)) == (1, True, Condition.ATTENTION)
     assert items(found)[1].text == "Needs a restart: icon ended unexpectedly"
 
-    def unreadable(*_: object) -> Glance:
+    def unreadable(*_: object) -> LaunchSummary:
         raise StoreError("disk I/O error")
 
-    monkeypatch.setattr(store.glances, "look", unreadable)
+    monkeypatch.setattr(store.status, "summary", unreadable)
     assert overviews.look().trouble == UNREADABLE

@@ -13,8 +13,8 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
-from exlab_wizard.store.reports import charts, run_files, search
-from exlab_wizard.store.reports.search import Search
+from exlab_wizard.store.reports import history, metrics, rows
+from exlab_wizard.store.reports.history import Search
 from exlab_wizard.store.store import Store
 
 MANY = 20_000
@@ -115,7 +115,7 @@ def test_dates_narrow_the_search_and_cost_no_reading_of_what_is_newer(filled: St
 def test_a_search_whose_time_is_over_says_how_far_it_came_and_goes_on_from_there(filled: Store) -> None:
     page = filled.history.search(Search("run-00042"), limit=50, seconds=0)
     assert (page.jobs, page.cut) == ([], True)
-    assert page.following == MANY + 1 - search.FIRST_STRETCH
+    assert page.following == MANY + 1 - history.FIRST_STRETCH
     assert ids(filled, Search("run-00042"), seconds=0) == [42]
 
 
@@ -130,7 +130,7 @@ def test_gaps_between_ids_are_stepped_over(store: Store) -> None:
 
 
 def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store) -> None:
-    for statement in search.SEARCH_UNSETTLED.values():
+    for statement in history.SEARCH_UNSETTLED.values():
         assert any("USING INDEX jobs_unsettled (state=?" in step for step in plan(filled, statement))
     found = steps_of(filled, lambda: filled.history.search(Search(state=JobState.FAILED), limit=50))
     assert found < 5_000
@@ -138,19 +138,19 @@ def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store)
 
 def test_every_read_goes_by_id_and_sorts_nothing(store: Store) -> None:
     wanted = {
-        search.SEARCH: "SEARCH j USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        search.OF_RUN: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        search.PENDING_OF_RUN: "SEARCH sync_jobs USING INDEX jobs_one_unfinished (run_path=?)",
-        search.NEXT_BELOW: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid<?)",
-        search.QUEUED_AT: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>?)",
-        run_files.FILES: "SEARCH sync_files USING PRIMARY KEY (job_id=? AND path>?)",
-        charts.VERIFIED: "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        charts.MOVE_BELOW: "SEARCH job_events USING INTEGER PRIMARY KEY (rowid<?)",
+        history.SEARCH: "SEARCH j USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        history.OF_RUN: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        history.PENDING_OF_RUN: "SEARCH sync_jobs USING INDEX jobs_one_unfinished (run_path=?)",
+        history.NEXT_BELOW: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid<?)",
+        history.QUEUED_AT: "SEARCH sync_jobs USING INTEGER PRIMARY KEY (rowid>?)",
+        rows.FILES: "SEARCH sync_files USING PRIMARY KEY (job_id=? AND path>?)",
+        metrics.VERIFIED: "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        metrics.MOVE_BELOW: "SEARCH job_events USING INTEGER PRIMARY KEY (rowid<?)",
     }
     for statement, step in wanted.items():
         steps = plan(store, statement)
         assert any(step in one for one in steps), steps
-        assert statement in (charts.VERIFIED, search.PENDING_OF_RUN) or not any("B-TREE" in one for one in steps)
+        assert statement in (metrics.VERIFIED, history.PENDING_OF_RUN) or not any("B-TREE" in one for one in steps)
 
 
 def test_jobs_of_a_run_are_found_pending_ones_at_once(filled: Store) -> None:
@@ -162,7 +162,7 @@ def test_jobs_of_a_run_are_found_pending_ones_at_once(filled: Store) -> None:
 
 
 def test_bytes_are_counted_by_the_quarter_in_which_runs_were_verified(filled: Store) -> None:
-    found = filled.figures.verified(given.NOW - timedelta(minutes=30))
+    found = filled.metrics.verified(given.NOW - timedelta(minutes=30))
     assert found.complete_since == given.NOW - timedelta(minutes=30)
     assert [(quarter.at.strftime("%H:%M"), quarter.runs) for quarter in found.quarters] == [
         ("11:30", 15), ("11:45", 15), ("12:00", 1),
@@ -172,16 +172,16 @@ def test_bytes_are_counted_by_the_quarter_in_which_runs_were_verified(filled: St
 
 
 def test_what_failed_is_not_counted_and_too_much_to_read_is_said(filled: Store) -> None:
-    month = filled.figures.verified(given.NOW - 30 * DAY, seconds=30)
+    month = filled.metrics.verified(given.NOW - 30 * DAY, seconds=30)
     assert sum(quarter.runs for quarter in month.quarters) == MANY - 1
-    cut = filled.figures.verified(given.NOW - 30 * DAY, seconds=0)
+    cut = filled.metrics.verified(given.NOW - 30 * DAY, seconds=0)
     assert cut.complete_since == given.NOW
     assert cut.quarters == []
 
 
 def test_charts_of_an_empty_database_are_empty(store: Store) -> None:
-    assert store.figures.verified(given.NOW).quarters == []
-    assert store.figures.drains(limit=30) == []
+    assert store.metrics.verified(given.NOW).quarters == []
+    assert store.metrics.drain_durations(limit=30) == []
 
 
 def test_drains_are_those_that_ended_the_application(store: Store) -> None:
@@ -194,7 +194,7 @@ def test_drains_are_those_that_ended_the_application(store: Store) -> None:
         " (3, '', '', 1, '', '', '', '2026-03-01T10:00:09.000Z', '2026-03-01T10:00:02.500Z', 'forced'),"
         " (4, '', '', 1, '', '', '', '2026-03-01T10:00:09.000Z', NULL, NULL)",
     )
-    found = [(drain["id"], drain["end_reason"], drain["took_s"]) for drain in store.figures.drains(limit=30)]
+    found = [(drain["id"], drain["end_reason"], drain["took_s"]) for drain in store.metrics.drain_durations(limit=30)]
     assert found == [(3, "forced", 0), (1, "drained", 2.5)]  # the clock was set back in the third
 
 
@@ -207,7 +207,7 @@ def test_files_come_in_pages_in_the_order_of_their_names(store: Store, launch_id
     seen: list[object] = []
     after: str | None = ""
     while after is not None:
-        page = store.contents.files(job.job_id, limit=1, after=after)
+        page = store.rows.files(job.job_id, limit=1, after=after)
         seen += [file["path"] for file in page.files]
         after = page.following
     assert sorted(map(str, seen)) == sorted(names)

@@ -1,0 +1,96 @@
+"""The activity of this moment: jobs in flight, due, retried and waiting, active sessions, the last arrivals.
+
+Each query costs what is pending or new, never history, and is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.store.reports.rows import Record, records
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.tables import IS_ACTIVE, IS_DELAYED, IS_DUE, IS_IN_FLIGHT, session_leases, sync_jobs
+
+MOST_ROWS: Final = 50
+_RECENT_EVENTS: Final = 200
+_SAMPLE: Final = 20
+
+_job, _lease = sync_jobs.c, session_leases.c
+_limit: Final[sa.ColumnElement[int]] = sa.literal_column(str(MOST_ROWS))
+_COLUMNS: Final = (
+    "id", "run_path", "destination", "equipment_id", "state", "state_reason", "not_before", "waiting_on",
+    "error_kind", "error_detail", "claimed_at", "enqueued_at", "files_total", "files_done", "bytes_total",
+    "bytes_done", "bytes_verified", "bytes_resumed",
+)  # fmt: skip
+_jobs: Final = sa.select(*(_job[name] for name in _COLUMNS)).limit(_limit)
+
+IN_FLIGHT: Final = Statement(_jobs.where(IS_IN_FLIGHT).order_by(_job.claimed_at, _job.id))
+DUE: Final = Statement(_jobs.where(IS_DUE).order_by(_job.priority.desc(), _job.id))
+RETRIED: Final = Statement(_jobs.where(IS_DELAYED, _job.waiting_on.is_(None)).order_by(_job.not_before))
+# Since when: the oldest of the last returns to the queue, among the first of those that wait. The others of the same
+# destination were never tried, and have none.
+WAITING: Final = Statement(
+    sa.text(
+        "SELECT w.destination, w.waiting_on, w.jobs, coalesce((SELECT min(at) FROM (SELECT max(e.at) AS at FROM"
+        " (SELECT id FROM sync_jobs s WHERE s.state = 'queued' AND s.waiting_on IS NOT NULL"
+        f" AND s.destination = w.destination AND s.waiting_on = w.waiting_on LIMIT {_SAMPLE}) first"
+        " CROSS JOIN job_events e ON e.job_id = first.id WHERE e.to_state = 'queued' GROUP BY e.job_id)),"
+        " w.enqueued_at) AS since, w.run_path, w.next_look FROM"
+        " (SELECT destination, waiting_on, count(*) AS jobs, min(enqueued_at) AS enqueued_at, run_path,"
+        " min(not_before) AS next_look FROM sync_jobs WHERE state = 'queued' AND waiting_on IS NOT NULL"
+        f" GROUP BY destination, waiting_on LIMIT {MOST_ROWS}) w"
+    )
+)
+SESSIONS: Final = Statement(
+    sa.select(
+        _lease.id, _lease.kind, _lease.label, _lease.operator, _lease.equipment_id, _lease.opened_at, _lease.expires_at
+    )
+    .where(IS_ACTIVE)
+    .order_by(_lease.opened_at, _lease.id)
+    .limit(_limit)
+)
+VERIFIED: Final = Statement(
+    sa.text(
+        f"SELECT {', '.join(f'j.{name}' for name in _COLUMNS)}, e.at AS arrived_at FROM"
+        f" (SELECT id, job_id, at, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
+        " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.to_state = 'verified' ORDER BY e.id DESC LIMIT 5"
+    )
+)
+
+
+class ActivityReport:
+    """Reads for the first page; rows as in the database, at most 50 of a kind."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from `database`."""
+        self._db = database
+
+    def in_flight(self) -> list[Record]:
+        """Return the jobs that are being sent or read back, the first claimed first."""
+        return records(self._db, IN_FLIGHT, {})
+
+    def due(self) -> list[Record]:
+        """Return the jobs that wait for a worker only, in the order in which they are claimed."""
+        return records(self._db, DUE, {})
+
+    def retried(self) -> list[Record]:
+        """Return the jobs that failed and are retried automatically, the next first."""
+        return records(self._db, RETRIED, {})
+
+    def waiting(self) -> list[Record]:
+        """Return `destination, waiting_on, jobs, since, run_path, next_look` for each thing that jobs wait for.
+
+        `since` is when it was noticed, `run_path` one of the runs, `next_look` when it is checked again.
+        """
+        return records(self._db, WAITING, {})
+
+    def sessions(self) -> list[Record]:
+        """Return the active sessions, the oldest first."""
+        return records(self._db, SESSIONS, {})
+
+    def verified(self) -> list[Record]:
+        """Return the jobs that were verified last, if that is not long ago; `arrived_at` is when."""
+        return records(self._db, VERIFIED, {})

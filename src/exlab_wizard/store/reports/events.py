@@ -1,0 +1,185 @@
+"""Events since a moment that the reader remembers: moves, new jobs, progress, sessions, failures, arrivals.
+
+Each query costs what is new, waiting or in flight, never history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.store import figures
+from exlab_wizard.store.reports.rows import Record, records
+from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.statement import Statement
+from exlab_wizard.store.sqlite.values import Value, whole
+from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, job_events, session_leases, sync_jobs
+
+_b = sa.bindparam
+_job, _event = sync_jobs.c, job_events.c
+
+_OPENED: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid")
+_NEWEST_SESSION: Final = sa.select(sa.func.coalesce(sa.func.max(_OPENED), 0)).select_from(session_leases)
+_FAILURES_AT_ONCE: Final = 200
+
+NEWEST: Final = Statement(sa.select(figures.NEWEST_EVENT, figures.NEWEST_JOB, _NEWEST_SESSION.scalar_subquery()))
+NEWEST_EVENT: Final = Statement(sa.select(figures.NEWEST_EVENT))
+MOVES: Final = Statement(
+    sa.select(
+        _event.id,
+        _event.job_id,
+        _event.at,
+        _event.from_state,
+        _event.to_state,
+        _event.reason,
+        _job.run_path,
+        _job.destination,
+    )
+    .join_from(job_events, sync_jobs, _job.id == _event.job_id)
+    .where(_event.id > _b("after"))
+    .order_by(_event.id)
+    .limit(_b("limit"))
+)
+QUEUED: Final = Statement(
+    sa.select(
+        _job.id.label("job_id"),
+        _job.enqueued_at.label("at"),
+        sa.null().label("from_state"),
+        sa.literal_column("'queued'").label("to_state"),
+        sa.literal_column("'enqueued'").label("reason"),
+        _job.run_path,
+        _job.destination,
+    )
+    .where(_job.id > _b("after"))
+    .order_by(_job.id)
+    .limit(_b("limit"))
+)
+PROGRESS: Final = Statement(
+    sa.select(
+        _job.id.label("job_id"),
+        _job.state,
+        _job.files_done,
+        _job.files_total,
+        _job.bytes_done,
+        _job.bytes_verified,
+        _job.bytes_total,
+    ).where(IS_IN_FLIGHT)
+)
+_SESSION: Final = [session_leases.c[name] for name in ("id", "kind", "label", "operator", "state")]
+ACTIVE: Final = Statement(sa.select(*_SESSION).where(IS_ACTIVE).limit(_b("limit")))
+OPENED: Final = Statement(
+    sa.select(_OPENED.label("number"), *_SESSION).where(_b("after") < _OPENED).order_by(_OPENED).limit(_b("limit"))
+)
+# CROSS JOIN keeps SQLite from beginning with all failed jobs there are.
+FAILURES: Final = Statement(
+    sa.text(
+        "SELECT e.id, e.job_id, j.run_path, j.destination, j.error_kind, j.error_detail"
+        " FROM job_events e CROSS JOIN sync_jobs j ON j.id = e.job_id"
+        " WHERE e.id > :after AND e.id <= :upto AND e.to_state = 'failed' AND j.state = 'failed'"
+        " ORDER BY e.id LIMIT :limit"
+    )
+)
+BYTES_SENT: Final = Statement(
+    sa.select(_job.id, _job.bytes_done).where(IS_IN_FLIGHT, _job.destination == _b("destination"))
+)
+HAS_ARRIVED: Final = Statement(
+    sa.text(
+        "SELECT 1 FROM job_events e CROSS JOIN sync_jobs j ON j.id = e.job_id"
+        " WHERE e.id > :after AND e.to_state = 'verifying' AND j.destination = :destination LIMIT 1"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The number of the newest event, job and session; 0 where there is none."""
+
+    event: int
+    job: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that failed for good; `detail` says what went wrong and what to do."""
+
+    job_id: int
+    run_path: str
+    destination: str
+    kind: str
+    detail: str
+
+
+class EventsReport:
+    """Reads for event streams and notifications, which follow the database."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from `database`."""
+        self._db = database
+
+    def newest(self) -> Newest:
+        """Return how far the history goes."""
+        return Newest(*(whole(number) for number in self._db.read(NEWEST)[0]))
+
+    def newest_event(self) -> int:
+        """Return the id of the newest move of a job; 0 where there is none."""
+        return whole(self._db.read(NEWEST_EVENT)[0][0])
+
+    def moves(self, after: int, limit: int) -> list[Record]:
+        """Return the moves of jobs after the one with id `after`, the oldest first."""
+        return records(self._db, MOVES, {"after": after, "limit": limit})
+
+    def queued(self, after: int, limit: int) -> list[Record]:
+        """Return the jobs that were queued after the one with id `after`, in the form of moves, the oldest first."""
+        return records(self._db, QUEUED, {"after": after, "limit": limit})
+
+    def progress(self) -> list[Record]:
+        """Return how far the jobs in flight have come."""
+        return records(self._db, PROGRESS, {})
+
+    def active_sessions(self, limit: int) -> list[Record]:
+        """Return the active sessions."""
+        return records(self._db, ACTIVE, {"limit": limit})
+
+    def opened_sessions(self, after: int, limit: int) -> list[Record]:
+        """Return the sessions that were opened after the one with the number `after`, in their present state."""
+        return records(self._db, OPENED, {"after": after, "limit": limit})
+
+    def failures(self, after: int) -> tuple[list[Failure], int]:
+        """Return jobs that failed after the move with id `after` and still are, and the move to continue from."""
+        upto = self.newest_event()
+        if upto <= after:  # also after a backup was restored: its moves are no news
+            return [], upto
+        found = records(self._db, FAILURES, {"after": after, "upto": upto, "limit": _FAILURES_AT_ONCE})
+        failures = [
+            Failure(
+                whole(row["job_id"]),
+                str(row["run_path"]),
+                str(row["destination"]),
+                str(row["error_kind"] or "unknown"),
+                str(row["error_detail"] or ""),
+            )
+            for row in found
+        ]
+        return failures, whole(found[-1]["id"]) if len(found) == _FAILURES_AT_ONCE else upto
+
+    def waiting_for_destination(self) -> dict[tuple[str, WaitReason], int]:
+        """Return how many jobs wait for a destination that is offline or full."""
+        return {
+            (str(destination), WaitReason(str(reason))): whole(jobs)
+            for destination, reason, jobs in self._db.read(figures.WAITING)
+            if reason in (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+        }
+
+    def bytes_sent(self, destination: str) -> dict[int, int]:
+        """Return how many bytes each job in flight to `destination` has sent."""
+        rows = self._db.read(BYTES_SENT, {"destination": destination})
+        return {whole(job): whole(sent) for job, sent in rows}
+
+    def has_arrived(self, destination: str, after: int) -> bool:
+        """Return whether all bytes of some run have reached `destination` since the move with id `after`."""
+        params: dict[str, Value] = {"destination": destination, "after": after}
+        return bool(self._db.read(HAS_ARRIVED, params))
