@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from exlab_wizard.application import Application, Control, Message, QuitAsked, SessionEnds, SignalCame
-from exlab_wizard.desktop.autostart.entry import Repair
+from exlab_wizard.desktop.autostart.entry import AutostartRepair
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
@@ -26,7 +26,6 @@ from exlab_wizard.process.identity import SystemClock, is_network_path, this_pro
 from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.process.logs import Logbook
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.session.port import Heard
 from exlab_wizard.process.session.watch import SessionEnd, host_of_this_system
@@ -159,8 +158,7 @@ def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
         opened = partial(backend.Backend, store=store, settings=settings, state_dir=state_dir.root, clock=clock)
         begun = partial(opened, launch_id=recovery.launch_id, progress=progress, components=components, health=health)
         running = partial(begun, quit=coordinator, workers=workers, keeper=keeper, presence=presence, changes=changes)
-        served = running(window=window, at_login=_at_login(options))
-        return asgi.HttpApplication(served, port=port, token=token, page_secret=page.secret)
+        return asgi.HttpApplication(running(window=window), port=port, token=token, page_secret=page.secret)
 
     server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
     window = _window(options, server, presence, clock)
@@ -225,12 +223,6 @@ def _window(options: Options, server: ServerRunner, presence: Presence, clock: S
     return Launcher(options.state_dir.root, server.login_url, presence, clock, at_start=options.window)
 
 
-def _at_login(options: Options) -> AtLogin:
-    from exlab_wizard.desktop.autostart.entry import LoginSwitch  # noqa: PLC0415 - with the server, in its thread
-
-    return LoginSwitch(options.state_dir, options.config)
-
-
 def _desktop(  # noqa: PLR0913, PLR0917 - wired once
     options: Options,
     control: Control,
@@ -259,7 +251,7 @@ def _desktop(  # noqa: PLR0913, PLR0917 - wired once
     )
     window.on_closed = desktop.window_closed
     components.add(Component("icon", lambda: desktop.alive, "the window is there, and exlab-wizard quit"))
-    return [desktop, Repair(options.state_dir, options.config)]
+    return [desktop, AutostartRepair(options.state_dir, options.config)]
 
 
 def _notices(  # noqa: PLR0913, PLR0917 - wires them all together

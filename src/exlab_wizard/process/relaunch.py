@@ -1,13 +1,11 @@
-"""How this program is started again: detached by a command, or by the system at log-in."""
+"""How this program is started again: detached by a command, or by the system at login."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from exlab_wizard.paths import StateDir
 
@@ -16,13 +14,13 @@ START_LOG = "start.log"
 
 def command(state_dir: StateDir, config: Path, *arguments: str) -> list[str]:
     """Return the command line of `exlab-wizard ARGUMENTS` for these places, whatever the environment then says."""
-    # -P: the folder in which it happens to start is no place to import from.
+    # -P: the working directory is no place to import from.
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-P", "-m", "exlab_wizard"]
     return [*program, "--state-dir", str(state_dir.root), "--config", str(config), *arguments]
 
 
 def start_detached(state_dir: StateDir, config: Path) -> subprocess.Popen[bytes]:
-    """Start the application so that it outlives us and our terminal; what it says until it is ready is in a file.
+    """Start the application so that it outlives us and our terminal; its output until it is ready goes to a file.
 
     Raises:
         OSError: it cannot start.
@@ -35,14 +33,14 @@ def start_detached(state_dir: StateDir, config: Path) -> subprocess.Popen[bytes]
         if sys.platform == "win32":
             apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
             return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=said, stderr=said, creationflags=apart)
-        home = str(state_dir.root)  # never a folder that somebody wants to unmount
+        home = str(state_dir.root)  # never a folder that the operator wants to unmount
         return subprocess.Popen(
             line, cwd=home, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
         )
 
 
 def last_said(state_dir: StateDir) -> str:
-    """Return the last line that an application said which was started detached; empty for none."""
+    """Return the last line that a detached application printed; empty for none."""
     try:
         text = (state_dir.logs / START_LOG).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -51,35 +49,9 @@ def last_said(state_dir: StateDir) -> str:
 
 
 def cut_loose() -> None:
-    """Say nothing on standard output and error any more; whoever was told that we are ready reads no further."""
+    """Send standard output and error nowhere; whoever waited for the ready message reads no further."""
     sys.stdout.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     os.close(nowhere)
-
-
-@dataclass(frozen=True, slots=True)
-class LoginStart:
-    """How it stands; `other` is the state dir of another application that is started in the place of this one."""
-
-    on: bool
-    other: str | None = None
-
-
-class AtLogin(Protocol):
-    """The start at log-in."""
-
-    def standing(self) -> LoginStart:
-        """Return how it stands.
-
-        Raises:
-            ExlabError: it cannot be told.
-        """
-
-    def switch(self, *, on: bool) -> None:
-        """Let this application start at log-in, or nothing.
-
-        Raises:
-            ExlabError: it cannot be changed; the message says what to do.
-        """

@@ -13,7 +13,6 @@ from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.relaunch import AtLogin
 from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.process.window_request import Shown
@@ -72,7 +71,6 @@ class Backend:
     components: Components
     progress: EventCounts
     window: WindowControl
-    at_login: AtLogin
     health: Health
 
     def now(self) -> datetime:

@@ -8,9 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from tests.support.bench import Bench
 
-from exlab_wizard.desktop.autostart.entry import LoginSwitch
 from exlab_wizard.domain.quit import Phase, QuitEvent
-from exlab_wizard.paths import StateDir
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import Health
@@ -65,7 +63,6 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         components=Components(changes.notify),
         progress=bench.store.metrics.begin(),
         window=NoWindow(),
-        at_login=LoginSwitch(StateDir.at(home / "state"), bench.settings.path),
         health=health,
     )
 

@@ -1,7 +1,7 @@
-"""Runs a program that says which threads live when it ends: `python -m … FILE MODULE ARGUMENT…`.
+"""Runs a program that says which threads and modules it has when it ends: `python -m … FILE MODULE ARGUMENT…`.
 
 The program ends in `os._exit` after it has closed everything; just before, the names of its threads are written into
-FILE, one a line.
+FILE, and those of its modules into FILE.modules, one a line.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     def speak_and_leave(status: int) -> None:
         names = [thread.name for thread in threading.enumerate() if not thread.name.startswith("pytest_timeout")]
         Path(file).write_text("\n".join(names), "utf-8")
+        Path(f"{file}.modules").write_text("\n".join(sorted(sys.modules)), "utf-8")
         leave(status)
 
     os._exit = speak_and_leave  # type: ignore[assignment]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.integration.session_end.bus import SystemBus
-from tests.integration.session_end.conftest import listening
+from tests.integration.session_end.conftest import Frank, listening
 from tests.support.desktop import Panel, session_bus
-from tests.support.program import Program, folder_in_memory, until, write_run
+from tests.support.program import folder_in_memory, until, write_run
 from tests.support.screen import screen
 from tests.support.slow_copy import copying_slowly, last_end
 
@@ -23,51 +20,12 @@ from exlab_wizard.testing import Process
 pytestmark = pytest.mark.slow
 
 
-class Frank(Program):
-    """The real program, in a session of its own, which says what it leaves behind."""
-
-    def command(self, *arguments: str) -> list[str]:
-        module, *place = super().command(*arguments)[2:]
-        return [
-            sys.executable,
-            "-m",
-            "tests.integration.session_end.last_words",
-            str(self.home / "last-words"),
-            module,
-            *place,
-        ]
-
-    def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
-        with stdout.open("wb") as out, stderr.open("wb") as err:
-            return subprocess.Popen(command, env=self.environment, stdout=out, stderr=err, start_new_session=True)
-
-    def left(self) -> tuple[list[str], list[int]]:
-        """Return the threads that lived at the end, and the processes that live still."""
-        threads = (self.home / "last-words").read_text("utf-8").splitlines()
-        return threads, [pid for pid in psutil.pids() if pid != self.process.pid and _session(pid) == self.process.pid]
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
-
-
 def alive(process: psutil.Process) -> bool:
     """Whether it does anything; one that has ended, and that nobody has waited for, does not."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-@pytest.fixture
-def frank(tmp_path: Path, bus: SystemBus) -> Iterator[Frank]:
-    """The program beside a logind, on files in memory if possible."""
-    with folder_in_memory(tmp_path) as home, Frank(home) as program:
-        program.environment["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
-        yield program
 
 
 def test_a_quit_that_drains_leaves_nothing_behind(frank: Frank) -> None:

@@ -1,4 +1,4 @@
-"""`autostart`: whether the application starts at log-in."""
+"""`autostart`: whether the application starts at login."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
-from exlab_wizard.desktop.autostart.entry import Standing, autostart_of
+from exlab_wizard.desktop.autostart.entry import AutostartStatus, autostart_of
 
 _DONE: Final = {
-    "on": "the application starts at log-in from now on",
-    "off": "the application starts at log-in no more",
+    "on": "the application starts at login from now on",
+    "off": "the application no longer starts at login",
 }
-_SAME: Final = {"on": "the application starts at log-in already", "off": "the application does not start at log-in"}
+_SAME: Final = {"on": "the application already starts at login", "off": "the application does not start at login"}
 
 
 @click.command("autostart", epilog=example("exlab-wizard autostart on", "exlab-wizard autostart status --json"))
@@ -23,27 +23,27 @@ _SAME: Final = {"on": "the application starts at log-in already", "off": "the ap
 @json_option
 @click.pass_obj
 def command(locations: Locations, what: Literal["on", "off", "status"], *, as_json: bool) -> None:
-    """Let the application start at log-in, or not, or say how that stands.
+    """Let the application start at login or not, or show whether it does.
 
-    It is written for the state dir and the configuration of this call, and counts from the next log-in on; what runs
-    now is left alone. `on` again puts right what is out of date; so does the application itself when it starts.
+    The entry is written for the state dir and the configuration of this call and takes effect at the next login; a
+    running application is left alone. `on` also repairs an outdated entry, and so does each launch.
     """
     entries = autostart_of(locations.state_dir, locations.config)
-    changed = entries.switch_on() if what == "on" else entries.switch_off() if what == "off" else False
-    standing = entries.status()
+    changed = what != "status" and entries.switch(on=what == "on")
+    status = entries.status()
     if as_json:
-        emit({"changed": changed, **asdict(standing)})
+        emit({"changed": changed, **asdict(status)})
         return
     if what == "status":
-        say(_told(standing, str(locations.state_dir.root)))
+        say(_told(status, str(locations.state_dir.root)))
     else:
         say((_DONE if changed else _SAME)[what])
-    for kind, where in standing.places.items():
+    for kind, where in status.places.items():
         say(f"  {kind}: {where}")
 
 
-def _told(standing: Standing, state_dir: str) -> str:
-    if not standing.on:
-        return "off: the application does not start at log-in"
-    told = "on" if standing.state_dir == state_dir else f"on, for the state dir {standing.state_dir}"
-    return f"{told}; out of date: `exlab-wizard autostart on` puts it right" if standing.stale else told
+def _told(status: AutostartStatus, state_dir: str) -> str:
+    if not status.on:
+        return "off: the application does not start at login"
+    told = "on" if status.state_dir == state_dir else f"on, for the state dir {status.state_dir}"
+    return f"{told}; out of date: `exlab-wizard autostart on` repairs it" if status.stale else told

@@ -16,6 +16,7 @@ from exlab_wizard.cli.terminal.output import emit, example, json_option, note, s
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.http import Answer, Wire
 from exlab_wizard.errors import ExlabError, UsageError
+from exlab_wizard.process.display import has_display
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.relaunch import last_said, start_detached
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
@@ -130,11 +131,11 @@ def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
 
 
 def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
-    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError, has_display  # noqa: PLC0415 - for those without a window only
+    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError  # noqa: PLC0415 - for those without a window only
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
     url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
-    if has_display(os.environ) or os.environ.get("BROWSER"):
+    if has_display() or os.environ.get("BROWSER"):
         try:
             Browser().open(url)
         except SurfaceError:

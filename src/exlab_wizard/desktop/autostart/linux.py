@@ -1,8 +1,8 @@
 """Autostart on Linux: a unit of the systemd user manager, and an entry for desktops that start programs themselves.
 
-GNOME, KDE and others let systemd run the session: there the unit counts, which is started again after a crash and has
-time to end, and the desktop entry is passed over. Other desktops know the desktop entry only. So both are written; and
-where both count, the second start finds the first and ends.
+GNOME, KDE and others let systemd run the session: there the unit counts, which restarts after a crash and has time to
+end, and the desktop entry is ignored. Other desktops know the desktop entry only. So both are written; and where both
+count, the second start finds the first and exits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.port import ABOUT, NAME, TITLE, AutostartError, Entry, Launch, Place
+from exlab_wizard.desktop.autostart.port import ABOUT, NAME, TITLE, AutostartError, AutostartPlace, Entry, LoginCommand
 from exlab_wizard.durable import make_folder, replace_file
 
 _MARK: Final = "# exlab-wizard: "
@@ -23,7 +23,7 @@ _RELOAD_SECONDS: Final = 5.0
 _NOT_IN_A_PROGRAM: Final = frozenset("$\"'\\")
 
 
-def linux_places(environ: Mapping[str, str], booted: Path = Path("/run/systemd/system")) -> list[Place]:
+def linux_places(environ: Mapping[str, str], booted: Path = Path("/run/systemd/system")) -> list[AutostartPlace]:
     """Return the unit where systemd runs this machine, and the desktop entry."""
     home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     entry = DesktopEntry(home / "autostart" / f"{NAME}.desktop", beside_unit=booted.is_dir())
@@ -46,10 +46,10 @@ class SystemdUnit:
         """The unit file."""
         return str(self._file)
 
-    def text(self, launch: Launch) -> str:
-        """Return the unit: restarted after a crash, never after a quit or for what a restart does not mend."""
+    def text(self, launch: LoginCommand) -> str:
+        """Return the unit: it restarts after a crash, never after a quit or an error that a restart does not solve."""
         if _NOT_IN_A_PROGRAM.intersection(launch.command[0]):
-            msg = f"systemd takes no program with $, quotes or \\ in its path, such as {launch.command[0]!r}; move it"
+            msg = f"systemd accepts no $, quotes or \\ in the path of a program: {launch.command[0]!r}. Move it."
             raise AutostartError(msg)
         program, *words = launch.command
         line = " ".join([_for_systemd(program), *(_for_systemd(word).replace("$", "$$") for word in words)])
@@ -74,11 +74,11 @@ WantedBy={_TARGET}
 """
 
     def read(self) -> Entry | None:
-        """Return the unit, if it is there and wanted."""
+        """Return the unit, if it exists and is enabled."""
         return _read(self._file) if self._wanted.is_symlink() else None
 
     def write(self, text: str) -> None:
-        """Write the unit and want it, as `systemctl --user enable` does."""
+        """Write the unit and enable it, as `systemctl --user enable` does."""
         make_folder(self._file.parent)
         replace_file(self._file, text.encode("utf-8", "surrogateescape"))
         make_folder(self._wanted.parent)
@@ -87,13 +87,13 @@ WantedBy={_TARGET}
         self._reload()
 
     def remove(self) -> None:
-        """Remove both; what was started by it runs on."""
+        """Remove both; what it started keeps running."""
         self._wanted.unlink(missing_ok=True)
         self._file.unlink(missing_ok=True)
         self._reload()
 
     def _reload(self) -> None:
-        """Let a manager that runs know, so that it restarts nothing by the old unit; at log-in it looks anyway."""
+        """Notify a running manager, so that it restarts nothing from the old unit; at login it reads units anyway."""
         if not (Path(self._environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "systemd" / "private").exists():
             return
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -107,7 +107,7 @@ class DesktopEntry:
     kind = "xdg"
 
     def __init__(self, file: Path, *, beside_unit: bool) -> None:
-        """Work on `file`; with `beside_unit`, sessions that systemd runs pass it over."""
+        """Work on `file`; with `beside_unit`, sessions that systemd runs ignore it."""
         self._file = file
         self._beside_unit = beside_unit
 
@@ -116,10 +116,10 @@ class DesktopEntry:
         """The desktop entry."""
         return str(self._file)
 
-    def text(self, launch: Launch) -> str:
+    def text(self, launch: LoginCommand) -> str:
         """Return the entry."""
         line = " ".join(_for_desktop(word) for word in [*launch.command, "--background"])
-        passed_over = "X-systemd-skip=true\nX-GNOME-HiddenUnderSystemd=true\n" if self._beside_unit else ""
+        ignored = "X-systemd-skip=true\nX-GNOME-HiddenUnderSystemd=true\n" if self._beside_unit else ""
         return f"""{_mark(launch)}
 [Desktop Entry]
 Type=Application
@@ -127,10 +127,10 @@ Name={TITLE}
 Comment={ABOUT}
 Exec={line}
 Terminal=false
-{passed_over}"""
+{ignored}"""
 
     def read(self) -> Entry | None:
-        """Return the entry, if it is there; a tool of the desktop switches it off by a line of its own."""
+        """Return the entry, if it exists; a tool of the desktop disables it with a line in it."""
         return _read(self._file)
 
     def write(self, text: str) -> None:
@@ -143,8 +143,8 @@ Terminal=false
         self._file.unlink(missing_ok=True)
 
 
-def _mark(launch: Launch) -> str:
-    """Return the comment by which an entry is known again; JSON in one line, whatever the names hold."""
+def _mark(launch: LoginCommand) -> str:
+    """Return the comment by which an entry is recognised; JSON in one line, whatever the names contain."""
     return _MARK + json.dumps({"program": launch.command[0], "state_dir": launch.state_dir})
 
 
@@ -180,5 +180,5 @@ def _for_desktop(word: str) -> str:
 
 def _require_plain(word: str, what: str) -> None:
     if any(ord(char) < ord(" ") or char == "\x7f" for char in word):
-        msg = f"{word!r} holds a control character, which {what} cannot carry. Use another path for autostart."
+        msg = f"{word!r} contains a control character, which {what} cannot represent. Use another path for autostart."
         raise AutostartError(msg)

@@ -1,4 +1,4 @@
-"""Autostart on macOS: a launch agent, which launchd reads at the next log-in."""
+"""Autostart on macOS: a launch agent, which launchd reads at the next login."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import plistlib
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.port import NAME, Entry, Launch
+from exlab_wizard.desktop.autostart.port import NAME, Entry, LoginCommand
 from exlab_wizard.durable import make_folder, replace_file
 
 _STATE_DIR: Final = "--state-dir"
@@ -26,8 +26,8 @@ class LaunchAgent:
         """The property list."""
         return str(self._file)
 
-    def text(self, launch: Launch) -> str:
-        """Return the agent: started again after a crash, not after a quit."""
+    def text(self, launch: LoginCommand) -> str:
+        """Return the agent: it restarts after a crash, not after a quit."""
         agent = {
             "Label": NAME,
             "ProgramArguments": list(launch.command),
@@ -41,7 +41,7 @@ class LaunchAgent:
         return plistlib.dumps(agent).decode("utf-8")
 
     def read(self) -> Entry | None:
-        """Return the agent, if it is there."""
+        """Return the agent, if it exists."""
         try:
             text = self._file.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -56,10 +56,10 @@ class LaunchAgent:
         return Entry(text, "", "")
 
     def write(self, text: str) -> None:
-        """Write it; launchd reads it at the next log-in."""
+        """Write it; launchd reads it at the next login."""
         make_folder(self._file.parent)
         replace_file(self._file, text.encode(), 0o644)
 
     def remove(self) -> None:
-        """Remove it; what was started by it runs on."""
+        """Remove it; what it started keeps running."""
         self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The contract with each system: what an entry holds, and the place where it is read at log-in."""
+"""The contract with each system: what an entry contains, and the place where the system reads it at login."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ABOUT: Final = "Brings the runs of instruments to the NAS"
 
 
 class AutostartError(ExlabError):
-    """The entry cannot be written, or cannot hold what it should; the message says what to do."""
+    """The entry cannot be written, or cannot contain what it should; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
-    """What is started at log-in. `stop_s` is how long its end may take before the system may kill it."""
+class LoginCommand:
+    """What the system starts at login. `stop_s` is how long its end may take before the system may kill it."""
 
     command: Sequence[str]
     state_dir: str
@@ -28,7 +28,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands in a place now: the whole text, and what it starts for which state dir."""
+    """The entry in a place: its whole text, the program that it starts, and for which state dir."""
 
     text: str
     program: str
@@ -37,38 +37,38 @@ class Entry:
     """The operator switched it off with a tool of the system."""
 
 
-class Place(Protocol):
-    """Where the system looks at log-in."""
+class AutostartPlace(Protocol):
+    """Where the system looks at login."""
 
     kind: str
 
     @property
     def where(self) -> str:
-        """The file, or what stands for one."""
+        """The file, or the name of what serves as one."""
 
-    def text(self, launch: Launch) -> str:
-        """Return what should stand there.
+    def text(self, launch: LoginCommand) -> str:
+        """Return the entry for `launch`.
 
         Raises:
-            AutostartError: this place cannot hold it.
+            AutostartError: this place cannot contain it.
         """
 
     def read(self) -> Entry | None:
-        """Return what stands there; None for nothing.
+        """Return the entry that is there now.
 
         Raises:
             OSError: it cannot be read.
         """
 
     def write(self, text: str) -> None:
-        """Let it stand there, and count.
+        """Write the entry and enable it.
 
         Raises:
             OSError: it cannot be written.
         """
 
     def remove(self) -> None:
-        """Let nothing stand there.
+        """Remove the entry.
 
         Raises:
             OSError: it cannot be removed.

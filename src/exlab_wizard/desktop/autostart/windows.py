@@ -1,4 +1,4 @@
-"""Autostart on Windows: a value of the Run key of the account, which Explorer starts at log-on."""
+"""Autostart on Windows: a value of the Run key of the account, which Explorer starts at login."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import PureWindowsPath
 from typing import Final, Protocol
 
-from exlab_wizard.desktop.autostart.port import TITLE, AutostartError, Entry, Launch
+from exlab_wizard.desktop.autostart.port import TITLE, AutostartError, Entry, LoginCommand
 
 if sys.platform == "win32":
     import winreg
@@ -16,7 +16,7 @@ if sys.platform == "win32":
 _RUN: Final = r"Software\Microsoft\Windows\CurrentVersion\Run"
 _APPROVED: Final = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
 _LONGEST: Final = 260
-"""Explorer starts no longer command line from there."""
+"""Explorer ignores longer command lines there."""
 _STATE_DIR: Final = " --state-dir "
 
 
@@ -24,13 +24,13 @@ class Registry(Protocol):
     """Values below the account's own root of the registry."""
 
     def get(self, key: str, name: str) -> str | bytes | None:
-        """Return a value; None where there is none."""
+        """Return a value; None if it does not exist."""
 
     def set(self, key: str, name: str, value: str) -> None:
         """Write a text."""
 
     def delete(self, key: str, name: str) -> None:
-        """Remove a value; harmless where there is none."""
+        """Remove a value, if it exists."""
 
 
 class RunKey:
@@ -47,19 +47,19 @@ class RunKey:
         """The value's path."""
         return rf"HKCU\{_RUN}\{TITLE}"
 
-    def text(self, launch: Launch) -> str:
+    def text(self, launch: LoginCommand) -> str:
         """Return the command line, by the Python that opens no console."""
         program = PureWindowsPath(launch.command[0])
         if program.name.lower() == "python.exe":
             program = program.with_name("pythonw.exe")
         line = subprocess.list2cmdline([str(program), *launch.command[1:]])
         if len(line) > _LONGEST:
-            msg = f"the command is longer than the {_LONGEST} characters that {self.where} takes: {line}"
+            msg = f"{self.where} accepts {_LONGEST} characters, and the command is longer: {line}. Shorten its paths."
             raise AutostartError(msg)
         return line
 
     def read(self) -> Entry | None:
-        """Return what stands there; the Task Manager switches it off in a key of its own."""
+        """Return the value; the Task Manager disables it in a key of its own."""
         line = self._registry.get(_RUN, TITLE)
         if not isinstance(line, str):
             return None
@@ -68,7 +68,7 @@ class RunKey:
         return Entry(line, _first(line), _first(line.partition(_STATE_DIR)[2]), disabled=off)
 
     def write(self, text: str) -> None:
-        """Write it, and let it count again if it was switched off."""
+        """Write it, and enable it if it was disabled."""
         self._registry.set(_RUN, TITLE, text)
         self._registry.delete(_APPROVED, TITLE)
 
@@ -82,7 +82,7 @@ class WindowsRegistry:
     """The real one."""
 
     def get(self, key: str, name: str) -> str | bytes | None:
-        """Return a value; None where there is none."""
+        """Return a value; None if it does not exist."""
         if sys.platform == "win32":
             with contextlib.suppress(FileNotFoundError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, key) as opened:
                 value: object = winreg.QueryValueEx(opened, name)[0]
@@ -96,7 +96,7 @@ class WindowsRegistry:
                 winreg.SetValueEx(opened, name, 0, winreg.REG_SZ, value)
 
     def delete(self, key: str, name: str) -> None:
-        """Remove a value; harmless where there is none."""
+        """Remove a value, if it exists."""
         if sys.platform == "win32":
             access = winreg.KEY_SET_VALUE
             with (

@@ -19,6 +19,7 @@ from typing import IO, Final, Protocol
 from exlab_wizard.desktop.window.chromium_pipe import DevTools, DevToolsError
 from exlab_wizard.desktop.window.spawn import Spawned, spawn
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.process.display import has_display
 
 CLOSED_SECONDS: Final = 1.0
 """After the end of a window's process; another page of ours may just be loading elsewhere."""
@@ -258,13 +259,6 @@ def surfaces(state_dir: Path, environ: Mapping[str, str]) -> Iterator[Callable[[
             yield lambda: Chromium(program, state_dir / "window")
     if has_display(environ) or environ.get("BROWSER"):
         yield Browser
-
-
-def has_display(environ: Mapping[str, str]) -> bool:
-    """Return whether windows can be seen anywhere."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
 def find_chromium(environ: Mapping[str, str], system: str = sys.platform) -> str | None:

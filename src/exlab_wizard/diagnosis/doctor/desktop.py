@@ -57,14 +57,14 @@ def window() -> Iterator[CheckResult]:
 
 def autostart(state_dir: StateDir, config: Path) -> Iterator[CheckResult]:
     """Check whether the entry that starts the application at login is up to date."""
-    standing = autostart_of(state_dir, config).status()
-    if not standing.on:
+    status = autostart_of(state_dir, config).status()
+    if not status.on:
         yield good("autostart", "off; for a workstation: exlab-wizard autostart on")
-    elif standing.stale:
-        yield doubtful("autostart", "it starts what is not there any more", "exlab-wizard autostart on")
-    elif standing.state_dir != str(state_dir.root):
+    elif status.stale:
+        yield doubtful("autostart", "it points to a program that no longer exists", "exlab-wizard autostart on")
+    elif status.state_dir != str(state_dir.root):
         remedy = "exlab-wizard autostart on, with the --state-dir that is meant"
-        yield doubtful("autostart", f"it starts for another state dir: {standing.state_dir}", remedy)
+        yield doubtful("autostart", f"it starts for another state dir: {status.state_dir}", remedy)
     else:
         yield good("autostart", "on")
 

@@ -46,13 +46,6 @@ class TrayHost(Protocol):
         """Look no more; harmless at any time."""
 
 
-def missing_display(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
-    """Return why no desktop can be reached from here, in a sentence; empty when one should be."""
-    if platform in ("win32", "darwin") or environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"):
-        return ""
-    return "no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-
-
 def tray_host() -> TrayHost:
     """Return this system's."""
     return AlwaysThere() if sys.platform in ("win32", "darwin") else SessionBus()

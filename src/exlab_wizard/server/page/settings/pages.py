@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
-from exlab_wizard.process.relaunch import LoginStart
+from exlab_wizard.paths import StateDir
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
@@ -35,13 +35,14 @@ from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
+    from exlab_wizard.desktop.autostart.entry import Autostart, AutostartStatus
     from exlab_wizard.diagnosis.doctor.checkup import CheckResult
     from exlab_wizard.server.page.settings.trials import Trials
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS: Final = 8.0
-"""For the system's start at log-in."""
+"""For the system's start at login."""
 LONGEST_NAME: Final = 63
 QUIT: Final = "quit"
 LOGIN: Final = "login"
@@ -58,7 +59,7 @@ class Sent:
     faults: Mapping[str, str] = field(default_factory=dict)
     conflict: str = ""
     trouble: str = ""
-    """Why the start at log-in could not be switched."""
+    """Why the start at login could not be switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,17 @@ class SettingsRoutes:
         )
 
     async def switch_login(self, request: Request) -> Response:
-        """Let the application start at log-in, or not."""
+        """Let the application start at login, or not."""
         form = await form_of(request)
         wanted = form.get("on") == "true"
         try:
-            await self._lanes.paths.run(lambda: self._backend.at_login.switch(on=wanted), TIMEOUT_SECONDS)
+            await self._lanes.paths.run(lambda: self._autostart().switch(on=wanted), TIMEOUT_SECONDS)
         except TimeoutError:
             trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Look at the page again in a moment."
             return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
         except ExlabError as error:
             return await self._show(request, Sent(LOGIN, trouble=str(error)), status=409)
+        log.info("autostart: switched %s on the page", "on" if wanted else "off")
         return RedirectResponse(f"/settings#{LOGIN}", SEE_OTHER)
 
     async def save_destination(self, request: Request, name: Name) -> Response:
@@ -214,6 +216,7 @@ class SettingsRoutes:
             "destinations": destinations,
             "most_hours": MOST_HOURS,
             "login": self._login(),
+            "state_dir": str(self._backend.state_dir),
             "sent": sent,
             "tried": tried,
             "saved": saved
@@ -221,10 +224,15 @@ class SettingsRoutes:
             else "",
         }
 
-    def _login(self) -> LoginStart | None:
-        """Return how the start at log-in stands; None where that cannot be told."""
+    def _autostart(self) -> Autostart:
+        from exlab_wizard.desktop.autostart.entry import autostart_of  # noqa: PLC0415 - a service at rest loads no desktop
+
+        return autostart_of(StateDir.at(self._backend.state_dir), self._backend.settings.path)
+
+    def _login(self) -> AutostartStatus | None:
+        """Return what starts at login; None if that cannot be read."""
         try:
-            return self._backend.at_login.standing()
+            return self._autostart().status()
         except ExlabError as error:
-            log.info("whether it starts at log-in cannot be told: %s", error)
+            log.info("cannot read what starts at login: %s", error)
             return None
