@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.outcome import Completed, Decision, Outcome
@@ -92,7 +93,7 @@ class FailingJobs(Jobs):
 
 
 class Bench:
-    """Database, settings, clock, attempts and pool, wired as the application wires them."""
+    """Database, settings, clock, attempts and pool, wired as the application does it; workers look only when woken."""
 
     def __init__(self, home: Path, workers: int = 1) -> None:
         state_dir = StateDir.at(home / "state")
@@ -115,6 +116,8 @@ class Bench:
         self.jobs = self.store.jobs = FailingJobs(self.database)
         process = ThisProcess("lab-1", "boot-1", 1, to_text(START), "0")
         self.launch_id = self.store.launches.recover(process, START).launch_id
+        self._only_woken = mock.patch("exlab_wizard.workers.pool.IDLE_POLL_INTERVAL_SECONDS", 86_400.0)
+        self._only_woken.start()
         self.attempts = Scripted(self.store, self.settings)
         self.pool = WorkerPool(self.store, self.attempts, self.settings, self.launch_id, self.clock, lambda: None)
 
@@ -139,3 +142,4 @@ class Bench:
         self.pool.force("the test is over", 2.0)
         self.pool.stop()
         self.store.close()
+        self._only_woken.stop()

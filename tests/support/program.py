@@ -13,7 +13,17 @@ from typing import Final
 from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.testing import MIB, PATIENCE_SECONDS, Application, picture, until, write_run
 
-__all__ = ["MIB", "PATIENCE_SECONDS", "ROOT", "Program", "folder_in_memory", "picture", "until", "write_run"]
+__all__ = [
+    "MIB",
+    "PATIENCE_SECONDS",
+    "ROOT",
+    "OnlyWoken",
+    "Program",
+    "folder_in_memory",
+    "picture",
+    "until",
+    "write_run",
+]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only its speed is wanted, and the folder in it is our own
@@ -31,9 +41,16 @@ def folder_in_memory(otherwise: Path) -> Iterator[Path]:
 class Program(Application):
     """An application whose processes can import what lies beside the tests."""
 
+    through: tuple[str, ...] = ()
+    """A module that runs the program, if it is not to be as it is, with its own arguments."""
+
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.environment["PYTHONPATH"] += f"{os.pathsep}{ROOT}"
+
+    def command(self, *arguments: str) -> list[str]:
+        python, m, *rest = super().command(*arguments)
+        return [python, m, *self.through, *rest]
 
     def port(self) -> int:
         """Return where the running application answers."""
@@ -41,3 +58,9 @@ class Program(Application):
         address = read_server_file(self.state / "server.json")
         assert address is not None
         return address.port
+
+
+class OnlyWoken(Program):
+    """An application whose workers look for work only when they are woken."""
+
+    through = ("tests.support.only_woken",)

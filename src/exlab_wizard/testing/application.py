@@ -31,7 +31,7 @@ from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.destination.marker import create_marker
 
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 120.0
 KILLED: Final = -9
 RUN: Final = ("run", "--headless", "--json")
 _POLL_INTERVAL_SECONDS: Final = 0.02

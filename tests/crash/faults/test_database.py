@@ -102,7 +102,7 @@ def test_another_program_that_holds_the_database_for_longer_than_the_timeout_cos
     holder = driver.connect(running.database, isolation_level=None, timeout=10.0)
     holder.execute("BEGIN IMMEDIATE")
     try:
-        until(lambda: "locked" in running.log(), 15, "the copy to say that it waits")
+        until(lambda: "locked" in running.log(), what="the copy to say that it waits")
         assert "Another program holds a transaction open on it; close that program." in running.log()
     finally:
         holder.close()
@@ -137,7 +137,7 @@ def test_a_quit_ends_while_the_disk_of_the_database_is_full_and_the_next_launch_
     job = copying(program, 40)
     with FULL.arm(program) as fault:
         program.process.send_signal(signal.SIGTERM)
-        assert program.wait(5.5) == 0
+        assert program.wait() == 0
         fault.has_hit()
     assert program.job_state(job) == "running"
     program.configure()
@@ -219,7 +219,7 @@ def test_a_database_damaged_under_the_running_program_is_named_kept_and_restored
     until(lambda: "is damaged" in program.log(), what="the damage to be named")
     assert "exlab-wizard db restore" in program.log()
     program.process.send_signal(signal.SIGTERM)
-    assert program.wait(5.5) == 0
+    assert program.wait() == 0
     damaged = program.database.read_bytes()
     answer = program.call("run", "--headless")
     assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (4, "", 1)
@@ -245,7 +245,7 @@ def test_a_database_that_is_moved_away_under_the_program_is_missed_and_put_back_
     program.verified(program.enqueue(program.new_run()))
     program.state.rename(away)
     program.process.send_signal(signal.SIGTERM)
-    assert program.wait(5.5) == 0
+    assert program.wait() == 0
     away.rename(program.state)
 
 
@@ -263,7 +263,7 @@ def test_a_database_that_takes_the_place_of_the_one_in_use_gets_no_work_done_beh
     until(lambda: "was deleted, moved or replaced while it was in use." in program.log(), what="the news")
     assert program.job_state() == "queued"
     program.process.send_signal(signal.SIGTERM)
-    assert program.wait(5.5) == 0
+    assert program.wait() == 0
     program.start()
     program.verified(1)
 

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from tests.crash.faults.faulty_program import FaultyProgram, number_of
 from tests.crash.faults.shim import Call
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.slow
 HUGE_BYTES: Final = 64 << 20
@@ -85,7 +85,7 @@ def test_a_lock_that_the_system_refuses_is_one_line_that_names_it(program: Fault
 def test_a_lock_file_deleted_under_the_running_program_lets_no_second_one_in(program: FaultyProgram) -> None:
     program.start()
     (program.state / "instance.lock").unlink()
-    second = program.call("run", "--headless", timeout=10.0)
+    second = program.call("run", "--headless", timeout=PATIENCE_SECONDS)
     assert f"already running (pid {program.process.pid}" in second.stdout
     assert program.query("SELECT count(*), max(ended_at) FROM launches") == [(1, None)]
     assert program.call("quit").returncode == 0

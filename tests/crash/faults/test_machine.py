@@ -17,7 +17,7 @@ import pytest
 from tests.crash.faults.faulty_program import FaultyProgram
 from tests.crash.faults.shim import Call
 from tests.support.bench import Bench
-from tests.support.program import MIB, until
+from tests.support.program import MIB, PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.outcome import Completed
 
@@ -95,7 +95,7 @@ def test_a_quit_ends_in_time_and_marks_what_was_in_flight_although_the_computer_
     until(lambda: program.value("SELECT bytes_done > 0 FROM sync_jobs"), what="part to be sent")
     with run_out(program):
         program.process.send_signal(signal.SIGTERM)
-        assert program.wait(5.5) == 0
+        assert program.wait() == 0
     assert program.query("SELECT state, attempts, interruptions, crashes FROM sync_jobs") == [("resumable", 0, 1, 0)]
     assert program.query("SELECT end_reason FROM launches") == [("forced",)]
     program.configure()
@@ -165,5 +165,5 @@ def test_a_log_that_cannot_be_written_keeps_nothing_from_arriving(program: Fault
         job = program.enqueue(run)
         program.verified(job)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5.5) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert program.query("SELECT end_reason FROM launches") == [("drained",)]

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.support import given
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import INVARIANTS
 
-PATIENCE_SECONDS: Final = 20.0
 LOCKED_SECONDS: Final = 1.0
 """Nobody ever waits for a lock here: to fail soon is to be told of a mistake in these lines."""
 SHM: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it

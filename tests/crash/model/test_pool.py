@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from tests.support import given
 from tests.support.bench import START, Bench
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.crash_points import Point, reached, watch
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome, Superseded
@@ -29,7 +29,6 @@ from exlab_wizard.transfer.ports import Control
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_SECONDS: Final = 10.0
 LOCKING: Final = (Point.CLAIM_BEFORE_COMMIT, Point.FINISH_BEFORE_COMMIT)
 """Here the worker holds the write lock: what happens meanwhile comes right after its commit."""
 INSTANTS: Final = (
@@ -233,7 +232,7 @@ def test_a_worker_left_behind_while_it_finishes_gives_back_what_it_claimed_next(
         keeper_goes_on.set()
         keeper.join(PATIENCE_SECONDS)
         trap.release.set()
-        until(lambda: floor.bench.state(following) == "verified", 5, "another worker to do the next job")
+        until(lambda: floor.bench.state(following) == "verified", what="another worker to do the next job")
         assert floor.bench.row("state, attempts, error_kind", floor.job) == ("queued", 1, "network")
         floor.at_rest()
     finally:
@@ -278,7 +277,7 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
         sync.join(0.3)  # inside the worker's transaction it has to wait for the lock
         goes_on.set()
         sync.join(PATIENCE_SECONDS)
-        until(lambda: floor.bench.state(queued[0]) == "verified", 5, "the run to be claimed at once")
+        until(lambda: floor.bench.state(queued[0]) == "verified", what="the run to be claimed at once")
     finally:
         goes_on.set()
         floor.close()

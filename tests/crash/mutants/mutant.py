@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.crash.mutants.witness import REPORT, Testimony
+from tests.support.program import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PACKAGE: Final = "exlab_wizard"
-PATIENCE_SECONDS: Final = 100.0
 PLUGINS: Final = (
     "-p",
     "no:cacheprovider",

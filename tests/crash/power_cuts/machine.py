@@ -18,9 +18,8 @@ from tests.crash.power_cuts.disk import Disk
 from tests.crash.power_cuts.image import Image, image_of
 from tests.crash.power_cuts.record import Record, read_log
 from tests.crash.system_calls.nursery import Child, Nursery
-from tests.support.program import write_run
+from tests.support.program import PATIENCE_SECONDS, write_run
 
-PATIENCE_SECONDS: Final = 30.0
 KIB: Final = 1 << 10
 
 

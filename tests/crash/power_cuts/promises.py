@@ -17,7 +17,8 @@ from typing import Final
 
 from tests.crash.power_cuts.cuts import Left
 from tests.crash.power_cuts.image import Image, image_of
-from tests.crash.power_cuts.machine import PATIENCE_SECONDS, Machine
+from tests.crash.power_cuts.machine import Machine
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.errors import SettingsError

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.crash.power_cuts.machine import PATIENCE_SECONDS, Machine
+from tests.crash.power_cuts.machine import Machine
 from tests.crash.system_calls.nursery import Child
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.crash_points import Point
 

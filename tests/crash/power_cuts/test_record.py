@@ -12,6 +12,7 @@ from tests.crash.power_cuts.disk import Disk
 from tests.crash.power_cuts.image import image_of
 from tests.crash.power_cuts.record import Call, read_log
 from tests.crash.system_calls.nursery import Nursery
+from tests.support.program import PATIENCE_SECONDS
 
 ENTRY = f"{__name__}:act"
 THREADS, ROUNDS = 4, 50
@@ -71,7 +72,7 @@ def recorded(nursery: Nursery, root: Path, how: str) -> tuple[int, Path]:
         stdout=root.parent / "stdout",
         stderr=root.parent / "stderr",
     )
-    return child.wait(30), log
+    return child.wait(PATIENCE_SECONDS), log
 
 
 @pytest.fixture

@@ -53,8 +53,6 @@ class Scenario(ABC):
     name: ClassVar[str]
     expected: ClassVar[Sequence[str]] = ("run",)
     """The runs that must have arrived in the end."""
-    is_timed: ClassVar[bool] = False
-    """Whether the number of its calls depends on the clock."""
     shown: ClassVar[Sequence[str] | None] = None
     """Those that a reader of the destination may see at the instant of the kill, if not the same."""
     was_published: ClassVar[bool] = False
@@ -383,7 +381,6 @@ class Drain(Scenario):
     """Ctrl-C while one run is copied and another waits: the first is brought to its end, the second stays queued."""
 
     name = "quit that drains"
-    is_timed = True
     expected = ("run", "other")
     mib: ClassVar[int] = 8
 

@@ -1,6 +1,6 @@
 """Killed at every system call that changes a file: the launch after it loses nothing and does nothing twice.
 
-Here an even cut of the points is killed at, in groups; `make recovery-full` kills at all of them.
+Here an even cut of the points is killed at, six in each scenario; `make recovery-full` kills at all of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.crash.system_calls.crash_points import Aim, both_sides, dealt, in_turn, spread, turning
+from tests.crash.system_calls.crash_points import Aim, both_sides, in_turn, spread, turning
 from tests.crash.system_calls.enumeration import Enumeration, Tally
 from tests.crash.system_calls.full_run import RECOVERY_AGAIN
 from tests.crash.system_calls.nursery import Nursery
@@ -21,28 +21,11 @@ Note = Callable[[str, object], None]
 
 pytestmark = pytest.mark.slow
 
-WANTED = 300
-SIZE = 10
-"""Kills in one group."""
+SIZE = 6
+"""Kills in each scenario."""
 BEYOND = 1
-BEYOND_IF_TIMED = 5
-"""So many of them may find that their replay ends before: racing threads do not always need as many calls."""
-GROUPS = {
-    "small files": 3,
-    "two runs": 2,
-    "network": 2,
-    "large file": 2,
-    "publish": 3,
-    "merge": 4,
-    "merge on a network": 2,
-    "client session": 2,
-    "quit that drains": 2,
-    "resume": 2,
-    "db restore": 2,
-}
-"""Scenarios with many points get more than one group."""
-SHARES = [(scenario(), share) for scenario in ALL for share in range(GROUPS.get(scenario.name, 1))]
-AGAIN = 4
+"""So many of them may find no call of their kind in the replay: racing threads do not always need one."""
+AGAIN = 2
 """So many points of a recovery are killed at, and so many of the recovery after that."""
 
 
@@ -69,11 +52,6 @@ def prepared(theatre: Path, nursery: Nursery) -> Prepared:
     return Prepared(theatre, nursery)
 
 
-def tolerance(scenario: Scenario) -> int:
-    """Return how many kills of a group may come too late."""
-    return BEYOND_IF_TIMED if scenario.is_timed else BEYOND
-
-
 def cut(enumeration: Enumeration, size: int) -> list[Aim]:
     """Return `size` aims, evenly spread over where one thing ends and another begins."""
     points = turning(enumeration.points)
@@ -93,23 +71,16 @@ def note(record: Note, scenario: str, enumeration: Enumeration, tally: Tally) ->
     record(PROPERTY, share)
 
 
-@pytest.mark.parametrize(("scenario", "share"), SHARES, ids=[f"{one.name} {share}" for one, share in SHARES])
+@pytest.mark.parametrize("kind", ALL, ids=[kind.name for kind in ALL])
 def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
-    scenario: Scenario, share: int, prepared: Prepared, record_property: Note
+    kind: type[Scenario], prepared: Prepared, record_property: Note
 ) -> None:
-    enumeration = prepared.of(scenario)
-    groups = GROUPS.get(scenario.name, 1)
-    aims = list(dealt(cut(enumeration, groups * SIZE), share, groups))
-    assert len(aims) == SIZE
-    tally = enumeration.kill_at(aims)
-    note(record_property, scenario.name, enumeration, tally)
+    enumeration = prepared.of(kind())
+    tally = enumeration.kill_at(cut(enumeration, SIZE))
+    note(record_property, kind.name, enumeration, tally)
     assert tally.violations == []
-    assert len(tally.beyond) <= tolerance(scenario)
+    assert len(tally.beyond) <= BEYOND
     assert len(tally.landed) + len(tally.beyond) == SIZE
-
-
-def test_all_groups_together_kill_at_three_hundred_points() -> None:
-    assert sum(SIZE - tolerance(scenario) for scenario, _ in SHARES) >= WANTED
 
 
 @pytest.mark.parametrize("first", range(AGAIN))

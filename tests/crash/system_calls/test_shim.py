@@ -15,6 +15,7 @@ from tests.crash.system_calls.enumeration import Enumeration
 from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.scenarios import AddDestination, Enqueue, Merge
 from tests.crash.system_calls.stage import Process, Stage
+from tests.support.program import PATIENCE_SECONDS
 
 CALLS = (
     "write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range,splice,fsync,fdatasync,syncfs,sync,msync,"
@@ -56,7 +57,7 @@ def test_the_shim_counts_exactly_the_calls_that_strace_counts(stage: Stage, kill
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     seen = traced(trace, *roots)
     counted = Counter(point.call for point in read_points(points))

@@ -13,7 +13,7 @@ from typing import Self
 
 import httpx
 from tests.integration.api.api import PREFIX, Api
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.server.errors import Json
 
@@ -58,7 +58,7 @@ class Stream:
         """Go away, as a program that ends does; closing alone would not wake the thread that reads."""
         with contextlib.suppress(OSError):
             self.response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        self._thread.join(5.0)
+        self._thread.join(PATIENCE_SECONDS)
         self.response.close()
 
     def named(self, name: str) -> list[Event]:

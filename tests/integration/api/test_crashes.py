@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 from tests.integration.api.api import Api, code_of, run_of
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.crash_points import Point
 from exlab_wizard.testing import Lab
@@ -109,7 +109,7 @@ def test_while_another_program_holds_the_write_lock_reads_go_on_and_writes_wait(
             assert answers == []
             assert reads >= 3
         for thread in threads:
-            thread.join(20.0)
+            thread.join(PATIENCE_SECONDS)
     assert sorted(answer.status_code for answer in answers) == [200] * 6 + [201] * 6
     until(lambda: exlab.number("SELECT count(*) FROM sync_jobs WHERE state = 'verified'") == 6, what="all runs")
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 from tests.integration.api.bench import backend_of
 from tests.support.bench import Bench
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.outcome import Completed, Outcome
 from exlab_wizard.server.api.health import HealthRoutes
@@ -48,7 +48,7 @@ def test_idle_workers_are_well_and_say_that_they_are_idle(look: Callable[[], Hea
 def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], HealthView]) -> None:
     def copy(job: ClaimedJob, control: Control) -> Outcome:
         control.moved(1000)
-        control.wait(20)
+        control.wait(PATIENCE_SECONDS)
         return Completed(job.run_path)
 
     bench.attempts.scripts["/runs/slow"] = copy

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.integration.api.api import address_of
-from tests.support.program import Program
+from tests.support.program import PATIENCE_SECONDS, Program
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_no_request_makes_it_fail_or_answer_what_its_schema_does_not_know(served
         @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy())
         def try_out(case: Case) -> None:  # type: ignore[type-arg]  # likewise
-            response = case.call(base_url=url, headers=headers, timeout=20.0)
+            response = case.call(base_url=url, headers=headers, timeout=PATIENCE_SECONDS)
             case.validate_response(response, checks=CHECKS)
 
         try_out()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from dbus_fast.aio import MessageBus
 from tests.integration.cli.calls import Answer, Cli
-from tests.support.program import Program, until
+from tests.support.program import PATIENCE_SECONDS, Program, until
 
 from exlab_wizard.cli.commands import doctor
 from exlab_wizard.diagnosis.doctor import desktop, machine, running, share
@@ -279,10 +279,10 @@ def test_who_shows_icons_and_notifications_is_asked_on_the_bus(bus: str) -> None
     assert alone["notifications"].detail != "are shown"
     service = Service(bus, desktop.TRAY_HOST, desktop.NOTIFICATIONS)
     service.start()
-    assert service.there.wait(10)
+    assert service.there.wait(PATIENCE_SECONDS)
     served = desk()
     service.end.set()
-    service.join(10)
+    service.join(PATIENCE_SECONDS)
     assert (served["tray"].verdict, served["notifications"].detail) == (Verdict.OK, "are shown")
 
 

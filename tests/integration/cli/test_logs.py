@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.integration.api.api import Api
 from tests.integration.cli.calls import Cli
-from tests.support.program import Program, until, write_run
+from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 
 from exlab_wizard.process import logs
 from exlab_wizard.process.logs import Logbook, about, files, numbered
@@ -217,5 +217,5 @@ def test_following_goes_on_in_the_next_file_and_ends_with_ctrl_c(
             log.info("event %d", number)
             heard.append(reader.stdout.readline())
         reader.send_signal(signal.SIGINT)
-        assert reader.wait(20) == 130
+        assert reader.wait(PATIENCE_SECONDS) == 130
     assert [line.split("] ")[1] for line in heard] == [f"event {number}\n" for number in range(12)]

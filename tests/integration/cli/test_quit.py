@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 from tests.integration.cli.calls import Answer, Cli
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.cli.commands.quit import POLL_INTERVAL_SECONDS
 from exlab_wizard.domain.job import JobState
@@ -21,7 +22,6 @@ from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
 
-PATIENCE = 30.0
 # Makes the pseudo terminal the one that the command belongs to, as a shell does.
 IN_FOREGROUND = """
 import fcntl, os, sys, termios
@@ -52,7 +52,7 @@ class Application(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
-        self.join(PATIENCE)
+        self.join(PATIENCE_SECONDS)
         self.lock.release()
 
     def pause(self) -> None:
@@ -122,7 +122,7 @@ def test_the_time_to_wait_ends_with_1_and_names_what_is_waited_for(
     cli: Cli, store: Store, state_dir: Path, run_folder: Path
 ) -> None:
     def act(application: Application, _: PendingQuit) -> QuitOutcome:
-        application.over.wait(PATIENCE)
+        application.over.wait(PATIENCE_SECONDS)
         return QuitOutcome.DRAINED
 
     with Application(store, state_dir, act) as application:
@@ -144,7 +144,7 @@ def at_a_terminal(command: list[str], typed: bytes, until: bytes) -> Answer:
         words, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         os.close(theirs)
-        giving_up = threading.Timer(PATIENCE, process.kill)
+        giving_up = threading.Timer(PATIENCE_SECONDS, process.kill)
         giving_up.start()
         said = b""
         while True:
@@ -158,7 +158,7 @@ def at_a_terminal(command: list[str], typed: bytes, until: bytes) -> Answer:
             if typed and until in said:
                 os.write(ours, typed)
                 typed = b""
-        out, _ = process.communicate(timeout=PATIENCE)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
         giving_up.cancel()
     os.close(ours)
     return Answer(process.returncode, out.decode(), said.decode())
@@ -197,7 +197,7 @@ def test_the_question_is_withdrawn_when_the_work_is_done(store: Store, state_dir
 
     def act(application: Application, asked: PendingQuit) -> QuitOutcome:
         store.quits.asked(asked.id, now())
-        shown.wait(PATIENCE)
+        shown.wait(PATIENCE_SECONDS)
         application.pause()
         return QuitOutcome.DRAINED
 

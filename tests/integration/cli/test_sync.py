@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.calls import Answer, Cli
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
@@ -120,7 +121,7 @@ def test_any_name_survives_any_locale(locale: str, cli: Cli, nas: Path, tmp_path
     calls: list[list[str | bytes]] = [["sync", *runs], ["jobs"], ["jobs", "1"], ["status"], ["jobs", "--json"]]
     calls += [["sql", view], ["sql", "--csv", view]]
     for words in calls:
-        ended = subprocess.run([*command, *words], capture_output=True, check=False, env=ours, timeout=60)
+        ended = subprocess.run([*command, *words], capture_output=True, check=False, env=ours, timeout=PATIENCE_SECONDS)
         assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False), ended.stderr
         assert b"\x1b" not in ended.stdout or "--csv" in words
     document = cli("jobs", "--json").document

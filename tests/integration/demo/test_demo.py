@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.program import PATIENCE_SECONDS
 
 
 @pytest.mark.slow
@@ -17,7 +18,7 @@ def test_the_demo_kills_resumes_and_verifies_with_the_real_program(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     command = [sys.executable, "-m", "exlab_wizard", "demo", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["kill_status"] in (-9, 1)

@@ -181,19 +181,19 @@ def test_a_daemon_that_dies_takes_its_notifications_and_the_next_one_is_used(
 def test_a_daemon_that_never_answers_holds_up_nobody(
     desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(notifier, "CALL_SECONDS", 1.0)
     with desk.running() as service:
         daemon.deaf = True
-        began = time.monotonic()
         asked = service.ask(QUESTION, desk.heard.put)
-        assert time.monotonic() - began < 0.1
+        assert not asked.done()
         with pytest.raises(NotificationError, match="does not answer"):
             asked.result(PATIENCE_SECONDS)
         assert not service.reachable
+        monkeypatch.setattr(notifier, "CALL_SECONDS", PATIENCE_SECONDS)
         service.show(NOTICE)
         began = time.monotonic()
         service.stop()
-        assert time.monotonic() - began < notifier.STOP_SECONDS
+        assert time.monotonic() - began < PATIENCE_SECONDS / 2, "it has waited for the daemon"
 
 
 def test_a_daemon_that_did_not_answer_for_a_while_is_found_again(

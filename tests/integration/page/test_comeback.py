@@ -19,13 +19,13 @@ pytestmark = pytest.mark.slow
 def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: Program, visit: Visit) -> None:
     program.configure(bandwidth_mib_s=8)
     program.start()
-    program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": 24 * MIB}))
+    program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": 48 * MIB}))
+    port = program.port()
     visitor = visit(program)
     page = visitor.page
     visitor.may_lose_server = True
     expect(page.get_by_role("progressbar")).to_be_visible()
-    until(lambda: program.number("SELECT bytes_done FROM sync_jobs") > 8 * MIB, what="a third of the run")
-    port = program.port()
+    until(lambda: program.number("SELECT bytes_done FROM sync_jobs") > 8 * MIB, what="a part of the run")
     program.kill()
     expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("1 run on its way")

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from tests.integration.api.api import Api
 from tests.integration.page import stage
-from tests.support.program import Program, until, write_run
+from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, good
@@ -282,14 +282,14 @@ def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
 
     def hang() -> str:
         begun.release()
-        over.wait(20)
+        over.wait(PATIENCE_SECONDS)
         return "at last"
 
     async def visit() -> list[str]:
         looks = FolderLooks(lane)
         hanging = [asyncio.ensure_future(looks.at(place, hang, 20)) for place in ("nas", "nas", "archive")]
         for _ in hanging:
-            await asyncio.to_thread(begun.acquire, timeout=20)
+            await asyncio.to_thread(begun.acquire, timeout=PATIENCE_SECONDS)
         for place in ("nas", "archive", "root"):
             with pytest.raises(TimeoutError):
                 await looks.at(place, hang, 20)
@@ -307,7 +307,7 @@ def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPa
 
     def hang(_folder: Path, _marker: str) -> Iterator[CheckResult]:
         begun.set()
-        over.wait(20)
+        over.wait(PATIENCE_SECONDS)
         yield good("reachable", "at last")
 
     # No share hangs on this machine; the rest is the real thing.
@@ -316,7 +316,7 @@ def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPa
     first: list[CheckResult] = []
     thread = threading.Thread(target=lambda: first.extend(trials.of("nas", destination)[0]))
     thread.start()
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE_SECONDS)
     (second,), verdict = trials.of("nas", destination)
     assert verdict == "error"
     assert second.detail == "an earlier try has not ended yet"

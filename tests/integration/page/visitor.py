@@ -8,7 +8,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
-from tests.support.program import Program
+from tests.support.program import PATIENCE_SECONDS, Program
 
 __all__ = ["ARGUMENTS", "CHROMIUM", "Visitor", "expect"]
 
@@ -22,7 +22,7 @@ ARGUMENTS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS: Final = 15_000
+PATIENCE_MS: Final = 1000 * PATIENCE_SECONDS
 _NO_ANSWER: Final = ("net::ERR_CONNECTION_REFUSED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING", "net::ERR_EMPTY_RESPONSE",
                      "net::ERR_CONNECTION_RESET")  # fmt: skip
 expect.set_options(timeout=PATIENCE_MS)

@@ -43,7 +43,7 @@ def test_quit_asks_in_its_own_terminal_and_force_is_force(program: Program) -> N
         terminal.screen.type("f\n")
         assert terminal.wait() == 0
         terminal.screen.shows("by force")
-    assert program.wait(5.0) == 0
+    assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "forced", 1, 0, 1, 0, decided=True)]
     finish(program, job)
 
@@ -54,7 +54,7 @@ def test_the_question_goes_when_the_last_job_ends(program: Program) -> None:
         terminal.screen.shows(CHOICES)
         assert terminal.wait() == 0
         terminal.screen.shows("all work in flight was done")
-    assert program.wait(5.0) == 0
+    assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "drained", 1, 0, 1, 0, decided=True)]
 
 
@@ -65,7 +65,7 @@ def test_without_an_answer_the_program_goes_on_draining_until_nobody_is_left_to_
         terminal.process.kill()
         terminal.process.wait()
         # The one who asked has promised to be there for five seconds; then nobody can be asked.
-        assert program.wait(15.0) == 0
+        assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "forced", 1, 0, 1, 0, decided=True)]
     assert program.job_state() == "resumable"
 
@@ -90,7 +90,7 @@ def test_ctrl_c_in_the_terminal_asks_there_after_the_window_and_a_second_one_for
         assert ASKED in terminal.screen.text
         assert in_flight(program)
         terminal.screen.type("\x03")
-        terminal.wait(5.0)
+        terminal.wait()
     assert last_end(program) == "forced"
     assert quits(program) == [QuitRow("signal", "forced", 1, 0, 1, 0, decided=True)]
     assert program.job_state() == "resumable"
@@ -107,7 +107,7 @@ def test_keep_running_typed_in_the_terminal_of_the_program_takes_the_quit_back(p
         terminal.screen.type("\x03")
         terminal.screen.shows(CHOICES, times=2)
         terminal.screen.type("f\n")
-        terminal.wait(5.0)
+        terminal.wait()
     assert [quit_row.outcome for quit_row in quits(program)] == ["kept_running", "forced"]
 
 
@@ -115,6 +115,6 @@ def test_closing_the_terminal_is_the_end_of_the_session(program: Program) -> Non
     program.configure(bandwidth_mib_s=5.0)
     with run_in_a_terminal(program) as terminal:
         terminal.process.send_signal(1)
-        terminal.wait(5.0)
+        terminal.wait()
     assert last_end(program) == "forced"
     assert program.job_state() == "resumable"

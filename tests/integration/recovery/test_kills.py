@@ -46,7 +46,7 @@ def test_killed_twenty_times_the_run_arrives_once_whole_and_with_little_sent_aga
         assert isinstance(resumed, int)
         assert 0 <= on_nas - resumed <= AGAIN_AT_MOST
         assert program.query("SELECT crashes, interruptions, attempts FROM sync_jobs") in ([(1, 0, 1)], [(0, 0, 1)])
-    until(lambda: program.job_state(job) not in ("queued", "running", "verifying"), 60, "the job to end")
+    until(lambda: program.job_state(job) not in ("queued", "running", "verifying"), what="the job to end")
     assert program.query("SELECT state, crashes, interruptions, attempts FROM sync_jobs") == [("verified", 0, 0, 1)]
     assert program.query("SELECT count(*) FROM job_events WHERE to_state = 'verified'") == [(1,)]
     assert program.query("SELECT count(*) FROM job_events WHERE reason = 'crashed' AND to_state = 'queued'") == [
@@ -70,7 +70,7 @@ def kill_after_progress(program: Program, chance: random.Random, total: int, lef
         assert isinstance(done, int)
         return state == "running" and done >= began + step
 
-    until(moved, 60, "progress")
+    until(moved, what="progress")
     program.kill()
     state, crashes = program.query("SELECT state, crashes FROM sync_jobs")[0]
     assert (state, crashes) == ("running", 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bench import Bench
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.safe_mode import Health
@@ -56,7 +56,7 @@ def test_a_service_stops_as_often_as_asked_and_leaves_no_thread(
         service.start()
         service.stop()
         service.stop()
-        until(lambda: set(threading.enumerate()) <= before, 2, "the service's threads to end")
+        until(lambda: set(threading.enumerate()) <= before, what="the service's threads to end")
     bench.close()
 
 
@@ -69,7 +69,7 @@ class ClosedMeanwhile(Backups):
         connection = database.mine()
         quits = threading.Thread(target=database.close)
         quits.start()
-        quits.join(5)
+        quits.join(PATIENCE_SECONDS)
         with database.using(connection):
             return super().create(database, now, label=label, progress=progress)
 
@@ -80,6 +80,6 @@ def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monke
     backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
     service = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)
     service.start()
-    until(backups.all, 5, "the backup, on a connection that SQLite would crash on if it were closed")
+    until(backups.all, what="the backup, on a connection that SQLite would crash on if it were closed")
     service.stop()
     bench.close()

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tests.integration.session_end.bus import SystemBus
 from tests.integration.session_end.mortal import order
-from tests.support.program import Program, folder_in_memory
+from tests.support.program import PATIENCE_SECONDS, Program, folder_in_memory
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.server_json import read_server_file
@@ -23,7 +23,7 @@ from exlab_wizard.testing import Application, Process, until
 def listening(program: Application) -> Iterator[None]:
     """Follow the application's events: somebody who could answer a question."""
     address = until(lambda: read_server_file(StateDir.at(program.state).server), what="the server")
-    stream = http.client.HTTPConnection("127.0.0.1", address.port, timeout=10)
+    stream = http.client.HTTPConnection("127.0.0.1", address.port, timeout=PATIENCE_SECONDS)
     stream.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {address.token}"})
     with contextlib.closing(stream), contextlib.closing(stream.getresponse()) as answer:
         assert answer.status == 200

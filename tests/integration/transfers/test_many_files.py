@@ -31,7 +31,7 @@ def test_a_hundred_thousand_files_arrive_within_300_mb_of_memory(program: Progra
             (here / f"{number:03}.dat").write_bytes(b"%099d\n" % (folder * 1000 + number))
     program.start()
     job = program.enqueue(run)
-    until(lambda: program.job_state(job) not in ("queued", "running", "verifying"), 200, "the job to end")
+    until(lambda: program.job_state(job) not in ("queued", "running", "verifying"), what="the job to end")
     assert program.query("SELECT state, files_total, files_done, bytes_done FROM sync_jobs") == [
         ("verified", FILES, FILES, FILES * SIZE)
     ]

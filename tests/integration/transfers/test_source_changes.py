@@ -29,7 +29,7 @@ def test_a_file_that_grows_while_it_is_copied_defers_the_job_and_arrives_whole_l
         assert program.query("SELECT attempts, error_kind, crashes FROM sync_jobs") == [(0, None, 0)]
         assert not (program.nas / "run").exists()
     program.configure(settle_s=0.5)
-    until(lambda: program.job_state(job) == "verified", 40, "the job to arrive")
+    until(lambda: program.job_state(job) == "verified", what="the job to arrive")
     assert (program.nas / "run" / "growing.raw").read_bytes() == growing.read_bytes()
     assert program.checksums_pass("run")
     assert program.query("SELECT attempts, interruptions, crashes FROM sync_jobs") == [(1, 0, 0)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 from tests.support.screen import Screen, script
 
 from exlab_wizard.desktop.window import surfaces
@@ -140,7 +140,7 @@ def test_a_window_that_the_operator_closes_is_told_and_one_that_crashes_comes_ba
     until(lambda: "/login?code=secret&page=/history" in desk.pages.asked, what="the page to be loaded in it")
     until(lambda: display.active() == display.windows()[0], what="the window to have the keyboard")
     display.close_active()
-    assert desk.closed.wait(10)
+    assert desk.closed.wait(PATIENCE_SECONDS)
     assert not desk.launcher.alive
     assert display.windows() == []
 
@@ -215,7 +215,7 @@ def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     assert not bench.closed.wait(1.0)
     assert bench.launcher.alive
     bench.presence.leave(page=True)
-    assert bench.closed.wait(5)
+    assert bench.closed.wait(PATIENCE_SECONDS)
 
 
 def test_a_listener_that_fails_does_not_keep_the_window_from_opening_again(
@@ -233,7 +233,7 @@ def test_a_listener_that_fails_does_not_keep_the_window_from_opening_again(
     bench.launcher.on_closed = failing
     for _ in range(2):
         assert bench.launcher.show("/") == Shown("opened", "browser")
-        assert bench.closed.wait(5)
+        assert bench.closed.wait(PATIENCE_SECONDS)
         bench.closed.clear()
 
 
@@ -302,7 +302,7 @@ def shown_meanwhile(bench: Bench) -> Iterator[list[Shown]]:
     asking.start()
     yield shown
     bench.launcher.close()
-    asking.join(5)
+    asking.join(PATIENCE_SECONDS)
 
 
 def python_path(first: Path) -> str:

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 import pytest
 from tests.support import given
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.signals import signals_into
@@ -25,7 +26,7 @@ def test_a_signal_that_another_thread_gets_wakes_a_main_thread_that_waits() -> N
     ready = threading.Event()
 
     def elsewhere() -> None:
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_SECONDS)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
@@ -33,7 +34,10 @@ def test_a_signal_that_another_thread_gets_wakes_a_main_thread_that_waits() -> N
     with signals_into(inbox.put):
         other.start()
         ready.set()
-        assert {inbox.get(timeout=10), inbox.get(timeout=10)} == {signal.SIGTERM, signal.SIGINT}
+        assert {inbox.get(timeout=PATIENCE_SECONDS), inbox.get(timeout=PATIENCE_SECONDS)} == {
+            signal.SIGTERM,
+            signal.SIGINT,
+        }
     other.join()
 
 
@@ -106,7 +110,7 @@ def test_only_the_signals_that_end_a_program_are_handed_on() -> None:
         with signals_into(inbox.put):
             signal.raise_signal(signal.SIGUSR1)
             signal.raise_signal(signal.SIGTERM)
-            assert inbox.get(timeout=10) == signal.SIGTERM
+            assert inbox.get(timeout=PATIENCE_SECONDS) == signal.SIGTERM
         assert inbox.empty()
     finally:
         signal.signal(signal.SIGUSR1, before)

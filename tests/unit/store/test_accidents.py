@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import given
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind
@@ -50,7 +51,7 @@ def test_a_database_that_is_locked_for_a_moment_only_delays_the_recovery(store: 
         recovering.join(0.3)
         assert found == [], "the lock was not held"
         store.database.connection().execute("ROLLBACK")
-        recovering.join(10)
+        recovering.join(PATIENCE_SECONDS)
     assert [one.cut_off for one in found] == [1]
     assert given.row(store, job_id)["state"] == "queued"
 
@@ -139,7 +140,7 @@ def test_nothing_that_the_program_does_drops_the_lock_that_it_holds(
 
         other = threading.Thread(target=elsewhere)
         other.start()
-        other.join(30)
+        other.join(PATIENCE_SECONDS)
         assert not other.is_alive()
         said = given.shell(place.database, "PRAGMA busy_timeout = 50; UPDATE installation SET created_at = 'stolen'")
         assert "locked" in said.stderr, "another process wrote in the middle of our transaction"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from tests.support.program import PATIENCE_SECONDS
 from tests.unit.transfer.world import World
 
 from exlab_wizard.domain.files import FileRecord, FileState
@@ -69,7 +69,8 @@ def test_power_cut_mid_file_resends_at_most_64_mib(world: World, monkeypatch: py
     assert world.sha256sum_passes()
 
 
-def test_finished_files_are_not_sent_again(world: World) -> None:
+def test_finished_files_are_not_sent_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exlab_wizard.transfer.copy.small_files._BATCH_SECONDS", PATIENCE_SECONDS)
     for number in range(1100):
         world.write(f"{number:04}.dat", str(number).encode())
     cut_after(world, 1)
@@ -210,7 +211,7 @@ def test_files_that_left_the_run_leave_the_incoming_folder_too(world: World) -> 
 
 
 @pytest.mark.parametrize("mib", [4, 40])
-def test_stop_at_a_bandwidth_limit_is_answered_within_a_second_and_noted(world: World, mib: int) -> None:
+def test_stop_at_a_bandwidth_limit_lets_little_more_pass_and_is_noted(world: World, mib: int) -> None:
     world.big("file.dat", mib)
     world.limiter = TokenBucket(lambda: 1 * MIB)
     moved = threading.Event()
@@ -222,20 +223,19 @@ def test_stop_at_a_bandwidth_limit_is_answered_within_a_second_and_noted(world: 
             moved.set()
 
     world.control.moved = moving  # type: ignore[method-assign]
-    ended: list[float] = []
 
     def sync() -> None:
         with pytest.raises(StoppedError, match="quit"):
             world.sync()
-        ended.append(time.monotonic())
 
     thread = threading.Thread(target=sync)
     thread.start()
-    assert moved.wait(20)
-    asked = time.monotonic()
+    assert moved.wait(PATIENCE_SECONDS)
     world.control.request_stop("quit")
-    thread.join(20)
-    assert ended[0] - asked < 1.0
+    at_the_stop = world.control.bytes_moved
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+    assert world.control.bytes_moved - at_the_stop <= MIB, "more than a second's worth"
     if mib == 40:
         row = world.journal.rows["file.dat"]
         assert row.bytes_done >= MIB // 2

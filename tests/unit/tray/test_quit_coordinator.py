@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.program import PATIENCE_SECONDS
 from tests.support.virtual_quit import VirtualQuit
 
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome
@@ -320,7 +321,7 @@ def never() -> Iterator[Callable[[], None]]:
     over = threading.Event()
 
     def hang() -> None:
-        assert over.wait(60)
+        assert over.wait(PATIENCE_SECONDS)
 
     yield hang
     over.set()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TextIO
 
 import pytest
+from tests.support.program import PATIENCE_SECONDS
 from tests.support.terminal import Screen, Seat
 from tests.support.virtual_quit import Asker, Faults, VirtualClock
 
@@ -73,7 +74,7 @@ def ask(
     async def both() -> QuitAnswer:
         asking = asyncio.ensure_future(Seated(terminal.source, terminal.sink).ask(now))
         await user()
-        return await asyncio.wait_for(asking, 10)
+        return await asyncio.wait_for(asking, PATIENCE_SECONDS)
 
     return asyncio.run(both())
 
@@ -188,7 +189,7 @@ def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Termin
         await asyncio.wait([asking], timeout=0.3)
         assert not asking.done()
         question.seated = True
-        return await asyncio.wait_for(asking, 10)
+        return await asyncio.wait_for(asking, PATIENCE_SECONDS)
 
     assert asyncio.run(asked()) == "force"
 
@@ -250,7 +251,7 @@ def test_the_answer_of_the_process_that_asked_counts() -> None:
         await asyncio.wait([asking], timeout=0.25)
         assert not asking.done()
         quits.quits = [request(answer="keep_running")]
-        return await asyncio.wait_for(asking, 10)
+        return await asyncio.wait_for(asking, PATIENCE_SECONDS)
 
     assert asyncio.run(asked()) == "keep_running"
 
@@ -289,8 +290,12 @@ def test_withdrawing_the_question_withdraws_it_everywhere() -> None:
     both = [surface(), surface()]
 
     async def withdraw() -> None:
+        asked = asyncio.Queue[None]()
+        for one in both:
+            one.on_ask = lambda: asked.put_nowait(None)
         asking = asyncio.ensure_future(FirstAnswer(both).ask(standing))
-        await asyncio.wait([asking], timeout=0.05)
+        for _ in both:
+            await asked.get()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 

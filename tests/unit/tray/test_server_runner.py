@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from starlette.types import Receive, Scope, Send
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.process.server_json import read_server_file
 from exlab_wizard.tray import server_runner, uvicorn_server
@@ -131,7 +131,7 @@ def test_a_reader_that_does_not_read_an_endless_answer_does_not_hold_up_the_stop
         assert dead.recv(12) == b"HTTP/1.1 200"
         began = time.monotonic()
         runner.stop()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < uvicorn_server.REQUEST_SECONDS, "it has waited for the reader"
 
 
 def test_a_request_that_never_ends_is_cut_off(runner: ServerRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,18 +199,18 @@ def test_an_application_that_was_built_while_the_stop_came_is_closed(tmp_path: P
 
     def build(_port: int) -> Pages:
         building.set()
-        assert may_go_on.wait(10.0)
+        assert may_go_on.wait(PATIENCE_SECONDS)
         return pages
 
     runner = ServerRunner(build, tmp_path / "server.json", token="secret", started_at="now")  # noqa: S106 - of a test
     starts = threading.Thread(target=runner.start)
     starts.start()
-    assert building.wait(10.0)
+    assert building.wait(PATIENCE_SECONDS)
     stops = threading.Thread(target=runner.stop)
     stops.start()
     until(lambda: runner._stopping, what="the stop to have begun")  # noqa: SLF001 - the very instant
     may_go_on.set()
-    stops.join(10.0)
-    starts.join(10.0)
+    stops.join(PATIENCE_SECONDS)
+    starts.join(PATIENCE_SECONDS)
     assert (pages.closed, pages.farewells) == (1, 0)
     assert not (tmp_path / "server.json").exists()

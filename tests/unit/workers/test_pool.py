@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bench import START, Bench
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.files import Progress
@@ -34,7 +34,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def verified(bench: Bench, job_id: int) -> None:
-    until(lambda: bench.state(job_id) == "verified", 5, "the job to be verified")
+    until(lambda: bench.state(job_id) == "verified", what="the job to be verified")
 
 
 def test_a_claim_that_the_database_refuses_is_tried_again(bench: Bench) -> None:
@@ -86,7 +86,7 @@ def test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not(tmp_p
     bench, stopped = Bench(tmp_path, workers=2), []
 
     def until_stopped(job: ClaimedJob, control: Control) -> Outcome:
-        control.wait(10)
+        control.wait(PATIENCE_SECONDS)
         stopped.append((job.run_path, control.reason))
         return Superseded()
 
@@ -94,12 +94,12 @@ def test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not(tmp_p
     first, second = bench.enqueue("/a"), bench.enqueue("/b")
     bench.pool.start()
     try:
-        until(lambda: len(bench.attempts.tried) == 2, 5, "both to run")
+        until(lambda: len(bench.attempts.tried) == 2, what="both to run")
         bench.pool.drop_lost_claims()
         assert stopped == []
         bench.jobs.cancel(first)
         bench.pool.drop_lost_claims()
-        until(lambda: stopped == [("/a", "the claim is lost")], 2, "the cancelled one to stop")
+        until(lambda: stopped == [("/a", "the claim is lost")], what="the cancelled one to stop")
         assert bench.state(second) == "running"
     finally:
         bench.close()
@@ -148,12 +148,12 @@ def test_an_unforeseen_error_in_an_attempt_is_a_failure_that_is_tried_again_and_
     job = bench.enqueue("/run")
     bench.pool.start()
     for attempt, delay in enumerate((30, 120, 480, 1800, 7200), 1):
-        until(lambda n=attempt: bench.row("state, attempts", job) == ("queued", n), 5, "the attempt")  # type: ignore[misc]
+        until(lambda n=attempt: bench.row("state, attempts", job) == ("queued", n), what="the attempt")  # type: ignore[misc]
         kind, detail, not_before = bench.row("error_kind, error_detail, not_before", job)
         assert (kind, detail) == ("unknown", "LookupError: no such thing as \\udcff")
         assert not_before == to_text(START + timedelta(seconds=delay))
         bench.make_due(job)
-    until(lambda: bench.state(job) == "failed", 5, "the last attempt")
+    until(lambda: bench.state(job) == "failed", what="the last attempt")
     assert bench.row("error_kind, attempts", job) == ("unknown", 6)
 
 
@@ -162,7 +162,7 @@ def test_a_hung_transfer_holds_up_no_other_and_its_late_result_changes_nothing(b
 
     def hang(_job: ClaimedJob, control: Control) -> Outcome:
         control.last_moved -= 1000
-        released.wait(20)
+        released.wait(PATIENCE_SECONDS)
         returned.set()
         return Completed("/hung")
 
@@ -170,17 +170,19 @@ def test_a_hung_transfer_holds_up_no_other_and_its_late_result_changes_nothing(b
     hung, other = bench.enqueue("/hung"), bench.enqueue("/other")
     bench.pool.start()
     try:
-        until(lambda: bench.attempts.tried, 5, "the transfer to hang")
+        until(lambda: bench.attempts.tried, what="the transfer to hang")
         bench.pool.give_up_stalled()
         assert bench.row("state, error_kind, attempts", hung) == ("queued", "network", 1)
         assert "60 s" in str(bench.row("error_detail", hung)[0])
         verified(bench, other)
         bench.make_due(hung)
-        until(lambda: bench.row("waiting_on", hung) == ("earlier_attempt",), 5, "the job to wait for its first attempt")
+        until(
+            lambda: bench.row("waiting_on", hung) == ("earlier_attempt",), what="the job to wait for its first attempt"
+        )
         assert bench.attempts.tried.count("/hung") == 1
     finally:
         released.set()
-    assert returned.wait(5)
+    assert returned.wait(PATIENCE_SECONDS)
     until(
         lambda: "worker-1" not in {thread.name for thread in threading.enumerate()}, 5, "the worker left behind to end"
     )
@@ -197,22 +199,22 @@ def test_a_stalled_transfer_that_stops_when_told_is_tried_again_by_this_launch(
 
     def stop_when_told(_job: ClaimedJob, control: Control) -> Outcome:
         control.last_moved -= 1000
-        control.wait(20)
+        control.wait(PATIENCE_SECONDS)
         told.set()
         return Interrupted(control.reason)
 
     def finish_later(*arguments: object) -> bool:
         told.wait(0.5)
-        until(lambda: bench.state(job) != "running" or not told.is_set(), 5, "the worker to write its result first")
+        until(lambda: bench.state(job) != "running" or not told.is_set(), what="the worker to write its result first")
         return finish(*arguments)  # type: ignore[arg-type]
 
     bench.attempts.scripts["/stalled"] = stop_when_told
     job = bench.enqueue("/stalled")
     bench.pool.start()
-    until(lambda: bench.attempts.tried, 5, "the transfer to run")
+    until(lambda: bench.attempts.tried, what="the transfer to run")
     monkeypatch.setattr(bench.jobs, "finish", finish_later)
     bench.pool.give_up_stalled()
-    assert told.wait(5)
+    assert told.wait(PATIENCE_SECONDS)
     assert bench.row("state, error_kind, attempts, interruptions", job) == ("queued", "network", 1, 0)
 
 
@@ -222,13 +224,13 @@ def test_a_transfer_that_moves_bytes_is_not_given_up(bench: Bench) -> None:
     def slow(_job: ClaimedJob, control: Control) -> Outcome:
         control.last_moved -= 1000
         control.moved(1)
-        released.wait(20)
+        released.wait(PATIENCE_SECONDS)
         return Completed("/slow")
 
     bench.attempts.scripts["/slow"] = slow
     job = bench.enqueue("/slow")
     bench.pool.start()
-    until(lambda: bench.attempts.tried, 5, "the transfer to run")
+    until(lambda: bench.attempts.tried, what="the transfer to run")
     bench.pool.give_up_stalled()
     assert bench.state(job) == "running"
     released.set()
@@ -242,14 +244,14 @@ def test_a_share_that_hangs_when_looked_at_keeps_no_worker_from_another_share(
 
     def hang(_folder: Path, _marker_id: str) -> None:
         hangs.set()
-        goes_on.wait(20)
+        goes_on.wait(PATIENCE_SECONDS)
 
     monkeypatch.setattr("exlab_wizard.workers.destination_probe.probe", hang)
     away = Deferred(WaitReason.DESTINATION_OFFLINE, "away")
     bench.attempts.scripts["/away"] = lambda _job, _control: away
     waiting = bench.enqueue("/away")
     bench.pool.start()
-    assert hangs.wait(5)
+    assert hangs.wait(PATIENCE_SECONDS)
     assert bench.row("waiting_on, attempts", waiting) == ("destination_offline", 0)
     other = bench.enqueue("/other", "other")
     bench.pool.wake()
@@ -264,7 +266,7 @@ def test_a_quota_does_not_make_a_job_that_finds_the_share_full_run_in_circles(be
     bench.attempts.scripts["/run"] = lambda _job, _control: full
     job = bench.enqueue("/run")
     bench.pool.start()
-    until(lambda: len(bench.attempts.tried) == 2, 5, "free space to invite one more try")
+    until(lambda: len(bench.attempts.tried) == 2, what="free space to invite one more try")
     for _ in range(5):
         bench.pool.wake()
     threading.Event().wait(2.5)  # twice what lies between two looks
@@ -276,17 +278,17 @@ def test_forcing_marks_all_that_runs_also_what_does_not_react(tmp_path: Path) ->
     bench, released = Bench(tmp_path, workers=2), threading.Event()
 
     def reacts(_job: ClaimedJob, control: Control) -> Outcome:
-        control.wait(10)
+        control.wait(PATIENCE_SECONDS)
         return Interrupted(control.reason)
 
     def hangs(_job: ClaimedJob, _control: Control) -> Outcome:
-        released.wait(10)
+        released.wait(PATIENCE_SECONDS)
         return Completed("/hangs")
 
     bench.attempts.scripts = {"/reacts": reacts, "/hangs": hangs}
     jobs = [bench.enqueue("/reacts"), bench.enqueue("/hangs")]
     bench.pool.start()
-    until(lambda: len(bench.attempts.tried) == 2, 5, "both to run")
+    until(lambda: len(bench.attempts.tried) == 2, what="both to run")
     bench.store.launches.drain(bench.launch_id, START)
     assert bench.pool.force("force quit", 0.2) == 1
     for job in jobs:
@@ -312,12 +314,12 @@ def test_a_claim_that_a_worker_holds_is_no_orphan(bench: Bench) -> None:
     job_id, go_on = bench.enqueue("/run"), threading.Event()
 
     def slow(job: ClaimedJob, _control: Control) -> Outcome:
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_SECONDS)
         return Completed(job.run_path)
 
     bench.attempts.scripts["/run"] = slow
     bench.pool.start()
-    until(lambda: bench.state(job_id) == "running", 5, "the job to run")
+    until(lambda: bench.state(job_id) == "running", what="the job to run")
     for _ in range(3):
         bench.pool.requeue_orphans()
     go_on.set()

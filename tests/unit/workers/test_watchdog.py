@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bench import START, Bench
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
@@ -190,7 +190,7 @@ def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has
     monkeypatch.setattr(kept.bench.store.sessions, "move_clock", look_right_after)
     kept.bench.clock.wall -= timedelta(hours=1)
     kept.keeper.chores()
-    drain.join(10)
+    drain.join(PATIENCE_SECONDS)
     assert looks == [False]
 
 
@@ -271,7 +271,7 @@ def test_a_change_that_an_error_kept_from_being_noticed_is_noticed_at_the_next_l
 def test_no_error_ends_the_keeper(kept: Kept) -> None:
     kept.calls.errors += [ValueError("no such moment"), StoreError("database is locked")]
     kept.keeper.start()
-    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, 5, "the keeper to look again")
+    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, what="the keeper to look again")
 
 
 def test_a_launch_that_lives_for_some_seconds_is_healthy(kept: Kept) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 
 import pytest
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 from tests.support.virtual_quit import Faults, Predicate
 
 from exlab_wizard.domain.quit import DrainCount
@@ -49,7 +49,7 @@ class Ear(SessionHost):
         self.runs += 1
         if self.deaf:
             raise SessionUnheardError("nobody tells")
-        self.over.wait(10)
+        self.over.wait(PATIENCE_SECONDS)
 
     def hold(self, held: Held) -> None:
         self.held.put(held)
@@ -103,14 +103,14 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
     scene.meter.add(1)
     scene.predicate.jobs = 1
     scene.changes.notify()
-    assert scene.ear.held.get(timeout=10) == Held(shutdown=True, sleep=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True, sleep=True)
     scene.predicate.unreadable = "the database hangs"
     looks = scene.looks
     scene.changes.notify()
     until(lambda: scene.looks > looks, what="the next look")
     scene.predicate.unreadable, scene.predicate.jobs = "", 0
     scene.changes.notify()
-    assert scene.ear.held.get(timeout=10) == NOTHING
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == NOTHING
     assert scene.ear.runs == 1
 
 
@@ -120,9 +120,9 @@ def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypa
     monkeypatch.setattr(scene.meter, "last_minute", [1, 1, 0].pop)
     scene.predicate.jobs = 1
     scene.service.start()
-    assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
     scene.changes.notify()
-    assert scene.ear.held.get(timeout=10) == Held(shutdown=True, sleep=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True, sleep=True)
 
 
 def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
@@ -136,10 +136,10 @@ def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
         scene.predicate.jobs = 1
         scene.changes.notify()
         until(lambda number=number: scene.ear.runs == number, what="it to be tried")  # type: ignore[misc]
-        assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
         scene.predicate.jobs = 0
         scene.changes.notify()
-        assert scene.ear.held.get(timeout=10) == NOTHING
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == NOTHING
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
     assert scene.service.alive
     assert caplog.text.count("does not say when the session ends") == 1
@@ -151,11 +151,11 @@ def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> N
     for _ in range(3):
         scene.predicate.jobs = 1
         scene.changes.notify()
-        assert scene.ear.held.get(timeout=10) == Held(shutdown=True)
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
         scene.predicate.jobs = 0
         scene.changes.notify()
-        assert scene.ear.held.get(timeout=10) == NOTHING
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == NOTHING
     assert scene.ear.runs == 1
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import given
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
@@ -58,7 +59,7 @@ def test_eight_processes_claim_each_job_exactly_once(store: Store, launch_id: in
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in started:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
         claimed.append([int(line) for line in output.split()])
     assert sum(bool(one) for one in claimed) > PROCESSES // 2, "they did not run side by side"
@@ -79,7 +80,7 @@ def test_nothing_is_claimed_after_the_gate_was_closed(quick_store: Store) -> Non
 
     def race() -> None:
         for _ in range(ROUNDS):
-            go.wait(30)
+            go.wait(PATIENCE_SECONDS)
             while True:
                 was_closed = closed.is_set()
                 job = store.jobs.claim(current[0], given.NOW)
@@ -89,7 +90,7 @@ def test_nothing_is_claimed_after_the_gate_was_closed(quick_store: Store) -> Non
                         under_way.set()
                 elif was_closed:
                     break
-            done.wait(30)
+            done.wait(PATIENCE_SECONDS)
         store.database.release()
 
     threads = [threading.Thread(target=race, daemon=True) for _ in range(RACERS)]
@@ -102,16 +103,16 @@ def test_nothing_is_claimed_after_the_gate_was_closed(quick_store: Store) -> Non
         under_way.clear()
         before = len(won)
         enough[:] = [before + 1 + number % 10]
-        go.wait(30)
-        assert under_way.wait(30)
+        go.wait(PATIENCE_SECONDS)
+        assert under_way.wait(PATIENCE_SECONDS)
         store.launches.drain(current[0], given.NOW)
         in_flight = store.drain.count(given.NOW).in_flight_jobs
         closed.set()
-        done.wait(30)
+        done.wait(PATIENCE_SECONDS)
         assert store.drain.count(given.NOW).in_flight_jobs == in_flight, "claimed after the commit that closed the gate"
         mixed += 0 < len(won) - before < jobs
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     assert late == []
     assert mixed > ROUNDS // 10, "the gate hardly ever closed while jobs were being claimed"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import given
-from tests.support.program import ROOT, Program, until
+from tests.support.program import PATIENCE_SECONDS, ROOT, Program, until
 from tests.support.slow_copy import copying_slowly
 
 from exlab_wizard.errors import StoreError
@@ -71,7 +71,7 @@ def test_writers_go_on_and_the_log_stays_bounded_while_inspectors_ask_without_en
         "the query was ended at its time limit of 0.4 s; narrow it or raise --timeout"
     }
     assert len(waits) > 20
-    assert sorted(waits)[len(waits) // 2] < 0.1
+    assert sorted(waits)[len(waits) // 2] < 0.4, "a writer waits for no query"
     assert max(sizes) <= WAL_ENDS_QUERY_BYTES
     done = "SELECT bytes_done FROM sync_jobs WHERE id = ?"
     until(lambda: program.number(done, job) > sent, what="the copy to have gone on")
@@ -111,7 +111,7 @@ def test_a_query_that_keeps_the_log_from_beginning_anew_is_ended(
     writer = threading.Timer(0.2, grow_wal, (store,))
     writer.start()
     with pytest.raises(StoreError, match="log cannot begin anew while it runs"):
-        query(place.database, ENDLESS, seconds=20)
+        query(place.database, ENDLESS, seconds=PATIENCE_SECONDS)
     writer.join()
 
 
@@ -123,8 +123,8 @@ def test_a_query_waits_for_others_to_end_where_the_log_is_too_long(
     shrink = threading.Timer(0.3, store.database.checkpoint)
     begun = time.monotonic()
     shrink.start()
-    assert query(place.database, "SELECT count(*) FROM sync_jobs", seconds=20).rows == [(1,)]
-    assert 0.3 <= time.monotonic() - begun < 10
+    assert query(place.database, "SELECT count(*) FROM sync_jobs", seconds=PATIENCE_SECONDS).rows == [(1,)]
+    assert time.monotonic() - begun >= 0.3
     shrink.join()
     given.enqueue(store, "b")
     begun = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import given
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
@@ -64,7 +64,7 @@ store.close()
 @pytest.mark.parametrize("way", ["its own connection", "lent"])
 def test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody(place: StateDir, way: str) -> None:
     command = [sys.executable, "-X", "faulthandler", "-c", HANGS, str(place.database), way]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
     with closing(Database(place.database)) as database:
         assert [job["run_path"] for job in Store(database).rows.jobs(limit=5)] == ["/runs/late"]
@@ -77,7 +77,7 @@ def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: S
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     store.close()
     if store.database.journal_mode == "wal":
         assert not Path(f"{place.database}-wal").exists()
@@ -108,6 +108,6 @@ def test_a_thread_that_comes_after_the_close_for_good_opens_nothing(tmp_path: Pa
 
     thread = threading.Thread(target=late)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert errors == ["the database was closed: the application is about to end"]
     assert [path.name for path in tmp_path.iterdir()] == ["exlab-wizard.db"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import given
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import Decision
@@ -50,7 +51,7 @@ def test_every_connection_is_durable_and_holds_foreign_keys(store: Store) -> Non
 
     thread = threading.Thread(target=look)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     look()
     assert seen == [wanted, wanted]
 
@@ -189,7 +190,7 @@ def test_inspection_is_limited_in_rows_and_time_and_does_not_block_a_writer(stor
     thread.start()
     assert given.enqueue(store, "d")
     assert ended == [], "it was still reading"
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert "time limit of 0.5 s" in ended[0]
 
 

@@ -6,11 +6,9 @@ import threading
 from functools import partial
 
 import pytest
-from tests.support.program import until
+from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.store.sqlite.fair_lock import Turns
-
-PATIENCE = 20.0
 
 
 def in_line(turns: Turns, count: int) -> bool:
@@ -22,7 +20,7 @@ def test_turns_are_had_in_the_order_of_asking() -> None:
     order: list[int] = []
 
     def take(number: int) -> None:
-        assert turns.take(PATIENCE)
+        assert turns.take(PATIENCE_SECONDS)
         order.append(number)
         turns.give()
 
@@ -33,7 +31,7 @@ def test_turns_are_had_in_the_order_of_asking() -> None:
         until(partial(in_line, turns, number), what="the thread to stand in line")
     turns.give()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
     assert order == list(range(8))
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.errors import StoppedError
 from exlab_wizard.transfer.copy.bandwidth import TokenBucket
@@ -27,7 +28,7 @@ def test_two_transfers_share_one_limit() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.7 <= time.monotonic() - began < 2.0
+    assert time.monotonic() - began >= 0.7
 
 
 def test_idle_time_saves_up_a_quarter_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,10 +59,10 @@ def test_limit_that_is_lifted_meanwhile_lets_a_waiting_transfer_go() -> None:
     control.moved = moved  # type: ignore[method-assign]
     thread = threading.Thread(target=send)
     thread.start()
-    assert waiting.wait(5)
+    assert waiting.wait(PATIENCE_SECONDS)
     assert not done.is_set()
     limits[0] = None
-    assert done.wait(1.5)
+    assert done.wait(PATIENCE_SECONDS)
     thread.join()
 
 
@@ -78,14 +79,13 @@ def test_limit_that_begins_while_a_transfer_runs_holds_from_then_on(monkeypatch:
         bucket.take(MIB, control)
 
 
-def test_stop_ends_the_wait_at_a_tiny_rate_within_a_second() -> None:
-    bucket, control = TokenBucket(lambda: 64 * 1024.0), Control()
+def test_stop_ends_the_wait_at_a_tiny_rate() -> None:
+    """A mebibyte at this rate takes seventeen minutes."""
+    bucket, control = TokenBucket(lambda: 1024.0), Control()
     timer = threading.Timer(0.1, control.request_stop, ["quit"])
     timer.start()
-    began = time.monotonic()
     with pytest.raises(StoppedError, match="quit"):
         bucket.take(MIB, control)
-    assert time.monotonic() - began < 1.0
     timer.join()
 
 
@@ -93,7 +93,7 @@ def test_stopped_transfer_does_not_hold_up_those_behind_it() -> None:
     bucket, first, second = TokenBucket(lambda: 1.0 * MIB), Control(), Control()
     first.request_stop("quit")
     with pytest.raises(StoppedError):
-        bucket.take(MIB, first)
+        bucket.take(1000 * MIB, first)  # a quarter of an hour, if it had to be waited for
     began = time.monotonic()
     bucket.take(MIB // 4, second)
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < PATIENCE_SECONDS
