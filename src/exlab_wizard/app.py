@@ -1,4 +1,13 @@
-"""The only assembly: builds the running application out of its parts."""
+"""The only assembly: builds the running application, top to bottom in the order of a launch.
+
+open_state     settings are read, the database is up to date; the launch before this one is still open
+recover        what that launch left is queued again, and this launch is a row: a crash from here on is recovered
+_build_core    workers, watchdog and maintenance exist; nothing runs
+_build_http    a port is taken, so the address is known; the routes are loaded later, in the server's thread
+app_desktop    window, notifications and icon exist; a headless process loads none of it
+_build_quit    the coordinator knows everything that it drains, asks and stops
+MainLoop.run   services start, messages are taken, everything stops
+"""
 
 from __future__ import annotations
 
@@ -7,70 +16,61 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.application import Application, Control, Message, QuitAsked, SessionEnds, SignalCame
-from exlab_wizard.desktop.autostart.entry import AutostartRepair
+from exlab_wizard.application import (
+    Core,
+    Inbox,
+    MainLoop,
+    QuitsRequested,
+    Ready,
+    SessionEnds,
+    SignalReceived,
+    Surroundings,
+)
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.headline import Overview
-from exlab_wizard.domain.quit import Phase
-from exlab_wizard.first_run import give_first_destination
-from exlab_wizard.paths import StateDir
-from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
+from exlab_wizard.launch import Launch, Opened, Options, open_state, recover
+from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.process.logs import Logbook
-from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import Health
 from exlab_wizard.process.session.port import Heard
 from exlab_wizard.process.session.watch import SessionEnd, host_of_this_system
 from exlab_wizard.process.signals import signals_into
-from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Component, Components, Service
+from exlab_wizard.process.supervisor import Component
 from exlab_wizard.process.threads import begin
-from exlab_wizard.ready import Ready
-from exlab_wizard.server.auth.page_json import keep_page_file, read_page_file
-from exlab_wizard.settings import SettingsFile
-from exlab_wizard.store.queue.launches import Recovery
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.server.auth.page_json import PageFile, keep_page_file, read_page_file
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.store.store import Store
-from exlab_wizard.store.upkeep import migration
-from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.tray.icon.controller import ICON_IN_MAIN, Desktop, Icon
-from exlab_wizard.tray.icon.headline import Overviews
-from exlab_wizard.tray.icon.host import tray_host
-from exlab_wizard.tray.icon.menu import Act
-from exlab_wizard.tray.icon.x11 import hear_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
-from exlab_wizard.tray.quit_gate import LaunchGate, StorePredicate
-from exlab_wizard.tray.quit_ports import NoWindow, Question, ServedApplication, WindowLauncher
-from exlab_wizard.tray.quit_prompts import ApiQuestion, FirstAnswer, RemoteQuestion, TerminalQuestion
+from exlab_wizard.tray.quit_ports import NoWindow, QuitPrompt, ServedApplication, Window
+from exlab_wizard.tray.quit_prompts import ApiPrompt, FirstAnswer, RemotePrompt, TerminalPrompt
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 from exlab_wizard.workers.attempt import Attempts
 from exlab_wizard.workers.maintenance import Housekeeping
 from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Keeper
 
+if TYPE_CHECKING:
+    from exlab_wizard.tray.icon.controller import Desktop as IconController
+
 log = logging.getLogger(__name__)
 
 TOKEN_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run: where the state is, and which configuration holds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """The HTTP server. `backend` is what it serves, complete before it starts; `url` is None when it cannot start."""
 
-    state_dir: StateDir
-    config: Path
-    headless: bool = True
-    """Without icon and window."""
-    window: bool = False
-    """A window opens at the start; for what is not headless."""
+    server: ServerRunner
+    backend: Future[Backend]
+    url: str | None
 
 
 def run(
@@ -87,44 +87,28 @@ def run(
         InstanceHeldError: another process runs the application of this state dir.
         ExlabError: it cannot start; the message says what to do.
     """
-    inbox: SimpleQueue[Message] = SimpleQueue()
+    inbox: Inbox = SimpleQueue()
     options.state_dir.create()
     with (
         InstanceLock(options.state_dir),
-        signals_into(lambda number: inbox.put(SignalCame(number)), last=True),
+        signals_into(lambda number: inbox.put(SignalReceived(number)), last=True),
         Logbook(options.state_dir.logs) as logbook,
     ):
-        application = _build(options, inbox)
-        logbook.launch(application.ready.launch_id)
+        main_loop = _assemble(options, inbox)
+        logbook.launch(main_loop.ready.launch_id)
         if announce is not None:
             try:
-                announce(application.ready)
-            except OSError as error:  # a full disk, or a reader that went away: no reason to sync nothing
-                log.warning("that work may begin could not be written: %s", error)
-        return _run(application, companion)
-
-
-def _run(application: Application, companion: Callable[[Store], int] | None) -> int:
-    desktops = [service for service in application.desk if isinstance(service, Desktop)]
-    if not (ICON_IN_MAIN and desktops):
-        return application.run(companion)
-    statuses: SimpleQueue[int] = SimpleQueue()
-
-    def beside() -> None:
-        status = 1
-        try:
-            status = application.run(companion)
-        finally:
-            desktops[0].stop()
-            statuses.put(status)
-
-    begin("application", beside)
-    desktops[0].serve_main()
-    return statuses.get()
+                announce(main_loop.ready)
+            except OSError as error:  # a full disk, or a closed pipe: no reason to sync nothing
+                log.warning("could not print the ready message: %s", error)
+        icon = main_loop.surroundings.icon
+        if sys.platform == "darwin" and icon is not None:  # there, only the main thread may show an icon
+            return _run_beside(icon, partial(main_loop.run, companion))
+        return main_loop.run(companion)
 
 
 def leave(status: int) -> None:
-    """End the process now. All is closed by then; tearing the interpreter down would only take time."""
+    """End the process now. Everything is closed by then; tearing the interpreter down would only take time."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -132,193 +116,174 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
-def _build(options: Options, inbox: SimpleQueue[Message]) -> Application:
-    """Open the database, recover the last launch, and wire everything; nothing runs yet."""
-    clock = SteadyClock(machine := SystemClock())
-    settings = SettingsFile(options.config)
-    settings.read()
-    first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
-    state_dir, backups = options.state_dir, Backups(options.state_dir)
-    store, clean = _opened(state_dir, backups, clock)
-    process = this_process()
-    recovery = store.launches.recover(process, clock.now())
-    health = Health(store, recovery.launch_id, clock)
-    health.begin(recovery)
-    attempts = Attempts(store, settings, store.launches.installation_id(), process.host, health.reached)
-    presence, changes = Presence(clock), Changes()
-    components = Components(changes.notify)
-    workers = WorkerPool(store, attempts, settings, recovery.launch_id, clock, changes.notify)
-    gate, predicate = LaunchGate(store, recovery.launch_id, clock), StorePredicate(store, clock)
-    page, token, progress = read_page_file(state_dir.page), secrets.token_urlsafe(TOKEN_BYTES), store.metrics.begin()
+def _assemble(options: Options, inbox: Inbox) -> MainLoop:
+    opened = open_state(options)
+    launch = recover(opened)
+    core = _build_core(opened, launch, inbox)
+    http = _build_http(opened, launch)
+    session_end = _session_end(opened, launch, core, inbox)
+    if options.headless:
+        window: Window = NoWindow()
+        coordinator = _build_quit(opened, launch, core, http, window, ())
+        surroundings = Surroundings(services=[session_end], icon=None)
+    else:
+        from exlab_wizard import app_desktop  # noqa: PLC0415 - never loaded by a headless process
 
-    def make(port: int) -> ServedApplication:
-        from exlab_wizard.server import asgi, backend  # noqa: PLC0415 - loaded in the server's thread
+        desktop = app_desktop.build_desktop(opened, launch, http.server.login_url, inbox)
+        window = desktop.window
+        coordinator = _build_quit(opened, launch, core, http, window, [desktop.prompt])
+        services, icon = app_desktop.desktop_services(opened, launch, desktop, coordinator, inbox)
+        surroundings = Surroundings(services=[session_end, *services], icon=icon)
+    http.backend.set_result(_backend(opened, launch, core, window, coordinator))
+    return MainLoop(
+        inbox=inbox,
+        store=opened.store,
+        clock=opened.clock,
+        ready=_ready(opened, launch, http),
+        core=core,
+        server=http.server,
+        surroundings=surroundings,
+        gate=launch.gate,
+        coordinator=coordinator,
+        session_end_window_s=opened.settings.current.quit.session_end_window_s,
+    )
 
-        keep_page_file(state_dir.page, page, port)
-        opened = partial(backend.Backend, store=store, settings=settings, state_dir=state_dir.root, clock=clock)
-        begun = partial(opened, launch_id=recovery.launch_id, progress=progress, components=components, health=health)
-        running = partial(begun, quit=coordinator, workers=workers, keeper=keeper, presence=presence, changes=changes)
-        return asgi.HttpApplication(running(window=window), port=port, token=token, page_secret=page.secret)
 
-    server = ServerRunner(make, state_dir.server, token=token, started_at=to_text(clock.now()), wanted_port=page.port)
-    window = _window(options, server, presence, clock)
-    remote = RemoteQuestion(store.quits, recovery.launch_id, machine)
-    known = (store, recovery, settings, presence, changes, clock, components, window)
-    notified, notices = _notices(options, *known, lambda: coordinator.phase)
+def _ready(opened: Opened, launch: Launch, http: Http) -> Ready:
+    return Ready(
+        launch_id=launch.id,
+        recovery=launch.recovery,
+        database=opened.options.state_dir.database,
+        destinations={name: known.target for name, known in opened.settings.current.destinations.items()},
+        first_destination=opened.first_destination,
+        safe_mode=launch.health.safe_mode,
+        url=http.url,
+    )
+
+
+def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
+    store, settings, clock, changed = opened.store, opened.settings, opened.clock, launch.changes.notify
+    attempts = Attempts(store, settings, store.launches.installation_id(), launch.host, launch.health.reached)
+    workers = WorkerPool(store, attempts, settings, launch.id, clock, changed)
+    watchdog = Keeper(
+        store,
+        settings,
+        workers,
+        launch.id,
+        clock,
+        health=launch.health,
+        quit_asked=lambda quits: inbox.put(QuitsRequested(quits)),
+        changed=changed,
+    )
+    maintenance = Housekeeping(store, opened.backups, settings, clock, check=opened.ended_well)
+    for component in (
+        Component("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
+        Component("keeper", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start),
+        Component("housekeeping", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
+    ):
+        launch.supervisor.add(component)
+    return Core(workers=workers, watchdog=watchdog, maintenance=maintenance, supervisor=launch.supervisor)
+
+
+def _build_http(opened: Opened, launch: Launch) -> Http:
+    state_dir, token = opened.options.state_dir, secrets.token_urlsafe(TOKEN_BYTES)
+    page = read_page_file(state_dir.page)
+    backend: Future[Backend] = Future()
+    server = ServerRunner(
+        partial(_serve, backend, token, state_dir.page, page),
+        state_dir.server,
+        token=token,
+        started_at=to_text(opened.clock.now()),
+        wanted_port=page.port,
+    )
+    try:
+        url = f"http://{HOST}:{server.bind()}/"
+    except ServerError as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+        url = None
+    launch.supervisor.add(
+        Component("server", lambda: server.alive, "page and API do not answer; start the application again")
+    )
+    return Http(server=server, backend=backend, url=url)
+
+
+def _serve(backend: Future[Backend], token: str, file: Path, page: PageFile, port: int) -> ServedApplication:
+    from exlab_wizard.server.asgi import HttpApplication  # noqa: PLC0415 - loaded in the server's thread
+
+    keep_page_file(file, page, port)
+    return HttpApplication(backend.result(), port=port, token=token, page_secret=page.secret)
+
+
+def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks and stops
+    opened: Opened, launch: Launch, core: Core, http: Http, window: Window, prompts: Sequence[QuitPrompt]
+) -> QuitCoordinator:
+    settings, store, presence = opened.settings.current.quit, opened.store, launch.presence
     coordinator = QuitCoordinator(
-        gate=gate,
-        predicate=predicate,
-        workers=workers,
-        question=FirstAnswer([TerminalQuestion(), remote, ApiQuestion(presence), *notified]),
+        gate=launch.gate,
+        predicate=launch.predicate,
+        workers=core.workers,
+        question=FirstAnswer(
+            [
+                TerminalPrompt(),
+                RemotePrompt(lambda: store.quits.undecided(launch.id), SystemClock()),
+                ApiPrompt(lambda: presence.can_answer),
+                *prompts,
+            ]
+        ),
         window=window,
-        server=server,
-        clock=clock,
-        window_s=settings.current.quit.window_s,
-        session_end_window_s=settings.current.quit.session_end_window_s,
+        server=http.server,
+        clock=opened.clock,
+        window_s=settings.window_s,
+        session_end_window_s=settings.session_end_window_s,
     )
-    changes.subscribe(coordinator.changed)
-    looked_after = (store, settings, workers, recovery.launch_id, clock)
-    keeper = Keeper(
-        *looked_after, health=health, quit_asked=lambda quits: inbox.put(QuitAsked(quits)), changed=changes.notify
-    )
-    housekeeping = Housekeeping(store, backups, settings, clock, check=clean)
-    _watch_over(components, server, workers, keeper, housekeeping)
-    targets = {name: destination.target for name, destination in settings.current.destinations.items()}
-    ready = Ready(recovery.launch_id, recovery, state_dir.database, targets, first, health.safe_mode, _url(server))
-    session_end = _session_end(inbox, workers, predicate, changes, store, components)
-    parts = (workers, keeper, housekeeping, gate, coordinator, server, components)
-    desk: list[Service] = [session_end, window, *notices]
-    if not options.headless:
-        control = Control(inbox, coordinator, store, recovery.launch_id, clock)
-        desk += _desktop(options, control, changes, window, components, health)
-    return Application(inbox, store, clock, ready, *parts, settings.current.quit.session_end_window_s, desk)
+    launch.changes.subscribe(coordinator.changed)
+    return coordinator
 
 
-def _session_end(  # noqa: PLR0913, PLR0917 - wired once
-    inbox: SimpleQueue[Message],
-    workers: WorkerPool,
-    predicate: StorePredicate,
-    changes: Changes,
-    store: Store,
-    components: Components,
-) -> SessionEnd:
-    heard = Heard(lambda: inbox.put(SessionEnds()), workers.wake)
+def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionEnd:
     session_end = SessionEnd(
         host_of_this_system(),
-        heard,
-        count=predicate.count,
-        moving=lambda: workers.meter.last_minute() > 0,
-        changes=changes,
-        release=store.database.release,
+        Heard(lambda: inbox.put(SessionEnds()), core.workers.wake),
+        count=launch.predicate.count,
+        moving=lambda: core.workers.meter.last_minute() > 0,
+        changes=launch.changes,
+        release=opened.store.database.release,
     )
-    components.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
+    launch.supervisor.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
     return session_end
 
 
-def _window(options: Options, server: ServerRunner, presence: Presence, clock: SteadyClock) -> WindowLauncher:
-    if options.headless:
-        return NoWindow()
-    from exlab_wizard.tray.window_launcher import WindowLauncher as Launcher  # noqa: PLC0415 - nothing for a service
-
-    return Launcher(options.state_dir.root, server.login_url, presence, clock, at_start=options.window)
-
-
-def _desktop(  # noqa: PLR0913, PLR0917 - wired once
-    options: Options,
-    control: Control,
-    changes: Changes,
-    window: WindowLauncher,
-    components: Components,
-    health: Health,
-) -> list[Service]:
-    known = (control.store, control.launch_id, control.clock, control.coordinator, components, health)
-
-    def make_icon(overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
-        from exlab_wizard.tray.icon.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
-
-        hear_display_end(lost)  # by now GTK has opened it
-        return TrayIcon(overview, options.state_dir.pictures, act)
-
-    desktop = Desktop(
-        look=Overviews(*known).look,
-        changes=changes,
+def _backend(opened: Opened, launch: Launch, core: Core, window: Window, coordinator: QuitCoordinator) -> Backend:
+    return Backend(
+        store=opened.store,
+        settings=opened.settings,
+        state_dir=opened.options.state_dir.root,
+        launch_id=launch.id,
+        clock=opened.clock,
+        quit=coordinator,
+        workers=core.workers,
+        keeper=core.watchdog,
+        presence=launch.presence,
+        changes=launch.changes,
+        components=launch.supervisor,
+        progress=opened.store.metrics.begin(),
         window=window,
-        control=control,
-        host=tray_host,
-        make_icon=make_icon,
-        window_at_start=options.window,
-        release=control.store.database.release,
+        health=launch.health,
     )
-    window.on_closed = desktop.window_closed
-    components.add(Component("icon", lambda: desktop.alive, "the window is there, and exlab-wizard quit"))
-    return [desktop, AutostartRepair(options.state_dir, options.config)]
 
 
-def _notices(  # noqa: PLR0913, PLR0917 - wires them all together
-    options: Options,
-    store: Store,
-    recovery: Recovery,
-    settings: SettingsFile,
-    presence: Presence,
-    changes: Changes,
-    clock: SteadyClock,
-    components: Components,
-    window: WindowLauncher,
-    phase: Callable[[], Phase],
-) -> tuple[list[Question], list[Service]]:
-    """Return the question as a notification, and what tells the operator of the rest; nothing of it when headless."""
-    if options.headless:
-        return [], []
-    from exlab_wizard.desktop.notifications.notifier import Notifications  # noqa: PLC0415 - likewise
-    from exlab_wizard.desktop.notifications.watcher import Herald  # noqa: PLC0415 - nothing for a service
-    from exlab_wizard.tray.quit_notification import NotifiedQuestion  # noqa: PLC0415 - likewise
+def _run_beside(icon: IconController, run_main_loop: Callable[[], int]) -> int:
+    """Lend this thread, the main one, to the icon while the main loop runs in another; return its status."""
+    statuses: SimpleQueue[int] = SimpleQueue()
 
-    def quiet() -> bool:
-        return presence.focused or not settings.current.notifications.enabled
+    def beside() -> None:
+        status = 1
+        try:
+            status = run_main_loop()
+        finally:
+            icon.stop()
+            statuses.put(status)
 
-    board = Notifications(window.open)
-    herald = Herald(
-        store,
-        board,
-        recovery,
-        clock,
-        quiet=quiet,
-        offline_after_s=lambda: settings.current.notifications.offline_after_s,
-        over=lambda: phase() is Phase.STOPPED,
-    )
-    changes.subscribe(herald.changed)
-    components.add(Component("notifications", lambda: board.alive and herald.alive, "look at the window for news"))
-    return [NotifiedQuestion(board, quiet, clock, settings.current.quit.window_s)], [board, herald]
-
-
-def _watch_over(
-    components: Components, server: ServerRunner, workers: WorkerPool, keeper: Keeper, housekeeping: Housekeeping
-) -> None:
-    for component in (
-        Component("server", lambda: server.alive, "page and API do not answer; start the application again"),
-        Component("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
-        Component("keeper", lambda: keeper.alive, "sessions do not expire, stalls are not noticed", keeper.start),
-        Component("housekeeping", lambda: housekeeping.alive, "nothing is backed up", housekeeping.start),
-    ):
-        components.add(component)
-
-
-def _opened(state_dir: StateDir, backups: Backups, clock: SteadyClock) -> tuple[Store, bool]:
-    """Return the database, up to date, and whether the last launch ended well; read through it when not."""
-    database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
-    migration.upgrade(database, backups, clock.now())
-    store = Store(database)
-    clean = store.launches.open_launch() is None
-    if not clean:
-        migration.quick_check(database)
-    database.grow_wal()
-    return store, clean
-
-
-def _url(server: ServerRunner) -> str | None:
-    """Return where the API will answer in a moment; None when it cannot."""
-    try:
-        return f"http://{HOST}:{server.bind()}/"
-    except ServerError as error:
-        log.error("%s", error)  # noqa: TRY400 - the sentence says it all
-        return None
+    begin("application", beside)
+    icon.serve_main()
+    return statuses.get()

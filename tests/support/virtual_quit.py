@@ -13,8 +13,9 @@ from typing import Final, TypeVar, TypeVarTuple
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitOutcome, QuitStatus
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
+from exlab_wizard.process.supervisor import Service
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
-from exlab_wizard.tray.quit_ports import DrainGate, DrainPredicate, NoWindow, Question, ServerRunner, WorkerControl
+from exlab_wizard.tray.quit_ports import DrainGate, DrainPredicate, NoWindow, QuitPrompt, WorkerControl
 
 MIDNIGHT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _Result = TypeVar("_Result")
@@ -179,7 +180,7 @@ class Workers(WorkerControl):
 
 
 @dataclass
-class Asker(Question):
+class Asker(QuitPrompt):
     """A surface with answers in store; without one left the question stands until it is withdrawn."""
 
     faults: Faults
@@ -229,11 +230,14 @@ class Window(NoWindow):
 
 
 @dataclass
-class Server(ServerRunner):
+class Server(Service):
     """A server that notes when it is stopped."""
 
     faults: Faults
     story: list[str]
+
+    def start(self) -> None:
+        self.story.append("server started")
 
     def stop(self) -> None:
         self.story.append("server stopped")
@@ -253,7 +257,7 @@ class VirtualQuit:
         self.question = Asker(self.faults, self.clock)
         self.coordinator = self.coordinate(self.gate, self.question)
 
-    def coordinate(self, gate: DrainGate, question: Question) -> QuitCoordinator:
+    def coordinate(self, gate: DrainGate, question: QuitPrompt) -> QuitCoordinator:
         return QuitCoordinator(
             gate=gate,
             predicate=self.predicate,

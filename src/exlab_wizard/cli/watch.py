@@ -20,6 +20,7 @@ from exlab_wizard.client import Client
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import NotRunningError
+from exlab_wizard.launch import Options
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.store import Store
@@ -135,7 +136,7 @@ def become_application(locations: Locations, watched: WatchedJobs) -> int:
 
     if not watched.as_json:
         note("exlab-wizard is not running: this command is the application until the sync is done")
-    options = app.Options(state_dir=locations.state_dir, config=locations.config, headless=True, window=False)
+    options = Options(state_dir=locations.state_dir, config=locations.config, headless=True, window=False)
     with watched.display() as display:
         app.run(options, companion=lambda store: _accompany(store, watched, display))
     with opened(locations.state_dir) as store:

@@ -1,7 +1,7 @@
-"""Drives a quit down the ladder of `domain.shutdown`: close the gate, drain, ask, force, stop.
+"""Drives a quit down the ladder of `domain.quit`: close the gate, drain, ask, force, stop.
 
-It wakes on events; the poll is only for changes by other processes. What it cannot read is unknown, never idle, and
-whatever fails on the way is logged and never keeps the quit from ending.
+It wakes on events; the poll only catches changes that other processes make. A predicate that cannot be read is unknown,
+never idle, and a step that fails is logged and never keeps the quit from ending.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
+from exlab_wizard.domain.text import plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
+from exlab_wizard.process.supervisor import Service
 from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.quit_ports import (
     DrainGate,
     DrainPredicate,
-    Question,
-    ServerRunner,
-    WindowLauncher,
+    QuitPrompt,
+    Window,
     WorkerControl,
 )
 
@@ -35,7 +36,7 @@ PREDICATE_POLL_INTERVAL_SECONDS: Final = 0.1
 CHECKPOINT_GRACE_SECONDS: Final = 1.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
 STORE_TIMEOUT_SECONDS: Final = 0.5
-"""How long one look at the database, or one note in it, may keep the quit from hearing signals and answers."""
+"""How long one read or write of the database may keep the quit from reacting to signals and answers."""
 FORCE_TIMEOUT_SECONDS: Final = 2.0
 FORCE_RESERVE_SECONDS: Final = 2.5
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
@@ -57,9 +58,9 @@ class QuitCoordinator:
         gate: DrainGate,
         predicate: DrainPredicate,
         workers: WorkerControl,
-        question: Question,
-        window: WindowLauncher,
-        server: ServerRunner,
+        question: QuitPrompt,
+        window: Window,
+        server: Service,
         clock: Clock,
         window_s: float = DEFAULT_TIMEOUT_SECONDS,
         session_end_window_s: float = SIGTERM_TIMEOUT_SECONDS,
@@ -78,14 +79,14 @@ class QuitCoordinator:
         self._wake = asyncio.Event()
         self._events: list[QuitEvent] = []
         self._phase = Phase.RUNNING
-        # Each is written by one side only: `hurry` may come from another thread at any moment of a quit.
+        # One writer each: `hurry` may come from another thread at any moment of a quit.
         self._window_end = self._session_end = math.inf
         self._closed = self._recorded = False
-        self._standing = QuitStatus(None, [])
-        self._said: set[str] = set()
-        # Never the loop's own executor: its threads are waited for when the loop closes, however long they hang.
+        self._status = QuitStatus(None, [])
+        self._logged: set[str] = set()
+        # Never the loop's own executor: closing the loop waits for its threads, however long they hang.
         self._storing, self._asking = ThreadPoolExecutor(1, "quit-store"), ThreadPoolExecutor(1, "quit-ask")
-        # More than one: a step that hangs keeps its thread.
+        # Several: a step that hangs keeps its thread.
         self._acting = ThreadPoolExecutor(4, "quit-act")
 
     @property
@@ -95,7 +96,7 @@ class QuitCoordinator:
 
     @property
     def deadline(self) -> float:
-        """When the present window ends, on the monotonic clock."""
+        """When the present window ends, on the monotonic clock; infinite when there is none."""
         return min(self._window_end, self._session_end)
 
     @property
@@ -103,38 +104,38 @@ class QuitCoordinator:
         return self._session_end == math.inf
 
     def prepare(self) -> None:
-        """Open what a quit needs ahead of time: its threads, and a connection to the database."""
+        """Open in advance what a quit needs: its threads, and a connection to the database."""
         for thread in (self._storing, self._asking, self._acting):
             thread.submit(self._predicate.count if thread is self._storing else bool)
 
     def post(self, event: QuitEvent) -> None:
-        """Hand in an answer, a second quit, or a force. Callable from any thread."""
+        """Post an answer, a second quit, or a force. Callable from any thread."""
         self._events.append(event)
         self.changed()
 
     def changed(self) -> None:
-        """Say that the predicate may have changed. Callable from any thread, at any time, for next to nothing."""
+        """Note that the predicate may have changed. Callable from any thread, at any time; costs next to nothing."""
         loop = self._loop
         if loop is not None:
-            # A loop that has just been closed needs no waking.
+            # A loop that has just closed needs no wake-up.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._wake.set)
 
     def hurry(self) -> None:
-        """Turn a quit that is under way into one at session end: the short window, nobody asked."""
+        """Turn the present quit into one at session end: the short window, and no question."""
         self._session_end = min(self._session_end, self._clock.monotonic() + self._session_window())
         self.changed()
 
     def forget(self) -> None:
-        """Drop what was handed in for a quit that was taken back, so that it does not decide the next one.
+        """Drop the events of a quit that was called off, so that they do not decide the next one.
 
-        For the thread that hands in: only it knows that nothing of the next quit is among it.
+        For the thread that posts events: only it knows that none of them belongs to the next quit.
         """
         self._events.clear()
         self._session_end = math.inf
 
     def close(self) -> None:
-        """Let its threads end, each when it is done with what it does; after the last quit."""
+        """Let its threads end, each after its present task; call it after the last quit."""
         for threads in (self._storing, self._asking, self._acting):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -145,13 +146,13 @@ class QuitCoordinator:
         """
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        # What was handed in since the decision to quit counts: a second signal may be faster than this thread.
+        # Events posted since the decision to quit count: a second signal may be faster than this thread.
         if sigterm:
             self.hurry()
         self._window_end = self._clock.monotonic() + self._window_s
         self._phase = advance(self._phase, QuitEvent.QUIT)
         self._closed = self._recorded = False
-        self._said.clear()
+        self._logged.clear()
         await self._record()
         if force:
             self._phase = advance(self._phase, QuitEvent.FORCE)
@@ -166,9 +167,9 @@ class QuitCoordinator:
         if self._phase is Phase.RUNNING:
             await self._keep_running()
             return QuitOutcome.KEPT_RUNNING
-        await self._note(lambda: self._gate.decided(outcome))
+        await self._attempt(lambda: self._gate.decided(outcome))
         for stop in (self._workers.stop, self._window.close, self._server.stop):
-            await self._note(stop, STOP_TIMEOUT_SECONDS, self._acting)
+            await self._attempt(stop, STOP_TIMEOUT_SECONDS, self._acting)
         return outcome
 
     async def _step(self) -> QuitEvent:
@@ -194,10 +195,10 @@ class QuitCoordinator:
             await self._sleep(min(left, PREDICATE_POLL_INTERVAL_SECONDS))
 
     async def _ask(self) -> QuitEvent:
-        """Keep the question up while the drain goes on; the first of answer, event and idleness counts."""
-        await self._note(self._gate.asked)
-        await self._look()
-        asking = asyncio.ensure_future(self._question.ask(lambda: self._standing))
+        """Show the question while the drain continues; the first of answer, event and idleness counts."""
+        await self._attempt(self._gate.asked)
+        await self._refresh_status()
+        asking = asyncio.ensure_future(self._question.ask(lambda: self._status))
         asking.add_done_callback(lambda _: self._wake.set())
         try:
             while True:
@@ -212,7 +213,7 @@ class QuitCoordinator:
                 if not await self._available():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
                 await self._sleep(PREDICATE_POLL_INTERVAL_SECONDS)
-                await self._look()
+                await self._refresh_status()
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -220,70 +221,70 @@ class QuitCoordinator:
     async def _answered(self, asking: asyncio.Future[QuitAnswer]) -> QuitEvent:
         error = asking.exception()
         if error is not None:
-            self._say(f"the question cannot be shown: {error}")
+            self._log_once(f"the quit question cannot be shown: {error}")
             return QuitEvent.WINDOW_OVER_UNASKABLE
         return await self._taken(_ANSWERS[asking.result()])
 
     async def _taken(self, event: QuitEvent) -> QuitEvent:
-        """Return what was answered, on whichever surface; to wait begins a fresh window."""
+        """Return the answer as an event; an answer to wait begins a fresh window."""
         if event is QuitEvent.WAIT:
-            await self._note(self._gate.waited)
+            await self._attempt(self._gate.waited)
             self._window_end = self._clock.monotonic() + self._window_s
         return event
 
     async def _force(self) -> QuitEvent:
-        """Stop what runs; a database or a share that hangs does not keep the quit from ending."""
+        """Stop all transfers; a database or a share that hangs does not keep the quit from ending."""
 
         def force() -> None:
             hung = self._workers.force("cut off by a quit", CHECKPOINT_GRACE_SECONDS)
             if hung:
-                log.warning("%d transfers did not react and are left behind; their jobs are marked to resume", hung)
+                log.warning("%s did not react; marked to resume at the next launch", plural(hung, "transfer"))
 
-        if not await self._note(force, FORCE_TIMEOUT_SECONDS, self._acting):
-            log.error("the jobs in flight could not be marked; the next launch finds and resumes them")
+        if not await self._attempt(force, FORCE_TIMEOUT_SECONDS, self._acting):
+            log.error("the jobs in flight could not be marked as resumable; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
     async def _keep_running(self) -> None:
         for act in (self._gate.open, lambda: self._gate.decided(QuitOutcome.KEPT_RUNNING), self._workers.wake):
-            await self._note(act)
+            await self._attempt(act)
 
     async def _record(self) -> None:
-        """Close the gate and write down what the quit found; what fails is tried again at the next look."""
+        """Close the gate and record what the quit found; a step that fails is retried at the next poll."""
         window = self._window_s if self._may_ask else self._session_end_window_s
-        self._closed = self._closed or await self._note(self._gate.close)
+        self._closed = self._closed or await self._attempt(self._gate.close)
         if self._closed and not self._recorded:
             count = await self._count()
-            self._recorded = await self._note(lambda: self._gate.begun(window, count))
+            self._recorded = await self._attempt(lambda: self._gate.begun(window, count))
 
     async def _available(self) -> bool:
         try:
-            return await self._beside(self._question.available, STORE_TIMEOUT_SECONDS, self._asking)
+            return await self._in_thread(self._question.available, STORE_TIMEOUT_SECONDS, self._asking)
         except Exception as error:  # boundary: a question that cannot be shown never keeps the quit from ending
-            self._say(f"the question cannot be shown: {error}")
+            self._log_once(f"the quit question cannot be shown: {error}")
             return False
 
-    async def _look(self) -> None:
-        """Take down what the quit waits for, for showing."""
+    async def _refresh_status(self) -> None:
+        """Read what the quit waits for, to be shown."""
         count = await self._count()
         try:
-            blockers = await self._beside(self._predicate.blockers, STORE_TIMEOUT_SECONDS, self._storing)
-        except Exception as error:  # boundary: what cannot be shown never keeps the quit from ending
-            self._standing = QuitStatus(None, [], str(error))
+            blockers = await self._in_thread(self._predicate.blockers, STORE_TIMEOUT_SECONDS, self._storing)
+        except Exception as error:  # boundary: a status that cannot be shown never keeps the quit from ending
+            self._status = QuitStatus(None, [], str(error))
         else:
-            self._standing = QuitStatus(count, blockers, self._standing.trouble if count is None else "")
+            self._status = QuitStatus(count, blockers, self._status.trouble if count is None else "")
 
     async def _idle(self) -> bool:
-        """Return whether the gate is known to be closed and nothing is in flight; what is unknown is not idle."""
+        """Return whether the gate is known to be closed and nothing is in flight; unknown is not idle."""
         await self._record()
         count = await self._count()
         return self._closed and count is not None and count.idle
 
     async def _count(self) -> DrainCount | None:
         try:
-            return await self._beside(self._predicate.count, STORE_TIMEOUT_SECONDS, self._storing)
-        except Exception as error:  # boundary: whatever keeps the predicate from being read, it fails closed
-            self._standing = QuitStatus(None, [], str(error))
-            self._say(f"{error}. The quit goes on waiting; it does not take this for idle.")
+            return await self._in_thread(self._predicate.count, STORE_TIMEOUT_SECONDS, self._storing)
+        except Exception as error:  # boundary: however the read fails, the predicate fails closed
+            self._status = QuitStatus(None, [], str(error))
+            self._log_once(f"{error}. The quit keeps waiting, because unknown is not idle.")
             return None
 
     def _session_window(self) -> float:
@@ -294,33 +295,33 @@ class QuitCoordinator:
             await asyncio.wait_for(self._wake.wait(), seconds)
         self._wake.clear()
 
-    async def _note(
+    async def _attempt(
         self,
         act: Callable[[], None],
         limit_s: float = STORE_TIMEOUT_SECONDS,
         thread: ThreadPoolExecutor | None = None,
     ) -> bool:
-        """Return whether `act` was done in time."""
+        """Return whether `act` succeeded in time."""
         try:
-            await self._beside(act, limit_s, thread or self._storing)
-        except Exception as error:  # boundary: whatever fails on the way, the quit goes on to its end
-            foreseen = isinstance(error, ExlabError) or is_exhaustion(error)
-            self._say(f"while quitting: {error}", None if foreseen else error)
+            await self._in_thread(act, limit_s, thread or self._storing)
+        except Exception as error:  # boundary: a failed step never keeps the quit from ending
+            expected = isinstance(error, ExlabError) or is_exhaustion(error)
+            self._log_once(f"while quitting: {error}", None if expected else error)
             return False
         return True
 
-    async def _beside(self, act: Callable[[], _Result], limit_s: float, thread: ThreadPoolExecutor) -> _Result:
-        """Run `act` in a thread that can be left behind, and return its result."""
+    async def _in_thread(self, act: Callable[[], _Result], limit_s: float, thread: ThreadPoolExecutor) -> _Result:
+        """Run `act` in a thread that can be abandoned, and return its result."""
         result = asyncio.get_running_loop().run_in_executor(thread, act)
         await asyncio.wait([result], timeout=limit_s)
         if result.done():
             return result.result()
         result.cancel()
-        msg = f"no answer within {limit_s:g} s: the database, or a share, is held by somebody else or hangs"
+        msg = f"no answer within {limit_s:g} s: the database is locked by another process, or a disk or share hangs"
         raise PredicateUnreadableError(msg)
 
-    def _say(self, sentence: str, error: Exception | None = None) -> None:
-        """Log it once in a quit, however often it is met."""
-        if sentence not in self._said:
-            self._said.add(sentence)
+    def _log_once(self, sentence: str, error: Exception | None = None) -> None:
+        """Log it once per quit, however often it happens."""
+        if sentence not in self._logged:
+            self._logged.add(sentence)
             log.error(sentence, exc_info=error)

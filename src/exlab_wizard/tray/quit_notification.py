@@ -40,7 +40,7 @@ class Board(Protocol):
         """Take it away."""
 
 
-class NotifiedQuestion:
+class NotificationPrompt:
     """A surface of the question; buttons where the daemon has them, elsewhere the click opens the window with it."""
 
     def __init__(self, board: Board, quiet: Callable[[], bool], clock: Clock, again_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What the quit coordinator works with. The type checker sees every collaborator; none is optional."""
+"""The collaborators of `QuitCoordinator`: its published signature. The type checker sees each; none is optional."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class DrainPredicate(Protocol):
         """Return both counts from one snapshot.
 
         Raises:
-            PredicateUnreadableError: it is unknown. Never to be taken as idle.
+            PredicateUnreadableError: it is unknown. Never treat this as idle.
         """
 
     def blockers(self) -> list[Blocker]:
-        """Return what is counted.
+        """Return the operations behind the counts.
 
         Raises:
-            PredicateUnreadableError: it is unknown.
+            PredicateUnreadableError: they are unknown.
         """
 
 
@@ -44,7 +44,7 @@ class DrainGate(Protocol):
         """Record what the quit found when it began."""
 
     def asked(self) -> None:
-        """Record that the question stands."""
+        """Record that the operator is being asked."""
 
     def waited(self) -> None:
         """Record that the answer was to wait."""
@@ -57,102 +57,78 @@ class WorkerControl(Protocol):
     """The worker pool as a quit sees it."""
 
     def wake(self) -> None:
-        """Look for work now."""
+        """Claim work now."""
 
     def force(self, reason: str, grace_s: float) -> int:
-        """Stop transfers, mark their rows resumable, return how many did not react within `grace_s`."""
+        """Stop transfers, mark their rows resumable, return how many did not react within `grace_s` seconds."""
 
     def stop(self) -> None:
         """End the workers."""
 
 
-class Question(Protocol):
-    """A surface on which the operator can be asked."""
+class QuitPrompt(Protocol):
+    """One way to ask the operator what to do when the drain takes longer than its window."""
 
     def available(self) -> bool:
-        """Whether somebody could see the question now."""
+        """Whether the operator could see the question now."""
 
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
-        """Show the question, keep it up to date, and return the answer; cancelling withdraws it."""
-
-
-class ServedApplication(Protocol):
-    """An ASGI application that the server runner serves."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """QuitAnswer one request."""
-
-    def login_path(self, page: str) -> str:
-        """Return a path that lets a browser in once, and leads to `page`."""
-
-    def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Return body and headers of the answer, status 400, to what is not HTTP."""
-
-    async def farewell(self) -> None:
-        """Tell the event streams that the application has quit; returns within a moment."""
-
-    def close(self) -> None:
-        """End the event streams and let go of all threads; for the event loop's thread."""
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:
+        """Show the question, keep it up to date with `status`, and return the answer; cancelling withdraws it."""
 
 
-class ServerRunner(Protocol):
-    """The HTTP server of this process."""
-
-    def stop(self) -> None:
-        """End it; open event streams are closed, never waited for."""
-
-
-class WindowLauncher(Service, Protocol):
-    """The application's window; as a service, `start` opens it where that is wanted."""
-
-    on_closed: Callable[[], None]
-    """Called, from a thread of the window's, when the operator has closed it."""
+class Window(Service, Protocol):
+    """The application's window; as a service, `start` opens it if it is to open at launch."""
 
     @property
     def alive(self) -> bool:
         """Whether the operator has it open."""
 
     def open(self, page: str = "/") -> None:
-        """Open it or bring it to the front. Returns at once; what goes wrong is logged."""
+        """Open it or bring it to the front. Returns at once; failures are logged."""
 
     def show(self, page: str) -> Shown:
         """Do the same, wait for it, and return what was done.
 
         Raises:
-            NoWindowError: there is none to be had.
+            NoWindowError: no window can be opened here.
         """
 
     def close(self) -> None:
         """Close it if it is open, for good."""
 
 
-class NoServer:
-    """A process that runs no HTTP server."""
+class ServedApplication(Protocol):
+    """An ASGI application that the server runner serves."""
 
-    def stop(self) -> None:
-        """There is nothing to end."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+    def login_path(self, page: str) -> str:
+        """Return a path that lets a browser in once, and leads to `page`."""
+
+    def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Return body and headers of the answer, status 400, to a request that is not HTTP."""
+
+    async def farewell(self) -> None:
+        """Tell the event streams that the application has quit; returns within a moment."""
+
+    def close(self) -> None:
+        """End the event streams and release all threads; for the event loop's thread."""
 
 
 class NoWindow:
-    """A process that has no window: headless."""
+    """The window of a headless process: there is none."""
 
-    def __init__(self) -> None:
-        """Be closed."""
-        self.on_closed: Callable[[], None] = lambda: None
+    alive = False
 
     def start(self) -> None:
-        """There is nothing to open."""
+        """Do nothing."""
 
     def stop(self) -> None:
-        """There is nothing to close."""
-
-    @property
-    def alive(self) -> bool:
-        """Never."""
-        return False
+        """Do nothing."""
 
     def open(self, page: str = "/") -> None:
-        """Do nothing: nobody is there."""
+        """Do nothing."""
 
     def show(self, page: str) -> Shown:  # noqa: ARG002 - no page is shown
         """Refuse.
@@ -160,8 +136,8 @@ class NoWindow:
         Raises:
             NoWindowError: always.
         """
-        msg = "the application runs headless: it has no desktop to open a window on"
+        msg = "exlab-wizard runs headless and has no desktop to open a window on"
         raise NoWindowError(msg)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""

@@ -1,6 +1,6 @@
-"""The surfaces of the quit question: the terminal of a foreground program, that of `exlab-wizard quit`, the HTTP API.
+"""How a quit asks the operator: at its own terminal, at that of `exlab-wizard quit`, or through the HTTP API.
 
-All that can show it do so at once; the first answer counts and the others withdraw.
+All prompts that are available ask at once; the first answer counts and the others withdraw the question.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.domain.wording import question
 from exlab_wizard.errors import ExlabError, StoreError
-from exlab_wizard.process.presence import Presence
 from exlab_wizard.store.queue.quits import PendingQuit
-from exlab_wizard.tray.quit_ports import Question
+from exlab_wizard.tray.quit_ports import QuitPrompt
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,17 +30,18 @@ log = logging.getLogger(__name__)
 CHOICES: Final = "[f]orce quit, [w]ait, [k]eep running: "
 _WORDS: Final[dict[str, QuitAnswer]] = {"force quit": "force", "wait": "wait", "keep running": "keep_running"}
 _POLL_INTERVAL_SECONDS: Final = 0.1
-_SURFACES_SECONDS: Final = 0.5
+_SEARCH_SECONDS: Final = 0.5
+"""How often a standing question checks for further prompts."""
 
 
 def parse_answer(line: str) -> QuitAnswer | None:
-    """Return the answer that a typed line is, or begins; None for anything else, since only a clear word counts."""
+    """Return the answer whose name the typed line begins; None for anything else, since only a clear word counts."""
     typed = line.strip().lower().replace("_", " ")
     return next((answer for word, answer in _WORDS.items() if typed and word.startswith(typed)), None)
 
 
-class TerminalQuestion:
-    """Asks where the program was started, when that is a terminal and we are in its foreground."""
+class TerminalPrompt:
+    """Asks at the terminal where the program was started, if the program is in its foreground."""
 
     def __init__(self, source: TextIO | None = None, sink: TextIO | None = None) -> None:
         """Read from `source` and write to `sink`: standard input and standard error unless given."""
@@ -49,7 +49,7 @@ class TerminalQuestion:
         self._sink = sink or sys.stderr
 
     def available(self) -> bool:
-        """Return whether somebody sits at the terminal."""
+        """Return whether there is a terminal, with this program in its foreground."""
         try:
             if not (self._source.isatty() and self._sink.isatty()):
                 return False
@@ -57,18 +57,18 @@ class TerminalQuestion:
         except (OSError, ValueError):
             return False
 
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:
         """Print the question and return the first line that answers it."""
         operations: int | None = -1
         typed = ""
         try:
             while True:
-                now = standing()
-                waiting = None if now.count is None else now.count.operations
-                if waiting != operations:
-                    operations = waiting
+                now = status()
+                left = None if now.count is None else now.count.operations
+                if left != operations:
+                    operations = left
                     self._print(f"\n{question(now)}\n{CHOICES}")
-                # Whoever reads from the background is stopped by the kernel.
+                # The kernel stops a program that reads from the background.
                 typed += self._typed() if self.available() else ""
                 line, newline, rest = typed.partition("\n")
                 if newline:
@@ -79,17 +79,17 @@ class TerminalQuestion:
                     self._print(CHOICES)
                 await asyncio.sleep(_POLL_INTERVAL_SECONDS)
         except asyncio.CancelledError:
-            self._print("\nno answer is needed any more\n")
+            self._print("\nNo answer is needed any longer.\n")
             raise
 
     def _print(self, text: str) -> None:
-        # A terminal that has gone away must not keep the quit from ending.
+        # A terminal that is gone must not keep the quit from ending.
         with contextlib.suppress(OSError, ValueError):
             self._sink.write(text)
             self._sink.flush()
 
     def _typed(self) -> str:
-        """Return what was typed since the last look, without ever waiting for it."""
+        """Return the keys typed since the last call, without waiting for any."""
         if sys.platform == "win32":
             typed = ""
             while msvcrt.kbhit():
@@ -101,30 +101,22 @@ class TerminalQuestion:
         return os.read(number, 1024).decode(errors="replace")
 
 
-class PendingQuits(Protocol):
-    """Where the undecided quits of this launch stand."""
+class RemotePrompt:
+    """Asks through the process that requested the quit, which shows the question at its own terminal."""
 
-    def undecided(self, launch_id: int) -> list[PendingQuit]:
-        """Return them, the oldest first."""
-
-
-class RemoteQuestion:
-    """Asks through the process that asked for the quit, which shows it on its own terminal."""
-
-    def __init__(self, quits: PendingQuits, launch_id: int, clock: Clock) -> None:
-        """Look at the undecided quits of `launch_id`."""
-        self._quits = quits
-        self._launch_id = launch_id
+    def __init__(self, undecided: Callable[[], list[PendingQuit]], clock: Clock) -> None:
+        """Read the undecided quits of this launch with `undecided`, which may raise StoreError."""
+        self._read = undecided
         self._clock = clock
 
     def available(self) -> bool:
-        """Return whether a process that asked says that it is there and can ask; unreadable means no."""
+        """Return whether a requesting process has said lately that it can ask; unreadable means no."""
         now = to_text(self._clock.now())
         return any(asked.asker_until is not None and asked.asker_until > now for asked in self._undecided())
 
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the other process reads it itself
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the other process reads it
         """Return the first answer that appears in the database."""
-        # A thread of its own, which can be left behind: a database that hangs must not stop the loop.
+        # A thread of its own, which can be abandoned: a database that hangs must not stop the loop.
         with_database = ThreadPoolExecutor(1, "quit-answer")
         try:
             while True:
@@ -138,80 +130,80 @@ class RemoteQuestion:
 
     def _undecided(self) -> list[PendingQuit]:
         try:
-            return self._quits.undecided(self._launch_id)
+            return self._read()
         except StoreError:
             return []
 
 
-class ApiQuestion:
+class ApiPrompt:
     """Asks the clients of the HTTP API: they see the question, and their answers go straight to the coordinator."""
 
-    def __init__(self, presence: Presence) -> None:
-        """Ask those of `presence`."""
-        self._presence = presence
+    def __init__(self, present: Callable[[], bool]) -> None:
+        """Ask when `present` says that a client listens, or polled a moment ago."""
+        self.available = present
 
-    def available(self) -> bool:
-        """Return whether a client listens, or looked a moment ago."""
-        return self._presence.can_answer
-
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the clients ask for it themselves
-        """Let the question stand until it is withdrawn."""
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the clients read it
+        """Keep the question open until it is withdrawn."""
         await asyncio.Event().wait()
-        raise AssertionError("nobody sets this event")
+        raise AssertionError("this event is never set")
 
 
 class FirstAnswer:
-    """Several surfaces as one."""
+    """Several prompts as one: all that are available ask at once, and the first answer counts."""
 
-    def __init__(self, surfaces: Sequence[Question]) -> None:
-        """Ask on all of `surfaces` that are available."""
-        self._surfaces = surfaces
+    def __init__(self, prompts: Sequence[QuitPrompt]) -> None:
+        """Ask on those of `prompts` that are available."""
+        self._prompts = prompts
 
     def available(self) -> bool:
-        """Return whether any surface is."""
-        return any(surface.available() for surface in self._surfaces)
+        """Return whether any of them is."""
+        return any(prompt.available() for prompt in self._prompts)
 
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:
         """Return the first answer, and withdraw the question elsewhere.
 
-        A surface that can show it only later shows it then: a window may be opened, or closed, while it stands. One
-        that fails leaves it to the others.
+        A prompt that becomes available later, such as a window that opens meanwhile, asks from then on. One that fails
+        leaves the question to the others.
 
         Raises:
-            ExlabError: it could be shown nowhere.
+            ExlabError: none of them could show it.
         """
-        # A thread that can be left: a surface that cannot say whether it is there must not keep others from answering.
-        thread = ThreadPoolExecutor(1, "quit-surfaces")
-        asked: dict[asyncio.Future[QuitAnswer], Question] = {}
-        look: asyncio.Future[list[Question]] = asyncio.ensure_future(self._look(thread, [], 0.0))
+        # A thread that can be abandoned: a prompt that hangs in `available` must not keep the others from answering.
+        thread = ThreadPoolExecutor(1, "quit-prompts")
+        asking: dict[asyncio.Future[QuitAnswer], QuitPrompt] = {}
+        search: asyncio.Future[list[QuitPrompt]] = asyncio.ensure_future(self._search(thread, [], 0.0))
         try:
             while True:
-                running = [task for task in asked if not task.done()]
-                waiting: list[asyncio.Future[QuitAnswer] | asyncio.Future[list[Question]]] = [*running, look]
+                running = [task for task in asking if not task.done()]
+                waiting: list[asyncio.Future[QuitAnswer] | asyncio.Future[list[QuitPrompt]]] = [*running, search]
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in running:
                     if task in done:
                         error = task.exception()
                         if error is None:
                             return task.result()
-                        log.warning("the question cannot be shown here: %s", error)
-                if look in done:
-                    asked |= {asyncio.ensure_future(surface.ask(standing)): surface for surface in look.result()}
-                    look = asyncio.ensure_future(self._look(thread, list(asked.values()), _SURFACES_SECONDS))
-                    if all(task.done() for task in asked):
-                        msg = "no surface could show it"
+                        log.warning("the quit question cannot be shown here: %s", error)
+                if search in done:
+                    asking |= {asyncio.ensure_future(prompt.ask(status)): prompt for prompt in search.result()}
+                    search = asyncio.ensure_future(self._search(thread, list(asking.values()), _SEARCH_SECONDS))
+                    if all(task.done() for task in asking):
+                        msg = "the quit question cannot be shown anywhere"
                         raise ExlabError(msg)
         finally:
             thread.shutdown(wait=False)
-            look.cancel()
-            for task in asked:
+            search.cancel()
+            for task in asking:
                 task.cancel()
-            await asyncio.gather(*asked, look, return_exceptions=True)
+            await asyncio.gather(*asking, search, return_exceptions=True)
 
-    async def _look(self, thread: ThreadPoolExecutor, asked: Sequence[Question], after_s: float) -> list[Question]:
+    async def _search(
+        self, thread: ThreadPoolExecutor, asking: Sequence[QuitPrompt], after_s: float
+    ) -> list[QuitPrompt]:
+        """Return, after a pause, the prompts that have become available."""
+
+        def found() -> list[QuitPrompt]:
+            known = {id(prompt) for prompt in asking}
+            return [prompt for prompt in self._prompts if id(prompt) not in known and prompt.available()]
+
         await asyncio.sleep(after_s)
-        return await asyncio.get_running_loop().run_in_executor(thread, self._there, [id(surface) for surface in asked])
-
-    def _there(self, asked: Sequence[int]) -> list[Question]:
-        """Return the surfaces that are there and were not asked yet."""
-        return [surface for surface in self._surfaces if id(surface) not in asked and surface.available()]
+        return await asyncio.get_running_loop().run_in_executor(thread, found)

@@ -51,13 +51,14 @@ class WindowLauncher:
         clock: Clock,
         *,
         at_start: bool = False,
+        on_closed: Callable[[], None] = lambda: None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Show pages by the URLs of `login_url`, which lets a browser in once; nothing is opened yet.
 
-        `on_closed` may be set: it is called when the operator has closed the window, from the window's thread.
+        `on_closed` is called when the operator has closed the window, from the window's thread.
         """
-        self.on_closed: Callable[[], None] = lambda: None
+        self.on_closed = on_closed
         self._state_dir = state_dir
         self._login_url = login_url
         self._presence = presence

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard import app, crash_points
+from exlab_wizard import app, crash_points, launch
 from exlab_wizard.cli.main import main as command_line
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
@@ -73,7 +73,7 @@ def act(arguments: list[str]) -> int:
         _replace(module, name, value)
     _replace("process.identity", "boot_id", lambda: order.boot)
     if order.journal_mode == "delete":
-        for module in ("app", "process.open_store"):
+        for module in ("launch", "process.open_store"):
             _replace(module, "is_network_path", lambda _: True)
     if not order.syncfs:
         _replace("transfer.files.durability", "syncs_at_once", lambda _: False)
@@ -101,7 +101,7 @@ def _command(order: Order) -> int:
 def _application(companion: Callable[[Store], int]) -> Callable[[Order], int]:
     def run(order: Order) -> int:
         state_dir = Path(order.state_dir)
-        options = app.Options(state_dir=StateDir.at(state_dir), config=state_dir / "config.toml")
+        options = launch.Options(state_dir=StateDir.at(state_dir), config=state_dir / "config.toml")
         app.leave(app.run(options, companion=companion))
         return 1
 

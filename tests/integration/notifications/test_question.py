@@ -19,8 +19,8 @@ from exlab_wizard.desktop.notifications.messages import CHOICES
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotifiedQuestion
-from exlab_wizard.tray.quit_ports import Question
+from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotificationPrompt
+from exlab_wizard.tray.quit_ports import QuitPrompt
 from exlab_wizard.tray.quit_prompts import FirstAnswer
 
 AGAIN_SECONDS: Final = 30.0
@@ -37,12 +37,12 @@ class Quit:
 
     def __init__(self, service: Notifications) -> None:
         self.clock, self.quiet, self.now = VirtualClock(), False, about(41.0)
-        self.notified = NotifiedQuestion(service, lambda: self.quiet, self.clock, AGAIN_SECONDS)
+        self.notified = NotificationPrompt(service, lambda: self.quiet, self.clock, AGAIN_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
 
-    def asks(self, *others: Question) -> Future[QuitAnswer]:
+    def asks(self, *others: QuitPrompt) -> Future[QuitAnswer]:
         """Put the question on the notification and on `others`; cancelling the result withdraws it."""
         question = FirstAnswer([self.notified, *others])
         return asyncio.run_coroutine_threadsafe(question.ask(lambda: self.now), self._loop)

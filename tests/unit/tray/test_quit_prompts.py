@@ -19,8 +19,8 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus, QuitTrigger
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.queue.quits import PendingQuit
-from exlab_wizard.tray.quit_ports import Question
-from exlab_wizard.tray.quit_prompts import FirstAnswer, PendingQuits, RemoteQuestion, TerminalQuestion, parse_answer
+from exlab_wizard.tray.quit_ports import QuitPrompt
+from exlab_wizard.tray.quit_prompts import FirstAnswer, RemotePrompt, TerminalPrompt, parse_answer
 
 HOSTILE = "run\x1b[2J\x1b[1;1H\r\nverified \x9b31m\u202e\udcff"
 
@@ -48,7 +48,7 @@ class Terminal(Screen):
         super().close()
 
 
-class Seated(TerminalQuestion):
+class Seated(TerminalPrompt):
     """A question whose reader sits in the foreground, as the pseudo-terminal of a test cannot say."""
 
     def __init__(self, source: TextIO, sink: TextIO) -> None:
@@ -161,7 +161,7 @@ def test_a_withdrawn_question_says_so(terminal: Terminal) -> None:
         asking = asyncio.ensure_future(Seated(terminal.source, terminal.sink).ask(standing))
         await terminal.showing("[k]eep running")
         asking.cancel()
-        await terminal.showing("no answer is needed any more")
+        await terminal.showing("No answer is needed any longer")
         with pytest.raises(asyncio.CancelledError):
             await asking
 
@@ -169,14 +169,14 @@ def test_a_withdrawn_question_says_so(terminal: Terminal) -> None:
 
 
 def test_a_terminal_of_another_session_is_not_available(terminal: Terminal) -> None:
-    assert not TerminalQuestion(terminal.source, terminal.sink).available()
+    assert not TerminalPrompt(terminal.source, terminal.sink).available()
 
 
 def test_a_pipe_is_no_terminal() -> None:
     ends = os.pipe()
     with os.fdopen(ends[0]) as source, os.fdopen(ends[1], "w") as sink:
-        assert not TerminalQuestion(source, sink).available()
-    assert not TerminalQuestion(source, sink).available()
+        assert not TerminalPrompt(source, sink).available()
+    assert not TerminalPrompt(source, sink).available()
 
 
 def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Terminal) -> None:
@@ -196,8 +196,7 @@ def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Termin
 
 def test_only_the_foreground_of_a_terminal_is_available() -> None:
     code = (
-        "from exlab_wizard.tray.quit_prompts import TerminalQuestion;"
-        " print('available:', TerminalQuestion().available())"
+        "from exlab_wizard.tray.quit_prompts import TerminalPrompt; print('available:', TerminalPrompt().available())"
     )
     with Seat([sys.executable, "-c", code]) as seat:
         seat.screen.shows("available: True")
@@ -207,14 +206,13 @@ def test_only_the_foreground_of_a_terminal_is_available() -> None:
 
 
 @dataclass
-class Requests(PendingQuits):
+class Requests:
     """The undecided quits, as the test says."""
 
     quits: list[PendingQuit] = field(default_factory=list)
     error: str = ""
 
-    def undecided(self, launch_id: int) -> list[PendingQuit]:
-        assert launch_id == 3
+    def undecided(self) -> list[PendingQuit]:
         if self.error:
             raise StoreError(self.error)
         return list(self.quits)
@@ -226,7 +224,7 @@ def request(asker_until: str | None = None, answer: str | None = None) -> Pendin
 
 def test_the_process_that_asked_is_available_as_long_as_it_says_so() -> None:
     clock, quits = VirtualClock(), Requests()
-    remote = RemoteQuestion(quits, 3, clock)
+    remote = RemotePrompt(quits.undecided, clock)
     assert not remote.available()
     quits.quits = [request()]
     assert not remote.available()
@@ -237,12 +235,12 @@ def test_the_process_that_asked_is_available_as_long_as_it_says_so() -> None:
 
 
 def test_a_database_that_cannot_be_read_is_no_surface() -> None:
-    assert not RemoteQuestion(Requests(error="locked"), 3, VirtualClock()).available()
+    assert not RemotePrompt(Requests(error="locked").undecided, VirtualClock()).available()
 
 
 def test_the_answer_of_the_process_that_asked_counts() -> None:
     quits = Requests([request()], error="locked")
-    remote = RemoteQuestion(quits, 3, VirtualClock())
+    remote = RemotePrompt(quits.undecided, VirtualClock())
 
     async def asked() -> QuitAnswer:
         asking = asyncio.ensure_future(remote.ask(standing))
@@ -260,7 +258,7 @@ def surface(*answers: QuitAnswer, there: bool = True, error: Exception | None = 
     return Asker(Faults(), VirtualClock(), list(answers), there=there, error=error)
 
 
-def first(*surfaces: Question) -> QuitAnswer:
+def first(*surfaces: QuitPrompt) -> QuitAnswer:
     async def asked() -> QuitAnswer:
         return await asyncio.wait_for(FirstAnswer(surfaces).ask(standing), 10)
 

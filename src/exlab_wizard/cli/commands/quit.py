@@ -25,7 +25,7 @@ from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.quits import QuitView
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.quit_prompts import TerminalQuestion
+from exlab_wizard.tray.quit_prompts import TerminalPrompt
 
 POLL_INTERVAL_SECONDS: Final = 0.1
 _PROMPT_POLL_INTERVAL_SECONDS: Final = 0.2
@@ -87,7 +87,7 @@ class _Quit:
 
     def __init__(self, store: Store, alive: Callable[[], bool], *, force: bool) -> None:
         self._store, self._alive, self._force = store, alive, force
-        self._askable = not force and TerminalQuestion().available()
+        self._askable = not force and TerminalPrompt().available()
         self._renewed = self._told = self._probed = time.monotonic()
         self._request(self._launch())
 
@@ -181,7 +181,7 @@ class _Quit:
 
 async def _prompt(status: Callable[[], QuitStatus], still_needed: Callable[[], bool]) -> QuitAnswer | None:
     """Prompt at this terminal and return the answer; None once the application no longer needs one."""
-    prompt = asyncio.ensure_future(TerminalQuestion().ask(status))
+    prompt = asyncio.ensure_future(TerminalPrompt().ask(status))
     try:
         while not prompt.done():
             if not still_needed():

@@ -8,16 +8,17 @@ import os
 import click
 
 from exlab_wizard import __version__, app
+from exlab_wizard.application import Ready
 from exlab_wizard.cli.commands.open import Opened, show_window
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import moment, plural
+from exlab_wizard.launch import Options
 from exlab_wizard.process.display import NO_DISPLAY, has_display
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.logs import speak
 from exlab_wizard.process.open_store import last_open_launch
 from exlab_wizard.process.relaunch import cut_loose
-from exlab_wizard.ready import Ready
 from exlab_wizard.store.queue.launches import Recovery
 
 
@@ -45,9 +46,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if not headless and not has_display():
         headless = True
         note(f"{NO_DISPLAY}: exlab-wizard runs headless, without icon and window")
-    options = app.Options(
-        state_dir=locations.state_dir, config=locations.config, headless=headless, window=not no_window
-    )
+    options = Options(state_dir=locations.state_dir, config=locations.config, headless=headless, window=not no_window)
 
     def announce(ready: Ready) -> None:
         _announce(locations, ready, as_json=as_json)

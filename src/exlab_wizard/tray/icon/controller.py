@@ -23,7 +23,7 @@ from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.threads import LastingThread, begin
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
-from exlab_wizard.tray.quit_ports import WindowLauncher
+from exlab_wizard.tray.quit_ports import Window
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Desktop:
         *,
         look: Callable[[], Overview],
         changes: Changes,
-        window: WindowLauncher,
+        window: Window,
         control: Control,
         host: Callable[[], TrayHost],
         make_icon: MakeIcon,
