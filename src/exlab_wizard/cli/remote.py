@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exlab_wizard.cli.locations import Locations
-from exlab_wizard.domain.status import Row
+from exlab_wizard.domain.codec import Row
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client

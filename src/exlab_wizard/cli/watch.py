@@ -17,8 +17,8 @@ from exlab_wizard.cli.remote import from_application, row_of
 from exlab_wizard.cli.terminal.display import Display, LineDisplay, LiveDisplay, Silent
 from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
+from exlab_wizard.domain.codec import Row
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
-from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import NotRunningError
 from exlab_wizard.launch import Options
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running

@@ -15,17 +15,6 @@ Nothing heavy is imported: the standard library only, and SQLAlchemy no sooner t
 
 from __future__ import annotations
 
-from exlab_wizard.client.answers import (
-    Component,
-    Drain,
-    Event,
-    Health,
-    Job,
-    JobEvent,
-    Lease,
-    Queued,
-    SessionRow,
-)
 from exlab_wizard.client.client import Client
 from exlab_wizard.client.errors import (
     AnswerError,
@@ -34,7 +23,10 @@ from exlab_wizard.client.errors import (
     RunToSync,
     UnreachableError,
 )
+from exlab_wizard.client.events import Event
+from exlab_wizard.client.queue_runs import Queued
 from exlab_wizard.client.session import Session
+from exlab_wizard.domain.views import Component, Drain, Health, Job, JobEvent, Lease, SessionRow
 
 __all__ = [
     "AnswerError",

@@ -9,20 +9,29 @@ from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
-from exlab_wizard.client.answers import Drain, Event, Health, Job, JobEvent, Queued, SessionRow, standing
 from exlab_wizard.client.errors import RunToSync
-from exlab_wizard.client.events import Listening
-from exlab_wizard.client.fields import Fields, understood
-from exlab_wizard.client.http import Document, Wire
+from exlab_wizard.client.events import Event, Listening
+from exlab_wizard.client.http import Answer, Document, Wire
 from exlab_wizard.client.presence import told_when_not_running
-from exlab_wizard.client.queue_runs import is_text, queue_run, shown
+from exlab_wizard.client.queue_runs import Queued, is_text, queue_run, shown
 from exlab_wizard.client.session import Session, Work
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.status import Standing
+from exlab_wizard.domain.views import (
+    Drain,
+    Health,
+    Job,
+    JobEvent,
+    JobEventPage,
+    JobPage,
+    SessionPage,
+    SessionRow,
+    Status,
+)
 from exlab_wizard.errors import UsageError
 from exlab_wizard.paths import StateDir, default_state_dir
 
 PAGE: Final = 50
+_LONGEST_PAGE: Final = 1_000
 
 
 class Client:
@@ -80,9 +89,13 @@ class Client:
         with told_when_not_running(self._state_dir):
             return self._wire.call(method, path, body, repeat=repeat).document
 
+    def _get(self, path: str) -> Answer:
+        with told_when_not_running(self._state_dir):
+            return self._wire.call("GET", path)
+
     def health(self) -> Health:
         """Return how the application's parts are."""
-        return understood(Health.read, Fields(self.call("GET", "/health")))
+        return self._get("/health").read(Health)
 
     def session(  # noqa: PLR0913 - one parameter for each field of the lease
         self,
@@ -107,8 +120,7 @@ class Client:
 
     def sessions(self, *, limit: int = PAGE) -> list[SessionRow]:
         """Return sessions, the newest first."""
-        answer = self.call("GET", f"/sessions?{urlencode({'limit': limit})}")
-        return [understood(SessionRow.read, one) for one in Fields(answer).each("sessions")]
+        return self._get(f"/sessions?limit={limit}").read(SessionPage).sessions
 
     def enqueue(
         self,
@@ -130,16 +142,21 @@ class Client:
         """Return jobs, the newest first; `before` an id, the next page."""
         asked = {"state": state, "limit": limit, "before": before}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
-        return [understood(Job.read, one) for one in Fields(self.call("GET", f"/jobs?{query}")).each("jobs")]
+        return self._get(f"/jobs?{query}").read(JobPage).jobs
 
     def job(self, job_id: int) -> Job:
         """Return one job."""
-        return understood(Job.read, Fields(self.call("GET", f"/jobs/{job_id}")))
+        return self._get(f"/jobs/{job_id}").read(Job)
 
     def job_events(self, job_id: int) -> list[JobEvent]:
         """Return everything that happened to a job, the oldest first."""
-        answer = Fields(self.call("GET", f"/jobs/{job_id}/events"))
-        return [understood(JobEvent.read, one) for one in answer.each("events")]
+        events: list[JobEvent] = []
+        path = f"/jobs/{job_id}/events?limit={_LONGEST_PAGE}"
+        page = self._get(path).read(JobEventPage)
+        while page.next is not None:
+            events += page.events
+            page = self._get(f"{path}&before={page.next}").read(JobEventPage)
+        return [*events, *page.events][::-1]
 
     def retry(self, job_id: int) -> None:
         """Queue a failed job again, with fresh budgets."""
@@ -149,13 +166,13 @@ class Client:
         """Cancel a job that is not finished; a running copy stops within a second."""
         self.call("POST", f"/jobs/{job_id}/cancel", repeat=False)
 
-    def standing(self) -> Standing:
-        """Return what runs, waits and failed, at a glance."""
-        return understood(standing, Fields(self.call("GET", "/status")))
+    def standing(self) -> Status:
+        """Return what runs, waits and failed."""
+        return self._get("/status").read(Status)
 
     def drain(self) -> Drain:
         """Return what a quit would wait for, and how far it is if one is under way."""
-        return understood(Drain.read, Fields(self.call("GET", "/drain")))
+        return self._get("/drain").read(Drain)
 
     def pause(self) -> None:
         """Pause syncing until `resume`, or until the next launch; running copies stop within a second."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.client.answers import Event
 from exlab_wizard.client.errors import UnreachableError
 from exlab_wizard.client.http import Wire, faults
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 SILENCE_SECONDS: Final = 45.0
 """The server says something, if only a comment, more often than that."""
 _PAUSE_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of the application: its kind, its data, and the id after which a later `events` continues."""
+
+    id: str
+    kind: str
+    data: Mapping[str, object]
 
 
 class Listening:
@@ -32,7 +41,7 @@ class Listening:
         self._wire = wire
         self._path = f"/events?answers={str(answers).lower()}"
         self._last = after
-        self._patience_s = timeout_s
+        self._timeout_s = timeout_s
 
     def events(self) -> Iterator[Event]:
         """Yield events; connect again when the stream ends.
@@ -50,7 +59,7 @@ class Listening:
                     yield from self._parsed(response)
             except expected as error:
                 lost_at = time.monotonic() if lost_at is None else lost_at
-                if time.monotonic() - lost_at >= self._patience_s:
+                if time.monotonic() - lost_at >= self._timeout_s:
                     raise _gone(error) from error
             threading.Event().wait(_PAUSE_SECONDS)
 

@@ -14,16 +14,20 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exlab_wizard.client.errors import AnswerError, UnreachableError
 from exlab_wizard.client.location import Location, read_location
+from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
+    from _typeshed import DataclassInstance
+
+_View = TypeVar("_View", bound="DataclassInstance")
 Document = Mapping[str, object]
 
 API: Final = "/api/v1"
@@ -45,6 +49,18 @@ class Answer:
     def created(self) -> bool:
         """Whether the request made something new; otherwise it found what was there."""
         return self.status == _CREATED
+
+    def read(self, kind: type[_View]) -> _View:
+        """Return the view that the document holds.
+
+        Raises:
+            UnreachableError: it holds something else.
+        """
+        try:
+            return decode(kind, self.document)
+        except DecodeError as error:
+            msg = f"the application's answer is of another version than this program: {error}. Use the same of both."
+            raise UnreachableError(msg, sent=True) from error
 
 
 @dataclass(slots=True)

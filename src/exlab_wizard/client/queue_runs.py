@@ -11,12 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from exlab_wizard.client.answers import Queued
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.fields import Fields
 from exlab_wizard.client.http import Wire
+from exlab_wizard.domain.views import ClosedSession, Job
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 
@@ -24,6 +24,14 @@ TIMEOUT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
 """Short, since the database is the next way, and taking both queues nothing twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that is queued: its job, and whether the job is new or was pending already."""
+
+    job_id: int
+    created: bool
 
 
 class Handover:
@@ -82,7 +90,7 @@ class Handover:
     def _with_the_session(self, session_id: str) -> list[int]:
         runs = [{"path": run.path, "destination": run.destination} for run in self._runs]
         answer = self._wire.call("POST", f"/sessions/{session_id}/complete", {"runs": runs}, answer_s=_ANSWER_SECONDS)
-        return list(Fields(answer.document).numbers("jobs"))
+        return answer.read(ClosedSession).jobs
 
     def _one_by_one(self) -> list[int]:
         """Queue each run as a job of its own; one that is refused keeps none of the others back."""
@@ -133,4 +141,4 @@ def queue_run(
     if equipment_id is not None:
         body["equipment_id"] = equipment_id
     answer = wire.call("POST", "/jobs", body, answer_s=answer_s)
-    return Queued(Fields(answer.document).whole("id"), created=answer.created)
+    return Queued(answer.read(Job).id, created=answer.created)

@@ -16,13 +16,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
-from exlab_wizard.client.answers import Lease
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.fields import Fields, understood
-from exlab_wizard.client.http import Answer, Document, Wire
+from exlab_wizard.client.http import Document, Wire
 from exlab_wizard.client.presence import told_when_not_running
 from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.views import Lease
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 
@@ -187,7 +186,8 @@ class Session:
     def _renewed(self) -> Lease:
         if self._lease is not None:
             try:
-                return _lease(self._wire.call("POST", f"/sessions/{self._id}/heartbeat", answer_s=HEARTBEAT_SECONDS))
+                path = f"/sessions/{self._id}/heartbeat"
+                return self._wire.call("POST", path, answer_s=HEARTBEAT_SECONDS).read(Lease)
             except AnswerError as error:
                 if error.status not in _IT_IS_OVER:
                     raise
@@ -196,7 +196,8 @@ class Session:
                 self._lease = None
                 self._id = os.urandom(16).hex()
         self._was_asked = True
-        lease = _lease(self._wire.call("POST", "/sessions", self._work.body(self._id), answer_s=HEARTBEAT_SECONDS))
+        answer = self._wire.call("POST", "/sessions", self._work.body(self._id), answer_s=HEARTBEAT_SECONDS)
+        lease = answer.read(Lease)
         if lease.state is not LeaseState.ACTIVE:
             self._id = os.urandom(16).hex()
             msg = f"the session was {lease.state} at once; the next heartbeat opens a new one"
@@ -252,10 +253,6 @@ class Session:
             self.complete()
         else:
             self.abort()
-
-
-def _lease(answer: Answer) -> Lease:
-    return understood(Lease.read, Fields(answer.document))
 
 
 def _unforeseen(error: Exception) -> Exception | None:

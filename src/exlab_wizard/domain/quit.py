@@ -10,9 +10,11 @@ Forcing is not failing: what is cut off resumes at the next launch. The coordina
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
+
+from exlab_wizard.domain.codec import about
 
 
 class Phase(StrEnum):
@@ -106,13 +108,15 @@ class DrainCount:
 class Blocker:
     """One operation that holds back a quit; sizes in bytes, times in seconds, None where unknown."""
 
-    kind: str
+    kind: str = field(metadata=about("`job` or `session`"))
     id: str
     label: str
     since: str
-    bytes_left: int | None
-    percent: float | None
-    eta_s: float | None
+    bytes_left: int | None = field(metadata=about("bytes that are not sent yet; null where unknown"))
+    percent: float | None = field(metadata=about("0 to 100, sending and reading back together; null where unknown"))
+    eta_s: float | None = field(
+        metadata=about("seconds until its end, or until its lease runs out; null where unknown")
+    )
 
 
 def headline(operations: int | None) -> str:

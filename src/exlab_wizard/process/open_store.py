@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from exlab_wizard.domain.status import OpenLaunch
+from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock, is_network_path

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from exlab_wizard.domain.clock import Clock, to_text
+from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
@@ -82,13 +82,13 @@ class Backend:
         """Whether a quit is under way."""
         return self.quit.phase is not Phase.RUNNING
 
-    def quit_deadline(self) -> str | None:
-        """Return when the present window of a quit ends, as wall time; None where none runs."""
+    def quit_deadline(self) -> datetime | None:
+        """Return when the current window of a quit ends, as wall time; None where none runs."""
         if self.quit.phase not in (Phase.DRAINING, Phase.ASKING):
             return None
         left = self.quit.deadline - self.clock.monotonic()
         # A window that is over while the question stands has no end any more.
-        return to_text(self.now() + timedelta(seconds=left)) if 0 <= left < timedelta.max.total_seconds() else None
+        return self.now() + timedelta(seconds=left) if 0 <= left < timedelta.max.total_seconds() else None
 
     def destinations(self) -> Mapping[str, Path]:
         """Return the configured destinations and their folders."""
@@ -96,9 +96,10 @@ class Backend:
 
 
 def shown(record: Record) -> Record:
-    """Return a row whose texts can be sent as UTF-8; other bytes in a name stand as their hexadecimal escapes."""
-    return {name: _shown(value) if isinstance(value, str) else value for name, value in record.items()}
+    """Return a row whose texts can be sent as UTF-8."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
 
 
-def _shown(text: str) -> str:
+def printable(text: str) -> str:
+    r"""Return the text as it can be sent as UTF-8: other bytes in a name appear as `\xNN`."""
     return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,9 +14,10 @@ from tests.integration.api.bench import backend_of
 from tests.support.bench import Bench
 from tests.support.program import PATIENCE_SECONDS, until
 
+from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.outcome import Completed, Outcome
+from exlab_wizard.domain.views import Health
 from exlab_wizard.server.api.health import HealthRoutes
-from exlab_wizard.server.api.models import HealthView
 from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.ports import Control
@@ -31,21 +33,21 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def look(bench: Bench, tmp_path: Path) -> Iterator[Callable[[], HealthView]]:
+def look(bench: Bench, tmp_path: Path) -> Iterator[Callable[[], Health]]:
     """Ask for health, with the token."""
     lanes = Lanes(bench.database)
     routes = HealthRoutes(backend_of(bench, tmp_path), lanes, "token")
     request = Request({"type": "http", "state": {"authenticated": True}})
-    yield lambda: asyncio.run(routes.look(request))
+    yield lambda: decode(Health, json.loads(bytes(asyncio.run(routes.look(request)).body)))
     lanes.close()
 
 
-def test_idle_workers_are_well_and_say_that_they_are_idle(look: Callable[[], HealthView]) -> None:
+def test_idle_workers_are_well_and_say_that_they_are_idle(look: Callable[[], Health]) -> None:
     view = look()
     assert (view.status, view.components["workers"].reason) == ("ok", "all 1 idle")
 
 
-def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], HealthView]) -> None:
+def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], Health]) -> None:
     def copy(job: ClaimedJob, control: Control) -> Outcome:
         control.moved(1000)
         control.wait(PATIENCE_SECONDS)
@@ -60,7 +62,7 @@ def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], HealthView]) 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], HealthView]) -> None:
+def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
     def die(_job: ClaimedJob, _control: Control) -> NoReturn:
         raise KeyboardInterrupt
 
@@ -72,12 +74,12 @@ def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], He
     assert (workers.status, workers.reason) == ("error", "1 of 1 workers have ended; start the application again")
 
 
-def test_a_keeper_that_cannot_look_is_an_error(bench: Bench, look: Callable[[], HealthView]) -> None:
+def test_a_keeper_that_cannot_look_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
     bench.clock.pass_time(60)
     assert look().components["leases"].status == "error"
 
 
-def test_jobs_that_wait_for_a_destination_are_a_warning(bench: Bench, look: Callable[[], HealthView]) -> None:
+def test_jobs_that_wait_for_a_destination_are_a_warning(bench: Bench, look: Callable[[], Health]) -> None:
     bench.pool.stop()
     job = bench.enqueue("/runs/waiting", "other")
     sql = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from starlette.responses import Response
 from tests.integration.api.bench import backend_of
 from tests.support.bench import Bench
 
+from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import Lease
 from exlab_wizard.server.api.models import OpenSession
 from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
@@ -37,7 +40,11 @@ def routes(bench: Bench, tmp_path: Path) -> Iterator[SessionRoutes]:
 
 def opened(routes: SessionRoutes) -> str:
     body = OpenSession(kind=SessionKind.RUN, label="acquisition", ttl_s=60)
-    return asyncio.run(routes.open(body, Response())).id
+    return lease_in(asyncio.run(routes.open(body))).id
+
+
+def lease_in(answer: Response) -> Lease:
+    return decode(Lease, json.loads(bytes(answer.body)))
 
 
 def test_a_heartbeat_before_the_keeper_has_judged_a_sleep_is_told_to_ask_again(
@@ -50,7 +57,7 @@ def test_a_heartbeat_before_the_keeper_has_judged_a_sleep_is_told_to_ask_again(
     assert (refused.value.status_code, refused.value.code) == (503, Code.BUSY)
     # The keeper saw that the machine slept, and moved the leases along.
     bench.clock.pass_time(-600)
-    assert asyncio.run(routes.heartbeat(session)).state == "active"
+    assert lease_in(asyncio.run(routes.heartbeat(session))).state == "active"
 
 
 def test_a_heartbeat_after_the_keeper_ended_the_session_is_told_what_to_do(bench: Bench, routes: SessionRoutes) -> None:

@@ -151,7 +151,7 @@ def test_what_the_application_knows_is_read_with_its_types(client: Client, appli
     with client.session(kind="project", label="wizard", operator="Ada") as session:
         row = client.sessions(limit=1)[0]
         assert (row.id, row.kind, row.operator, row.state) == (session.id, "project", "Ada", LeaseState.ACTIVE)
-        assert [lease["id"] for lease in client.standing().sessions] == [session.id]
+        assert [lease.id for lease in client.standing().sessions] == [session.id]
     health = client.health()
     assert (health.components["server"].status, health.phase) == ("ok", Phase.RUNNING)
     with pytest.raises(AnswerError) as refused:

@@ -12,8 +12,8 @@ from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE,
 from exlab_wizard.cli.remote import from_application, row_of, rows_of
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say, table
 from exlab_wizard.cli.terminal.words import moment, progress, standing
+from exlab_wizard.domain.codec import Row
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.status import Row
 from exlab_wizard.errors import UsageError
 
 if TYPE_CHECKING:

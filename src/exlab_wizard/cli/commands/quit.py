@@ -18,7 +18,7 @@ from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import blocking
 from exlab_wizard.domain.quit import QuitAnswer, QuitOutcome, QuitStatus, QuitTrigger
-from exlab_wizard.domain.status import OpenLaunch
+from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running

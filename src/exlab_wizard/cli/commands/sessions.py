@@ -11,7 +11,7 @@ from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
 from exlab_wizard.cli.remote import from_application, rows_of
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say, table
 from exlab_wizard.cli.terminal.words import moment
-from exlab_wizard.domain.status import Row
+from exlab_wizard.domain.codec import Row
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client

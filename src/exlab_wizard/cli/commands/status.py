@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import click
 
@@ -11,16 +11,17 @@ from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.terminal.words import blocking, moment, plural, size, waiting
-from exlab_wizard.domain.status import Standing
+from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.views import Status
 
-_NOTHING = Standing(None, {}, [], [], 0, [], None)
+_NOTHING = Status(None, {}, [], [], 0, [], None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """How things stand, whether the application runs, and where its server is; `ever` is False before the first use."""
+    """The status, whether the application runs, and where its server is; `ever` is False before the first use."""
 
-    standing: Standing
+    status: Status
     running: bool
     url: str | None
     ever: bool = True
@@ -42,7 +43,7 @@ def command(locations: Locations, *, as_json: bool) -> None:
     elif not seen.ever:
         say("starting" if seen.running else f"not running; nothing was ever queued in {locations.state_dir.root}")
     else:
-        for line in (*_launch(seen), *_work(seen.standing)):
+        for line in (*_launch(seen), *_work(seen.status)):
             say(line)
 
 
@@ -64,12 +65,12 @@ def _where(locations: Locations) -> dict[str, Json]:
 
 
 def _document(seen: _Seen) -> dict[str, Json]:
-    document: dict[str, Json] = asdict(seen.standing)
+    document: dict[str, Json] = document_of(seen.status)
     return {"running": seen.running, "url": seen.url, **document, **({} if seen.running else {"launch": None})}
 
 
 def _launch(seen: _Seen) -> Iterator[str]:
-    launch, last = seen.standing.launch, seen.standing.last_launch
+    launch, last = seen.status.launch, seen.status.last_launch
     if not seen.running:
         yield "not running; what is queued starts with: exlab-wizard run"
     elif launch is None:
@@ -84,20 +85,20 @@ def _launch(seen: _Seen) -> Iterator[str]:
     if not seen.running and launch is not None:
         yield f"the last launch (pid {launch.pid}) ended without a receipt; the next one resumes what it left"
     elif last is not None:
-        yield f"the last launch ended {moment(last['ended_at'])}: {last['ended']}"
+        yield f"the last launch ended {moment(last.ended_at)}: {last.ended}"
 
 
-def _work(standing: Standing) -> Iterator[str]:
-    if not standing.pending:
+def _work(status: Status) -> Iterator[str]:
+    if not status.pending:
         yield "nothing is pending"
-    for state, pending in standing.pending.items():
+    for state, pending in status.pending.items():
         left = f", {size(pending.bytes_left)} left" if pending.bytes_left else ""
         yield f"{state}: {plural(pending.jobs, 'job')}{left}"
-    for held in standing.waiting:
+    for held in status.waiting:
         yield f"  {plural(held.jobs, 'job')} for {held.destination}: {waiting(held.waiting_on)}"
-    for blocker in standing.in_flight:
+    for blocker in status.in_flight:
         yield f"  {blocking(blocker)}"
-    if standing.sessions:
-        yield f"{plural(len(standing.sessions), 'session')} active: exlab-wizard sessions"
-    if standing.failed:
-        yield f"{plural(standing.failed, 'job')} failed: exlab-wizard jobs --state failed, then exlab-wizard retry ID"
+    if status.sessions:
+        yield f"{plural(len(status.sessions), 'session')} active: exlab-wizard sessions"
+    if status.failed:
+        yield f"{plural(status.failed, 'job')} failed: exlab-wizard jobs --state failed, then exlab-wizard retry ID"

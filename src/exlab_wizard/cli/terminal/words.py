@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from exlab_wizard.domain.clock import from_text
@@ -21,9 +22,10 @@ WAITING: Final = {
 }
 
 
-def moment(text: Value) -> str:
-    """Return a time of the database as local time; empty for none."""
-    return "" if not isinstance(text, str) else f"{from_text(text).astimezone():%Y-%m-%d %H:%M:%S}"
+def moment(at: datetime | Value) -> str:
+    """Return a time, also as the text of the database, as local time; empty for none."""
+    known = from_text(at) if isinstance(at, str) else at
+    return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(known, datetime) else ""
 
 
 def waiting(reason: Value) -> str:

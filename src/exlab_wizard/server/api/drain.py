@@ -5,15 +5,16 @@ A quit that is asked for here goes the way of every other: a row that the applic
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
+from exlab_wizard.domain.views import Drain
 from exlab_wizard.errors import PredicateUnreadableError
-from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, BlockerView, DrainView, QuitAsked
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.api.answers import answer
+from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, QuitAsked
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import Lanes
 
@@ -34,14 +35,14 @@ class DrainRoutes:
         self._lanes = lanes
         self.router = APIRouter(tags=["quit"])
         add = self.router.add_api_route
-        add("/drain", self.look, methods=["GET"], responses=refusals(503))
+        add("/drain", self.look, methods=["GET"], response_model=Drain, responses=refusals(503))
         add("/quit", self.ask, methods=["POST"], status_code=ACCEPTED, responses=refusals(422, 503))
         add("/quit/answer", self.answer, methods=["POST"], status_code=ACCEPTED, responses=refusals(409, 422))
 
-    async def look(self) -> DrainView:
+    async def look(self) -> Response:
         """Show what a quit waits for, or would wait for. Whoever looks during a quit can be asked its question."""
         self._backend.presence.seen()
-        return await self._lanes.reads.run(lambda: drain_view(self._backend))
+        return await self._lanes.reads.run(lambda: answer(drain_view(self._backend)))
 
     async def ask(self, body: AskQuit | None = None) -> QuitAsked:
         """Ask for a quit; it begins within half a second. A second one while the question stands forces."""
@@ -67,7 +68,7 @@ class DrainRoutes:
         return AnswerTaken(answer=body.answer)
 
 
-def drain_view(backend: Backend) -> DrainView:
+def drain_view(backend: Backend) -> Drain:
     """Return the predicate as it is now, and what it counts. What cannot be read is unknown, never idle."""
     phase = backend.quit.phase
     count: DrainCount | None = None
@@ -78,7 +79,7 @@ def drain_view(backend: Backend) -> DrainView:
         blockers = backend.store.drain.blockers()
     except PredicateUnreadableError as error:
         count, reason = None, str(error)
-    return DrainView(
+    return Drain(
         active_sessions=None if count is None else count.active_sessions,
         in_flight_jobs=None if count is None else count.in_flight_jobs,
         idle=None if count is None else count.idle,
@@ -86,5 +87,5 @@ def drain_view(backend: Backend) -> DrainView:
         phase=phase,
         deadline=backend.quit_deadline(),
         question=headline(None if count is None else count.operations) if phase is Phase.ASKING else None,
-        blockers=[BlockerView.model_validate(shown(asdict(one))) for one in blockers],
+        blockers=tuple(blockers),
     )

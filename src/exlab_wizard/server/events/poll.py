@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from exlab_wizard.domain.codec import document_of
 from exlab_wizard.server.api.drain import drain_view
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.backend import Backend, printable, shown
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.rows import Record
 
@@ -71,7 +72,7 @@ class Look:
 
     def _now(self) -> _Seen:
         newest = self._events.newest()
-        drain = drain_view(self._backend).model_dump(mode="json")
+        drain = document_of(drain_view(self._backend), printable)
         blockers, question = drain.pop("blockers"), drain.pop("question")
         return _Seen(
             newest.event,

@@ -125,7 +125,7 @@ class AddRoutes:
             run_path=path, destination=destination, equipment_id=equipment or None, priority=0
         )
         try:
-            job = await self._jobs.enqueue(body, Response())
+            job, _ = await self._jobs.queue(body)
         except ApiError as error:
             fields = {_FIELDS.get(error.field or "", error.field or "path"): _as_here(error.message)}
             return await self._refused(request, filled, fields, error.status_code)

@@ -15,7 +15,7 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
-from exlab_wizard.domain.status import OpenLaunch
+from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement

@@ -12,7 +12,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.status import Pending, Standing, Waiting
+from exlab_wizard.domain.codec import decode
+from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.views import LaunchRow, Pending, SessionRow, Status, Waiting
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue.drain import DrainPredicate
 from exlab_wizard.store.queue.launches import Launches
@@ -115,7 +117,7 @@ class StatusReport:
         """Read from `database`."""
         self._db = database
 
-    def read(self) -> Standing:
+    def read(self) -> Status:
         """Return what runs, waits and failed, for `exlab-wizard status` and for the API, which show the same.
 
         Raises:
@@ -123,14 +125,16 @@ class StatusReport:
         """
         rows = RowsReport(self._db)
         ended = [row for row in rows.launches(limit=2) if row["ended_at"] is not None]
-        return Standing(
+        return Status(
             launch=Launches(self._db).open_launch(),
             pending=self.pending(),
             in_flight=DrainPredicate(self._db).blockers(),
             waiting=self.waiting(),
             failed=self.counts().failed,
-            sessions=[lease for lease in rows.sessions(limit=_MOST_SESSIONS) if lease["state"] == "active"],
-            last_launch=ended[0] if ended else None,
+            sessions=[
+                decode(SessionRow, row) for row in rows.sessions(limit=_MOST_SESSIONS) if row["state"] == "active"
+            ],
+            last_launch=decode(LaunchRow, ended[0]) if ended else None,
         )
 
     def summary(self, launch_id: int, now: datetime) -> LaunchSummary:
@@ -159,7 +163,7 @@ class StatusReport:
     def waiting(self) -> list[Waiting]:
         """Return how many queued jobs wait for what, by destination."""
         rows = self._db.read(figures.WAITING)
-        return [Waiting(str(destination), str(reason), whole(jobs)) for destination, reason, jobs in rows]
+        return [Waiting(str(destination), WaitReason(str(reason)), whole(jobs)) for destination, reason, jobs in rows]
 
     def last_exit(self, launch_id: int, newest_event: int) -> LastExit | None:
         """Return what the exit before `launch_id` cut off; None where that ended well, or there was none.

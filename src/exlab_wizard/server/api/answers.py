@@ -1,0 +1,16 @@
+"""How views go out: as JSON, with the fields of their dataclasses."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.responses import Response
+
+from exlab_wizard.domain.codec import encode
+from exlab_wizard.server.backend import printable
+from exlab_wizard.server.errors import MEDIA_TYPE
+
+
+def answer(view: object, status: int = 200) -> Response:
+    r"""Return the view as the body of an answer; bytes of a name that are not UTF-8 appear as `\xNN`."""
+    return Response(json.dumps(encode(view, printable)), status, media_type=MEDIA_TYPE)
