@@ -69,7 +69,7 @@ class MenuActions:
             if paused:
                 self.store.launches.pause(self.launch_id, self.clock.now())
             else:
-                self.store.launches.go_on(self.launch_id)
+                self.store.launches.resume(self.launch_id)
         finally:
             self.store.database.release()
 

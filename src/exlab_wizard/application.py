@@ -181,7 +181,7 @@ class MainLoop:
         Workers, window and server come before all of these: the coordinator stops them as the last steps of the quit.
         """
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
-        connection = self.store.database.mine()
+        connection = self.store.database.thread_connection()
 
         def write_receipt() -> None:
             reached(Point.QUIT_BEFORE_RECEIPT)

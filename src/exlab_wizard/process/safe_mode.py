@@ -40,7 +40,7 @@ class Health:
     def reached(self) -> None:
         """Note once that this launch is healthy."""
         if not self._noted:
-            self._store.launches.healthy(self._launch_id, self._clock.now())
+            self._store.launches.mark_healthy(self._launch_id, self._clock.now())
             self._noted = True
 
     def begin(self, recovery: Recovery) -> None:
@@ -67,6 +67,6 @@ class Health:
             return False
         if paused:
             log.warning("this launch has lived for %.0f s: safe mode is over, and syncing begins", age)
-            self._store.launches.go_on(self._launch_id)
+            self._store.launches.resume(self._launch_id)
         self._safe_mode = False
         return True

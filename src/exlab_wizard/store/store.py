@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exlab_wizard.store.queue.checkpoints import Files
-from exlab_wizard.store.queue.drain import DrainPredicate
+from exlab_wizard.store.queue.drain import DrainQueries
 from exlab_wizard.store.queue.jobs import Jobs
 from exlab_wizard.store.queue.launches import Launches
 from exlab_wizard.store.queue.quits import Quits
@@ -27,7 +27,7 @@ class Store:
         self.files = Files(database)
         self.sessions = Sessions(database)
         self.launches = Launches(database)
-        self.drain = DrainPredicate(database)
+        self.drain = DrainQueries(database)
         self.quits = Quits(database)
         self.status = StatusReport(database)
         self.activity = ActivityReport(database)

@@ -49,7 +49,7 @@ class LaunchGate:
     def asked(self) -> None:
         """Record that the question stands."""
         if self._quit_id is not None:
-            self._store.quits.asked(self._quit_id, self._clock.now())
+            self._store.quits.prompted(self._quit_id, self._clock.now())
 
     def waited(self) -> None:
         """Record that the answer was to wait."""

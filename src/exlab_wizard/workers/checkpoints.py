@@ -31,7 +31,7 @@ class StoreJournal:
         self._control = control
         self._progressed = progressed
         # A transfer's helper threads come and go with each run; they share the worker's connection, one at a time.
-        self._connection = store.database.mine()
+        self._connection = store.database.thread_connection()
         self._turn = threading.Lock()
 
     def load(self) -> list[FileRecord]:

@@ -57,7 +57,7 @@ class Housekeeping:
         return self._thread.alive
 
     def _loop(self) -> None:
-        self._store.database.keep_apart()
+        self._store.database.leave_open()
         wait = FIRST_POLL_DELAY_SECONDS
         complaint = Complaint(log)
         while not self._stop.wait(wait):

@@ -122,7 +122,7 @@ class StoreMachine(Repairing):
             launches.pause(self.launch.id, self.now)
             assert self.stores[at].jobs.claim(self.launch.id, self.now) is None
         else:
-            launches.go_on(self.launch.id)
+            launches.resume(self.launch.id)
         self.launch.paused = paused
 
     def _end(self, at: int, reason: str) -> None:
@@ -148,7 +148,7 @@ class StoreMachine(Repairing):
         asked = self.world.quits[1 + pick % len(self.world.quits)]
         match what:
             case "asked":
-                quits.asked(asked.id, self.now)
+                quits.prompted(asked.id, self.now)
                 asked.prompts, asked.answer = asked.prompts + 1, None
             case "waited":
                 quits.waited(asked.id)

@@ -199,7 +199,7 @@ def test_a_request_to_quit_is_decided_or_still_seen_never_lost(store: Store, lau
             assert isinstance(number, int)
             late = played.place(name, "INSERT INTO quit_requests") > decided
             assert (number in {one.id for one in after.quits.undecided(launch_id)}) == late
-            assert (after.quits.look(number).outcome is None) == late
+            assert (after.quits.read(number).outcome is None) == late
 
     assert interleave(store, {"tray": ask, "shell": ask, "quit": decide}, check) == 20
 

@@ -98,7 +98,7 @@ _DURABLE: Final = (
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            held.turn.release()
+            held.lock.release()
 """,
         """\
             finally:
@@ -106,15 +106,15 @@ _DURABLE: Final = (
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            held.turn.release()
+            held.lock.release()
 """,
         ("tests/unit/store/sqlite/test_database.py::test_a_transaction_that_raises_is_undone",),
     ),
     Mutant(
         "the connection that a thread keeps which hangs in the database",
         "store/sqlite/connections.py",
-        "            if not held.turn.acquire(blocking=False):",
-        "            if not held.turn.acquire(blocking=False) and False:",
+        "            if not held.lock.acquire(blocking=False):",
+        "            if not held.lock.acquire(blocking=False) and False:",
         (
             "tests/unit/store/sqlite/test_connections.py::test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody",
         ),
@@ -225,7 +225,7 @@ _RECOVERED: Final = (
     Mutant(
         "the fresh leases of a new launch",
         "store/queue/launches.py",
-        'sessions = transaction.change(RENEW_LEASES, {"now": text})',
+        'sessions = transaction.change(RENEW_LEASES, {"now": at})',
         "sessions = 1",
         (f"{_RECOVERY}test_active_sessions_get_a_fresh_ttl_and_closed_ones_stay_closed",),
     ),

@@ -152,7 +152,7 @@ class Endings:
             until = datetime.now(UTC) + timedelta(seconds=PROMISE_SECONDS)
             quit_id = store.quits.request(launch.id, QuitTrigger.CLI, datetime.now(UTC), asker_until=until)
             while self._scene.process.poll() is None:
-                view = store.quits.look(quit_id)
+                view = store.quits.read(quit_id)
                 if view.outcome is QuitOutcome.KEPT_RUNNING:
                     return view.outcome
                 store.quits.asker_alive(quit_id, datetime.now(UTC) + timedelta(seconds=PROMISE_SECONDS))

@@ -16,7 +16,7 @@ from tests.integration.admin.prepared import at_now, prepare
 from exlab_wizard.cli.terminal.output import Cell
 from exlab_wizard.cli.terminal.table import aligned
 from exlab_wizard.store.readonly.query import query
-from exlab_wizard.store.readonly.questions import Question, questions
+from exlab_wizard.store.readonly.questions import SavedQuestion, questions
 from exlab_wizard.store.sqlite.values import Value
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -35,7 +35,7 @@ def questions_page(database: Path) -> str:
     return "\n".join([INTRODUCTION, *(_section(database, asked) for asked in questions())])
 
 
-def _section(database: Path, asked: Question) -> str:
+def _section(database: Path, asked: SavedQuestion) -> str:
     answer = query(database, at_now(asked.sql), asked.defaults)
     told = [
         f"- `{it.name}` ({'NULL' if it.default is None else it.default!s}): {it.meaning}" for it in asked.parameters

@@ -17,7 +17,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Value
-from exlab_wizard.store.upkeep.invariants import Finding, check
+from exlab_wizard.store.upkeep.invariants import InvariantResult, check
 
 NOW = "2026-03-02T12:00:00.000Z"
 MIB = 1 << 20
@@ -113,7 +113,7 @@ def at_now(sql: str) -> str:
     return sql.replace("'now'", f"'{NOW}'")
 
 
-def prepare(folder: Path) -> tuple[Path, list[Finding]]:
+def prepare(folder: Path) -> tuple[Path, list[InvariantResult]]:
     """Make the database in `folder`; return its file, and what `db check` found before its clock was stopped."""
     place = StateDir.at(folder)
     given.migrate(place)

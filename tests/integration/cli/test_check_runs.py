@@ -195,7 +195,7 @@ def test_a_run_whose_pruning_was_cut_off_is_read_back_by_its_own_list(
     monkeypatch.setattr(prune, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(prune, "_pause", cut_off_at(3))
     with nas_lab.store() as store, pytest.raises(CutOffError):
-        prune.Prune(store.database, datetime(2021, 1, 1, tzinfo=UTC)).forget(lambda _done, _all: None)
+        prune.Prune(store.database, datetime(2021, 1, 1, tzinfo=UTC)).run(lambda _done, _all: None)
     assert 0 < nas_lab.number("SELECT count(*) FROM sync_files WHERE job_id = 1") < len(SMALL_RUN)
     settings = SettingsFile(nas_lab.config).read()
     with nas_lab.store() as store:

@@ -72,7 +72,7 @@ class Application(threading.Thread):
         self.store.database.release()
 
     def ask(self, quit_id: int) -> str:
-        self.store.quits.asked(quit_id, now())
+        self.store.quits.prompted(quit_id, now())
         while not self.over.is_set():
             answer = self.store.quits.undecided(self.launch)[0].answer
             if answer is not None:
@@ -196,7 +196,7 @@ def test_the_question_is_withdrawn_when_the_work_is_done(store: Store, state_dir
     shown = threading.Event()
 
     def act(application: Application, asked: PendingQuit) -> QuitOutcome:
-        store.quits.asked(asked.id, now())
+        store.quits.prompted(asked.id, now())
         shown.wait(PATIENCE_SECONDS)
         application.pause()
         return QuitOutcome.DRAINED

@@ -130,7 +130,7 @@ def test_nothing_is_claimed_while_paused(bench: Bench) -> None:
     bench.enqueue("/runs/a")
     assert bench.store.jobs.claim(bench.launch_id, START) is None
     assert bench.store.launches.is_paused(bench.launch_id)
-    bench.store.launches.go_on(bench.launch_id)
+    bench.store.launches.resume(bench.launch_id)
     claimed = bench.store.jobs.claim(bench.launch_id, START)
     assert claimed is not None
     assert bench.store.jobs.state_of(claimed.job_id) is JobState.RUNNING

@@ -66,7 +66,7 @@ class ClosedMeanwhile(Backups):
     def create(
         self, database: Database, now: datetime, *, label: str, progress: Callable[[int, int], None] | None = None
     ) -> Path:
-        connection = database.mine()
+        connection = database.thread_connection()
         quits = threading.Thread(target=database.close)
         quits.start()
         quits.join(PATIENCE_SECONDS)

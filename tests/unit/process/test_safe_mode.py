@@ -64,7 +64,7 @@ def test_it_ends_by_itself_after_ten_minutes(bench: Bench) -> None:
 def test_whoever_ends_the_pause_ends_it_and_a_later_pause_stays(bench: Bench) -> None:
     health, recovery = launched_again(bench, UNHEALTHY_LAUNCHES)
     health.begin(recovery)
-    bench.store.launches.go_on(recovery.launch_id)
+    bench.store.launches.resume(recovery.launch_id)
     assert health.follow(paused=False)
     assert not health.safe_mode
     bench.store.launches.pause(recovery.launch_id, bench.clock.now())

@@ -40,7 +40,7 @@ def set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
         if paused:
             store.launches.pause(launch.id, SystemClock().now())
         else:
-            store.launches.go_on(launch.id)
+            store.launches.resume(launch.id)
         launch = store.launches.open_launch()
     if as_json:
         emit({"paused_since": None if launch is None else launch.paused_since})

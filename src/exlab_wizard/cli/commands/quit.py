@@ -116,7 +116,7 @@ class _Quit:
             StillDrainingError: it takes longer than `deadline`.
         """
         while True:
-            view = self._store.quits.look(self.id)
+            view = self._store.quits.read(self.id)
             if view.outcome is QuitOutcome.KEPT_RUNNING or self._gone(view):
                 return view.outcome
             if deadline is not None and time.monotonic() >= deadline:
@@ -152,7 +152,7 @@ class _Quit:
     def _ask(self) -> None:
         def stands() -> bool:
             self._promise()
-            return self._store.quits.look(self.id).asking and self._alive()
+            return self._store.quits.read(self.id).asking and self._alive()
 
         answer = asyncio.run(_prompt(self._standing, stands))
         if answer is None:
@@ -160,7 +160,7 @@ class _Quit:
         self._store.quits.answer(self.id, answer)
         # The application takes the answer down from the row; until then the question is not asked again.
         deadline = time.monotonic() + _PROMISE_SECONDS
-        while time.monotonic() < deadline and self._store.quits.look(self.id).asking:
+        while time.monotonic() < deadline and self._store.quits.read(self.id).asking:
             time.sleep(POLL_INTERVAL_SECONDS)
 
     def _standing(self) -> QuitStatus:

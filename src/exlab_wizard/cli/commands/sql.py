@@ -21,7 +21,7 @@ from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
-from exlab_wizard.store.readonly.questions import Parameter, Question, question, questions
+from exlab_wizard.store.readonly.questions import Parameter, SavedQuestion, question, questions
 from exlab_wizard.store.sqlite.values import Value, path_to_sql
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -130,7 +130,7 @@ def _param(text: str) -> tuple[str, Value]:
     return name, path_to_sql(value)
 
 
-def _with_defaults(asked: Question, given: dict[str, Value]) -> dict[str, Value]:
+def _with_defaults(asked: SavedQuestion, given: dict[str, Value]) -> dict[str, Value]:
     if strange := given.keys() - asked.defaults.keys():
         known = ", ".join(asked.defaults) or "nothing"
         msg = f"the question {asked.name!r} has no parameter {', '.join(sorted(strange))}; it can be given: {known}"
@@ -184,7 +184,7 @@ def _told(parameter: Parameter) -> str:
     return f"{parameter.name}={'NULL' if parameter.default is None else parameter.default!s}"
 
 
-def _document(asked: Question) -> Json:
+def _document(asked: SavedQuestion) -> Json:
     parameters: list[Json] = [
         {"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in asked.parameters
     ]

@@ -20,7 +20,7 @@ from exlab_wizard.diagnosis.doctor.checkup import DONE, Check, CheckResult, chec
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.settings import DestinationSettings
-from exlab_wizard.store.upkeep.damaged import diagnosed
+from exlab_wizard.store.upkeep.damaged import open_raw
 
 _STATE_DISK: Final = "Look after the disk of the state dir."
 
@@ -57,7 +57,7 @@ def _runs(state_dir: StateDir, destination: str) -> list[str]:
     if not state_dir.database.exists():
         return []
     try:
-        with diagnosed(state_dir.database) as file:
+        with open_raw(state_dir.database) as file:
             return file.run_paths(destination)
     except (DamagedError, StoreError):
         return []

@@ -13,7 +13,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.sqlite.driver import OLDEST_VERSION, driver, has_wal_reset_bug
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.store.upkeep.damaged import Diagnosis, Exit, diagnosed
+from exlab_wizard.store.upkeep.damaged import Exit, RawDatabase, open_raw
 from exlab_wizard.store.upkeep.migration import HEAD_REVISION, KNOWN_REVISIONS
 
 EXITS: Final = 10
@@ -41,7 +41,7 @@ def database(state_dir: StateDir) -> Iterator[CheckResult]:
         yield good("database", f"{state_dir.database} does not exist yet")
         return
     try:
-        with diagnosed(state_dir.database) as file:
+        with open_raw(state_dir.database) as file:
             yield _schema(file)
             yield _journal(state_dir, file.journal_mode())
             yield _structure(file)
@@ -57,7 +57,7 @@ def history(state_dir: StateDir) -> Iterator[CheckResult]:
     if not state_dir.database.exists():
         return
     try:
-        with diagnosed(state_dir.database) as file:
+        with open_raw(state_dir.database) as file:
             now = datetime.now(UTC)
             yield _exits(file.exits(EXITS), now)
             yield _stale(file, now)
@@ -85,7 +85,7 @@ def backups(state_dir: StateDir) -> Iterator[CheckResult]:
         yield good("backups", "none yet, and nothing to lose")
 
 
-def _schema(file: Diagnosis) -> CheckResult:
+def _schema(file: RawDatabase) -> CheckResult:
     held = file.revision()
     if held == HEAD_REVISION:
         return good("database", f"of this program (schema {held})")
@@ -96,7 +96,7 @@ def _schema(file: Diagnosis) -> CheckResult:
     return bad("database", f"newer than this program (schema {held})", "Install the newer exlab-wizard.")
 
 
-def _structure(file: Diagnosis) -> CheckResult:
+def _structure(file: RawDatabase) -> CheckResult:
     found = file.structure()
     if not found:
         return good("structure", "too large to be read through here; `exlab-wizard db check` takes its time")
@@ -129,7 +129,7 @@ def _exits(exits: list[Exit], now: datetime) -> CheckResult:
     return good("launches", f"none of the last {len(ended)} crashed" if ended else "none has ended yet")
 
 
-def _stale(file: Diagnosis, now: datetime) -> CheckResult:
+def _stale(file: RawDatabase, now: datetime) -> CheckResult:
     stale = file.stale(now - STALE_AFTER)
     if not stale:
         return good("old work", "nothing is pending for longer than a day")

@@ -12,7 +12,7 @@ from exlab_wizard.diagnosis.doctor.checkup import CheckResult, Verdict, bad, goo
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.instance_lock import is_running
-from exlab_wizard.store.upkeep.damaged import diagnosed
+from exlab_wizard.store.upkeep.damaged import open_raw
 
 ANSWER_SECONDS: Final = 3.0
 _WAYS: Final = {"ok": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.ERROR}
@@ -41,7 +41,7 @@ def application(state_dir: StateDir) -> Iterator[CheckResult]:
 
 def _holder(state_dir: StateDir) -> str:
     try:
-        with diagnosed(state_dir.database) as file:
+        with open_raw(state_dir.database) as file:
             pid = file.holder()
     except (DamagedError, StoreError):
         return ""

@@ -27,7 +27,7 @@ from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.thread_pools import Lane
 from exlab_wizard.store.readonly.browsing import Readers
 from exlab_wizard.store.readonly.glossary import relations
-from exlab_wizard.store.readonly.questions import Question, questions
+from exlab_wizard.store.readonly.questions import SavedQuestion, questions
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Value
 
@@ -161,7 +161,7 @@ def _metadata(name: str) -> dict[str, object]:
     return {"title": "exlab-wizard", "databases": {name: database}}
 
 
-def _canned(question: Question) -> dict[str, object]:
+def _canned(question: SavedQuestion) -> dict[str, object]:
     """Return a ready question; what is left empty in its form is the default."""
     sql = question.sql
     for parameter in question.parameters:

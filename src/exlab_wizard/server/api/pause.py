@@ -32,7 +32,7 @@ class PauseRoutes:
     async def resume(self) -> PauseView:
         """End the pause; what it stopped goes on at the byte. Harmless while not paused."""
         launches, launch_id = self._backend.store.launches, self._backend.launch_id
-        await self._lanes.writes.run(lambda: launches.go_on(launch_id))
+        await self._lanes.writes.run(lambda: launches.resume(launch_id))
         return await self._look()
 
     async def _look(self) -> PauseView:

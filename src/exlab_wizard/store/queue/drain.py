@@ -26,7 +26,7 @@ BLOCKERS: Final = Statement(
 )
 
 
-class DrainPredicate:
+class DrainQueries:
     """The predicate and what it counts."""
 
     def __init__(self, database: Database) -> None:

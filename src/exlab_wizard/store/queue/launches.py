@@ -147,7 +147,7 @@ REOPEN: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).
 PAUSE: Final = Statement(
     sa.update(launches).where(_launch.id == _b("launch"), _launch.paused_since.is_(None)).values(paused_since=_b("now"))
 )
-GO_ON: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(paused_since=sa.null()))
+RESUME: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(paused_since=sa.null()))
 IS_PAUSED: Final = Statement(sa.select(_launch.paused_since.is_not(None)).where(_launch.id == _b("launch")))
 END: Final = Statement(
     sa.update(launches)
@@ -238,7 +238,7 @@ class Launches:
             sessions=sessions,
         )
 
-    def healthy(self, launch_id: int, now: datetime) -> None:
+    def mark_healthy(self, launch_id: int, now: datetime) -> None:
         """Note that this launch got through its first seconds."""
         self._db.write(HEALTHY, {"launch": launch_id, "now": to_text(now)})
 
@@ -266,12 +266,12 @@ class Launches:
         self._db.write(REOPEN, {"launch": launch_id})
 
     def pause(self, launch_id: int, now: datetime) -> None:
-        """Let nothing be claimed from this commit on, until `go_on` or the next launch."""
+        """Let nothing be claimed from this commit on, until `resume` or the next launch."""
         self._db.write(PAUSE, {"launch": launch_id, "now": to_text(now)})
 
-    def go_on(self, launch_id: int) -> None:
+    def resume(self, launch_id: int) -> None:
         """End the pause."""
-        self._db.write(GO_ON, {"launch": launch_id})
+        self._db.write(RESUME, {"launch": launch_id})
 
     def is_paused(self, launch_id: int) -> bool:
         """Return whether this launch is paused."""

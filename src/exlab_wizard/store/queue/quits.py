@@ -39,7 +39,7 @@ BEGIN: Final = Statement(
     .where(_quit.id == _b("quit"))
     .values(window_s=_b("window_s"), blocking_sessions=_b("sessions"), blocking_jobs=_b("jobs"))
 )
-ASKED: Final = Statement(
+PROMPTED: Final = Statement(
     sa.update(quit_requests)
     .where(_quit.id == _b("quit"))
     .values(prompts=_quit.prompts + 1, asking_since=_b("now"), answer=sa.null())
@@ -58,7 +58,7 @@ ANSWER: Final = Statement(
     sa.update(quit_requests).where(_quit.id == _b("quit"), _quit.outcome.is_(None)).values(answer=_b("answer"))
 )
 ASKER: Final = Statement(sa.update(quit_requests).where(_quit.id == _b("quit")).values(asker_until=_b("until")))
-LOOK: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
+READ: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ class Quits:
         """Note the window and what blocked the quit when it began; None where that could not be read."""
         self._db.write(BEGIN, {"quit": quit_id, "window_s": window_s, "sessions": sessions, "jobs": jobs})
 
-    def asked(self, quit_id: int, now: datetime) -> None:
+    def prompted(self, quit_id: int, now: datetime) -> None:
         """Note that the question stands."""
-        self._db.write(ASKED, {"quit": quit_id, "now": to_text(now)})
+        self._db.write(PROMPTED, {"quit": quit_id, "now": to_text(now)})
 
     def waited(self, quit_id: int) -> None:
         """Note that the answer was to wait a fresh window."""
@@ -138,8 +138,8 @@ class Quits:
         """Promise that the process which asked can show the question until then."""
         self._db.write(ASKER, {"quit": quit_id, "until": to_text(until)})
 
-    def look(self, quit_id: int) -> QuitView:
+    def read(self, quit_id: int) -> QuitView:
         """Return how the quit stands."""
-        outcome, asking_since, prompts = self._db.read(LOOK, {"quit": quit_id})[0]
+        outcome, asking_since, prompts = self._db.read(READ, {"quit": quit_id})[0]
         decided = None if outcome is None else QuitOutcome(str(outcome))
         return QuitView(decided, asking_since is not None, whole(prompts))

@@ -96,7 +96,7 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class LeaseStatus:
     """A session's id, its state, and when it runs out unless renewed."""
 
     id: str
@@ -111,7 +111,7 @@ class Sessions:
         """Work on `database`."""
         self._db = database
 
-    def open(self, session: NewSession, launch_id: int, now: datetime) -> Lease:
+    def open(self, session: NewSession, launch_id: int, now: datetime) -> LeaseStatus:
         """Open a lease under this launch; the same client-chosen id again returns the lease that it opened.
 
         Raises:
@@ -132,17 +132,17 @@ class Sessions:
             "launch": launch_id,
         }
         if self._db.write(OPEN, params):
-            return Lease(lease_id, LeaseState.ACTIVE, expires_at)
+            return LeaseStatus(lease_id, LeaseState.ACTIVE, expires_at)
         found = self.find(lease_id)
         if found is None:
             msg = "no new session: the application is shutting down. Open it again after the next start."
             raise RefusedError(msg)
         return found
 
-    def find(self, lease_id: str) -> Lease | None:
+    def find(self, lease_id: str) -> LeaseStatus | None:
         """Return the lease, or None when there is none of that id."""
         rows = self._db.read(STATE_OF, {"id": lease_id})
-        return Lease(lease_id, LeaseState(str(rows[0][0])), from_text(str(rows[0][1]))) if rows else None
+        return LeaseStatus(lease_id, LeaseState(str(rows[0][0])), from_text(str(rows[0][1]))) if rows else None
 
     def renew(self, lease_id: str, now: datetime) -> datetime | None:
         """Give an active lease a fresh TTL and return when it ends; None when it has ended already."""

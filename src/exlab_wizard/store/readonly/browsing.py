@@ -17,13 +17,13 @@ from exlab_wizard.store.sqlite.driver import driver
 
 _T = TypeVar("_T")
 BUSY_SECONDS: Final = 1.0
-_STEPS_BETWEEN_LOOKS: Final = 100_000  # a millisecond or two
+_STEPS_BETWEEN_CHECKS: Final = 100_000  # a millisecond or two
 _LARGE: Final = frozenset({"zeroblob", "randomblob"})
 # A name that is no text is shown with its bytes, and can be sent on.
 _decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
 
 
-class _Connection(driver.Connection):
+class _BrowsingConnection(driver.Connection):
     """Keeps queries from holding up the other threads of this process."""
 
     _cursors: tuple[driver.Cursor, ...] = ()
@@ -46,7 +46,7 @@ class _Connection(driver.Connection):
 
     def set_progress_handler(self, progress_handler: Callable[[], int | None] | None, n: int) -> None:
         """Let it be called every `n` steps, and not too often: each call takes the interpreter's lock."""
-        super().set_progress_handler(progress_handler, max(n, _STEPS_BETWEEN_LOOKS))
+        super().set_progress_handler(progress_handler, max(n, _STEPS_BETWEEN_CHECKS))
 
 
 class Readers:
@@ -72,8 +72,8 @@ class Readers:
         finally:
             connection.close_cursors()
 
-    def _connection(self) -> _Connection:
-        held: _Connection | None = getattr(self._local, "connection", None)
+    def _connection(self) -> _BrowsingConnection:
+        held: _BrowsingConnection | None = getattr(self._local, "connection", None)
         if held is None:
             held = self._local.connection = self._open()
         if self._closed:
@@ -81,7 +81,7 @@ class Readers:
             raise StoreError(msg)
         return held
 
-    def _open(self) -> _Connection:
+    def _open(self) -> _BrowsingConnection:
         try:
             uri = self._path.absolute().as_uri() + "?mode=ro"
             connection = driver.connect(
@@ -90,7 +90,7 @@ class Readers:
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
-                factory=_Connection,
+                factory=_BrowsingConnection,
             )
             connection.execute("PRAGMA query_only = 1")
         except driver.Error as error:

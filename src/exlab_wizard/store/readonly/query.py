@@ -27,7 +27,7 @@ WAL_ENDS_QUERY_BYTES: Final = 2 * WAL_LIMIT_BYTES
 _ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
 _MODE: Final = "?mode=ro"
 _QUERY_ONLY: Final = "PRAGMA query_only = 1"
-_STEPS_BETWEEN_LOOKS: Final = 2_000
+_STEPS_BETWEEN_CHECKS: Final = 2_000
 _POLL_INTERVAL_SECONDS: Final = 0.05
 
 _TELLING_PRAGMAS: Final = frozenset(
@@ -84,7 +84,7 @@ def query(  # noqa: PLR0913 - what is asked, and one name for each limit
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             limits.end_within(_ROLLBACK_SECONDS)
         connection.set_authorizer(authorize)
-        connection.set_progress_handler(limits.are_over, _STEPS_BETWEEN_LOOKS)
+        connection.set_progress_handler(limits.are_over, _STEPS_BETWEEN_CHECKS)
         cursor = connection.execute(sql, params or {})
         found = cursor.fetchmany(rows + 1)
         columns = tuple(column[0] for column in cursor.description or ())

@@ -16,7 +16,7 @@ from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.views import LaunchRow, Pending, SessionRow, Status, Waiting
 from exlab_wizard.store import figures
-from exlab_wizard.store.queue.drain import DrainPredicate
+from exlab_wizard.store.queue.drain import DrainQueries
 from exlab_wizard.store.queue.launches import Launches
 from exlab_wizard.store.reports.rows import Record, RowsReport, records
 from exlab_wizard.store.sqlite.database import Database
@@ -128,7 +128,7 @@ class StatusReport:
         return Status(
             launch=Launches(self._db).open_launch(),
             pending=self.pending(),
-            in_flight=DrainPredicate(self._db).blockers(),
+            in_flight=DrainQueries(self._db).blockers(),
             waiting=self.waiting(),
             failed=self.counts().failed,
             sessions=[

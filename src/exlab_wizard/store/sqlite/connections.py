@@ -19,19 +19,19 @@ from exlab_wizard.store.sqlite.driver import driver
 log = logging.getLogger(__name__)
 
 
-class Held:
+class ThreadConnection:
     """A connection and who may be inside it: `turn` is held for as long as a statement or a transaction takes."""
 
-    __slots__ = ("apart", "connection", "proxy", "turn")
+    __slots__ = ("connection", "left_open", "lock", "proxy")
 
-    def __init__(self, proxy: PoolProxiedConnection, *, apart: bool) -> None:
+    def __init__(self, proxy: PoolProxiedConnection, *, left_open: bool) -> None:
         """Hold what the pool gave."""
         connection: driver.Connection | None = proxy.driver_connection
         assert connection is not None
         self.proxy = proxy
         self.connection = connection
-        self.apart = apart
-        self.turn = threading.RLock()  # a query may stand inside a transaction
+        self.left_open = left_open
+        self.lock = threading.RLock()  # a query may stand inside a transaction
 
 
 class Connections:
@@ -41,33 +41,33 @@ class Connections:
         """Open with `opened`; nothing is opened before the first use."""
         self._open = opened
         self._local = threading.local()
-        self._held: set[Held] = set()
+        self._held: set[ThreadConnection] = set()
         self._lock = threading.Lock()
         self._over = False
 
-    def mine(self) -> Held:
+    def thread_connection(self) -> ThreadConnection:
         """Return this thread's connection, opened at its first use.
 
         Raises:
             StoreError: all were closed for good.
         """
-        held: Held | None = getattr(self._local, "held", None)
+        held: ThreadConnection | None = getattr(self._local, "held", None)
         if held is None:
             if self._over:
                 msg = "the database was closed: the application is about to end"
                 raise StoreError(msg)
-            held = Held(self._open(), apart=getattr(self._local, "apart", False))
+            held = ThreadConnection(self._open(), left_open=getattr(self._local, "left_open", False))
             self._local.own = self._local.held = held
             with self._lock:
                 self._held.add(held)
         return held
 
-    def keep_apart(self) -> None:
+    def leave_open(self) -> None:
         """Let `close` leave this thread's connection open: for one that is inside it without taking its turn."""
-        self._local.apart = True
+        self._local.left_open = True
 
     @contextlib.contextmanager
-    def using(self, lent: Held) -> Iterator[None]:
+    def using(self, lent: ThreadConnection) -> Iterator[None]:
         """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
         held = getattr(self._local, "held", None)
         self._local.held = lent
@@ -78,7 +78,7 @@ class Connections:
 
     def release(self) -> None:
         """Close this thread's connection; a thread calls it before it ends."""
-        own: Held | None = getattr(self._local, "own", None)
+        own: ThreadConnection | None = getattr(self._local, "own", None)
         if own is None:
             return
         self._local.own = self._local.held = None
@@ -96,13 +96,13 @@ class Connections:
         self._over = self._over or for_good
         self._local = threading.local()
         with self._lock:
-            ours = {held for held in self._held if not held.apart}
+            ours = {held for held in self._held if not held.left_open}
             self._held -= ours
         for held in ours:
-            if not held.turn.acquire(blocking=False):
+            if not held.lock.acquire(blocking=False):
                 log.warning("a thread hangs in the database; its connection ends with the process")
                 continue
             try:
                 held.proxy.close()
             finally:
-                held.turn.release()
+                held.lock.release()

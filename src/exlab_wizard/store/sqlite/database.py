@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from exlab_wizard.errors import StoreError
-from exlab_wizard.store.sqlite.connections import Connections, Held
+from exlab_wizard.store.sqlite.connections import Connections, ThreadConnection
 from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug
-from exlab_wizard.store.sqlite.errors import explained, is_busy
-from exlab_wizard.store.sqlite.fair_lock import Turns
+from exlab_wizard.store.sqlite.errors import is_busy, store_error
+from exlab_wizard.store.sqlite.fair_lock import FairLock
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Row, Value
 
@@ -55,7 +55,7 @@ class Database:
             "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
         )
         self._connections = Connections(self.engine.raw_connection)
-        self._writing = Turns()
+        self._writing = FairLock()
         self._file: tuple[int, int] | None = None
         self.refused_as_busy = 0
         """How often a lock was not to be had in time; whoever wanted it tries again."""
@@ -110,23 +110,23 @@ class Database:
         Raises:
             StoreError: the file cannot be opened.
         """
-        return self._connections.mine().connection
+        return self._connections.thread_connection().connection
 
-    def mine(self) -> Held:
+    def thread_connection(self) -> ThreadConnection:
         """Return this thread's connection, for another thread to work on with `using`.
 
         Raises:
             StoreError: the file cannot be opened.
         """
-        return self._connections.mine()
+        return self._connections.thread_connection()
 
-    def using(self, lent: Held) -> AbstractContextManager[None]:
+    def using(self, lent: ThreadConnection) -> AbstractContextManager[None]:
         """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
         return self._connections.using(lent)
 
-    def keep_apart(self) -> None:
+    def leave_open(self) -> None:
         """Let `close` leave this thread's connection open: for a thread that nobody waits for, before its first use."""
-        self._connections.keep_apart()
+        self._connections.leave_open()
 
     def require_in_place(self) -> None:
         """Raise when the file is not the one that was opened: it would be read and written on, seen by nobody else.
@@ -160,8 +160,8 @@ class Database:
             StoreError: the database cannot be read; the message says why.
         """
         try:
-            held = self._connections.mine()
-            with held.turn:
+            held = self._connections.thread_connection()
+            with held.lock:
                 return held.connection.execute(statement.sql, statement.bind(params or {})).fetchall()
         except driver.Error as error:
             raise self._explained("read", error) from error
@@ -173,8 +173,8 @@ class Database:
             StoreError: the database cannot be read; the message says why.
         """
         try:
-            held = self._connections.mine()
-            with held.turn:
+            held = self._connections.thread_connection()
+            with held.lock:
                 cursor = held.connection.execute(statement.sql, statement.bind(params))
                 try:
                     return [column[0] for column in cursor.description], cursor.fetchall()
@@ -189,15 +189,15 @@ class Database:
         Raises:
             StoreError: nothing was written; the message says why.
         """
-        self._take_turn()
+        self._acquire_write_lock()
         try:
-            held = self._connections.mine()
-            with held.turn:
+            held = self._connections.thread_connection()
+            with held.lock:
                 return held.connection.execute(statement.sql, statement.bind(params)).fetchall()
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            self._writing.give()
+            self._writing.release()
 
     def transaction(self) -> Transaction:
         """Return a write transaction: it is durable when its `with` block is left, undone when the block raises.
@@ -207,32 +207,32 @@ class Database:
         """
         return Transaction(self)
 
-    def _take_turn(self) -> None:
-        if not self._writing.take(self._busy_timeout_s):
+    def _acquire_write_lock(self) -> None:
+        if not self._writing.acquire(self._busy_timeout_s):
             self.refused_as_busy += 1
             msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
             raise StoreError(msg)
 
-    def _begin(self) -> Held:
+    def _begin(self) -> ThreadConnection:
         """Take the turns and begin a write on this thread's connection."""
-        self._take_turn()
+        self._acquire_write_lock()
         try:
-            held = self._connections.mine()
-            held.turn.acquire()
+            held = self._connections.thread_connection()
+            held.lock.acquire()
             try:
                 held.connection.execute("BEGIN IMMEDIATE")
             except BaseException:  # boundary: as below, for this connection's turn
-                held.turn.release()
+                held.lock.release()
                 raise
         except driver.Error as error:
-            self._writing.give()
+            self._writing.release()
             raise self._explained("write", error) from error
         except BaseException:  # boundary: whatever it was, nobody else may wait for this turn for ever
-            self._writing.give()
+            self._writing.release()
             raise
         return held
 
-    def _end(self, held: Held, failed: BaseException | None) -> None:
+    def _end(self, held: ThreadConnection, failed: BaseException | None) -> None:
         """Commit, or undo what was begun when its block failed or the commit does, and give the turns back."""
         connection = held.connection
         try:
@@ -245,16 +245,16 @@ class Database:
         except driver.Error as error:
             raise self._explained("write", error) from error
         finally:
-            held.turn.release()
-            self._writing.give()
+            held.lock.release()
+            self._writing.release()
         if isinstance(failed, driver.Error):
             raise self._explained("write", failed) from failed
 
     def data_version(self) -> int:
         """Return a number that changes when another connection, of any process, has committed."""
         try:
-            held = self._connections.mine()
-            with held.turn:
+            held = self._connections.thread_connection()
+            with held.lock:
                 version: int = held.connection.execute("PRAGMA data_version").fetchone()[0]
         except driver.Error as error:
             raise self._explained("read", error) from error
@@ -267,7 +267,7 @@ class Database:
         """
         if self.journal_mode != "wal":
             return
-        self._take_turn()
+        self._acquire_write_lock()
         try:
             connection = self.connection()
             pages = connection.execute("PRAGMA cache_size").fetchone()[0]
@@ -286,15 +286,15 @@ class Database:
                     connection.execute("ROLLBACK")
                 connection.execute(f"PRAGMA cache_size = {int(pages)}")
         finally:
-            self._writing.give()
+            self._writing.release()
 
     def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "TRUNCATE") -> bool:
         """Move the WAL into the database file; False when a reader keeps part of it back."""
         if self.journal_mode != "wal":
             return True
         try:
-            held = self._connections.mine()
-            with held.turn:
+            held = self._connections.thread_connection()
+            with held.lock:
                 busy: int = held.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
         except driver.Error as error:
             raise self._explained("checkpoint", error) from error
@@ -307,7 +307,7 @@ class Database:
 
     def _explained(self, op: str, error: driver.Error) -> StoreError:
         self.refused_as_busy += is_busy(error)
-        return explained(str(self.path), op, error)
+        return store_error(str(self.path), op, error)
 
 
 class Transaction:

@@ -12,7 +12,7 @@ def is_busy(error: driver.Error) -> bool:
     return "locked" in text or "busy" in text
 
 
-def explained(path: str, op: str, error: driver.Error) -> StoreError:
+def store_error(path: str, op: str, error: driver.Error) -> StoreError:
     """Return the error for `op` on the database at `path`; its class says whether trying again may help."""
     text = str(error)
     if isinstance(error, driver.IntegrityError):

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 
 
-class Turns:
+class FairLock:
     """One thread at a time, first come, first served."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Turns:
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
 
-    def take(self, timeout: float) -> bool:
+    def acquire(self, timeout: float) -> bool:
         """Return True when it is this thread's turn; False when that takes longer than `timeout` seconds."""
         with self._guard:
             if not self._taken:
@@ -36,7 +36,7 @@ class Turns:
                 return False
         return True  # it was handed over while we gave up
 
-    def give(self) -> None:
+    def release(self) -> None:
         """End this turn; the next in line has it at once."""
         with self._guard:
             if self._waiting:

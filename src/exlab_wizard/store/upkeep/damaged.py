@@ -20,7 +20,7 @@ from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, whole
 
 SECONDS: Final = 5.0
-_STEPS_BETWEEN_LOOKS: Final = 2_000
+_STEPS_BETWEEN_CHECKS: Final = 2_000
 _LOOKED_AT: Final = 200
 _FOLDERS: Final = 20
 
@@ -44,7 +44,7 @@ class Stale:
     oldest: str
 
 
-class Diagnosis:
+class RawDatabase:
     """One read-only connection."""
 
     def __init__(self, connection: driver.Connection) -> None:
@@ -113,7 +113,7 @@ class Diagnosis:
 
 
 @contextlib.contextmanager
-def diagnosed(path: Path, seconds: float = SECONDS) -> Iterator[Diagnosis]:
+def open_raw(path: Path, seconds: float = SECONDS) -> Iterator[RawDatabase]:
     """Lend a connection to the file at `path`, for `seconds` at most.
 
     Raises:
@@ -125,8 +125,8 @@ def diagnosed(path: Path, seconds: float = SECONDS) -> Iterator[Diagnosis]:
         connection = driver.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=seconds)
         with contextlib.closing(connection):
             connection.text_factory = decode_text
-            connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS_BETWEEN_LOOKS)
-            yield Diagnosis(connection)
+            connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS_BETWEEN_CHECKS)
+            yield RawDatabase(connection)
     except driver.OperationalError as error:
         if "interrupted" in str(error):
             msg = f"it could not be read within {seconds:g} s"

@@ -159,7 +159,7 @@ WAYS_FORWARD: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class InvariantResult:
     """One thing that was looked at; `detail` says what is wrong, and is empty when nothing is."""
 
     name: str
@@ -167,7 +167,7 @@ class Finding:
     detail: str
 
 
-def check(database: Database, *rules: tuple[str, str]) -> list[Finding]:
+def check(database: Database, *rules: tuple[str, str]) -> list[InvariantResult]:
     """Look at everything, and at more `rules` of the form of `INVARIANTS`; return what was found, good or bad.
 
     Raises:
@@ -181,7 +181,7 @@ def check(database: Database, *rules: tuple[str, str]) -> list[Finding]:
     return [*check_rows(database, *rules), *(_finding(name, look) for name, look in schema_looks)]
 
 
-def check_rows(database: Database, *rules: tuple[str, str]) -> list[Finding]:
+def check_rows(database: Database, *rules: tuple[str, str]) -> list[InvariantResult]:
     """Look at the file and its rows, and at more `rules` of the form of `INVARIANTS`."""
     looks: list[tuple[str, Callable[[], str]]] = [
         ("the file is undamaged", lambda: _broken(database, f"PRAGMA integrity_check({SHOWN + 1})", [("ok",)])),
@@ -191,12 +191,12 @@ def check_rows(database: Database, *rules: tuple[str, str]) -> list[Finding]:
     return [_finding(name, look) for name, look in looks]
 
 
-def _finding(name: str, look: Callable[[], str]) -> Finding:
+def _finding(name: str, look: Callable[[], str]) -> InvariantResult:
     try:
         detail = look()
     except driver.DatabaseError as error:
         detail = str(error)
-    return Finding(name, ok=not detail, detail=detail)
+    return InvariantResult(name, ok=not detail, detail=detail)
 
 
 def _broken(database: Database, sql: str, good: list[Row]) -> str:

@@ -50,7 +50,7 @@ FORGET_SESSION: Final = "DELETE FROM session_leases WHERE rowid = :number AND st
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class PruneResult:
     """How many rows went, or would go; `free_bytes` lie unused in the file, and are used again by what comes."""
 
     jobs: int
@@ -77,7 +77,7 @@ class Prune:
         closed = self._read(SESSIONS, {"before": self._before})
         self._sessions = [whole(number) for number, session in closed if session not in named]
 
-    def would_forget(self) -> Forgotten:
+    def preview(self) -> PruneResult:
         """Return what `forget` would remove.
 
         Raises:
@@ -85,15 +85,15 @@ class Prune:
         """
         files = sum(self._count(COUNT_FILES, job) for job in self._jobs)
         events = sum(self._count(COUNT_EVENTS, job) for job in self._jobs)
-        return Forgotten(len(self._jobs), files, events, len(self._sessions), self._free_bytes())
+        return PruneResult(len(self._jobs), files, events, len(self._sessions), self._free_bytes())
 
-    def forget(self, progress: Callable[[int, int], None]) -> Forgotten:
+    def run(self, progress: Callable[[int, int], None]) -> PruneResult:
         """Remove it all; `progress` is called with the jobs that are gone and the jobs that are to go.
 
         Raises:
             StoreError: the database cannot be written; what was removed until then stays removed.
         """
-        wanted = self.would_forget()
+        wanted = self.preview()
         with self._without_foreign_keys():
             for batch in self._batches():
                 self._at_once(FORGET_JOB, [{"job": job, "before": self._before} for job in batch])
@@ -103,7 +103,7 @@ class Prune:
                 self._at_once(FORGET_SESSION, [{"number": number} for number in numbers])
         return replace(wanted, free_bytes=self._free_bytes())
 
-    def shrink(self, gone: Forgotten) -> Forgotten:
+    def shrink(self, gone: PruneResult) -> PruneResult:
         """Give the free room back to the file system, and return `gone` with what is free now.
 
         Nobody else can write meanwhile.

@@ -182,7 +182,7 @@ def test_launches_that_never_became_healthy_are_told_from_those_that_did(store: 
     second, third, fourth = (given.launch(store).launch_id for _ in range(3))
     assert store.launches.unhealthy_streak(fourth, 3)
     assert not store.launches.unhealthy_streak(third, 3), "there were only two before it"
-    store.launches.healthy(fourth, given.NOW)
+    store.launches.mark_healthy(fourth, given.NOW)
     assert not store.launches.unhealthy_streak(given.launch(store).launch_id, 3)
     assert launch_id < second
 

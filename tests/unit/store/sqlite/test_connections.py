@@ -31,7 +31,7 @@ from exlab_wizard.store.store import Store
 path, way = sys.argv[1:]
 store = Store(Database(path))
 store.rows.jobs(limit=1)
-mine = store.database.mine()
+mine = store.database.thread_connection()
 other = driver.connect(path, isolation_level=None, check_same_thread=False)
 other.execute("BEGIN IMMEDIATE")
 inside = threading.Event()
@@ -51,7 +51,7 @@ def hang():
 thread = threading.Thread(target=hang)
 thread.start()
 inside.wait()
-while not any(held.turn._is_owned() or not held.turn.acquire(blocking=False) or held.turn.release()
+while not any(held.lock._is_owned() or not held.lock.acquire(blocking=False) or held.lock.release()
               for held in store.database._connections._held):
     pass
 store.close()
@@ -86,7 +86,7 @@ def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: S
 def test_a_thread_that_comes_back_after_the_end_finds_its_connection_closed(place: StateDir) -> None:
     store = Store(Database(place.database))
     store.rows.jobs(limit=1)
-    mine = store.database.mine()
+    mine = store.database.thread_connection()
     store.close()
     with store.database.using(mine), pytest.raises(driver.ProgrammingError):
         mine.connection.execute("SELECT 1")

@@ -8,28 +8,28 @@ from functools import partial
 import pytest
 from tests.support.program import PATIENCE_SECONDS, until
 
-from exlab_wizard.store.sqlite.fair_lock import Turns
+from exlab_wizard.store.sqlite.fair_lock import FairLock
 
 
-def in_line(turns: Turns, count: int) -> bool:
-    return len(turns._waiting) == count  # noqa: SLF001 - the line itself is what is looked at
+def in_line(lock: FairLock, count: int) -> bool:
+    return len(lock._waiting) == count  # noqa: SLF001 - the line itself is what is looked at
 
 
 def test_turns_are_had_in_the_order_of_asking() -> None:
-    turns = Turns()
+    lock = FairLock()
     order: list[int] = []
 
     def take(number: int) -> None:
-        assert turns.take(PATIENCE_SECONDS)
+        assert lock.acquire(PATIENCE_SECONDS)
         order.append(number)
-        turns.give()
+        lock.release()
 
-    assert turns.take(0)
+    assert lock.acquire(0)
     threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
     for number, thread in enumerate(threads, 1):
         thread.start()
-        until(partial(in_line, turns, number), what="the thread to stand in line")
-    turns.give()
+        until(partial(in_line, lock, number), what="the thread to stand in line")
+    lock.release()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert order == list(range(8))
@@ -37,8 +37,8 @@ def test_turns_are_had_in_the_order_of_asking() -> None:
 
 @pytest.mark.parametrize("waiters", [1, 3])
 def test_whoever_gives_up_is_not_handed_the_turn(waiters: int) -> None:
-    turns = Turns()
-    assert turns.take(0)
-    assert [turns.take(0.001) for _ in range(waiters)] == [False] * waiters
-    turns.give()
-    assert turns.take(0)
+    lock = FairLock()
+    assert lock.acquire(0)
+    assert [lock.acquire(0.001) for _ in range(waiters)] == [False] * waiters
+    lock.release()
+    assert lock.acquire(0)

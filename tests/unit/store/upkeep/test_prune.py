@@ -15,7 +15,7 @@ from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import prune
 from exlab_wizard.store.upkeep.invariants import check
-from exlab_wizard.store.upkeep.prune import ROWS_AT_ONCE, Forgotten, Prune
+from exlab_wizard.store.upkeep.prune import ROWS_AT_ONCE, Prune, PruneResult
 
 LONG_AGO = "2025-01-01T00:00:00.000Z"
 BEFORE = given.NOW - timedelta(days=30)
@@ -75,12 +75,12 @@ def test_what_was_over_before_goes_and_everything_else_stays(store: Store, histo
     session(store, "late", "aborted", "2026-03-01T00:00:00.000Z")
     given.execute(store, "UPDATE sync_jobs SET session_id = 'named' WHERE state = 'failed'")
     receipts = given.execute(store, "SELECT * FROM launches")
-    would = Prune(store.database, BEFORE).would_forget()
+    would = Prune(store.database, BEFORE).preview()
     assert states(store) == ["verified", "cleaned", "cancelled", "failed", "resumable", "verified", "verified"]
     events = given.execute(store, "SELECT count(*) FROM job_events WHERE job_id < 4")[0][0]
-    assert would == Forgotten(3, 6, int(str(events)), 1, would.free_bytes)
+    assert would == PruneResult(3, 6, int(str(events)), 1, would.free_bytes)
     told: list[tuple[int, int]] = []
-    gone = Prune(store.database, BEFORE).forget(lambda done, total: told.append((done, total)))
+    gone = Prune(store.database, BEFORE).run(lambda done, total: told.append((done, total)))
     assert (gone.jobs, gone.files, gone.events, gone.sessions) == (3, 6, events, 1)
     assert told[-1] == (3, 3)
     assert states(store) == ["failed", "resumable", "verified", "verified"]
@@ -90,7 +90,7 @@ def test_what_was_over_before_goes_and_everything_else_stays(store: Store, histo
     assert given.execute(store, "SELECT * FROM launches") == receipts
     assert given.execute(store, "PRAGMA foreign_keys") == [(1,)]
     assert [finding for finding in check(store.database) if not finding.ok] == []
-    assert Prune(store.database, BEFORE).forget(nothing).jobs == 0
+    assert Prune(store.database, BEFORE).run(nothing).jobs == 0
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -99,7 +99,7 @@ def test_only_jobs_that_are_done_with_go(store: Store, launch_id: int, state: Jo
     aged(store, job)
     for name in ("a", "b"):
         store.jobs.cancel(store.jobs.enqueue(NewJob(f"/runs/{name}", "nas"), given.NOW).job_id)
-    assert Prune(store.database, BEFORE).forget(nothing).jobs == (state in GONE)
+    assert Prune(store.database, BEFORE).run(nothing).jobs == (state in GONE)
     assert (store.jobs.state_of(job) is None) == (state in GONE)
 
 
@@ -113,7 +113,7 @@ def test_numbers_that_others_remember_are_not_given_out_again(store: Store, laun
     for name in ("one", "two"):
         session(store, name, "completed", LONG_AGO)
     highest = given.execute(store, "SELECT max(e.id), (SELECT max(rowid) FROM session_leases) FROM job_events e")
-    assert Prune(store.database, BEFORE).forget(nothing).jobs == 1
+    assert Prune(store.database, BEFORE).run(nothing).jobs == 1
     assert [store.jobs.state_of(job) for job in (first, moved_last)] == [None, JobState.VERIFIED]
     assert (
         given.execute(store, "SELECT max(e.id), (SELECT max(rowid) FROM session_leases) FROM job_events e") == highest
@@ -135,7 +135,7 @@ def test_each_step_is_small_however_long_a_manifest_is(
             steps.append(connection.total_changes)
 
     connection.set_trace_callback(look)
-    gone = Prune(store.database, BEFORE).forget(nothing)
+    gone = Prune(store.database, BEFORE).run(nothing)
     connection.set_trace_callback(None)
     assert gone.files == 5 * ROWS_AT_ONCE + 7 + 4
     sizes = [later - earlier for earlier, later in itertools.pairwise(steps)]
@@ -159,7 +159,7 @@ def test_a_writer_beside_it_gets_its_turns(
         pauses.append(seconds)
 
     monkeypatch.setattr(prune, "_pause", pause)
-    Prune(store.database, BEFORE).forget(nothing)
+    Prune(store.database, BEFORE).run(nothing)
     assert len(pauses) > 20
     assert min(pauses) >= 0.03
 
@@ -174,12 +174,12 @@ def test_what_is_cut_off_goes_on_with_the_next(store: Store, history: list[int])
     given.execute(store, f"DELETE FROM sync_files WHERE job_id = {history[0]}")
     aged(store, history[0], files=ROWS_AT_ONCE)
     with pytest.raises(Cut):
-        Prune(store.database, BEFORE).forget(cut)
+        Prune(store.database, BEFORE).run(cut)
     assert given.execute(store, "PRAGMA foreign_keys") == [(1,)]
     assert [finding for finding in check(store.database) if not finding.ok] == []
-    left = Prune(store.database, BEFORE).would_forget().jobs
+    left = Prune(store.database, BEFORE).preview().jobs
     assert 0 < left < 3
-    assert Prune(store.database, BEFORE).forget(nothing).jobs == left
+    assert Prune(store.database, BEFORE).run(nothing).jobs == left
 
 
 def test_the_file_becomes_smaller_only_when_it_is_asked_for(store: Store, history: list[int], place: StateDir) -> None:
@@ -187,7 +187,7 @@ def test_the_file_becomes_smaller_only_when_it_is_asked_for(store: Store, histor
     aged(store, history[0], files=10 * ROWS_AT_ONCE)
     store.database.checkpoint()
     pruning = Prune(store.database, BEFORE)
-    gone = pruning.forget(nothing)
+    gone = pruning.run(nothing)
     store.database.checkpoint()
     held = place.database.stat().st_size
     assert gone.free_bytes > held // 2

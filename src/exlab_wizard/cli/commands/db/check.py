@@ -15,7 +15,7 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
-from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, Finding, check
+from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, InvariantResult, check
 
 
 class CheckFailedError(ExlabError):
@@ -53,15 +53,15 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
     _report(database, findings, faults, as_json=as_json)
 
 
-def _incoming(locations: Locations, database: Database) -> Finding:
+def _incoming(locations: Locations, database: Database) -> InvariantResult:
     """Look for partial copies that belong to no work; a destination that cannot be read now is no fault."""
     try:
         faults, unseen = audit_incoming(Store(database), SettingsFile(locations.config).read())
     except SettingsError as error:
-        return Finding(Rule.INCOMING.value, ok=True, detail=f"not looked at: {str(error).splitlines()[0]}")
+        return InvariantResult(Rule.INCOMING.value, ok=True, detail=f"not looked at: {str(error).splitlines()[0]}")
     said = [f"{fault.subject}: {fault.detail}" for fault in faults]
     said += [f"not looked at, offline: {', '.join(unseen)}"] if unseen else []
-    return Finding(Rule.INCOMING.value, ok=not faults, detail="; ".join(said))
+    return InvariantResult(Rule.INCOMING.value, ok=not faults, detail="; ".join(said))
 
 
 def _read_back(locations: Locations, database: Database, *, as_json: bool) -> list[Fault]:
@@ -70,12 +70,14 @@ def _read_back(locations: Locations, database: Database, *, as_json: bool) -> li
         return audit_runs(Store(database), settings, progress)
 
 
-def _finding(rule: Rule, faults: Sequence[Fault]) -> Finding:
+def _finding(rule: Rule, faults: Sequence[Fault]) -> InvariantResult:
     number = sum(fault.rule == rule for fault in faults)
-    return Finding(rule.value, ok=not number, detail=f"{number} found" if number else "")
+    return InvariantResult(rule.value, ok=not number, detail=f"{number} found" if number else "")
 
 
-def _report(database: Database, findings: Sequence[Finding], faults: Sequence[Fault] | None, *, as_json: bool) -> None:
+def _report(
+    database: Database, findings: Sequence[InvariantResult], faults: Sequence[Fault] | None, *, as_json: bool
+) -> None:
     wrong = [finding.name for finding in findings if not finding.ok]
     if as_json:
         document: dict[str, Json] = {"database": str(database.path), "ok": not wrong}

@@ -18,7 +18,7 @@ from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import InstanceLock, is_running
 from exlab_wizard.process.open_store import opened
-from exlab_wizard.store.upkeep.prune import Forgotten, Prune
+from exlab_wizard.store.upkeep.prune import Prune, PruneResult
 
 _DAYS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
 _MOST_DAYS: Final = 36_500
@@ -54,10 +54,10 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
         store = stack.enter_context(opened(locations.state_dir))
         pruning = Prune(store.database, before)
         if dry_run:
-            gone = pruning.would_forget()
+            gone = pruning.preview()
         else:
             with bar("forgetting", hidden=as_json) as progress:
-                gone = pruning.forget(progress)
+                gone = pruning.run(progress)
             if shrink:
                 gone = pruning.shrink(gone)
     held = locations.state_dir.database.stat().st_size
@@ -84,6 +84,6 @@ def _days(text: str) -> int:
     return days
 
 
-def _counts(gone: Forgotten) -> str:
+def _counts(gone: PruneResult) -> str:
     counts = ((gone.jobs, "job"), (gone.files, "file"), (gone.events, "event"), (gone.sessions, "session"))
     return ", ".join(plural(count, noun) for count, noun in counts)

@@ -30,7 +30,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SavedQuestion:
     """A ready question; `sql` may be run with the defaults of `parameters`."""
 
     name: str
@@ -46,12 +46,12 @@ class Question:
 
 
 @cache
-def questions() -> tuple[Question, ...]:
+def questions() -> tuple[SavedQuestion, ...]:
     """Return all ready questions, by name."""
     return tuple(_read(file) for file in sorted(_FOLDER.glob("*.sql")))
 
 
-def question(name: str) -> Question:
+def question(name: str) -> SavedQuestion:
     """Return one of them.
 
     Raises:
@@ -68,12 +68,12 @@ def question(name: str) -> Question:
     raise UsageError(msg)
 
 
-def _read(file: Path) -> Question:
+def _read(file: Path) -> SavedQuestion:
     lines = file.read_text("utf-8").splitlines()
     head = [line[3:] for line in lines if line.startswith("-- ")]
     told = [line for line in head if not line.startswith((":", _ASKED_BY))]
     found = [_PARAMETER.fullmatch(line) for line in head if line.startswith(":")]
-    return Question(
+    return SavedQuestion(
         name=file.stem,
         asks=" ".join(told),
         asked_by=" ".join(line.removeprefix(_ASKED_BY) for line in head if line.startswith(_ASKED_BY)),
