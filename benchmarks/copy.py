@@ -25,7 +25,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import Attempts
 
 MODULE: Final = "benchmarks.copy"
@@ -99,7 +99,7 @@ def engine_child(source: str, state: str) -> Figures:
     began = time.perf_counter()
     job = queue.claim()
     assert job is not None
-    outcome = attempts.run(job, Control())
+    outcome = attempts.run(job, TransferControl())
     assert isinstance(outcome, Completed), outcome
     now = clock.now()
     decision = decide_next(job.history, outcome, now, settle_s=settings.current.sync.settle_s)

@@ -52,9 +52,9 @@ from exlab_wizard.tray.quit_ports import NoWindow, QuitPrompt, ServedApplication
 from exlab_wizard.tray.quit_prompts import ApiPrompt, FirstAnswer, RemotePrompt, TerminalPrompt
 from exlab_wizard.tray.server_runner import HOST, ServerError, ServerRunner
 from exlab_wizard.workers.attempt import Attempts
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 from exlab_wizard.workers.pool import WorkerPool
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from exlab_wizard.tray.icon.controller import Desktop as IconController
@@ -165,7 +165,7 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
     store, settings, clock, changed = opened.store, opened.settings, opened.clock, launch.changes.notify
     attempts = Attempts(store, settings, store.launches.installation_id(), launch.host, launch.health.reached)
     workers = WorkerPool(store, attempts, settings, launch.id, clock, changed)
-    watchdog = Keeper(
+    watchdog = Watchdog(
         store,
         settings,
         workers,
@@ -175,11 +175,11 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
         quit_asked=lambda quits: inbox.put(QuitsRequested(quits)),
         changed=changed,
     )
-    maintenance = Housekeeping(store, opened.backups, settings, clock, check=opened.ended_well)
+    maintenance = Maintenance(store, opened.backups, settings, clock, check=opened.ended_well)
     for component in (
         Component("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
-        Component("keeper", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start),
-        Component("housekeeping", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
+        Component("watchdog", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start),
+        Component("maintenance", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
     ):
         launch.supervisor.add(component)
     return Core(workers=workers, watchdog=watchdog, maintenance=maintenance, supervisor=launch.supervisor)
@@ -245,7 +245,7 @@ def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> Se
         host_of_this_system(),
         Heard(lambda: inbox.put(SessionEnds()), core.workers.wake),
         count=launch.predicate.count,
-        moving=lambda: core.workers.meter.last_minute() > 0,
+        moving=lambda: core.workers.throughput.last_minute() > 0,
         changes=launch.changes,
         release=opened.store.database.release,
     )
@@ -262,7 +262,7 @@ def _backend(opened: Opened, launch: Launch, core: Core, window: Window, coordin
         clock=opened.clock,
         quit=coordinator,
         workers=core.workers,
-        keeper=core.watchdog,
+        watchdog=core.watchdog,
         presence=launch.presence,
         changes=launch.changes,
         components=launch.supervisor,

@@ -31,9 +31,9 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.quit_gate import LaunchGate
 from exlab_wizard.tray.server_runner import ServerRunner
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 from exlab_wizard.workers.pool import WorkerPool
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from exlab_wizard.tray.icon.controller import Desktop as IconController
@@ -113,8 +113,8 @@ class Core:
     """The parts that sync, and the parts that watch over them."""
 
     workers: WorkerPool
-    watchdog: Keeper
-    maintenance: Housekeeping
+    watchdog: Watchdog
+    maintenance: Maintenance
     supervisor: Components
 
 

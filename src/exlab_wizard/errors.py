@@ -20,7 +20,7 @@ class UsageError(ExlabError):
     exit_status = 2
 
 
-class NotRunningError(ExlabError):
+class ApplicationNotRunningError(ExlabError):
     """The command needs a running application."""
 
     exit_status = 3

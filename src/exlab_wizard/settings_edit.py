@@ -35,7 +35,7 @@ class FieldsError(ExlabError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SettingsSnapshot:
     """The settings as the file holds them, with the token of that file."""
 
     settings: Settings
@@ -50,14 +50,14 @@ class SettingsChange:
         self._file = file
         self._lock = threading.Lock()
 
-    def read(self) -> Shown:
+    def read(self) -> SettingsSnapshot:
         """Return what the file holds now, which may be newer than what the application uses.
 
         Raises:
             SettingsError: it cannot be used as it is.
         """
         text = self._file.text()
-        return Shown(parse(text, str(self._file.path)), _token(text))
+        return SettingsSnapshot(parse(text, str(self._file.path)), _token(text))
 
     def save(self, token: str, values: Mapping[Key, Toml]) -> bool:
         """Set `values`, None removes a key; return whether anything had to be written. They count at once.

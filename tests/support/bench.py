@@ -21,12 +21,12 @@ from exlab_wizard.store.sqlite.values import Value
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import Attempts
 from exlab_wizard.workers.pool import WorkerPool
 
 START: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-Script = Callable[[ClaimedJob, Control], Outcome]
+Script = Callable[[ClaimedJob, TransferControl], Outcome]
 
 
 class HandClock:
@@ -56,7 +56,7 @@ class Scripted(Attempts):
         self.scripts: dict[str, Script] = {}
         self.tried: list[str] = []
 
-    def run(self, job: ClaimedJob, control: Control) -> Outcome:
+    def run(self, job: ClaimedJob, control: TransferControl) -> Outcome:
         self.tried.append(job.run_path)
         script = self.scripts.get(job.run_path)
         outcome = script(job, control) if script else Completed(job.run_path)
@@ -64,7 +64,7 @@ class Scripted(Attempts):
             self._store.jobs.all_sent(job.job_id, job.claim_id)
         return outcome
 
-    def copy(self, job: ClaimedJob, control: Control) -> Outcome:
+    def copy(self, job: ClaimedJob, control: TransferControl) -> Outcome:
         """Run the real attempt."""
         return super().run(job, control)
 

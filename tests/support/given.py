@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exlab_wizard.domain.files import FileRecord, FileState, Progress
+from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
@@ -116,8 +116,8 @@ def sent(name: str, size: int, done: int) -> FileRecord:
     return FileRecord(name, size, 1, state, done, "aa", "bb" if done == size else None)
 
 
-def progress(done: int, total: int = 100, verified: int = 0) -> Progress:
-    return Progress(1, int(done == total), total, done, verified, 0)
+def progress(done: int, total: int = 100, verified: int = 0) -> JobProgress:
+    return JobProgress(1, int(done == total), total, done, verified, 0)
 
 
 def shell(database: Path, sql: str) -> subprocess.CompletedProcess[str]:

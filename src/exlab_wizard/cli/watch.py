@@ -19,7 +19,7 @@ from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
 from exlab_wizard.domain.codec import Row
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
-from exlab_wizard.errors import NotRunningError
+from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.launch import Options
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.open_store import opened
@@ -66,7 +66,7 @@ def watch(locations: Locations, watched: WatchedJobs, *, running: bool) -> int:
     """Follow the jobs, as the application where there is none; returns the exit status.
 
     Raises:
-        NotRunningError: the application ended before they did.
+        ApplicationNotRunningError: the application ended before they did.
     """
     while not running:
         try:
@@ -81,7 +81,7 @@ def follow_application(locations: Locations, watched: WatchedJobs) -> int:
     """Follow the jobs while another process works on them; returns the exit status.
 
     Raises:
-        NotRunningError: the application ended before they did.
+        ApplicationNotRunningError: the application ended before they did.
     """
     try:
         with watched.display() as display:
@@ -122,7 +122,7 @@ def _look_on(locations: Locations, watched: WatchedJobs, display: Display) -> li
             if time.monotonic() - looked > _ALIVE_SECONDS:
                 looked = time.monotonic()
                 if not is_running(locations.state_dir):
-                    raise NotRunningError(_GONE)
+                    raise ApplicationNotRunningError(_GONE)
             time.sleep(POLL_INTERVAL_SECONDS)
 
 

@@ -25,7 +25,7 @@ class UnreachableError(ExlabError):
         self.sent = sent
 
 
-class NotRunningError(UnreachableError, errors.NotRunningError):
+class NotRunningError(UnreachableError, errors.ApplicationNotRunningError):
     """Nobody answers because no process is the application of this state dir."""
 
 

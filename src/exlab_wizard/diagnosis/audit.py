@@ -26,7 +26,7 @@ from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.publish import INCOMING
 from exlab_wizard.transfer.destination.receipt import Owner, read_owner
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import final_parts, job_key
 
 _TRIES: Final = 3
@@ -159,7 +159,7 @@ class _Audit:
                 return self._forgotten(job.destination, where, owner)  # `db prune` was cut off in the middle of it
             found = [
                 Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
-                for it in read_back(where, known, Control(), self._moved)
+                for it in read_back(where, known, TransferControl(), self._moved)
             ]
             now = self._store.history.states_of_run(job.run_path, job.destination)
             if not found or now == jobs:
@@ -231,7 +231,8 @@ class _Audit:
             others |= {row.path: row for row in self._store.files.load(number)}
         known = Known(rows={}, others=others, job_key="", job_keys=keys, in_between=bool(jobs))
         return [
-            Fault(Rule.VERIFIED, str(it.path), it.detail) for it in read_back(folder, known, Control(), self._moved)
+            Fault(Rule.VERIFIED, str(it.path), it.detail)
+            for it in read_back(folder, known, TransferControl(), self._moved)
         ]
 
     def _our_job(self, name: str) -> int | None:

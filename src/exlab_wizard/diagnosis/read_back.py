@@ -10,7 +10,7 @@ from typing import Final
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.destination.existing import Published
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import RESERVED
 
 MISSING: Final = "it is missing"
@@ -41,7 +41,9 @@ class Difference:
     detail: str
 
 
-def read_back(final: Path, known: Known, control: Control, moved: Callable[[int], None]) -> Iterator[Difference]:
+def read_back(
+    final: Path, known: Known, control: TransferControl, moved: Callable[[int], None]
+) -> Iterator[Difference]:
     """Yield how the folder `final` differs from what is known; `moved` is told of the bytes that were read."""
     try:
         published = Published.at(final)
@@ -73,7 +75,7 @@ def _receipt(published: Published, known: Known) -> Iterator[Difference]:
 
 
 def _file(
-    published: Published, row: FileRecord | None, path: str, control: Control, moved: Callable[[int], None]
+    published: Published, row: FileRecord | None, path: str, control: TransferControl, moved: Callable[[int], None]
 ) -> str:
     """Return what is wrong with one file, or nothing."""
     listed = published.listed.get(path)
@@ -91,7 +93,7 @@ def _file(
     return "" if found == listed else ALTERED
 
 
-def _is_on_its_way(published: Published, known: Known, path: str, control: Control) -> bool:
+def _is_on_its_way(published: Published, known: Known, path: str, control: TransferControl) -> bool:
     """Whether a file that no list names was verified by a job that has not come to writing the list, or is our own."""
     row = known.others.get(path)
     if row is not None and row.state is FileState.VERIFIED:

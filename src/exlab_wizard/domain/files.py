@@ -36,7 +36,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """A job's counters: whole files and bytes that are durable on the destination, and bytes read back and equal.
 
     `bytes_resumed` is what this attempt found already sent and did not send again.

@@ -1,8 +1,8 @@
 """Wall time that does not jump before the leases have moved along.
 
 When the clock is set, or the machine wakes up, every lease looks as if it had run out, for up to a second: until the
-keeper has moved it. A drain or a heartbeat that comes in that second must not see this, so both are judged by a clock
-that goes on as before until the keeper lets it follow.
+watchdog has moved it. A drain or a heartbeat that comes in that second must not see this, so both are judged by a clock
+that goes on as before until the watchdog lets it follow.
 """
 
 from __future__ import annotations

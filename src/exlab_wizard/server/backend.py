@@ -21,7 +21,7 @@ from exlab_wizard.store.reports.metrics import EventCounts
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
 from exlab_wizard.workers.pool import WorkerPool
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 
 class WindowControl(Protocol):
@@ -65,7 +65,7 @@ class Backend:
     clock: Clock
     quit: QuitControl
     workers: WorkerPool
-    keeper: Keeper
+    watchdog: Watchdog
     presence: Presence
     changes: Changes
     components: Components

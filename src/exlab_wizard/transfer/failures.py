@@ -37,7 +37,7 @@ EXHAUSTED_HINT: Final = (
 )
 
 
-class Failures:
+class FailureClassifier:
     """Names the file and the remedy for what went wrong between one run and one destination."""
 
     def __init__(self, run_path: Path, destination: Path, *, check_online: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """What a transfer needs to remember and to be told, as protocols: the floors above provide them.
 
-A transfer never knows where its checkpoints live. `Journal` is implemented over the database by the runtime; its
+A transfer never knows where its checkpoints live. The workers implement `Checkpoints` over the database; its
 methods return only when what they were given survives a power cut.
 """
 
@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from exlab_wizard.domain.files import FileRecord, Progress
+from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.errors import StoppedError
 
 
-class Journal(Protocol):
-    """The durable memory of one job's attempt. Calls may come from any thread; the journal serialises them."""
+class Checkpoints(Protocol):
+    """The durable memory of one job's attempt. Calls may come from any thread; they are serialised."""
 
     def load(self) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
 
-    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         """Insert or replace the rows `put`, forget the paths `drop`, and set the job's counters.
 
         Raises:
             ClaimLostError: the job is no longer ours; nothing was written.
         """
 
-    def checkpoint(self, files: Sequence[FileRecord], progress: Progress) -> None:
+    def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
         """Replace the rows `files` and set the job's counters, in one transaction.
 
         Raises:
@@ -48,7 +48,7 @@ class Journal(Protocol):
 class Limiter(Protocol):
     """A bandwidth limit shared by all transfers to one destination."""
 
-    def take(self, size: int, control: Control) -> None:
+    def take(self, size: int, control: TransferControl) -> None:
         """Return when `size` more bytes may be sent.
 
         Raises:
@@ -56,7 +56,7 @@ class Limiter(Protocol):
         """
 
 
-class Control:
+class TransferControl:
     """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
 
     def __init__(self, counted: Callable[[int], None] = lambda _size: None) -> None:

@@ -1,7 +1,7 @@
 """The walk of one run to a mounted destination: probe, scan, copy aside, read back, publish.
 
 The run's folder is never changed. Until the one rename at the end nobody sees anything at the final path; from it on
-everybody sees all of it. Whatever cuts the walk off, the next one goes on from what journal and destination agree on.
+everybody sees all of it. Whatever cuts it off, the next walk resumes from what checkpoints and destination agree on.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from exlab_wizard.transfer.destination.publish import (
     write_own,
 )
 from exlab_wizard.transfer.destination.receipt import Receipt, read_owner
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.sweep import sweep
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.ports import Checkpoints, Limiter, TransferControl, TransferRequest
 from exlab_wizard.transfer.source.manifest import (
     CHECKSUMS,
     OWN_FOLDER,
@@ -62,15 +62,17 @@ _FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", INCOMING, MARKER})
 class MountTransfer:
     """One attempt to bring one run to a mounted destination."""
 
-    def __init__(self, request: TransferRequest, journal: Journal, control: Control, limiter: Limiter) -> None:
+    def __init__(
+        self, request: TransferRequest, checkpoints: Checkpoints, control: TransferControl, limiter: Limiter
+    ) -> None:
         """Remember what to do; nothing is touched before `run`."""
-        self._request, self._journal, self._control = request, journal, control
+        self._request, self._checkpoints, self._control = request, checkpoints, control
         self._final = request.destination.joinpath(*request.final_parts)
         self._incoming = request.destination / INCOMING / request.job_key
-        self._failures = Failures(
+        self._failures = FailureClassifier(
             request.run_path, request.destination, check_online=lambda: probe(request.destination, request.marker_id)
         )
-        self._filler = Incoming(request, journal, control, limiter, self._failures)
+        self._filler = Incoming(request, checkpoints, control, limiter, self._failures)
         self._started_at = datetime.now(UTC)
 
     def run(self) -> Completed:
@@ -79,14 +81,14 @@ class MountTransfer:
         Raises:
             TransferError: the attempt failed; `kind` decides what happens next.
             TransferWaitError: the source changes, or the destination is offline or full.
-            StoppedError: a stop was requested; what was sent is durable and in the journal.
+            StoppedError: a stop was requested; what was sent is durable and checkpointed.
             ClaimLostError: the job is no longer ours; nothing was touched since.
         """
         self._check_request()
         self._failures.check_online()
         try:
             if self._is_published():
-                self._journal.all_sent()
+                self._checkpoints.all_sent()
                 remove_empty(self._incoming.parent)
             else:
                 self._publish()
@@ -121,7 +123,7 @@ class MountTransfer:
                 ours = (self._request.job_key, self._request.host, str(self._request.run_path))
                 if owner is None or (owner.job_key, owner.host, owner.run_path) != ours:
                     return False
-                rows = self._journal.load()
+                rows = self._checkpoints.load()
                 # A database restored from a backup may know less than the receipt: then everything is compared again.
                 if len(rows) != owner.files:
                     return False
@@ -213,7 +215,7 @@ class MountTransfer:
         listed, wanted = self._listed(final), {file.path for file in manifest.files}
         forgotten: dict[str, str] = {}
         with self._failures.target("Cannot read back", final.root):
-            for row in self._journal.load():
+            for row in self._checkpoints.load():
                 if row.path in wanted or row.path in listed or row.state is not FileState.VERIFIED:
                     continue
                 if final.exists(row.path) and read_hash(final, row.path, row.size, self._control) == row.sha256:

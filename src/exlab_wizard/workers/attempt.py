@@ -13,10 +13,10 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.failures import exhausted, is_exhaustion
-from exlab_wizard.transfer.ports import Control, TransferRequest
+from exlab_wizard.transfer.ports import TransferControl, TransferRequest
 from exlab_wizard.transfer.walk import MountTransfer
 from exlab_wizard.workers.bandwidth import DestinationLimits
-from exlab_wizard.workers.checkpoints import StoreJournal
+from exlab_wizard.workers.checkpoints import DatabaseCheckpoints
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Attempts:
         self._progressed = progressed
         self._limits = DestinationLimits(settings)
 
-    def run(self, job: ClaimedJob, control: Control) -> Outcome:
+    def run(self, job: ClaimedJob, control: TransferControl) -> Outcome:
         """Sync the job's run and return how that ended; never raises."""
         try:
             return self._transfer(job, control).run()
@@ -59,7 +59,7 @@ class Attempts:
         # A name that is not Unicode could not be written into the row, and the job would stay in flight.
         return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
 
-    def _transfer(self, job: ClaimedJob, control: Control) -> MountTransfer:
+    def _transfer(self, job: ClaimedJob, control: TransferControl) -> MountTransfer:
         settings = self._settings.current
         destination = settings.destinations.get(job.destination)
         if destination is None:
@@ -76,8 +76,8 @@ class Attempts:
             host=self._host,
             marker_id=destination.marker,
         )
-        journal = StoreJournal(self._store, job, control, self._progressed)
-        return MountTransfer(request, journal, control, self._limits.bucket(job.destination))
+        checkpoints = DatabaseCheckpoints(self._store, job, control, self._progressed)
+        return MountTransfer(request, checkpoints, control, self._limits.bucket(job.destination))
 
 
 def job_key(installation: str, job_id: int) -> str:

@@ -1,4 +1,4 @@
-"""The transfer's memory, kept in the database: every checkpoint proves the claim first."""
+"""The checkpoints of a transfer, kept in the database: each one proves the claim first."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from exlab_wizard.domain.files import FileRecord, Progress
+from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, StoppedError, StoreError
 from exlab_wizard.process.log_once import Complaint
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS: Final = 1.0
+RETRY_INTERVAL_SECONDS: Final = 1.0
 _Answer = TypeVar("_Answer")
 
 
-class StoreJournal:
-    """`transfer.journal.Journal` over the database, for one claim."""
+class DatabaseCheckpoints:
+    """`transfer.ports.Checkpoints` over the database, for one claim."""
 
-    def __init__(self, store: Store, job: ClaimedJob, control: Control, progressed: Callable[[], None]) -> None:
-        """Remember for `job` as long as its claim holds; `progressed` is called after each checkpoint."""
+    def __init__(self, store: Store, job: ClaimedJob, control: TransferControl, progressed: Callable[[], None]) -> None:
+        """Write for `job` as long as its claim holds; `progressed` is called after each checkpoint."""
         self._store = store
         self._job = job
         self._control = control
@@ -38,7 +38,7 @@ class StoreJournal:
         """Return every remembered file of the job, sorted by path."""
         return self._patiently(lambda: self._store.files.load(self._job.job_id))
 
-    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         """Insert or replace the rows `put`, forget `drop`, set the counters.
 
         Raises:
@@ -46,14 +46,14 @@ class StoreJournal:
         """
         self._write(put, drop, progress)
 
-    def checkpoint(self, files: Sequence[FileRecord], progress: Progress) -> None:
+    def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
         """Replace the rows `files` and set the counters, in one transaction.
 
         Raises:
             ClaimLostError: the job is no longer ours.
         """
         self._write(files, (), progress)
-        with self._my_turn(), contextlib.suppress(StoreError):  # the next checkpoint says it again
+        with self._my_turn(), contextlib.suppress(StoreError):  # the next checkpoint reports it again
             self._progressed()
 
     def all_sent(self) -> None:
@@ -65,16 +65,16 @@ class StoreJournal:
         if not self._patiently(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id)):
             raise self._lost()
 
-    def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+    def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         job, claim = self._job.job_id, self._job.claim_id
         if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):
             raise self._lost()
 
     def _patiently(self, act: Callable[[], _Answer]) -> _Answer:
-        """Do `act` when the database takes it: that its disk is full, or somebody holds it, is no fault of the run.
+        """Retry `act` while the database cannot take it: a full disk or a lock there is no fault of the run.
 
         Raises:
-            StoreError: it never will.
+            StoreError: a retry would not help.
             StoppedError: a stop was requested meanwhile.
         """
         complaint = Complaint(log)
@@ -87,7 +87,7 @@ class StoreJournal:
                 raise
             except StoreError as error:
                 complaint.about(f"job {self._job.job_id}: its progress cannot be written yet", error)
-                if self._control.wait(AGAIN_SECONDS):
+                if self._control.wait(RETRY_INTERVAL_SECONDS):
                     raise StoppedError(self._control.reason) from error
 
     def _lost(self) -> ClaimLostError:

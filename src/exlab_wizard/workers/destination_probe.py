@@ -1,6 +1,6 @@
-"""Looks whether a destination that jobs wait for is back, or has room again, and makes those jobs due.
+"""Probes whether a destination that jobs wait for is online again, or has room again, and makes those jobs due.
 
-Each look has a thread of its own: one at a share that hangs holds up neither a worker nor the look at another share.
+Each probe has a thread of its own: a share that hangs holds up neither a worker nor the probe of another share.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from exlab_wizard.transfer.destination.marker import probe
 log = logging.getLogger(__name__)
 
 PROBE_INTERVAL_SECONDS: Final = 1.0
-FULL_AGAIN_SECONDS: Final = 30.0
-"""A quota leaves free space that may not be used: after each try that such space invited, there is a pause."""
+FULL_RETRY_INTERVAL_SECONDS: Final = 30.0
+"""Under a quota, free space may not be usable: after each attempt that such space caused, there is a pause."""
 
 
 @dataclass(slots=True)
-class _Look:
+class _Probe:
     thread: threading.Thread
     next_at: float
 
 
-class Probes:
-    """Asked by idle workers."""
+class DestinationProbes:
+    """Idle workers poll it."""
 
     def __init__(self, store: Store, settings: SettingsFile, released: Callable[[], None]) -> None:
         """Find destinations in `settings`; `released` is called when jobs have become due."""
@@ -42,34 +42,34 @@ class Probes:
         self._settings = settings
         self._released = released
         self._lock = threading.Lock()
-        self._looks: dict[tuple[str, WaitReason], _Look] = {}
+        self._probes: dict[tuple[str, WaitReason], _Probe] = {}
 
-    def look(self) -> float | None:
-        """Begin to look at what jobs wait for, and return after how many seconds to ask again; None: nothing waits."""
+    def poll(self) -> float | None:
+        """Start the probes that are due, and return after how many seconds to poll again; None: no job waits."""
         waiting = self._store.jobs.waiting_destinations()
         for destination, reason, need in waiting:
-            self._begin(destination, reason, need)
+            self._start(destination, reason, need)
         return PROBE_INTERVAL_SECONDS if waiting else None
 
-    def _begin(self, destination: str, reason: WaitReason, need: int) -> None:
+    def _start(self, destination: str, reason: WaitReason, need: int) -> None:
         now, key = time.monotonic(), (destination, reason)
         with self._lock:
-            last = self._looks.get(key)
+            last = self._probes.get(key)
             if last is not None and (last.thread.is_alive() or now < last.next_at):
                 return
             name = f"probe-{destination}"
-            thread = threading.Thread(target=self._answer, args=(destination, reason, need), name=name, daemon=True)
-            self._looks[key] = _Look(thread, now + PROBE_INTERVAL_SECONDS)
+            thread = threading.Thread(target=self._run, args=(destination, reason, need), name=name, daemon=True)
+            self._probes[key] = _Probe(thread, now + PROBE_INTERVAL_SECONDS)
             thread.start()
 
-    def _answer(self, destination: str, reason: WaitReason, need: int) -> None:
+    def _run(self, destination: str, reason: WaitReason, need: int) -> None:
         try:
             if self._is_over(destination, reason, need):
-                log.info("destination %s: %s is over", destination, reason)
+                log.info("destination %s: no longer %s", destination, reason.value.removeprefix("destination_"))
                 self._store.jobs.release(destination, reason)
                 if reason is WaitReason.DESTINATION_FULL:
                     with self._lock:
-                        self._looks[destination, reason].next_at = time.monotonic() + FULL_AGAIN_SECONDS
+                        self._probes[destination, reason].next_at = time.monotonic() + FULL_RETRY_INTERVAL_SECONDS
                 self._released()
         except ExlabError as error:
             log.warning("destination %s: %s", destination, error)

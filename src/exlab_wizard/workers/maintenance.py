@@ -1,6 +1,6 @@
-"""Upkeep: the check after a clean end, one backup a day, and what cancelled jobs left on the destinations.
+"""Maintenance: a check after a clean exit, one backup a day, and removing what cancelled jobs left on destinations.
 
-Its thread is hardly waited for: quitting is fast, and the next backup removes what one that is cut off leaves.
+A quit hardly waits for its thread: the next backup removes whatever an interrupted one leaves.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ log = logging.getLogger(__name__)
 
 FIRST_POLL_DELAY_SECONDS: Final = 30.0
 POLL_INTERVAL_SECONDS: Final = 600.0
-LEAVE_SECONDS: Final = 0.2
+STOP_TIMEOUT_SECONDS: Final = 0.2
 BACKUP_EVERY: Final = timedelta(days=1)
 
 
-class Housekeeping:
-    """A service that waits for quiet moments."""
+class Maintenance:
+    """A service that works in quiet moments."""
 
     def __init__(self, store: Store, backups: Backups, settings: SettingsFile, clock: Clock, *, check: bool) -> None:
-        """`check` reads through the database once; a launch after an unclean end has done so already."""
+        """`check` reads through the database once; a launch after an unclean exit has already done so."""
         self._store = store
         self._backups = backups
         self._settings = settings
         self._clock = clock
         self._check = check
         self._stop = threading.Event()
-        self._thread = LastingThread("housekeeping", self._loop)
+        self._thread = LastingThread("maintenance", self._loop)
 
     def start(self) -> None:
-        """Start waiting for a quiet moment, or wait again when the thread has died."""
+        """Start the thread, or start it again when it has died."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; one that is at work is left behind, with its connection."""
+        """Request the end; a thread that is at work is left behind with its connection."""
         self._stop.set()
-        self._thread.join(LEAVE_SECONDS)
+        self._thread.join(STOP_TIMEOUT_SECONDS)
 
     @property
     def alive(self) -> bool:
@@ -62,25 +62,25 @@ class Housekeeping:
         complaint = Complaint(log)
         while not self._stop.wait(wait):
             wait = POLL_INTERVAL_SECONDS
-            for act in (self.sweep, self.look, self.measure):
+            for act in (self.remove_partials, self.check_and_back_up, self.check_log_size):
                 try:
                     act()
-                except Exception as error:  # boundary: what one look meets, the next may not
-                    complaint.about("upkeep", error)
+                except Exception as error:  # boundary: what fails at one poll may work at the next
+                    complaint.about("maintenance failed", error)
         self._store.database.release()
 
-    def sweep(self) -> None:
-        """Remove partial copies of jobs that were cancelled or deleted; what failed keeps its own, to go on from."""
+    def remove_partials(self) -> None:
+        """Remove partial copies of jobs that were cancelled or deleted; a failed job keeps its own, to resume from."""
         installation, is_over = self._store.launches.installation_id(), self._store.jobs.is_unwanted
         for name, destination in self._settings.current.destinations.items():
             try:
                 removed = remove_leftovers(destination.folder, installation, is_over, destination.marker)
             except TransferWaitError:
-                continue  # offline: the next look may find it
+                continue  # offline: the next poll may find it
             if removed:
-                log.info("destination %s: removed the partial copies of jobs %s, which nobody wants", name, removed)
+                log.info("destination %s: removed the partial copies of cancelled or deleted jobs: %s", name, removed)
 
-    def look(self) -> None:
+    def check_and_back_up(self) -> None:
         """Check once, back up if a day is over, and shrink the WAL; only while nothing is leased or in flight."""
         now = self._clock.now()
         if not self._store.drain.count(now).idle:
@@ -93,14 +93,14 @@ class Housekeeping:
             self._backups.create(self._store.database, now, label="daily")
         self._store.database.checkpoint("PASSIVE")
 
-    def measure(self) -> None:
-        """Say when somebody reads the database without end: meanwhile its log cannot shrink, and fills the disk."""
+    def check_log_size(self) -> None:
+        """Warn when another program keeps reading the database: meanwhile its log cannot shrink, and fills the disk."""
         database = self._store.database.path
         wal = database.with_name(f"{database.name}-wal")
         size = wal.stat().st_size if wal.exists() else 0
         if size > WAL_LIMIT_BYTES:
             log.warning(
-                "the log of the database has grown to %d MiB, because another program has been reading it for long. "
-                "Close that program; the log shrinks by itself then.",
+                "the database's log has grown to %d MiB because another program has been reading it for a long time. "
+                "Close that program; the log then shrinks automatically.",
                 size >> 20,
             )

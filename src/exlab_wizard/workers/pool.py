@@ -1,7 +1,7 @@
 """The workers: each claims a job, runs its attempt, and in one transaction finishes it and claims the next.
 
-A worker never dies of one job or of one database error. A transfer that hangs inside the operating system is left
-behind, its job queued again and its place taken by a new worker; its late writes miss their claim and change nothing.
+No single job and no database error ends a worker. A transfer that hangs inside the operating system is left behind:
+its job is queued again, a new worker takes its place, and its late writes miss their claim and change nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -25,33 +25,44 @@ from exlab_wizard.process.logs import about
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import Attempts
-from exlab_wizard.workers.destination_probe import Probes
-from exlab_wizard.workers.running import Running
-from exlab_wizard.workers.throughput import Meter
+from exlab_wizard.workers.destination_probe import DestinationProbes
+from exlab_wizard.workers.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
 IDLE_POLL_INTERVAL_SECONDS: Final = 30.0
 ERROR_BACKOFF_SECONDS: Final = 1.0
+_CLAIM_LOST: Final = "the claim was lost; nothing was written"
 _DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
 
 
+@dataclass(slots=True)
+class _Running:
+    """A claimed job and the control of its transfer."""
+
+    job: ClaimedJob
+    control: TransferControl
+    ended: threading.Event = field(default_factory=threading.Event)
+    left_transfer: bool = False
+    """It waits for the database only."""
+
+
 class _Worker:
-    """One thread and whether the pool has given it up."""
+    """One thread, and whether the pool has left it behind."""
 
     def __init__(self, name: str, loop: Callable[[_Worker], None]) -> None:
         self.left_behind = False
-        self.running: Running | None = None
+        self.running: _Running | None = None
         self.thread = threading.Thread(target=loop, args=(self,), name=name, daemon=True)
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStanding:
-    """How many workers there should be, are, and are at work; and transfers that were told to stop and have not yet.
+class PoolStatus:
+    """How many workers are wanted, alive and busy, and how many transfers have not yet reacted to a stop request.
 
-    `files` has the file that each transfer is at, by job: its path within the run, as `os.fsdecode` has it.
+    `files` maps each job to the file that its transfer is at: the path within the run, in the form of `os.fsdecode`.
     """
 
     wanted: int
@@ -74,35 +85,31 @@ class WorkerPool:
         changed: Callable[[], None],
     ) -> None:
         """Claim under `launch_id`; `changed` is called after each commit that ended an attempt."""
-        self._store = store
-        self._attempts = attempts
-        self._settings = settings
-        self._launch_id = launch_id
-        self._clock = clock
-        self._changed = changed
-        self._probes = Probes(store, settings, self.wake)
-        self.meter = Meter()
+        self._store, self._attempts, self._settings = store, attempts, settings
+        self._launch_id, self._clock, self._changed = launch_id, clock, changed
+        self._probes = DestinationProbes(store, settings, self.wake)
+        self.throughput = Throughput()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._news = 0
         self._stopping = False
         self._wanted = 0
         self._workers: list[_Worker] = []
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, _Running] = {}
         self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
         self._complaint = Complaint(log)
 
     def start(self) -> None:
-        """Start the workers; those for which there is no thread to be had now follow later."""
+        """Start the workers; those for which no thread is available now follow later."""
         self._wanted = self._settings.current.sync.workers
         try:
             self._fill_up()
         except RuntimeError as error:
-            self._complaint.about("not every worker could be started", error)
+            self._complaint.about("could not start every worker", error)
 
     def stop(self) -> None:
-        """End every worker that is not inside a transfer and wait for those; what still runs is left behind."""
+        """End every worker that is not inside a transfer, and wait for those; the others are left behind."""
         with self._lock:
             self._stopping = True
             self._work.notify_all()
@@ -118,40 +125,39 @@ class WorkerPool:
             return self._stopping or all(worker.thread.is_alive() for worker in self._workers)
 
     def replace_dead(self) -> None:
-        """Put new workers in the place of those that have died; what they had in flight is queued as orphaned.
+        """Replace the workers that have died; what they had in flight is then requeued as orphaned.
 
         Raises:
-            RuntimeError: there is no thread to be had.
+            RuntimeError: no thread is available.
         """
         with self._lock:
             for worker in [worker for worker in self._workers if not worker.thread.is_alive()]:
                 self._workers.remove(worker)
-                running = worker.running
-                if running is not None:
-                    # Nobody else takes it off the list, and with it there the job would wait for this attempt's end.
+                if (running := worker.running) is not None:
+                    # Left on the list, the job would wait for ever for the end of this attempt.
                     running.control.request_stop("its worker has died")
                     running.ended.set()
                     if self._running.get(running.job.job_id) is running:
                         del self._running[running.job.job_id]
         self._fill_up()
 
-    def standing(self) -> PoolStanding:
-        """Return who is at work and who is not there any more."""
+    def status(self) -> PoolStatus:
+        """Return how many workers there are, and what they are at."""
         with self._lock:
             alive = [worker for worker in self._workers if worker.thread.is_alive()]
             busy = [worker for worker in alive if worker.running is not None]
             hung = sum(one.control.stop_requested and not one.left_transfer for one in self._running.values())
             files = {number: one.control.file for number, one in self._running.items()}
-            return PoolStanding(self._wanted, len(alive), len(busy), hung, files)
+            return PoolStatus(self._wanted, len(alive), len(busy), hung, files)
 
     def wake(self) -> None:
-        """Let the idle workers look for work now."""
+        """Let the idle workers poll for work now."""
         with self._lock:
             self._news += 1
             self._work.notify_all()
 
     def force(self, reason: str, grace_s: float) -> int:
-        """Stop every transfer, mark the rows resumable, and return how many transfers did not react in `grace_s`.
+        """Stop every transfer, mark the rows resumable, and return how many transfers did not stop within `grace_s`.
 
         Raises:
             StoreError: the rows could not be marked; the next launch finds them in flight and resumes them anyway.
@@ -160,7 +166,7 @@ class WorkerPool:
         with self._lock:
             self._stopping = True
             self._work.notify_all()
-            running = list(self._running.values())
+        running = self._transfers()
         for one in running:
             one.control.request_stop(reason)
         hung = sum(not one.ended.wait(max(0.0, deadline - time.monotonic())) for one in running)
@@ -169,25 +175,21 @@ class WorkerPool:
         reached(Point.QUIT_AFTER_MARKED)
         return hung
 
-    def hold(self) -> None:
-        """Stop every transfer for a pause; what it did is kept, and the rows are queued again."""
-        with self._lock:
-            running = list(self._running.values())
-        for one in running:
+    def stop_for_pause(self) -> None:
+        """Stop every transfer for a pause; its progress is kept, and its row is queued again."""
+        for one in self._transfers():
             one.control.request_stop(PAUSED)
 
     def drop_lost_claims(self) -> None:
         """Stop the transfers whose job was cancelled, requeued or taken over."""
-        with self._lock:
-            running = list(self._running.values())
-        for one in running:
+        for one in self._transfers():
             if not self._store.jobs.still_claimed(one.job.job_id, one.job.claim_id):
                 one.control.request_stop("the claim is lost")
 
     def requeue_orphans(self) -> None:
-        """Queue what this launch has in flight and no worker holds: a claim whose commit was reported as failed.
+        """Queue what this launch has in flight without a worker: a claim whose commit was reported as failed.
 
-        A claim is an orphan when two looks in a row find nobody who holds it.
+        A claim is an orphan when two polls in a row find no worker that holds it.
         """
         claims = set(self._store.jobs.claims(self._launch_id))
         with self._lock:
@@ -196,34 +198,32 @@ class WorkerPool:
         for job_id, claim_id in unheld & self._unheld:
             if self._store.jobs.requeue_claim(job_id, claim_id):
                 with about(job=job_id):
-                    log.warning("job %d: was claimed, and no worker had it; it is queued again", job_id)
+                    log.warning("job %d: it was claimed but no worker has it; it is queued again", job_id)
                 self.wake()
         self._unheld = unheld
 
     def give_up_stalled(self) -> None:
-        """Leave transfers behind that moved no byte for `stall_s`, and put new workers in their place."""
+        """Leave transfers behind that moved no byte for `stall_s`, and start new workers in their place."""
         self._fill_up()
         limit = self._settings.current.sync.stall_s
-        now = time.monotonic()
+        since = time.monotonic() - limit
         with self._lock:
-            stalled = [w for w in self._workers if w.running and w.running.is_silent(now - limit)]
-        for worker in stalled:
-            running = worker.running
-            if running is not None:
+            at_work = [(worker, worker.running) for worker in self._workers]
+        for worker, running in at_work:
+            if running and not running.left_transfer and running.control.last_moved < since:
                 self._leave_behind(worker, running, limit)
 
-    def _leave_behind(self, worker: _Worker, running: Running, limit: float) -> None:
+    def _leave_behind(self, worker: _Worker, running: _Running, limit: float) -> None:
         detail = (
-            f"No byte moved for {limit:g} s. The destination or its connection hangs; "
-            "it is tried again by itself, by another worker."
+            f"No byte moved for {limit:g} s: the destination or its connection hangs. "
+            "exlab-wizard retries automatically with another worker."
         )
         log.warning("job %d: %s", running.job.job_id, detail, extra={"job": running.job.job_id})
         now = self._clock.now()
         settle_s = self._settings.current.sync.settle_s
-        decision = decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s)
-        if decision is not None:
+        if decision := decide_next(running.job.history, Failed(ErrorKind.NETWORK, detail), now, settle_s=settle_s):
             self._store.jobs.finish(running.job, decision, now)
-        # Only now: one that still hears it would count as cut off by a quit, and nobody would go on before a launch.
+        # Only now: a transfer that reacts earlier would count as cut off by a quit and wait for the next launch.
         running.control.request_stop("stalled")
         with self._lock:
             if worker.left_behind or worker.running is not running:
@@ -232,11 +232,15 @@ class WorkerPool:
             self._workers.remove(worker)
         self._fill_up()
 
+    def _transfers(self) -> list[_Running]:
+        with self._lock:
+            return list(self._running.values())
+
     def _fill_up(self) -> None:
-        """Start workers until there are as many as there should be.
+        """Start workers until there are as many as wanted.
 
         Raises:
-            RuntimeError: there is no thread to be had; the next look at what stalls tries again.
+            RuntimeError: no thread is available; the next check for stalls tries again.
         """
         with self._lock:
             while not self._stopping and len(self._workers) < self._wanted:
@@ -262,30 +266,29 @@ class WorkerPool:
                     with about(job=job.job_id):
                         job = self._work_on(worker, job)
                 complaint.is_over()
-            except Exception as error:  # boundary: a worker outlives whatever one claim or one result does to it
-                complaint.about("the workers cannot go on now", error)
+            except Exception as error:  # boundary: a worker survives whatever goes wrong with one claim or one result
+                complaint.about("the workers cannot continue now", error)
                 job = None
                 self._pause(ERROR_BACKOFF_SECONDS)
         self._store.database.release()
 
     def _work_on(self, worker: _Worker, job: ClaimedJob) -> ClaimedJob | None:
-        """Run one attempt, write down how it ended, and return the next job."""
-        running = Running(job, Control(self.meter.add))
+        """Run one attempt, write its outcome, and return the next job."""
+        running = _Running(job, TransferControl(self.throughput.add))
         with self._lock:
             over = self._stopping or worker.left_behind
-            earlier = self._running.get(job.job_id)
-            hangs = earlier is not None and not earlier.left_transfer
+            hangs = (earlier := self._running.get(job.job_id)) is not None and not earlier.left_transfer
             if not over and not hangs:
                 self._running[job.job_id] = running
                 worker.running = running
         if over:
-            # Claimed at the very moment at which everything was forced to stop, or this worker was left behind.
+            # Claimed just when everything was forced to stop, or when this worker was left behind.
             if self._store.jobs.requeue_claim(job.job_id, job.claim_id):
                 self.wake()
             return None
         if hangs:
             # Two writers on one incoming folder would be worse than waiting.
-            detail = "An earlier attempt still hangs inside the operating system; it goes on when that one ends."
+            detail = "An earlier attempt still hangs inside the operating system. The job resumes when that one ends."
             return self._finish(job, Deferred(WaitReason.EARLIER_ATTEMPT, detail))
         log.info("job %d: syncing %r to %s", job.job_id, job.run_path, job.destination)
         outcome = self._attempts.run(job, running.control)
@@ -301,13 +304,13 @@ class WorkerPool:
             self._changed()
 
     def _finish(self, job: ClaimedJob, outcome: Outcome) -> ClaimedJob | None:
-        """Write the outcome until the database takes it: a result that is lost would leave the row in flight."""
+        """Retry until the database accepts the outcome: a lost one would leave the row in flight."""
         complaint = Complaint(log)
         while True:
             now = self._clock.now()
             decision = decide_next(job.history, outcome, now, settle_s=self._settings.current.sync.settle_s)
             if decision is None:
-                log.info("job %d: %s", job.job_id, "the claim was lost; nothing was written")
+                log.info("job %d: %s", job.job_id, _CLAIM_LOST)
                 return None
             try:
                 if isinstance(outcome, Deferred) and outcome.reason in _DESTINATION_WAITS:
@@ -315,8 +318,8 @@ class WorkerPool:
                     self._store.jobs.hold(job.destination, outcome.reason, until)
                 finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)
             except RuleError as error:
-                # Trying again would be refused again: an error that an operator sees is better than a row in flight.
-                log.error("job %d: the database refuses its result: %s", job.job_id, error)  # noqa: TRY400 - the sentence says it all
+                # A retry would be refused too: an error that an operator sees is better than a row in flight.
+                log.error("job %d: the database rejects its result: %s", job.job_id, error)  # noqa: TRY400 - the sentence says it all
                 if isinstance(outcome, Failed):
                     raise
                 outcome = Failed(ErrorKind.UNKNOWN, str(error))
@@ -326,13 +329,13 @@ class WorkerPool:
                 if self._pause(ERROR_BACKOFF_SECONDS):
                     raise
                 continue
-            word = decision.state_reason if finished else "the claim was lost; nothing was written"
+            word = decision.state_reason if finished else _CLAIM_LOST
             log.info("job %d: %s%s", job.job_id, word, f": {decision.error_detail}" if decision.error_detail else "")
             return following
 
     def _idle(self, news: int) -> None:
-        """Sleep until there may be work: somebody says so, a delay is over, or a destination may be back."""
-        wait = self._probes.look() or IDLE_POLL_INTERVAL_SECONDS
+        """Sleep until there may be work: after `wake`, when a delay is over, or to poll destinations again."""
+        wait = self._probes.poll() or IDLE_POLL_INTERVAL_SECONDS
         due = self._store.jobs.next_due_at()
         if due is not None:
             wait = min(wait, max(0.0, (due - self._clock.now()).total_seconds()))

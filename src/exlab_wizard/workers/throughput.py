@@ -10,7 +10,7 @@ from typing import Final
 WINDOW_SECONDS: Final = 60
 
 
-class Meter:
+class Throughput:
     """Counts in whole seconds. Thread-safe."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""The keeper: one thread that notices what others changed, keeps leases true to the clock, and watches for stalls.
+"""The watchdog: one thread that notices what others commit, keeps leases true to the clock, and watches for stalls.
 
-Four looks a second at `PRAGMA data_version` cost some 20 microseconds each; nothing else happens while nothing changes.
-No error ends it: what failed is logged once and tried again at the next look.
+It polls `PRAGMA data_version` four times a second, some 20 microseconds each; nothing else happens while nothing
+changes. No error ends it: a failure is logged once and retried at the next poll.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.process.log_once import Complaint
@@ -19,40 +19,22 @@ from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
+from exlab_wizard.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL_SECONDS: Final = 0.25
-CHORES_SECONDS: Final = 1.0
+CHORES_INTERVAL_SECONDS: Final = 1.0
 
 
-class Watched(Protocol):
-    """What the keeper does to the worker pool."""
-
-    def wake(self) -> None:
-        """Look for work now."""
-
-    def hold(self) -> None:
-        """Stop every transfer for a pause."""
-
-    def drop_lost_claims(self) -> None:
-        """Stop transfers whose claim is gone."""
-
-    def give_up_stalled(self) -> None:
-        """Leave stalled transfers behind."""
-
-    def requeue_orphans(self) -> None:
-        """Queue claims that no worker holds."""
-
-
-class Keeper:
+class Watchdog:
     """A service over the database, the settings file and the worker pool."""
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
         store: Store,
         settings: SettingsFile,
-        workers: Watched,
+        workers: WorkerPool,
         launch_id: int,
         clock: SteadyClock,
         *,
@@ -70,18 +52,18 @@ class Keeper:
         self._quit_asked = quit_asked
         self._changed = changed
         self._stop = threading.Event()
-        self._thread = LastingThread("keeper", self._loop)
+        self._thread = LastingThread("watchdog", self._loop)
         self._version: int | None = None
         self._paused = False
         self._well_at = clock.monotonic()
         self._complaint = Complaint(log)
 
     def start(self) -> None:
-        """Start looking, or look again when the thread has died."""
+        """Start the thread, or start it again when it has died."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; returns when the thread has ended."""
+        """Return when the thread has ended."""
         self._stop.set()
         self._thread.join(2.0)
 
@@ -92,25 +74,25 @@ class Keeper:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since it last looked after everything without an error; more than a few mean that it cannot."""
+        """Seconds since the last poll without an error; more than a few mean that it is stuck or failing."""
         return self._clock.monotonic() - self._well_at
 
     def _loop(self) -> None:
         chores_due = 0.0
         while not self._stop.wait(POLL_INTERVAL_SECONDS):
             try:
-                self.look()
+                self.poll()
                 if self._clock.monotonic() >= chores_due:
-                    chores_due = self._clock.monotonic() + CHORES_SECONDS
+                    chores_due = self._clock.monotonic() + CHORES_INTERVAL_SECONDS
                     self.chores()
                 self._well_at = self._clock.monotonic()
                 self._complaint.is_over()
-            except Exception as error:  # boundary: whatever is wrong with one look, leases and stalls need the next
-                self._complaint.about("looking after the work", error)
+            except Exception as error:  # boundary: whatever is wrong with one poll, leases and stalls need the next
+                self._complaint.about("the watchdog's poll failed", error)
         self._store.database.release()
 
-    def look(self) -> None:
-        """Notice what this or another process has committed since the last look."""
+    def poll(self) -> None:
+        """Notice what this or another process has committed since the last poll."""
         version = self._store.database.data_version()
         if version == self._version:
             return
@@ -118,12 +100,12 @@ class Keeper:
         self._workers.drop_lost_claims()
         self._paused = self._store.launches.is_paused(self._launch_id)
         if self._paused:
-            self._workers.hold()
+            self._workers.stop_for_pause()
         self._changed()
         quits = self._store.quits.undecided(self._launch_id)
         if quits:
             self._quit_asked(quits)
-        # Last: what an error kept from being noticed is noticed at the next look.
+        # Last: what an error kept from being noticed is noticed at the next poll.
         self._version = version
 
     def chores(self) -> None:
@@ -138,8 +120,8 @@ class Keeper:
         self._workers.give_up_stalled()
         self._workers.requeue_orphans()
         if self._paused:
-            # A job that was claimed just before the pause may have begun only after the look that saw the pause.
-            self._workers.hold()
+            # A job that was claimed just before the pause may have begun only after the poll that saw the pause.
+            self._workers.stop_for_pause()
         self._follow_settings()
         if self._health.follow(paused=self._paused):
             self._version = None  # what this thread commits itself does not show in `data_version`
@@ -149,7 +131,10 @@ class Keeper:
         with self._clock.still:
             step = self._clock.step()
             if step:
-                log.warning("the clock was set by %+.1f s; session leases and delays move along", step.total_seconds())
+                log.warning(
+                    "the clock was set by %+.1f s; leases and delays are moved along",
+                    step.total_seconds(),
+                )
                 self._store.sessions.move_clock(step)
             # Last: a step that could not be written is seen again, and nothing expires before.
             self._clock.follow()
@@ -162,7 +147,7 @@ class Keeper:
         try:
             self._settings.read()
         except SettingsError as error:
-            log.error("the new settings are not used, the old ones stay: %s", error)  # noqa: TRY400 - no trace for a typo
+            log.error("the changed settings cannot be used; the previous ones stay in force: %s", error)  # noqa: TRY400 - no trace for a typo
         else:
-            log.info("settings were read again from %s", self._settings.path)
+            log.info("reloaded the settings from %s", self._settings.path)
             self._workers.wake()

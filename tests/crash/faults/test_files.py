@@ -106,12 +106,12 @@ def test_a_configuration_that_cannot_be_used_refuses_the_start_and_changes_nothi
     program.config.write_text(good)
     program.start()
     harm(program.config)
-    until(lambda: "the new settings are not used, the old ones stay" in program.log(), what="the complaint")
+    until(lambda: "the previous ones stay in force" in program.log(), what="the complaint")
     program.verified(program.enqueue(program.new_run()))
     if program.config.is_dir():
         program.config.rmdir()
     program.config.write_text(good)
-    until(lambda: "settings were read again" in program.log(), what="the good settings to count")
+    until(lambda: "reloaded the settings" in program.log(), what="the good settings to count")
 
 
 @pytest.mark.parametrize("error", ["EIO", "EACCES", "ESTALE"])
@@ -136,7 +136,7 @@ def test_a_configuration_that_goes_away_under_the_running_program_fails_no_job(p
     until(lambda: "the old ones stay" in program.log(), what="the complaint")
     program.verified(program.enqueue(program.new_run()))
     program.config.write_text(good)
-    until(lambda: "settings were read again" in program.log(), what="the settings to count again")
+    until(lambda: "reloaded the settings" in program.log(), what="the settings to count again")
 
 
 def test_a_configuration_that_an_editor_has_just_emptied_fails_no_job(program: FaultyProgram) -> None:

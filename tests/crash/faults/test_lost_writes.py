@@ -172,7 +172,7 @@ def test_a_folder_on_the_way_that_was_made_and_not_flushed_is_flushed_by_the_nex
 
 def test_a_disk_that_hangs_in_a_flush_is_given_up_and_the_run_arrives_when_it_answers(running: FaultyProgram) -> None:
     running.configure(stall_s=1.0)
-    until(lambda: "settings were read again" in running.log(), what="the new patience to count")
+    until(lambda: "reloaded the settings" in running.log(), what="the new patience to count")
     run, other = running.new_run(), running.new_run()
     with running.faults.arm(Call.FSYNC, large(running), times=1, delay_s=HANGING_SECONDS) as fault:
         job = running.enqueue(run)

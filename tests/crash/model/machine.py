@@ -162,7 +162,7 @@ class StoreMachine(Repairing):
 
     @rule(at=process, seconds=st.sampled_from(MOMENTS), step_hours=st.sampled_from([0, 0, 0, 1, -1, -0.01]))
     def time_passes(self, at: int, seconds: float, step_hours: float) -> None:
-        """And sometimes somebody sets the clock; the keeper notices both."""
+        """And sometimes somebody sets the clock; the watchdog notices both."""
         store, step = self.stores[at], timedelta(hours=step_hours)
         self.now += timedelta(seconds=seconds) + step
         if step:

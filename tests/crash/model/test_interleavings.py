@@ -244,17 +244,17 @@ def test_a_second_instance_that_recovers_too_counts_no_crash_twice(store: Store,
 def test_a_claim_that_nobody_holds_is_given_back_or_finished_never_both(store: Store, launch_id: int) -> None:
     (job_id,) = given.enqueue(store, "a")
 
-    def keeper(process: Store) -> list[bool]:
+    def watchdog(process: Store) -> list[bool]:
         seen = process.jobs.claims(launch_id)
         return [process.jobs.requeue_claim(*claim) for claim in seen]
 
     def check(played: Played, after: Store) -> None:
         kept = held_to_the_end(played.results["worker"])
-        given_back = played.results["keeper"] == [True]
+        given_back = played.results["watchdog"] == [True]
         assert kept != given_back
         assert budgets(after, job_id) == (["queued", 0, 0, 0] if given_back else ["verified", 1, 0, 0])
 
-    assert interleave(store, {"worker": works(launch_id), "keeper": keeper}, check) == 11
+    assert interleave(store, {"worker": works(launch_id), "watchdog": watchdog}, check) == 11
 
 
 # people
@@ -361,7 +361,7 @@ def test_a_session_ends_once_and_queues_its_runs_only_if_it_was_completed(store:
 
     def check(played: Played, after: Store) -> None:
         completed = played.results["client"] is not None
-        ends = [completed, played.results["other client"] is True, played.results["keeper"] == 1]
+        ends = [completed, played.results["other client"] is True, played.results["watchdog"] == 1]
         assert sum(ends) == 1, "it ended twice, or not at all"
         states = (LeaseState.COMPLETED, LeaseState.ABORTED, LeaseState.EXPIRED)
         found = after.sessions.find("scan")
@@ -372,16 +372,18 @@ def test_a_session_ends_once_and_queues_its_runs_only_if_it_was_completed(store:
     acts = {
         "client": lambda process: process.sessions.complete("scan", runs, given.later(60)),
         "other client": lambda process: process.sessions.abort("scan", given.later(60)),
-        "keeper": lambda process: process.sessions.expire(given.later(60)),
+        "watchdog": lambda process: process.sessions.expire(given.later(60)),
     }
     assert interleave(store, acts, check) == 6
 
 
-def test_a_heartbeat_that_was_answered_keeps_the_lease_whenever_the_keeper_looks(store: Store, launch_id: int) -> None:
+def test_a_heartbeat_that_was_answered_keeps_the_lease_whenever_the_watchdog_polls(
+    store: Store, launch_id: int
+) -> None:
     store.sessions.open(SCAN, launch_id, given.NOW)
     hour = timedelta(hours=1)
 
-    def keeper(process: Store) -> None:
+    def watchdog(process: Store) -> None:
         process.sessions.expire(given.later(60))
         process.sessions.move_clock(hour)
         process.sessions.expire(given.later(60) + hour)
@@ -394,5 +396,5 @@ def test_a_heartbeat_that_was_answered_keeps_the_lease_whenever_the_keeper_looks
         if answered is not None:
             assert found.expires_at == answered + hour
 
-    acts = {"client": lambda process: process.sessions.renew("scan", given.later(59.999)), "keeper": keeper}
+    acts = {"client": lambda process: process.sessions.renew("scan", given.later(59.999)), "watchdog": watchdog}
     assert interleave(store, acts, check) == 4

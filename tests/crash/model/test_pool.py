@@ -25,7 +25,7 @@ from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import INVARIANTS
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ class Floor:
         """Queue another run."""
         return self._scripted(path)
 
-    def _attempt(self, job: ClaimedJob, control: Control) -> Outcome:
+    def _attempt(self, job: ClaimedJob, control: TransferControl) -> Outcome:
         if job.run_path in self.at_work:
             self.doubled.append(job.run_path)
         self.at_work.append(job.run_path)
@@ -175,7 +175,7 @@ def test_forced_at_any_instant_of_an_attempt_nothing_stays_in_flight_and_nothing
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
-def test_the_keeper_that_looks_for_orphans_never_lets_two_work_on_one_run(floor: Floor, instant: Point) -> None:
+def test_the_watchdog_that_looks_for_orphans_never_lets_two_work_on_one_run(floor: Floor, instant: Point) -> None:
     """A worker may stand between its claim and its work for as long as it likes: on a machine that swaps, say."""
 
     def look() -> None:
@@ -198,23 +198,23 @@ def test_the_keeper_that_looks_for_orphans_never_lets_two_work_on_one_run(floor:
 
 @pytest.mark.parametrize("late", [Point.FINISH_BEFORE_COMMIT, Point.FINISH_AFTER_COMMIT])
 def test_a_worker_left_behind_while_it_finishes_gives_back_what_it_claimed_next(tmp_path: Path, late: Point) -> None:
-    """The keeper finds the transfer silent; just then it comes back, and the worker claims the next job as it ends."""
+    """The watchdog finds the transfer silent; just then it ends, and the worker claims the next job."""
     floor = Floor(tmp_path, workers=1)
     following, silent, goes_on = floor.more("/next"), threading.Event(), threading.Event()
 
-    def hangs(_job: ClaimedJob, control: Control) -> Outcome:
+    def hangs(_job: ClaimedJob, control: TransferControl) -> Outcome:
         control.last_moved -= 1000
         silent.set()
         assert goes_on.wait(PATIENCE_SECONDS)
         return Completed("/run")
 
     trap = Trap(late)
-    keeper_at_it, keeper_goes_on = threading.Event(), threading.Event()
+    watchdog_at_it, watchdog_goes_on = threading.Event(), threading.Event()
 
     def listen(point: Point) -> None:
-        if threading.current_thread().name == "keeper" and point is Point.FINISH_AFTER_COMMIT:
-            keeper_at_it.set()
-            assert keeper_goes_on.wait(PATIENCE_SECONDS)
+        if threading.current_thread().name == "watchdog" and point is Point.FINISH_AFTER_COMMIT:
+            watchdog_at_it.set()
+            assert watchdog_goes_on.wait(PATIENCE_SECONDS)
         trap(point)
 
     floor.bench.attempts.scripts["/run"] = hangs
@@ -222,21 +222,21 @@ def test_a_worker_left_behind_while_it_finishes_gives_back_what_it_claimed_next(
     try:
         floor.bench.pool.start()
         assert silent.wait(PATIENCE_SECONDS)
-        keeper = threading.Thread(target=floor.bench.pool.give_up_stalled, name="keeper", daemon=True)
-        keeper.start()
-        assert keeper_at_it.wait(PATIENCE_SECONDS), "the keeper has not given the job up"
+        watchdog = threading.Thread(target=floor.bench.pool.give_up_stalled, name="watchdog", daemon=True)
+        watchdog.start()
+        assert watchdog_at_it.wait(PATIENCE_SECONDS), "the watchdog has not given the job up"
         goes_on.set()
         assert trap.sprung.wait(PATIENCE_SECONDS), "the worker did not come back"
         if late is Point.FINISH_AFTER_COMMIT:
             assert floor.bench.state(following) == "running", "it has claimed the next job"
-        keeper_goes_on.set()
-        keeper.join(PATIENCE_SECONDS)
+        watchdog_goes_on.set()
+        watchdog.join(PATIENCE_SECONDS)
         trap.release.set()
         until(lambda: floor.bench.state(following) == "verified", what="another worker to do the next job")
         assert floor.bench.row("state, attempts, error_kind", floor.job) == ("queued", 1, "network")
         floor.at_rest()
     finally:
-        keeper_goes_on.set()
+        watchdog_goes_on.set()
         floor.close()
 
 
@@ -270,7 +270,7 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
 
         def enqueue() -> None:
             queued.append(floor.outside.jobs.enqueue(NewJob("/new", "nas"), START).job_id)
-            floor.bench.pool.wake()  # the keeper has noticed the commit
+            floor.bench.pool.wake()  # the watchdog has noticed the commit
 
         sync = threading.Thread(target=enqueue, daemon=True)
         sync.start()

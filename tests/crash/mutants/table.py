@@ -21,7 +21,7 @@ _RECOVERY: Final = "tests/unit/store/queue/test_launches.py::"
 _RESUME: Final = "tests/unit/transfer/test_resume.py::"
 _DESTINATION: Final = "tests/unit/transfer/test_destination.py::"
 _WORKERS: Final = "tests/unit/workers/test_pool.py::"
-_KEEPER: Final = "tests/unit/workers/test_watchdog.py::"
+_WATCHDOG: Final = "tests/unit/workers/test_watchdog.py::"
 _COORDINATOR: Final = "tests/unit/tray/test_quit_coordinator.py::"
 
 _DURABLE: Final = (
@@ -292,7 +292,7 @@ _RECOVERED: Final = (
         "workers/watchdog.py",
         "            self._store.sessions.move_clock(step)",
         "            pass",
-        (f"{_KEEPER}test_leases_keep_their_time_when_the_clock_is_set",),
+        (f"{_WATCHDOG}test_leases_keep_their_time_when_the_clock_is_set",),
     ),
 )
 

@@ -33,7 +33,7 @@ START_SECONDS: Final = 120.0
 """A machine that is busy with other things takes its time; only a start that hangs is a fault."""
 LAST_PATIENCE_SECONDS: Final = 240.0
 SWEEP_SECONDS: Final = 32.0
-"""By then the first look of the housekeeping has removed what cancelled jobs left."""
+"""By then the first look of the maintenance has removed what cancelled jobs left."""
 LEAST_ENDINGS: Final = 3
 BUSY: Final = (
     "SELECT count(*) FROM sync_jobs"

@@ -19,7 +19,7 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 
 COMPLETE: Final = "tests.crash.system_calls.clients:complete"
 NEXT_VERSION: Final = "tests.crash.system_calls.clients:next_version"
@@ -44,7 +44,7 @@ def keep_house(arguments: list[str]) -> int:
     settings = SettingsFile(state_dir.root / "config.toml")
     settings.read()
     store = Store(Database(state_dir.database))
-    Housekeeping(store, Backups(state_dir), settings, SystemClock(), check=True).look()
+    Maintenance(store, Backups(state_dir), settings, SystemClock(), check=True).check_and_back_up()
     store.close()
     return 0
 

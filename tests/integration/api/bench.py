@@ -22,7 +22,7 @@ from exlab_wizard.server.events.feed import Feed
 from exlab_wizard.server.page.views import Views
 from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.tray.quit_ports import NoWindow
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 
 class NoQuit:
@@ -39,7 +39,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
     """Return the backend, wired as the application wires it; nothing runs."""
     health = Health(bench.store, bench.launch_id, bench.clock)
     changes = Changes()
-    keeper = Keeper(
+    watchdog = Watchdog(
         bench.store,
         bench.settings,
         bench.pool,
@@ -57,7 +57,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         clock=bench.clock,
         quit=NoQuit(),
         workers=bench.pool,
-        keeper=keeper,
+        watchdog=watchdog,
         presence=Presence(bench.clock),
         changes=changes,
         components=Components(changes.notify),

@@ -1,4 +1,4 @@
-"""Health tells idle from dead, and the keeper's silence from peace."""
+"""Health tells idle from dead, and the watchdog's silence from peace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exlab_wizard.domain.views import Health
 from exlab_wizard.server.api.health import HealthRoutes
 from exlab_wizard.server.thread_pools import Lanes
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_idle_workers_are_well_and_say_that_they_are_idle(look: Callable[[], Hea
 
 
 def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], Health]) -> None:
-    def copy(job: ClaimedJob, control: Control) -> Outcome:
+    def copy(job: ClaimedJob, control: TransferControl) -> Outcome:
         control.moved(1000)
         control.wait(PATIENCE_SECONDS)
         return Completed(job.run_path)
@@ -63,7 +63,7 @@ def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], Health]) -> N
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
-    def die(_job: ClaimedJob, _control: Control) -> NoReturn:
+    def die(_job: ClaimedJob, _control: TransferControl) -> NoReturn:
         raise KeyboardInterrupt
 
     bench.attempts.scripts["/runs/deadly"] = die
@@ -74,7 +74,7 @@ def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], He
     assert (workers.status, workers.reason) == ("error", "1 of 1 workers have ended; start the application again")
 
 
-def test_a_keeper_that_cannot_look_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
+def test_a_watchdog_that_cannot_look_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
     bench.clock.pass_time(60)
     assert look().components["leases"].status == "error"
 

@@ -27,7 +27,7 @@ def test_many_clients_see_no_failure_and_lose_no_enqueue_to_a_kill(program: Prog
     job = copying_slowly(program, max(100, int(SECONDS * 10)))
     config = program.config.read_text("utf-8")
     program.config.write_text(f'{config}\n[destinations.away]\ntarget = "{away}"\n', encoding="utf-8")
-    until(lambda: "settings were read again" in program.log(), what="the destination that is away")
+    until(lambda: "reloaded the settings" in program.log(), what="the destination that is away")
     address = address_of(program)
     # The kill comes while they work, so that some requests are cut off in the middle.
     kill = threading.Timer(SECONDS, program.kill)

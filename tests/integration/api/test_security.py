@@ -237,7 +237,7 @@ def test_health_without_a_token_says_one_word_for_each_part_and_nothing_else(sha
     assert status == 200
     assert set(told["components"]) == {
         *("database", "workers", "leases", "destinations", "server"),
-        *("keeper", "housekeeping", "session"),
+        *("watchdog", "maintenance", "session"),
     }
     assert {part["reason"] for part in told["components"].values()} == {None}
     assert [told[name] for name in ("bytes_last_minute", "version", "launch_id", "phase")] == [None] * 4

@@ -24,7 +24,7 @@ from exlab_wizard.server.thread_pools import Lanes
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A bench with nothing running: no keeper judges the leases."""
+    """A bench with nothing running: no watchdog judges the leases."""
     bench = Bench(tmp_path)
     yield bench
     bench.close()
@@ -47,7 +47,7 @@ def lease_in(answer: Response) -> Lease:
     return decode(Lease, json.loads(bytes(answer.body)))
 
 
-def test_a_heartbeat_before_the_keeper_has_judged_a_sleep_is_told_to_ask_again(
+def test_a_heartbeat_before_the_watchdog_has_judged_a_sleep_is_told_to_ask_again(
     bench: Bench, routes: SessionRoutes
 ) -> None:
     session = opened(routes)
@@ -55,12 +55,12 @@ def test_a_heartbeat_before_the_keeper_has_judged_a_sleep_is_told_to_ask_again(
     with pytest.raises(ApiError) as refused:
         asyncio.run(routes.heartbeat(session))
     assert (refused.value.status_code, refused.value.code) == (503, Code.BUSY)
-    # The keeper saw that the machine slept, and moved the leases along.
+    # The watchdog saw that the machine slept, and moved the leases along.
     bench.clock.pass_time(-600)
     assert lease_in(asyncio.run(routes.heartbeat(session))).state == "active"
 
 
-def test_a_heartbeat_after_the_keeper_ended_the_session_is_told_what_to_do(bench: Bench, routes: SessionRoutes) -> None:
+def test_a_heartbeat_after_the_watchdog_ended_the_session_says_what_to_do(bench: Bench, routes: SessionRoutes) -> None:
     session = opened(routes)
     bench.clock.pass_time(61)
     assert bench.store.sessions.expire(bench.clock.now()) == 1

@@ -20,9 +20,9 @@ from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import check
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.pool import _Worker
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 RATE_MIB_S = 6
 BIG = {"big.raw": 48 * MIB, "notes.txt": 10}
@@ -139,13 +139,13 @@ def test_nothing_is_claimed_while_paused(bench: Bench) -> None:
 def test_a_transfer_that_begins_just_after_the_pause_was_seen_is_stopped_all_the_same(bench: Bench) -> None:
     begun = threading.Event()
 
-    def late(_job: ClaimedJob, control: Control) -> Outcome:
+    def late(_job: ClaimedJob, control: TransferControl) -> Outcome:
         begun.set()
         return Interrupted(control.reason) if control.wait(PATIENCE_SECONDS) else Completed("too late")
 
     bench.attempts.scripts["/runs/a"] = late
     clock = SteadyClock(bench.clock)
-    keeper = Keeper(
+    watchdog = Watchdog(
         bench.store,
         bench.settings,
         bench.pool,
@@ -156,16 +156,16 @@ def test_a_transfer_that_begins_just_after_the_pause_was_seen_is_stopped_all_the
         changed=lambda: None,
     )
     job = bench.enqueue("/runs/a")
-    # The claim is committed before the pause; its worker gets going only after the keeper has looked.
+    # The claim is committed before the pause; its worker gets going only after the watchdog has looked.
     claimed = bench.store.jobs.claim(bench.launch_id, START)
     assert claimed is not None
     with closing(Database(bench.database.path)) as outside:
         Store(outside).launches.pause(bench.launch_id, START)
-    keeper.look()
+    watchdog.poll()
     work = threading.Thread(target=lambda: bench.pool._work_on(_Worker("late", lambda _: None), claimed))  # noqa: SLF001 - the very instant
     work.start()
     assert begun.wait(PATIENCE_SECONDS)
-    keeper.chores()
+    watchdog.chores()
     work.join(PATIENCE_SECONDS)
     assert bench.state(job) == "queued"
     assert bench.row("state_reason, attempts", job) == ("paused", 0)

@@ -17,17 +17,17 @@ from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Service
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 from exlab_wizard.workers.pool import WorkerPool
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.watchdog import Watchdog
 
 
 def workers(bench: Bench) -> Service:
     return WorkerPool(bench.store, bench.attempts, bench.settings, bench.launch_id, bench.clock, lambda: None)
 
 
-def keeper(bench: Bench) -> Service:
-    return Keeper(
+def watchdog(bench: Bench) -> Service:
+    return Watchdog(
         bench.store,
         bench.settings,
         bench.pool,
@@ -39,12 +39,12 @@ def keeper(bench: Bench) -> Service:
     )
 
 
-def housekeeping(bench: Bench) -> Service:
+def maintenance(bench: Bench) -> Service:
     backups = Backups(StateDir.at(bench.database.path.parent))
-    return Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)
+    return Maintenance(bench.store, backups, bench.settings, bench.clock, check=True)
 
 
-@pytest.mark.parametrize("make", [workers, keeper, housekeeping])
+@pytest.mark.parametrize("make", [workers, watchdog, maintenance])
 def test_a_service_stops_as_often_as_asked_and_leaves_no_thread(
     make: Callable[[Bench], Service], tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monke
     monkeypatch.setattr("exlab_wizard.workers.maintenance.FIRST_POLL_DELAY_SECONDS", 0.0)
     bench = Bench(tmp_path)
     backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
-    service = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=True)
+    service = Maintenance(bench.store, backups, bench.settings, bench.clock, check=True)
     service.start()
     until(backups.all, what="the backup, on a connection that SQLite would crash on if it were closed")
     service.stop()

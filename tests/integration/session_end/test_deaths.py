@@ -68,12 +68,12 @@ def test_a_worker_that_dies_while_it_copies_loses_nothing(mortal: Mortal) -> Non
     quits(mortal)
 
 
-def test_a_keeper_that_dies_is_started_again_and_hears_the_next_quit(mortal: Mortal) -> None:
+def test_a_watchdog_that_dies_is_started_again_and_hears_the_next_quit(mortal: Mortal) -> None:
     mortal.start()
     health(mortal)  # by now it is in its loop: amid the start, SystemExit can strike where nothing of its own would
-    mortal.end_thread("keeper")
-    until(lambda: "was started again" in health(mortal)["keeper"][1], what="health to say it")
-    assert "keeper has ended" in mortal.log()
+    mortal.end_thread("watchdog")
+    until(lambda: "was started again" in health(mortal)["watchdog"][1], what="health to say it")
+    assert "watchdog has ended" in mortal.log()
     assert mortal.call("quit").returncode == 0
     assert mortal.wait() == 0
     assert last_end(mortal) == "drained"
@@ -157,39 +157,39 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
 ) -> None:
     told: list[str] = []
     components = Components(lambda: told.append("changed"))
-    alive = {"icon": True, "keeper": True}
+    alive = {"icon": True, "watchdog": True}
 
     def revive() -> None:
-        alive["keeper"] = True
+        alive["watchdog"] = True
 
     def fail() -> None:
         raise RuntimeError("can't start new thread")
 
     components.add(Component("icon", lambda: alive["icon"], "open the page instead", fail))
-    components.add(Component("keeper", lambda: alive["keeper"], "nothing expires", revive))
+    components.add(Component("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
     components.look()
-    assert (components.troubles(), told) == ({"icon": "", "keeper": ""}, [])
-    alive.update(icon=False, keeper=False)
+    assert (components.troubles(), told) == ({"icon": "", "watchdog": ""}, [])
+    alive.update(icon=False, watchdog=False)
     components.look()
     components.look()
     assert [component.name for component in components.dead()] == ["icon"]
     troubles = components.troubles()
     assert troubles["icon"] == "has ended by an error that nobody foresaw: open the page instead"
-    assert "was started again (1 times)" in troubles["keeper"]
+    assert "was started again (1 times)" in troubles["watchdog"]
     assert len(told) == 2
-    assert caplog.text.count("icon has ended") == caplog.text.count("keeper has ended") == 1
+    assert caplog.text.count("icon has ended") == caplog.text.count("watchdog has ended") == 1
 
 
 def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
     clock, starts = HandClock(), list[float]()
     components = Components(lambda: None, clock.monotonic)
-    components.add(Component("keeper", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
+    components.add(Component("watchdog", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
     for _ in range(400):
         components.look()
         clock.pass_time(1)
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert (starts[0], gaps) == (1000, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60])
-    assert caplog.text.count("keeper has ended") == len(starts) + 1
+    assert caplog.text.count("watchdog has ended") == len(starts) + 1
 
 
 def test_who_cannot_even_be_asked_counts_as_dead() -> None:

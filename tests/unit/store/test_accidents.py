@@ -26,7 +26,7 @@ from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.store.upkeep.invariants import check
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 
 
 def test_a_dead_launch_whose_pid_and_name_somebody_else_has_now_is_recovered_all_the_same(store: Store) -> None:
@@ -94,7 +94,8 @@ def test_a_reader_that_never_ends_is_named_and_the_log_shrinks_when_it_has_ended
     wal = place.database.with_name(f"{place.database.name}-wal")
     with closing(Database(place.database, journal_mode="wal")) as database:
         store = Store(database)
-        upkeep = Housekeeping(store, Backups(place), SettingsFile(tmp_path / "config.toml"), SystemClock(), check=False)
+        settings = SettingsFile(tmp_path / "config.toml")
+        maintenance = Maintenance(store, Backups(place), settings, SystemClock(), check=False)
         given.execute(store, "CREATE TABLE filler (x)")
         with closing(Database(place.database, journal_mode="wal")) as other:
             other.connection().execute("BEGIN")
@@ -105,14 +106,14 @@ def test_a_reader_that_never_ends_is_named_and_the_log_shrinks_when_it_has_ended
                 number += 1
                 assert number < 20, "the reader holds nothing back"
             with caplog.at_level(logging.WARNING):
-                upkeep.measure()
+                maintenance.check_log_size()
             assert "Close that program" in caplog.text
             assert given.enqueue(store, "a"), "work goes on meanwhile"
         database.checkpoint("PASSIVE")
         given.enqueue(store, "b")
         assert wal.stat().st_size <= WAL_LIMIT_BYTES
         caplog.clear()
-        upkeep.measure()
+        maintenance.check_log_size()
         assert caplog.text == ""
 
 

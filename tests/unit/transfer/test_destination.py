@@ -20,7 +20,7 @@ from exlab_wizard.transfer import walk
 from exlab_wizard.transfer.copy import big_file, small_files
 from exlab_wizard.transfer.destination import publish
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker, probe
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import CHECKSUMS, RECEIPT
 from exlab_wizard.transfer.source.run_path import check_run_path
@@ -70,7 +70,7 @@ def test_share_that_vanishes_mid_copy_is_offline_not_an_error(world: World, mib:
         if world.nas.exists():
             world.nas.rename(world.home / "away")
 
-    world.journal.after_checkpoint = unmount
+    world.checkpoints.after_checkpoint = unmount
     with pytest.raises(TransferWaitError) as caught:
         world.sync()
     assert caught.value.reason is WaitReason.DESTINATION_OFFLINE
@@ -129,7 +129,7 @@ def test_each_error_of_the_destination_has_its_kind(
 
 
 def test_each_error_of_the_source_blames_the_source(world: World) -> None:
-    failures = Failures(world.run, world.nas, check_online=lambda: probe(world.nas))
+    failures = FailureClassifier(world.run, world.nas, check_online=lambda: probe(world.nas))
 
     def kind(number: int) -> ErrorKind | WaitReason:
         error = failures.of_source("Cannot read", "a.dat", OSError(number, "x"))
@@ -191,7 +191,7 @@ def test_more_files_for_a_known_run_are_added_and_the_old_ones_stay(world: World
     assert b"left.dat" in (world.final / ".exlab-wizard/checksums.sha256").read_bytes()
     assert json.loads((world.final / RECEIPT).read_text())["job_key"] == world.job_key
     assert not (world.nas / ".exlab-incoming").exists()
-    assert "a.dat" not in world.journal.put
+    assert "a.dat" not in world.checkpoints.put
 
 
 def test_merging_without_hard_links_still_never_replaces(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_crash_between_publishing_and_the_note_publishes_exactly_once(world: Wor
     world.again()
     world.sync()
     assert world.final.stat().st_ino == published
-    assert world.journal.progress == []
+    assert world.checkpoints.progress == []
 
 
 def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,11 +242,11 @@ def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, mon
         patch.setattr("exlab_wizard.transfer.walk.publish_whole", crash)
         with pytest.raises(CrashError):
             world.sync()
-    assert all(row.state is FileState.VERIFIED for row in world.journal.rows.values())
+    assert all(row.state is FileState.VERIFIED for row in world.checkpoints.rows.values())
     assert not world.final.exists()
     world.again()
     world.sync()
-    assert world.journal.put == []
+    assert world.checkpoints.put == []
     assert world.sha256sum_passes()
 
 
@@ -255,7 +255,7 @@ def test_share_that_is_replaced_just_before_the_rename_gets_nothing(
 ) -> None:
     world.write("a.dat")
 
-    def unmount(destination: Path, parts: tuple[str, ...], failures: Failures) -> Path:
+    def unmount(destination: Path, parts: tuple[str, ...], failures: FailureClassifier) -> Path:
         folder = publish.make_folders(destination, parts, failures)
         if folder == world.final.parent:
             (world.nas / MARKER).unlink()
@@ -272,7 +272,7 @@ def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
 ) -> None:
     world.write("a.dat")
 
-    def intrude(incoming: Path, final: Path, destination: Path, failures: Failures) -> None:
+    def intrude(incoming: Path, final: Path, destination: Path, failures: FailureClassifier) -> None:
         final.mkdir()
         (final / "theirs").write_bytes(b"theirs")
         publish.publish_whole(incoming, final, destination, failures)
@@ -287,16 +287,16 @@ def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
 def test_nothing_stands_at_the_final_path_before_every_row_is_verified(world: World) -> None:
     world.big("a.dat", 20)
     world.write("b.dat")
-    world.journal.on_checkpoint = lambda _files: pytest.fail("visible too early") if world.final.exists() else None
+    world.checkpoints.on_checkpoint = lambda _files: pytest.fail("visible too early") if world.final.exists() else None
     world.sync()
-    assert all(row.state is FileState.VERIFIED for row in world.journal.rows.values())
+    assert all(row.state is FileState.VERIFIED for row in world.checkpoints.rows.values())
 
 
 @pytest.mark.parametrize("parts", [(), ("..", "x"), ("a", ""), (".exlab-incoming",), ("a/b",)])
 def test_final_path_outside_the_destination_is_refused(world: World, parts: tuple[str, ...]) -> None:
     request = replace(world.request(), final_parts=parts)
     with pytest.raises(TransferError) as caught:
-        MountTransfer(request, world.journal, world.control, world.limiter).run()
+        MountTransfer(request, world.checkpoints, world.control, world.limiter).run()
     assert caught.value.kind is ErrorKind.CONFIG
 
 
@@ -344,7 +344,7 @@ def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time_and_lists_a
     class CrashError(Exception):
         """The power went off."""
 
-    def crash(incoming: Tree, final: Tree, path: str, failures: Failures) -> None:
+    def crash(incoming: Tree, final: Tree, path: str, failures: FailureClassifier) -> None:
         if path == "new2.dat":
             raise CrashError
         publish.publish_file(incoming, final, path, failures)
@@ -358,7 +358,7 @@ def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time_and_lists_a
     world.again()
     (world.run / "new0.dat").rename(world.run / "renamed.dat")
     world.sync()
-    assert set(world.journal.put) == {"renamed.dat"}
+    assert set(world.checkpoints.put) == {"renamed.dat"}
     standing = {path.name for path in world.final.iterdir() if path.is_file()}
     assert standing == set(re.findall(r"  (.*)", (world.final / CHECKSUMS).read_text("ascii")))
     assert world.sha256sum_passes()

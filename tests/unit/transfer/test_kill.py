@@ -26,7 +26,7 @@ def say(files):
     for row in files:
         print(json.dumps(asdict(row)), flush=True)
 
-world.journal.after_checkpoint = say
+world.checkpoints.after_checkpoint = say
 world.sync()
 """
 
@@ -47,11 +47,11 @@ def test_killed_mid_file_resumes_without_resending_finished_bytes(world: World) 
                 child.kill()
     assert child.returncode == -9
     assert not world.final.exists()
-    world.journal.rows = {row.path: row for row in said}
-    last = world.journal.rows["big.dat"]
+    world.checkpoints.rows = {row.path: row for row in said}
+    last = world.checkpoints.rows["big.dat"]
     assert last.state is FileState.PENDING
     assert 20 * MIB <= last.bytes_done < 128 * MIB
     assert (world.incoming / "big.dat").stat().st_size - last.bytes_done <= 64 * MIB
     world.sync()
-    assert world.journal.progress[0].bytes_resumed == last.bytes_done + 4
+    assert world.checkpoints.progress[0].bytes_resumed == last.bytes_done + 4
     assert world.sha256sum_passes()

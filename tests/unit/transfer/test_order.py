@@ -110,7 +110,7 @@ def test_no_row_is_written_before_the_bytes_that_it_counts_are_durable(
             if durable < row.bytes_done:
                 early.append(row)
 
-    world.journal.on_checkpoint = compare
+    world.checkpoints.on_checkpoint = compare
     world.sync()
     assert early == []
     assert rows.count("big.dat") > 2, "there were no checkpoints inside the big file"

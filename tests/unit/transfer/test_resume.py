@@ -36,7 +36,7 @@ def cut_after(world: World, count: int) -> None:
         if left < 0:
             raise CutError
 
-    world.journal.on_checkpoint = on_checkpoint
+    world.checkpoints.on_checkpoint = on_checkpoint
 
 
 def count_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -56,7 +56,7 @@ def test_power_cut_mid_file_resends_at_most_64_mib(world: World, monkeypatch: py
     cut_after(world, 3)
     with pytest.raises(CutError):
         world.sync()
-    row = world.journal.rows["big.dat"]
+    row = world.checkpoints.rows["big.dat"]
     assert row.state is FileState.PENDING
     assert row.bytes_done > 0
     assert sum(written) - row.bytes_done <= 64 * MIB
@@ -64,7 +64,7 @@ def test_power_cut_mid_file_resends_at_most_64_mib(world: World, monkeypatch: py
     world.again()
     world.sync()
     assert sum(written) == 112 * MIB - row.bytes_done
-    assert world.journal.progress[0].bytes_resumed == row.bytes_done
+    assert world.checkpoints.progress[0].bytes_resumed == row.bytes_done
     assert (world.final / "big.dat").read_bytes() == (world.run / "big.dat").read_bytes()
     assert world.sha256sum_passes()
 
@@ -76,7 +76,7 @@ def test_finished_files_are_not_sent_again(world: World, monkeypatch: pytest.Mon
     cut_after(world, 1)
     with pytest.raises(CutError):
         world.sync()
-    done = {path for path, row in world.journal.rows.items() if row.state is not FileState.PENDING}
+    done = {path for path, row in world.checkpoints.rows.items() if row.state is not FileState.PENDING}
     assert len(done) == 1000
     inodes = {path: (world.incoming / path).stat().st_ctime_ns for path in done}
     world.again()
@@ -90,7 +90,7 @@ def test_edit_inside_the_sent_prefix_with_restored_time_is_noticed(world: World)
     cut_after(world, 1)
     with pytest.raises(CutError):
         world.sync()
-    assert world.journal.rows["big.dat"].bytes_done
+    assert world.checkpoints.rows["big.dat"].bytes_done
     before = path.stat()
     with path.open("r+b") as file:
         file.write(b"edited")
@@ -111,7 +111,7 @@ def test_damage_on_the_nas_inside_the_sent_prefix_is_found_and_the_file_sent_aga
     with pytest.raises(TransferError, match=r"big.dat") as caught:
         world.sync()
     assert caught.value.kind is ErrorKind.HASH_MISMATCH
-    assert world.journal.rows["big.dat"].bytes_done == 0
+    assert world.checkpoints.rows["big.dat"].bytes_done == 0
     assert not world.final.exists()
     world.again()
     world.sync()
@@ -125,11 +125,11 @@ def test_damage_to_a_small_file_on_the_nas_is_found_before_publishing(world: Wor
         if files:
             (world.incoming / "small.dat").write_bytes(b"9876543210")
 
-    world.journal.on_checkpoint = damage
+    world.checkpoints.on_checkpoint = damage
     with pytest.raises(TransferError) as caught:
         world.sync()
     assert caught.value.kind is ErrorKind.HASH_MISMATCH
-    assert world.journal.rows["small.dat"].state is FileState.PENDING
+    assert world.checkpoints.rows["small.dat"].state is FileState.PENDING
     assert not world.final.exists()
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_changed_between_two_attempts_is_sent_again(world: World) ->
     cut_after(world, 1)
     with pytest.raises(CutError):
         world.sync()
-    assert world.journal.rows["changed.dat"].state is FileState.COPIED
+    assert world.checkpoints.rows["changed.dat"].state is FileState.COPIED
     changed.write_bytes(b"after.")
     world.again()
     world.sync()
@@ -152,7 +152,7 @@ def test_a_file_that_the_destination_lost_in_part_is_sent_again(world: World) ->
     cut_after(world, 1)
     with pytest.raises(CutError):
         world.sync()
-    assert world.journal.rows["big.dat"].bytes_done > 5
+    assert world.checkpoints.rows["big.dat"].bytes_done > 5
     os.truncate(world.incoming / "big.dat", 5)
     world.again()
     world.sync()
@@ -165,12 +165,12 @@ def test_a_verified_file_that_the_destination_lost_in_part_is_sent_again(world: 
     cut_after(world, 2)
     with pytest.raises(CutError):
         world.sync()
-    row = world.journal.rows["small.dat"]
-    world.journal.rows["small.dat"] = replace(row, state=FileState.VERIFIED)
+    row = world.checkpoints.rows["small.dat"]
+    world.checkpoints.rows["small.dat"] = replace(row, state=FileState.VERIFIED)
     os.truncate(world.incoming / "small.dat", 5)
     world.again()
     world.sync()
-    assert "small.dat" in world.journal.put
+    assert "small.dat" in world.checkpoints.put
     assert world.sha256sum_passes()
 
 
@@ -181,10 +181,10 @@ def test_copied_but_unread_file_is_read_back_by_the_next_attempt(world: World) -
         if any(row.state is FileState.COPIED for row in files):
             world.control.request_stop("quit")
 
-    world.journal.after_checkpoint = stop
+    world.checkpoints.after_checkpoint = stop
     with pytest.raises(StoppedError):
         world.sync()
-    assert world.journal.rows["big.dat"].state is FileState.COPIED
+    assert world.checkpoints.rows["big.dat"].state is FileState.COPIED
     with (world.incoming / "big.dat").open("r+b") as file:
         file.write(b"damage")
     world.again()
@@ -207,7 +207,7 @@ def test_files_that_left_the_run_leave_the_incoming_folder_too(world: World) -> 
     world.again()
     world.sync()
     assert sorted(path.name for path in world.final.iterdir()) == [".exlab-wizard", "stays.dat", "z.dat"]
-    assert "gone/first.dat" not in world.journal.rows
+    assert "gone/first.dat" not in world.checkpoints.rows
 
 
 @pytest.mark.parametrize("mib", [4, 40])
@@ -237,7 +237,7 @@ def test_stop_at_a_bandwidth_limit_lets_little_more_pass_and_is_noted(world: Wor
     assert not thread.is_alive()
     assert world.control.bytes_moved - at_the_stop <= MIB, "more than a second's worth"
     if mib == 40:
-        row = world.journal.rows["file.dat"]
+        row = world.checkpoints.rows["file.dat"]
         assert row.bytes_done >= MIB // 2
         assert row.prefix_sha256
 
@@ -249,11 +249,11 @@ def test_lost_claim_stops_at_once_and_publishes_nothing(world: World) -> None:
     def lose(_files: Sequence[FileRecord]) -> None:
         raise ClaimLostError
 
-    world.journal.on_checkpoint = lose
+    world.checkpoints.on_checkpoint = lose
     with pytest.raises(ClaimLostError):
         world.sync()
     assert not world.final.exists()
-    assert all(row.state is FileState.PENDING for row in world.journal.rows.values())
+    assert all(row.state is FileState.PENDING for row in world.checkpoints.rows.values())
 
 
 def test_file_that_grows_while_it_is_read_defers_the_run(world: World) -> None:
@@ -264,7 +264,7 @@ def test_file_that_grows_while_it_is_read_defers_the_run(world: World) -> None:
             with path.open("ab") as file:
                 file.write(b"more")
 
-    world.journal.after_checkpoint = grow
+    world.checkpoints.after_checkpoint = grow
     with pytest.raises(TransferWaitError) as caught:
         world.sync()
     assert caught.value.reason is WaitReason.SOURCE_CHANGING
@@ -276,7 +276,7 @@ def test_file_that_grows_while_it_is_read_defers_the_run(world: World) -> None:
 
 def test_file_that_appears_after_the_scan_defers_the_run(world: World) -> None:
     world.write("first.dat")
-    world.journal.after_checkpoint = lambda _files: (world.write("second.dat"), None)[1]
+    world.checkpoints.after_checkpoint = lambda _files: (world.write("second.dat"), None)[1]
     with pytest.raises(TransferWaitError, match=r"second\.dat") as caught:
         world.sync()
     assert caught.value.reason is WaitReason.SOURCE_CHANGING
@@ -287,9 +287,9 @@ def test_progress_never_counts_what_is_not_durable_and_ends_complete(world: Worl
     world.big("big.dat", 30)
     world.write("small.dat")
     world.sync()
-    done = [step.bytes_done for step in world.journal.progress]
+    done = [step.bytes_done for step in world.checkpoints.progress]
     assert done == sorted(done)
-    last = world.journal.progress[-1]
+    last = world.checkpoints.progress[-1]
     assert (last.files_done, last.bytes_done) == (last.files_total, last.bytes_total) == (2, 30 * MIB + 4)
     assert last.bytes_verified == last.bytes_total
-    assert world.journal.sent
+    assert world.checkpoints.sent

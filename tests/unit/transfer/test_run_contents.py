@@ -179,7 +179,7 @@ def test_names_that_a_share_cannot_take_are_reported_before_copying(
         world.sync()
     assert caught.value.kind is ErrorKind.CONFIG
     assert list(world.incoming.iterdir()) == []
-    assert world.journal.rows == {}
+    assert world.checkpoints.rows == {}
 
 
 @linux
@@ -193,7 +193,7 @@ def test_names_that_differ_in_case_only_are_reported_where_case_is_lost(
         world.sync()
     monkeypatch.undo()
     world.sync()
-    assert all(row.state is FileState.VERIFIED for row in world.journal.rows.values())
+    assert all(row.state is FileState.VERIFIED for row in world.checkpoints.rows.values())
 
 
 @pytest.mark.parametrize("missing", ["syncfs", "folder descriptors"])

@@ -1,4 +1,4 @@
-"""A run, a destination and a journal in memory, with places where a test can make an accident happen."""
+"""A run, a destination and checkpoints in memory, with places where a test can make an accident happen."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exlab_wizard.domain.files import FileRecord, Progress
+from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.destination.marker import create_marker
-from exlab_wizard.transfer.ports import Control, Limiter, TransferRequest
+from exlab_wizard.transfer.ports import Limiter, TransferControl, TransferRequest
 from exlab_wizard.transfer.walk import MountTransfer
 
 
-class MemoryJournal:
+class MemoryCheckpoints:
     """Keeps rows as the database would; `on_checkpoint` is called before each one takes effect."""
 
     def __init__(self) -> None:
         self.rows: dict[str, FileRecord] = {}
-        self.progress: list[Progress] = []
+        self.progress: list[JobProgress] = []
         self.put: list[str] = []
         self.sent = False
         self.on_checkpoint: Callable[[Sequence[FileRecord]], None] = lambda _files: None
@@ -30,14 +30,14 @@ class MemoryJournal:
     def load(self) -> list[FileRecord]:
         return sorted(self.rows.values(), key=lambda row: row.path)
 
-    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress) -> None:
+    def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         for row in put:
             self.rows[row.path] = row
         for path in drop:
             del self.rows[path]
         self.progress.append(progress)
 
-    def checkpoint(self, files: Sequence[FileRecord], progress: Progress) -> None:
+    def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
         self.on_checkpoint(files)
         for row in files:
             self.rows[row.path] = row
@@ -54,8 +54,8 @@ class World:
     """One run and one destination below `home`."""
 
     home: Path
-    journal: MemoryJournal = field(default_factory=MemoryJournal)
-    control: Control = field(default_factory=Control)
+    checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
+    control: TransferControl = field(default_factory=TransferControl)
     limiter: Limiter = field(default_factory=lambda: TokenBucket(lambda: None))
     settle_s: float = 0.0
     host: str = "lab-1"
@@ -84,19 +84,19 @@ class World:
         return TransferRequest(7, self.job_key, self.run, self.nas, parts, self.settle_s, self.host)
 
     def sync(self) -> Completed:
-        return MountTransfer(self.request(), self.journal, self.control, self.limiter).run()
+        return MountTransfer(self.request(), self.checkpoints, self.control, self.limiter).run()
 
     def again(self) -> None:
         """A new launch: nobody asked to stop, nothing is in the way."""
-        self.control = Control()
-        self.journal.on_checkpoint = self.journal.after_checkpoint = lambda _files: None
-        self.journal.put.clear()
-        self.journal.progress.clear()
+        self.control = TransferControl()
+        self.checkpoints.on_checkpoint = self.checkpoints.after_checkpoint = lambda _files: None
+        self.checkpoints.put.clear()
+        self.checkpoints.progress.clear()
 
     def next_job(self) -> None:
         """The run is queued once more."""
         self.again()
-        self.journal = MemoryJournal()
+        self.checkpoints = MemoryCheckpoints()
         self.job_key += "-next"
         self.incoming = self.nas / ".exlab-incoming" / self.job_key
 

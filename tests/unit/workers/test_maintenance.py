@@ -9,13 +9,13 @@ from tests.support.bench import Bench
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.destination.publish import INCOMING
-from exlab_wizard.workers.maintenance import Housekeeping
+from exlab_wizard.workers.maintenance import Maintenance
 
 
 def test_partial_copies_of_cancelled_and_deleted_jobs_are_removed_and_no_others(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     backups = Backups(StateDir.at(bench.database.path.parent))
-    upkeep = Housekeeping(bench.store, backups, bench.settings, bench.clock, check=False)
+    maintenance = Maintenance(bench.store, backups, bench.settings, bench.clock, check=False)
     deleted, cancelled, pending = (bench.enqueue(f"/run-{number}") for number in range(3))
     for job in (deleted, cancelled):
         bench.jobs.cancel(job)
@@ -27,6 +27,6 @@ def test_partial_copies_of_cancelled_and_deleted_jobs_are_removed_and_no_others(
     }
     for folder in copies.values():
         folder.mkdir(parents=True)
-    upkeep.sweep()
+    maintenance.remove_partials()
     assert [job for job, folder in copies.items() if folder.exists()] == [pending, unknown]
     bench.close()

@@ -14,14 +14,14 @@ from tests.support.bench import START, Bench
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.files import Progress
+from exlab_wizard.domain.files import JobProgress
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import RECEIPT
-from exlab_wizard.workers.checkpoints import StoreJournal
+from exlab_wizard.workers.checkpoints import DatabaseCheckpoints
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_a_worker(bench: Bench, monkey
 def test_a_job_cancelled_under_the_worker_stays_cancelled_and_the_worker_goes_on(bench: Bench) -> None:
     cancelled, following = bench.enqueue("/cancelled"), bench.enqueue("/next")
 
-    def too_late(job: ClaimedJob, _control: Control) -> Outcome:
+    def too_late(job: ClaimedJob, _control: TransferControl) -> Outcome:
         bench.jobs.cancel(job.job_id)
         return Completed("/cancelled")
 
@@ -85,7 +85,7 @@ def test_a_job_cancelled_under_the_worker_stays_cancelled_and_the_worker_goes_on
 def test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not(tmp_path: Path) -> None:
     bench, stopped = Bench(tmp_path, workers=2), []
 
-    def until_stopped(job: ClaimedJob, control: Control) -> Outcome:
+    def until_stopped(job: ClaimedJob, control: TransferControl) -> Outcome:
         control.wait(PATIENCE_SECONDS)
         stopped.append((job.run_path, control.reason))
         return Superseded()
@@ -109,16 +109,17 @@ def test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt(bench: Bench) ->
     job_id = bench.enqueue("/run")
     job = bench.jobs.claim(bench.launch_id, START)
     assert job is not None
-    journal, told = StoreJournal(bench.store, job, Control(), lambda: told.append("progress")), list[str]()
-    journal.checkpoint([], Progress(1, 0, 10, 0, 0, 0))
+    told: list[str] = []
+    checkpoints = DatabaseCheckpoints(bench.store, job, TransferControl(), lambda: told.append("progress"))
+    checkpoints.write([], JobProgress(1, 0, 10, 0, 0, 0))
     assert told == ["progress"]
     bench.jobs.cancel(job_id)
     with pytest.raises(ClaimLostError, match="claim is lost"):
-        journal.checkpoint([], Progress(1, 0, 10, 5, 0, 0))
+        checkpoints.write([], JobProgress(1, 0, 10, 5, 0, 0))
     with pytest.raises(ClaimLostError, match="claim is lost"):
-        journal.write_manifest([], [], Progress(1, 0, 10, 5, 0, 0))
+        checkpoints.write_manifest([], [], JobProgress(1, 0, 10, 5, 0, 0))
     with pytest.raises(ClaimLostError, match="claim is lost"):
-        journal.all_sent()
+        checkpoints.all_sent()
     assert told == ["progress"]
     assert bench.row("state, bytes_done", job_id) == ("cancelled", 0)
 
@@ -160,7 +161,7 @@ def test_an_unforeseen_error_in_an_attempt_is_a_failure_that_is_tried_again_and_
 def test_a_hung_transfer_holds_up_no_other_and_its_late_result_changes_nothing(bench: Bench) -> None:
     released, returned = threading.Event(), threading.Event()
 
-    def hang(_job: ClaimedJob, control: Control) -> Outcome:
+    def hang(_job: ClaimedJob, control: TransferControl) -> Outcome:
         control.last_moved -= 1000
         released.wait(PATIENCE_SECONDS)
         returned.set()
@@ -197,7 +198,7 @@ def test_a_stalled_transfer_that_stops_when_told_is_tried_again_by_this_launch(
 ) -> None:
     told, finish = threading.Event(), bench.jobs.finish
 
-    def stop_when_told(_job: ClaimedJob, control: Control) -> Outcome:
+    def stop_when_told(_job: ClaimedJob, control: TransferControl) -> Outcome:
         control.last_moved -= 1000
         control.wait(PATIENCE_SECONDS)
         told.set()
@@ -221,7 +222,7 @@ def test_a_stalled_transfer_that_stops_when_told_is_tried_again_by_this_launch(
 def test_a_transfer_that_moves_bytes_is_not_given_up(bench: Bench) -> None:
     released = threading.Event()
 
-    def slow(_job: ClaimedJob, control: Control) -> Outcome:
+    def slow(_job: ClaimedJob, control: TransferControl) -> Outcome:
         control.last_moved -= 1000
         control.moved(1)
         released.wait(PATIENCE_SECONDS)
@@ -277,11 +278,11 @@ def test_a_quota_does_not_make_a_job_that_finds_the_share_full_run_in_circles(be
 def test_forcing_marks_all_that_runs_also_what_does_not_react(tmp_path: Path) -> None:
     bench, released = Bench(tmp_path, workers=2), threading.Event()
 
-    def reacts(_job: ClaimedJob, control: Control) -> Outcome:
+    def reacts(_job: ClaimedJob, control: TransferControl) -> Outcome:
         control.wait(PATIENCE_SECONDS)
         return Interrupted(control.reason)
 
-    def hangs(_job: ClaimedJob, _control: Control) -> Outcome:
+    def hangs(_job: ClaimedJob, _control: TransferControl) -> Outcome:
         released.wait(PATIENCE_SECONDS)
         return Completed("/hangs")
 
@@ -313,7 +314,7 @@ def test_a_claim_that_went_through_although_an_error_was_reported_finds_a_worker
 def test_a_claim_that_a_worker_holds_is_no_orphan(bench: Bench) -> None:
     job_id, go_on = bench.enqueue("/run"), threading.Event()
 
-    def slow(job: ClaimedJob, _control: Control) -> Outcome:
+    def slow(job: ClaimedJob, _control: TransferControl) -> Outcome:
         assert go_on.wait(PATIENCE_SECONDS)
         return Completed(job.run_path)
 

@@ -1,4 +1,4 @@
-"""The keeper: leases stay true when the clock is set, what others changed is noticed, no error makes it miss either."""
+"""The watchdog: leases stay true when the clock is set, other programs' changes are noticed, whatever error occurs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.quit_gate import StorePredicate
-from exlab_wizard.workers.watchdog import Keeper
+from exlab_wizard.workers.pool import WorkerPool
+from exlab_wizard.workers.watchdog import Watchdog
 
 TTL = 60.0
 
 
-class Calls:
-    """Stands for the worker pool; remembers what it was told."""
+class Calls(WorkerPool):
+    """Stands for the worker pool; remembers which calls it got."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -39,8 +40,8 @@ class Calls:
     def wake(self) -> None:
         self.said.append("wake")
 
-    def hold(self) -> None:
-        self.said.append("hold")
+    def stop_for_pause(self) -> None:
+        self.said.append("pause")
 
     def drop_lost_claims(self) -> None:
         if self.errors:
@@ -55,7 +56,7 @@ class Calls:
 
 
 class Kept:
-    """A keeper over a bench, looked at step by step, and another process beside it."""
+    """A watchdog over a bench, looked at step by step, and another process beside it."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.calls, self.changes = bench, Calls(), 0
@@ -63,7 +64,7 @@ class Kept:
         self.outside = Store(Database(bench.database.path))
         self.clock = SteadyClock(bench.clock)
         self.health = Health(bench.store, bench.launch_id, bench.clock)
-        self.keeper = Keeper(
+        self.watchdog = Watchdog(
             bench.store,
             bench.settings,
             self.calls,
@@ -90,10 +91,10 @@ class Kept:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Kept]:
-    """Return a keeper that is not started: a test calls what its thread would."""
+    """Return a watchdog that is not started: a test calls what its thread would."""
     kept = Kept(Bench(tmp_path))
     yield kept
-    kept.keeper.stop()
+    kept.watchdog.stop()
     kept.outside.close()
     kept.bench.close()
 
@@ -106,17 +107,17 @@ def test_when_safe_mode_ends_by_itself_the_workers_are_woken_and_held_back_no_mo
     kept = Kept(bench)
     kept.health.begin(recovery)
     for _ in range(2):
-        kept.keeper.look()
-        kept.keeper.chores()
-    assert "hold" in kept.calls.said
+        kept.watchdog.poll()
+        kept.watchdog.chores()
+    assert "pause" in kept.calls.said
     bench.clock.pass_time(SAFE_MODE_SECONDS)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     kept.calls.said.clear()
-    kept.keeper.look()
-    kept.keeper.chores()
+    kept.watchdog.poll()
+    kept.watchdog.chores()
     assert "wake" in kept.calls.said
-    assert "hold" not in kept.calls.said
-    kept.keeper.stop()
+    assert "pause" not in kept.calls.said
+    kept.watchdog.stop()
     kept.outside.close()
     bench.close()
 
@@ -125,12 +126,12 @@ def test_when_safe_mode_ends_by_itself_the_workers_are_woken_and_held_back_no_mo
 def test_leases_keep_their_time_when_the_clock_is_set(kept: Kept, hours: int) -> None:
     lease = kept.open_lease()
     kept.bench.clock.pass_time(10)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     kept.bench.clock.wall += timedelta(hours=hours)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert kept.lease(lease) == ("active", TTL - 10)
     kept.bench.clock.pass_time(TTL)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert kept.lease(lease)[0] == "expired"
 
 
@@ -148,10 +149,10 @@ def test_a_clock_step_that_cannot_be_written_at_once_is_made_up_for(
     monkeypatch.setattr(kept.bench.store.sessions, "move_clock", unlucky)
     kept.bench.clock.wall += timedelta(hours=2)
     with pytest.raises(StoreError):
-        kept.keeper.chores()
+        kept.watchdog.chores()
     assert kept.lease(lease)[0] == "active"
     kept.bench.clock.pass_time(1)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert kept.lease(lease) == ("active", TTL - 1)
 
 
@@ -159,7 +160,7 @@ def test_a_clock_step_that_cannot_be_written_at_once_is_made_up_for(
 def test_a_machine_that_wakes_up_while_it_drains_neither_ends_a_session_nor_makes_it_a_zombie(
     kept: Kept, hours: int
 ) -> None:
-    """Drain and client are quicker than the keeper: for up to a second they look at leases that have not moved yet."""
+    """Drain and client are quicker than the watchdog: for up to a second they read leases that have not moved yet."""
     lease, predicate = kept.open_lease(), StorePredicate(kept.bench.store, kept.clock)
     kept.bench.clock.wall += timedelta(hours=hours)
     assert not predicate.count().idle, "the quit would have cut the session off"
@@ -167,10 +168,10 @@ def test_a_machine_that_wakes_up_while_it_drains_neither_ends_a_session_nor_make
     opened_now = kept.bench.store.sessions.open(
         NewSession(SessionKind.RUN, "next", TTL), kept.bench.launch_id, kept.clock.now()
     )
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert [kept.lease(one) for one in (lease, opened_now.id)] == [("active", TTL)] * 2
     kept.bench.clock.pass_time(TTL)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert predicate.count().idle, "without heartbeats it holds nothing back for hours"
 
 
@@ -189,7 +190,7 @@ def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has
 
     monkeypatch.setattr(kept.bench.store.sessions, "move_clock", look_right_after)
     kept.bench.clock.wall -= timedelta(hours=1)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     drain.join(PATIENCE_SECONDS)
     assert looks == [False]
 
@@ -197,7 +198,7 @@ def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has
 def test_small_corrections_of_the_clock_move_nothing(kept: Kept) -> None:
     lease = kept.open_lease()
     kept.bench.clock.wall += timedelta(seconds=0.5)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert kept.lease(lease) == ("active", TTL - 0.5)
 
 
@@ -205,22 +206,22 @@ def test_a_lease_without_heartbeats_is_closed_and_the_drain_hears_of_it(kept: Ke
     lease, renewed = kept.open_lease(), kept.open_lease()
     kept.bench.clock.pass_time(TTL - 1)
     kept.bench.store.sessions.renew(renewed, kept.bench.clock.now())
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert (kept.lease(lease)[0], kept.changes) == ("active", 0)
     kept.bench.clock.pass_time(2)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert (kept.lease(lease)[0], kept.changes) == ("expired", 1)
     assert kept.lease(renewed)[0] == "active"
 
 
 def test_leases_are_kept_and_ended_during_the_drain_as_before(kept: Kept) -> None:
-    """A keeper that stopped with the first step of a quit would leave a dead client's lease to hold it up for ever."""
+    """A watchdog that stopped with the first step of a quit would let a dead client's lease hold it up for ever."""
     dead, alive = kept.open_lease(), kept.open_lease()
     kept.bench.store.launches.drain(kept.bench.launch_id, START)
     kept.bench.clock.pass_time(TTL - 1)
     assert kept.bench.store.sessions.renew(alive, kept.clock.now()) is not None
     kept.bench.clock.pass_time(2)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert [kept.lease(one)[0] for one in (dead, alive)] == ["expired", "active"]
     assert kept.changes == 1, "the drain has heard of it"
 
@@ -228,7 +229,7 @@ def test_leases_are_kept_and_ended_during_the_drain_as_before(kept: Kept) -> Non
 def test_settings_are_read_again_when_the_file_changes(kept: Kept) -> None:
     config = kept.bench.settings.path
     config.write_text(config.read_text("utf-8").replace("stall_s = 60", "stall_s = 77"), encoding="utf-8")
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert kept.bench.settings.current.sync.stall_s == 77
     assert "wake" in kept.calls.said
 
@@ -240,38 +241,38 @@ def test_invalid_new_settings_keep_the_old_ones_and_are_named_once(
     before = kept.bench.settings.current
     kept.bench.settings.path.write_bytes(text.encode(errors="surrogateescape"))
     with caplog.at_level(logging.ERROR):
-        kept.keeper.chores()
-        kept.keeper.chores()
+        kept.watchdog.chores()
+        kept.watchdog.chores()
     assert kept.bench.settings.current == before
     assert [str(kept.bench.settings.path) in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_what_another_process_commits_wakes_the_workers_and_nothing_else_does(kept: Kept) -> None:
-    kept.keeper.look()
+    kept.watchdog.poll()
     kept.calls.said.clear()
-    kept.keeper.look()
+    kept.watchdog.poll()
     assert kept.calls.said == []
     kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
-    kept.keeper.look()
+    kept.watchdog.poll()
     assert kept.calls.said == ["wake", "drop"]
     assert [quit_.trigger for quit_ in kept.quits] == [QuitTrigger.CLI]
 
 
 def test_a_change_that_an_error_kept_from_being_noticed_is_noticed_at_the_next_look(kept: Kept) -> None:
-    kept.keeper.look()
+    kept.watchdog.poll()
     kept.outside.quits.request(kept.bench.launch_id, QuitTrigger.CLI, START)
     kept.calls.errors.append(StoreError("database is locked"))
     with pytest.raises(StoreError):
-        kept.keeper.look()
+        kept.watchdog.poll()
     assert kept.quits == []
-    kept.keeper.look()
+    kept.watchdog.poll()
     assert len(kept.quits) == 1
 
 
-def test_no_error_ends_the_keeper(kept: Kept) -> None:
+def test_no_error_ends_the_watchdog(kept: Kept) -> None:
     kept.calls.errors += [ValueError("no such moment"), StoreError("database is locked")]
-    kept.keeper.start()
-    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, what="the keeper to look again")
+    kept.watchdog.start()
+    until(lambda: not kept.calls.errors and "drop" in kept.calls.said, what="the watchdog to look again")
 
 
 def test_a_launch_that_lives_for_some_seconds_is_healthy(kept: Kept) -> None:
@@ -282,20 +283,20 @@ def test_a_launch_that_lives_for_some_seconds_is_healthy(kept: Kept) -> None:
         return at
 
     kept.bench.clock.pass_time(4)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert noted() is None
     kept.bench.clock.pass_time(2)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     at = noted()
     assert at is not None
     assert from_text(at) == START + timedelta(seconds=6)
     kept.bench.clock.pass_time(2)
-    kept.keeper.chores()
+    kept.watchdog.chores()
     assert noted() == at
 
 
-def test_stopping_a_keeper_that_never_started_or_twice_is_harmless(kept: Kept) -> None:
-    kept.keeper.stop()
-    kept.keeper.start()
-    kept.keeper.stop()
-    kept.keeper.stop()
+def test_stopping_a_watchdog_that_never_started_or_twice_is_harmless(kept: Kept) -> None:
+    kept.watchdog.stop()
+    kept.watchdog.start()
+    kept.watchdog.stop()
+    kept.watchdog.stop()

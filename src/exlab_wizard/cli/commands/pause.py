@@ -6,7 +6,7 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
-from exlab_wizard.errors import NotRunningError
+from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
@@ -28,15 +28,15 @@ def set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
     """Pause or resume syncing, and print which.
 
     Raises:
-        NotRunningError: there is no application to pause.
+        ApplicationNotRunningError: there is no application to pause.
     """
     not_running = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
     if not is_running(locations.state_dir):
-        raise NotRunningError(not_running)
+        raise ApplicationNotRunningError(not_running)
     with opened(locations.state_dir) as store:
         launch = store.launches.open_launch()
         if launch is None:
-            raise NotRunningError(not_running)
+            raise ApplicationNotRunningError(not_running)
         if paused:
             store.launches.pause(launch.id, SystemClock().now())
         else:

@@ -19,7 +19,7 @@ from exlab_wizard.cli.terminal.output import emit, example, json_option, note, s
 from exlab_wizard.cli.terminal.words import blocking
 from exlab_wizard.domain.quit import QuitAnswer, QuitOutcome, QuitStatus, QuitTrigger
 from exlab_wizard.domain.views import OpenLaunch
-from exlab_wizard.errors import ExlabError, NotRunningError, RefusedError
+from exlab_wizard.errors import ApplicationNotRunningError, ExlabError, RefusedError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
@@ -63,7 +63,7 @@ def command(locations: Locations, *, force: bool, wait_for: float | None, as_jso
     """
     if not is_running(locations.state_dir):
         msg = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
-        raise NotRunningError(msg)
+        raise ApplicationNotRunningError(msg)
     began = time.monotonic()
     with opened(locations.state_dir) as store:
         asked = _Quit(store, lambda: is_running(locations.state_dir), force=force)
@@ -100,7 +100,7 @@ class _Quit:
                 return launch
             if not self._alive() or time.monotonic() > deadline:
                 msg = "it ended, or did not come up; there is nothing to quit"
-                raise NotRunningError(msg)
+                raise ApplicationNotRunningError(msg)
             time.sleep(POLL_INTERVAL_SECONDS)
 
     def _request(self, launch: OpenLaunch) -> None:

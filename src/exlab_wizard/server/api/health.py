@@ -18,7 +18,7 @@ from exlab_wizard.server.errors import refusals
 from exlab_wizard.server.thread_pools import MOST_WAITING, Lanes
 
 SILENT_SECONDS: Final = 5.0
-"""The keeper looks four times a second; what keeps it for so long keeps leases from expiring too."""
+"""The watchdog looks four times a second; what keeps it for so long keeps leases from expiring too."""
 TIMEOUT_SECONDS: Final = 2.0
 _WORST: Final[tuple[HealthStatus, ...]] = ("error", "warn", "ok")
 
@@ -55,7 +55,7 @@ class HealthRoutes:
         if not request.state.authenticated:
             bare = {name: Component(one.status) for name, one in components.items()}
             return answer(Health(status, bare, proof))
-        last_minute, phase = self._backend.workers.meter.last_minute(), self._backend.quit.phase
+        last_minute, phase = self._backend.workers.throughput.last_minute(), self._backend.quit.phase
         return answer(Health(status, components, proof, last_minute, __version__, self._backend.launch_id, phase))
 
     def _behind(self) -> dict[str, Component]:
@@ -72,7 +72,7 @@ class HealthRoutes:
         return Component("ok", "can be read")
 
     def _workers(self) -> Component:
-        standing = self._backend.workers.standing()
+        standing = self._backend.workers.status()
         if self._backend.health.safe_mode:
             reason = "safe mode: the last launches ended within seconds; nothing is synced until resumed; see the log"
             return Component("warn", reason)
@@ -91,7 +91,7 @@ class HealthRoutes:
         return Component("ok", words)
 
     def _leases(self) -> Component:
-        silent_s = self._backend.keeper.silent_s
+        silent_s = self._backend.watchdog.silent_s
         if silent_s > SILENT_SECONDS:
             reason = f"for {silent_s:.0f} s nobody could look whether sessions expire; see the log"
             return Component("error", reason)

@@ -113,7 +113,7 @@ class MetricsRoutes:
         for name, told, value in (
             ("verified", "Bytes of runs that were read back, found equal and published.", progress.verified_bytes),
             ("resumed", "Of these, bytes that had been sent before an interruption.", progress.resumed_bytes),
-            ("moved", "Bytes that were sent or read back.", self._backend.workers.meter.total),
+            ("moved", "Bytes that were sent or read back.", self._backend.workers.throughput.total),
         ):
             counter = Counter(f"exlab_wizard_{name}_bytes", told, labels=[], unit="bytes")
             counter.add_metric([], value, created=self._created)
@@ -154,7 +154,7 @@ class MetricsRoutes:
         uptime = (self._backend.now() - self._began).total_seconds()
         database = self._backend.store.database
         wal = database.path.with_name(f"{database.path.name}-wal")
-        workers = self._backend.workers.standing()
+        workers = self._backend.workers.status()
         for name, told, unit, value in (
             ("uptime_seconds", "Time since the server of this launch began.", "seconds", uptime),
             ("launch", "The id of this launch.", "", self._backend.launch_id),

@@ -98,7 +98,7 @@ class SessionRoutes:
         if self._backend.store.sessions.renew(session_id, self._backend.now()) is None:
             found = self._found(session_id)
             if found.state is LeaseState.ACTIVE:
-                # After a sleep of the machine the keeper moves the leases within a second, or ends them.
+                # After a sleep of the machine the watchdog moves the leases within a second, or ends them.
                 raise ApiError(Code.BUSY, "Whether this session has expired is being decided. Ask again in a second.")
             raise _over(found)
         return self._found(session_id)

@@ -1,6 +1,6 @@
 """The feed of what changes, for event streams: numbered, kept for those who come back, bounded for those who are slow.
 
-The keeper says that something was committed, at most four times a second; then one reading of the database serves all
+The watchdog says that something was committed, at most four times a second; then one reading of the database serves all
 readers. While nobody listens nothing is read, and what happened meanwhile is read when somebody comes. A reader that
 does not keep up loses its place and is told so; nothing ever waits for it. Everything but `_woken` belongs to the event
 loop's thread.

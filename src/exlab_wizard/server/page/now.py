@@ -85,7 +85,7 @@ class Now:
         activity, now = self._backend.store.activity, self._backend.now()
         jobs = activity.in_flight()
         rates = self._rates.look(jobs, self._backend.clock.monotonic())
-        files = self._backend.workers.standing().files
+        files = self._backend.workers.status().files
         moving = [self._moving(job, rates.get(whole(job["id"])), files, now) for job in jobs]
         return {
             "moving": moving,

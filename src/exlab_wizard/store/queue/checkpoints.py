@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from exlab_wizard.domain.files import FileRecord, FileState, Progress
+from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
 from exlab_wizard.store.sqlite.database import Database, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, text, whole
@@ -36,7 +36,7 @@ SET_PROGRESS: Final = Statement(
         bytes_done=_b("bytes_done"),
         bytes_verified=_b("bytes_verified"),
         bytes_resumed=_b("bytes_resumed"),
-        # Progress clears the crash count; going again over what was lost is not progress.
+        # JobProgress clears the crash count; going again over what was lost is not progress.
         crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes),
         progress_mark=sa.func.max(_job.progress_mark, _moved),
     )
@@ -86,7 +86,7 @@ class Files:
         ]
 
     def checkpoint(
-        self, job_id: int, claim_id: str, put: Sequence[FileRecord], drop: Sequence[str], progress: Progress
+        self, job_id: int, claim_id: str, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress
     ) -> bool:
         """Replace the rows `put`, forget the paths `drop`, set the counters; False when the claim is lost.
 
@@ -102,7 +102,7 @@ class Files:
         return True
 
 
-def _set_progress(transaction: Transaction, job_id: int, claim_id: str, progress: Progress) -> bool:
+def _set_progress(transaction: Transaction, job_id: int, claim_id: str, progress: JobProgress) -> bool:
     params: dict[str, Value] = {
         "job": job_id,
         "claim": claim_id,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 
 _BURST_SECONDS: Final = 0.25
 _RECHECK_SECONDS: Final = 0.5
@@ -30,7 +30,7 @@ class TokenBucket:
         self._recheck_at = self._updated + _RECHECK_SECONDS
         self._granted = self._claimed = 0.0
 
-    def take(self, size: int, control: Control) -> None:
+    def take(self, size: int, control: TransferControl) -> None:
         """Return when `size` more bytes may be sent; waiting counts as a sign of life.
 
         Raises:

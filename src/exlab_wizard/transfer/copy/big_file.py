@@ -22,7 +22,7 @@ from exlab_wizard.durable import sync_file
 from exlab_wizard.errors import StoppedError
 from exlab_wizard.transfer.copy.context import Attempt, restarted
 from exlab_wizard.transfer.copy.read_back import BUFFER, update_from
-from exlab_wizard.transfer.copy.stage import Stage
+from exlab_wizard.transfer.copy.stage import PipelineStage
 from exlab_wizard.transfer.failures import changing
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.durability import write_all
@@ -78,9 +78,9 @@ class _Pipeline:
         self._abandoned = False
         self._checkpointed = threading.Condition()
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-        self._hasher: Stage[tuple[bytearray, int] | _Segment] = Stage("hash", self._hash)
-        self._flusher: Stage[_Segment] = Stage("flush", self._flush)
-        self._reader: Stage[_Segment] = Stage("read-back", self._read_back)
+        self._hasher: PipelineStage[tuple[bytearray, int] | _Segment] = PipelineStage("hash", self._hash)
+        self._flusher: PipelineStage[_Segment] = PipelineStage("flush", self._flush)
+        self._reader: PipelineStage[_Segment] = PipelineStage("read-back", self._read_back)
 
     def send(self) -> bool:
         """Send the file from its row's position; False when what was sent before is no longer the file's beginning."""

@@ -12,9 +12,9 @@ from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import ExlabError, TransferError
 from exlab_wizard.transfer.copy.ledger import Ledger
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control, Limiter
+from exlab_wizard.transfer.ports import Limiter, TransferControl
 from exlab_wizard.transfer.source.manifest import SourceFile
 
 PERMISSIONS: Final = 0o777
@@ -31,9 +31,9 @@ class Attempt:
     source: Tree
     target: Tree
     ledger: Ledger
-    control: Control
+    control: TransferControl
     limiter: Limiter
-    failures: Failures
+    failures: FailureClassifier
     umask: int
 
     def target_error(self, op: str, path: str, error: OSError) -> ExlabError:

@@ -16,11 +16,11 @@ from exlab_wizard.transfer.copy.ledger import Ledger
 from exlab_wizard.transfer.copy.plan import Plan, check_room, reconcile
 from exlab_wizard.transfer.copy.read_back import ReadBack
 from exlab_wizard.transfer.copy.small_files import SMALL, SmallFiles
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.sweep import sweep
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control, Journal, Limiter, TransferRequest
+from exlab_wizard.transfer.ports import Checkpoints, Limiter, TransferControl, TransferRequest
 from exlab_wizard.transfer.source.manifest import Manifest, SourceFolder, SourceLink
 from exlab_wizard.transfer.source.names import check_names
 
@@ -32,10 +32,15 @@ class Incoming:
     """One job's incoming folder while an attempt works on it."""
 
     def __init__(
-        self, request: TransferRequest, journal: Journal, control: Control, limiter: Limiter, failures: Failures
+        self,
+        request: TransferRequest,
+        checkpoints: Checkpoints,
+        control: TransferControl,
+        limiter: Limiter,
+        failures: FailureClassifier,
     ) -> None:
         """Remember the collaborators; nothing is touched."""
-        self._request, self._journal, self._control = request, journal, control
+        self._request, self._checkpoints, self._control = request, checkpoints, control
         self._limiter, self._failures = limiter, failures
 
     def fill(self, source: Tree, target: Tree, manifest: Manifest, published: Mapping[str, str]) -> Ledger:
@@ -50,8 +55,8 @@ class Incoming:
         self.clear_unknown(target, manifest, published)
         check_names(manifest, target, self._failures)
         with self._failures.target("Cannot look at", target.root):
-            plan = reconcile(manifest.files, self._journal.load(), published, target)
-        ledger = Ledger(self._journal, plan.rows, (len(manifest.files), manifest.size))
+            plan = reconcile(manifest.files, self._checkpoints.load(), published, target)
+        ledger = Ledger(self._checkpoints, plan.rows, (len(manifest.files), manifest.size))
         ledger.start(plan.put, plan.drop)
         check_room(plan, self._request.destination, self._failures)
         mask = durability.umask()

@@ -1,6 +1,6 @@
-"""The rows of one attempt as they are known in the journal, and the counters that go with them.
+"""The rows of one attempt as the checkpoints have them, and the counters that go with them.
 
-Rows change here only together with the journal. That a file was read back waits for the next checkpoint: losing it
+Rows change here only together with the checkpoints. That a file was read back waits for the next checkpoint: losing it
 costs one more reading, never data.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from exlab_wizard.domain.files import FileRecord, FileState, Progress
-from exlab_wizard.transfer.ports import Journal
+from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
+from exlab_wizard.transfer.ports import Checkpoints
 
 
 class Ledger:
     """Every file of the run by path. Safe to use from several threads."""
 
-    def __init__(self, journal: Journal, rows: Iterable[FileRecord], total: tuple[int, int]) -> None:
+    def __init__(self, checkpoints: Checkpoints, rows: Iterable[FileRecord], total: tuple[int, int]) -> None:
         """Take over `rows`; `total` is files and bytes of the whole run."""
-        self._journal, self._lock = journal, threading.Lock()
+        self._checkpoints, self._lock = checkpoints, threading.Lock()
         self._files_total, self._bytes_total = total
         self._files_done = self._bytes_done = self._bytes_verified = 0
         self._read_back: list[FileRecord] = []
@@ -30,12 +30,12 @@ class Ledger:
         self._bytes_resumed = self._bytes_done
 
     def start(self, put: Sequence[FileRecord], drop: Sequence[str]) -> None:
-        """Write the difference between the journal's rows and these.
+        """Write the difference between the checkpoints' rows and these.
 
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        self._journal.write_manifest(put, drop, self._progress())
+        self._checkpoints.write_manifest(put, drop, self._progress())
 
     def record(self, rows: Sequence[FileRecord]) -> None:
         """Make `rows` durable, and what was read back meanwhile; what they claim must be durable already.
@@ -47,7 +47,7 @@ class Ledger:
             together = [*self._read_back, *rows]
             for row in together:
                 self._apply(row)
-            self._journal.checkpoint(together, self._progress())
+            self._checkpoints.write(together, self._progress())
             self._read_back.clear()
 
     def verified(self, rows: Sequence[FileRecord]) -> None:
@@ -61,12 +61,12 @@ class Ledger:
             self._bytes_verified += size
 
     def all_sent(self) -> None:
-        """Note in the journal that only reading back and publishing are left.
+        """Note durably that only reading back and publishing are left.
 
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        self._journal.all_sent()
+        self._checkpoints.all_sent()
 
     def _apply(self, row: FileRecord) -> None:
         old = self.rows.get(row.path)
@@ -77,8 +77,8 @@ class Ledger:
         self._bytes_done += row.bytes_done
         self.rows[row.path] = row
 
-    def _progress(self) -> Progress:
-        return Progress(
+    def _progress(self) -> JobProgress:
+        return JobProgress(
             self._files_total,
             self._files_done,
             self._bytes_total,

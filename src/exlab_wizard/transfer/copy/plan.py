@@ -1,4 +1,4 @@
-"""What is left to do: the run as it is now, against what the journal remembers and what lies on the destination.
+"""What is left to do: the run as it is now, against what the checkpoints remember and what lies on the destination.
 
 Nothing is believed that cannot be seen: a row counts only while its file is there with the right size.
 """
@@ -14,14 +14,14 @@ from pathlib import Path
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.errors import TransferWaitError
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import SourceFile
 
 
 @dataclass(slots=True)
 class Plan:
-    """`send` and `read_back` are work, `rows` is every file of the run, `put` and `drop` what the journal lacks."""
+    """`send` and `read_back` are work, `rows` is every file of the run, `put` and `drop` what the checkpoints lack."""
 
     send: list[SourceFile] = field(default_factory=list)
     read_back: list[FileRecord] = field(default_factory=list)
@@ -63,7 +63,7 @@ def reconcile(
     return plan
 
 
-def check_room(plan: Plan, destination: Path, failures: Failures) -> None:
+def check_room(plan: Plan, destination: Path, failures: FailureClassifier) -> None:
     """Return when the destination has room for what is left to send.
 
     Raises:

@@ -15,10 +15,10 @@ from typing import Final, Protocol, Self
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.transfer.copy.context import Attempt
-from exlab_wizard.transfer.copy.stage import Stage
+from exlab_wizard.transfer.copy.stage import PipelineStage
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 
 BUFFER: Final = 256 << 10  # stays in the processor's cache between the read and the hash
 
@@ -30,7 +30,7 @@ class Digest(Protocol):
         """Add bytes."""
 
 
-def read_hash(tree: Tree, path: str, size: int, control: Control, *, cached: bool = False) -> str:
+def read_hash(tree: Tree, path: str, size: int, control: TransferControl, *, cached: bool = False) -> str:
     """Return the SHA-256 of a file in hexadecimal, read from its disk or server.
 
     `size` is what it should have; `cached` allows this machine's memory to answer.
@@ -77,7 +77,7 @@ class ReadBack:
     def __init__(self, attempt: Attempt) -> None:
         """Prepare; entering the context starts the thread."""
         self._attempt = attempt
-        self._stage: Stage[Sequence[FileRecord]] = Stage("read-back", self._check_batch)
+        self._stage: PipelineStage[Sequence[FileRecord]] = PipelineStage("read-back", self._check_batch)
 
     def __enter__(self) -> Self:
         """Start the thread."""

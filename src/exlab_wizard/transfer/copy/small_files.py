@@ -18,7 +18,7 @@ from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.copy.context import Attempt
 from exlab_wizard.transfer.copy.read_back import ReadBack
-from exlab_wizard.transfer.copy.stage import Stage
+from exlab_wizard.transfer.copy.stage import PipelineStage
 from exlab_wizard.transfer.failures import changing
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.durability import write_all
@@ -51,7 +51,7 @@ class SmallFiles:
             ClaimLostError: the job is no longer ours.
         """
         with (
-            Stage("flush", self._settle, room=1) as flush,
+            PipelineStage("flush", self._settle, room=1) as flush,
             ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool,
         ):
             waiting = iter(files)

@@ -15,7 +15,7 @@ from typing import Generic, Self, TypeVar
 _T = TypeVar("_T")
 
 
-class Stage(Generic[_T]):
+class PipelineStage(Generic[_T]):
     """Handles what is `put`, in order, at most `room` unfinished ones (0: without limit)."""
 
     def __init__(self, name: str, handle: Callable[[_T], None], room: int = 0) -> None:

@@ -15,9 +15,9 @@ from exlab_wizard.transfer.copy.read_back import read_hash
 from exlab_wizard.transfer.destination.checksums import parse_checksums
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import Owner, read_owner
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import CHECKSUMS, scan
 
 
@@ -43,7 +43,7 @@ class Published:
             ValueError: the checksum list is none.
         """
         with Tree(root) as tree:
-            manifest = scan(tree, Failures(root, root, check_online=lambda: probe(root)), lambda: None)
+            manifest = scan(tree, FailureClassifier(root, root, check_online=lambda: probe(root)), lambda: None)
             owner = read_owner(tree)
             with open(tree.open(CHECKSUMS, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
                 content = file.read()
@@ -52,7 +52,7 @@ class Published:
         links, folders = len(manifest.links), len(manifest.folders)
         return cls(root, owner, listed, hashlib.sha256(content).hexdigest(), found, links, folders)
 
-    def hash_of(self, path: str, control: Control) -> str:
+    def hash_of(self, path: str, control: TransferControl) -> str:
         """Return the SHA-256 of one of the files that were found.
 
         Raises:

@@ -11,13 +11,13 @@ from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.copy.read_back import read_hash
 from exlab_wizard.transfer.destination.publish import conflict
 from exlab_wizard.transfer.destination.receipt import read_owner
-from exlab_wizard.transfer.failures import Failures, changing
+from exlab_wizard.transfer.failures import FailureClassifier, changing
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Control, TransferRequest
+from exlab_wizard.transfer.ports import TransferControl, TransferRequest
 from exlab_wizard.transfer.source.manifest import Manifest, SourceFile, is_same
 
 
-def is_known_run(final: Path, request: TransferRequest, failures: Failures) -> bool:
+def is_known_run(final: Path, request: TransferRequest, failures: FailureClassifier) -> bool:
     """Return whether `final` holds an earlier state of this very run; False when the path is free.
 
     Raises:
@@ -50,7 +50,7 @@ def is_known_run(final: Path, request: TransferRequest, failures: Failures) -> b
 class Comparison:
     """Compares a run with what was published of it before; nothing is changed on either side."""
 
-    def __init__(self, source: Tree, final: Tree, control: Control, failures: Failures) -> None:
+    def __init__(self, source: Tree, final: Tree, control: TransferControl, failures: FailureClassifier) -> None:
         """Remember both sides."""
         self._source, self._final, self._control, self._failures = source, final, control, failures
 

@@ -17,7 +17,7 @@ from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.durable import sync_file, sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.destination.marker import MARKER
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.durability import write_all
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import OWN_FOLDER
@@ -32,7 +32,7 @@ class FinalPathTakenError(Exception):
     """The final path came into being while the run was copied: look at it again."""
 
 
-def make_folders(destination: Path, parts: Iterable[str], failures: Failures) -> Path:
+def make_folders(destination: Path, parts: Iterable[str], failures: FailureClassifier) -> Path:
     """Create folder after folder below `destination` and return the last; each is durable, existing ones too.
 
     Raises:
@@ -96,7 +96,7 @@ def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
     tree.sync_folder(OWN_FOLDER)
 
 
-def publish_whole(incoming: Path, final: Path, destination: Path, failures: Failures) -> None:
+def publish_whole(incoming: Path, final: Path, destination: Path, failures: FailureClassifier) -> None:
     """Rename the closed folder `incoming` to `final` below `destination`, whose parent exists, and make that durable.
 
     Raises:
@@ -122,7 +122,7 @@ def publish_whole(incoming: Path, final: Path, destination: Path, failures: Fail
     remove_empty(incoming.parent)
 
 
-def publish_file(incoming: Tree, final: Tree, path: str, failures: Failures) -> None:
+def publish_file(incoming: Tree, final: Tree, path: str, failures: FailureClassifier) -> None:
     """Put one verified file into the final folder as well, or move it there; never over another.
 
     A name that is left in the incoming folder goes when the new one is durable: never before.

@@ -14,7 +14,7 @@ from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
-from exlab_wizard.transfer.failures import Failures, changing
+from exlab_wizard.transfer.failures import FailureClassifier, changing
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.tree import Tree
 
@@ -72,7 +72,7 @@ class Manifest:
         return sum(file.size for file in self.files)
 
 
-def scan(tree: Tree, failures: Failures, check: Callable[[], None]) -> Manifest:
+def scan(tree: Tree, failures: FailureClassifier, check: Callable[[], None]) -> Manifest:
     """Return what is in the run `tree`; `check` is called for each folder and may raise to stop.
 
     Raises:

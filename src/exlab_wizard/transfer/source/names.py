@@ -12,7 +12,7 @@ from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import Manifest
 
@@ -24,7 +24,7 @@ _RESERVED: Final = re.compile(r"\A(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.
 _CHARACTERS: Final = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]|[. ]\Z')
 
 
-def check_names(manifest: Manifest, target: Tree, failures: Failures) -> None:
+def check_names(manifest: Manifest, target: Tree, failures: FailureClassifier) -> None:
     """Return when the file system of `target` keeps all names of the run apart and as they are.
 
     Raises:

@@ -15,7 +15,7 @@ from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session import watch
 from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
 from exlab_wizard.process.session.watch import SessionEnd, decide
-from exlab_wizard.workers.throughput import Meter
+from exlab_wizard.workers.throughput import Throughput
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ class Scene:
     """The service, its ear, and what is in flight."""
 
     def __init__(self) -> None:
-        self.ear, self.meter, self.predicate = Ear(), Meter(), Predicate(Faults())
+        self.ear, self.throughput, self.predicate = Ear(), Throughput(), Predicate(Faults())
         self.changes = Changes()
         self.looks = 0
         self.released = threading.Event()
@@ -72,7 +72,7 @@ class Scene:
             self.ear,
             heard,
             count=self.predicate.count,
-            moving=lambda: self.meter.last_minute() > 0,
+            moving=lambda: self.throughput.last_minute() > 0,
             changes=self.changes,
             release=self.released.set,
         )
@@ -100,7 +100,7 @@ def test_nothing_is_read_and_nobody_listened_to_while_nothing_changes(scene: Sce
 
 def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
     scene.service.start()
-    scene.meter.add(1)
+    scene.throughput.add(1)
     scene.predicate.jobs = 1
     scene.changes.notify()
     assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True, sleep=True)
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
 def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that hangs tells nobody that nothing moves any more."""
     monkeypatch.setattr(watch, "STILL_SECONDS", 0.01)
-    monkeypatch.setattr(scene.meter, "last_minute", [1, 1, 0].pop)
+    monkeypatch.setattr(scene.throughput, "last_minute", [1, 1, 0].pop)
     scene.predicate.jobs = 1
     scene.service.start()
     assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)

@@ -11,7 +11,7 @@ from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import create_marker, probe
 from exlab_wizard.transfer.destination.partials import remove_leftovers
 from exlab_wizard.transfer.destination.publish import INCOMING, make_folders, remove_empty
-from exlab_wizard.transfer.failures import Failures
+from exlab_wizard.transfer.failures import FailureClassifier
 
 OURS = "0123456789abcdef"
 
@@ -62,7 +62,7 @@ def test_nothing_is_removed_from_an_empty_mount_point(nas: Path) -> None:
 
 
 def test_a_job_that_ends_does_not_take_the_incoming_folder_from_one_that_begins(nas: Path) -> None:
-    failures = Failures(nas / "run", nas, check_online=lambda: probe(nas))
+    failures = FailureClassifier(nas / "run", nas, check_online=lambda: probe(nas))
 
     def begin_and_end(job: int) -> int:
         for _ in range(400):
