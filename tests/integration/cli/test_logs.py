@@ -198,7 +198,7 @@ def test_the_command_shows_what_is_asked_for(cli: Cli, state_dir: Path) -> None:
     ]
     assert cli("logs", "-n", "1").out.endswith("third\n")
     assert json.loads(cli("logs", "--job", "2", "--json").out) == more
-    assert "no such line" in cli("logs", "--session", "s").err
+    assert "no matching lines" in cli("logs", "--session", "s").err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C as a signal")

@@ -129,7 +129,7 @@ def test_the_time_to_wait_ends_with_1_and_names_what_is_waited_for(
         assert store.jobs.claim(application.launch, now()) is not None
         answer = cli("quit", "--wait-for", "0.3")
     assert answer.status == 1
-    assert "still draining" in answer.err
+    assert "has not finished yet" in answer.err
     assert str(run_folder) in answer.err
     assert store.jobs.state_of(1) is JobState.RUNNING
 
@@ -207,4 +207,4 @@ def test_the_question_is_withdrawn_when_the_work_is_done(store: Store, state_dir
         threading.Timer(1.5, shown.set).start()
         ended = at_a_terminal([*command, "quit"], b"?\n", b"[k]eep running")
     assert ended.status == 0
-    assert "all work in flight was done" in ended.out
+    assert "all work in flight was finished" in ended.out

@@ -42,7 +42,7 @@ def test_quit_asks_in_its_own_terminal_and_force_is_force(program: Program) -> N
         terminal.screen.shows(CHOICES)
         terminal.screen.type("f\n")
         assert terminal.wait() == 0
-        terminal.screen.shows("by force")
+        terminal.screen.shows("forced to quit")
     assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "forced", 1, 0, 1, 0, decided=True)]
     finish(program, job)
@@ -53,7 +53,7 @@ def test_the_question_goes_when_the_last_job_ends(program: Program) -> None:
     with seat(program, "quit") as terminal:
         terminal.screen.shows(CHOICES)
         assert terminal.wait() == 0
-        terminal.screen.shows("all work in flight was done")
+        terminal.screen.shows("all work in flight was finished")
     assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "drained", 1, 0, 1, 0, decided=True)]
 

@@ -1,4 +1,4 @@
-"""`admin`: the database in the browser, to look through and to ask."""
+"""`admin`: the database in the browser, to read and to query."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PAGE: Final = "/admin/"
 
 
 class ExtraMissingError(ExlabError):
-    """Something that can be installed beside the program is not."""
+    """An optional dependency is not installed."""
 
 
 @click.command("admin", epilog=example("exlab-wizard admin"))
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, as_json: bool) -> None:
-    """Look through the live database in the window: tables and views with their meanings, ready questions, SQL.
+    """Browse the live database in the window: tables and views with their meanings, ready questions, SQL.
 
-    Nothing can be changed there. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
-    starts the application if it does not run, and prints a link where there is no desktop.
+    It is read-only. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
+    starts the application if it is not running, and prints a link where there is no desktop.
     """
     if find_spec("datasette") is None:
         msg = "browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'"

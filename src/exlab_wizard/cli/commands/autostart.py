@@ -12,7 +12,7 @@ from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.desktop.autostart.entry import AutostartStatus, autostart_of
 
 _DONE: Final = {
-    "on": "the application starts at login from now on",
+    "on": "the application now starts at login",
     "off": "the application no longer starts at login",
 }
 _SAME: Final = {"on": "the application already starts at login", "off": "the application does not start at login"}
@@ -35,14 +35,14 @@ def command(locations: Locations, what: Literal["on", "off", "status"], *, as_js
         emit({"changed": changed, **asdict(status)})
         return
     if what == "status":
-        say(_told(status, str(locations.state_dir.root)))
+        say(_describe(status, str(locations.state_dir.root)))
     else:
         say((_DONE if changed else _SAME)[what])
     for kind, where in status.places.items():
         say(f"  {kind}: {where}")
 
 
-def _told(status: AutostartStatus, state_dir: str) -> str:
+def _describe(status: AutostartStatus, state_dir: str) -> str:
     if not status.on:
         return "off: the application does not start at login"
     told = "on" if status.state_dir == state_dir else f"on, for the state dir {status.state_dir}"

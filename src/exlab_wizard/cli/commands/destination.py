@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.durable import make_folder
@@ -19,7 +20,7 @@ from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
 
 class DestinationFailedError(ExlabError):
-    """A destination did not pass its test."""
+    """A destination failed its test."""
 
 
 @click.group("destination", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
@@ -30,22 +31,24 @@ def command() -> None:
 @command.command("add", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
 @click.argument("name")
 @click.argument("target")
-@click.option("--bandwidth", metavar="MIB_S", type=click.FloatRange(0, 100_000, min_open=True), help="Limit in MiB/s.")
-@click.option("--create", is_flag=True, help="Make the folder if it is missing.")
+@click.option(
+    "--bandwidth", metavar="MIB_S", type=click.FloatRange(0, 100_000, min_open=True), help="Bandwidth limit in MiB/s."
+)
+@click.option("--create", is_flag=True, help="Create the folder if it does not exist.")
 @json_option
 @click.pass_obj
 def add(  # noqa: PLR0913 - one parameter for each option
     locations: Locations, *, name: str, target: str, bandwidth: float | None, create: bool, as_json: bool
 ) -> None:
-    """Add the folder TARGET as destination NAME, and put a marker file into it.
+    """Add the folder TARGET as destination NAME, and write a marker file into it.
 
-    By the marker a mounted share is told from the empty folder that an unmounted one leaves behind: mount it first.
+    Mount the share first: the marker distinguishes a mounted share from the empty folder of an unmounted one.
     """
     file = SettingsFile(locations.config)
     known = file.read().destinations.get(name)
     folder = _folder(name, target)
     if known is not None and known.folder != folder:
-        msg = f"the destination {name!r} is {known.target} already; choose another name, or change {locations.config}"
+        msg = f"the destination {name!r} already exists: {known.target}. Use another name, or edit {locations.config}"
         raise RefusedError(msg)
     made = _make(folder, create=create)
     marked = (folder / MARKER).exists()
@@ -69,37 +72,37 @@ def add(  # noqa: PLR0913 - one parameter for each option
         say(f"destination {name} → {folder} added to {locations.config}")
         say(f"Queue a run with: exlab-wizard sync PATH --to {name}")
     else:
-        say(f"destination {name} → {folder} was there already; its marker is in place")
+        say(f"destination {name} → {folder} already exists; its marker is in place")
 
 
 def _folder(name: str, target: str) -> Path:
     if not NAME.fullmatch(name):
-        msg = f"the name {name!r} may hold letters, digits, - and _ only, at most 63, and begins with a letter or digit"
+        msg = f"the name {name!r} is invalid: use at most 63 letters, digits, - and _, beginning with a letter or digit"
         raise UsageError(msg)
     if target.startswith(("ssh://", "rclone:")):
-        msg = "only folders are supported as targets by this version; mount the share and name its folder"
+        msg = "this version supports only folders as targets; mount the share and give its folder"
         raise UsageError(msg)
     if not target:
-        msg = "an empty path names no folder"
+        msg = "the target is empty; give the folder of a mounted share"
         raise UsageError(msg)
     try:
         target.encode()
     except UnicodeEncodeError as error:
-        msg = f"the folder {target!r} has bytes in its name that config.toml cannot hold; mount it elsewhere"
+        msg = f"the name of the folder {target!r} contains bytes that config.toml cannot store; mount it elsewhere"
         raise UsageError(msg) from error
     return Path(os.path.abspath(target))  # noqa: PTH100 - links stay as they are, ".." goes
 
 
 def _make(folder: Path, *, create: bool) -> bool:
-    """Return whether the folder was made now."""
+    """Create the folder if it is missing; return whether it was created."""
     try:
         if folder.is_dir():
             return False
         if folder.exists():
-            msg = f"{str(folder)!r} is no folder; name the folder of a mounted share"
+            msg = f"{str(folder)!r} is not a folder; give the folder of a mounted share"
             raise UsageError(msg)
         if not create:
-            msg = f"there is no folder {str(folder)!r}; mount the share, or let it be made with --create"
+            msg = f"the folder {str(folder)!r} does not exist; mount the share, or create it with --create"
             raise UsageError(msg)
         make_folder(folder)
     except OSError as error:
@@ -113,12 +116,14 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder, prefix=".exlab-test-"):
             pass
     except OSError as error:
-        msg = f"the folder {str(folder)!r} cannot be written: {error.strerror or error}. Make it writable for you."
+        msg = (
+            f"the folder {str(folder)!r} is not writable: {error.strerror or error}. Make it writable for your account."
+        )
         raise UsageError(msg) from error
 
 
 def _undo(folder: Path, *, marked: bool, made: bool) -> None:
-    """Take back what a failed `add` did to the folder."""
+    """Undo the changes of a failed `add` to the folder."""
     if not marked:
         (folder / MARKER).unlink(missing_ok=True)
     if made:
@@ -129,7 +134,7 @@ def _undo(folder: Path, *, marked: bool, made: bool) -> None:
 @json_option
 @click.pass_obj
 def list_(locations: Locations, *, as_json: bool) -> None:
-    """List the configured destinations; nothing is touched, so that a share that hangs does not matter."""
+    """List the configured destinations. Their folders are not accessed, so a share that hangs does not matter."""
     found = SettingsFile(locations.config).read().destinations
     if as_json:
         emit([{"name": name, **_document(settings)} for name, settings in found.items()])
@@ -157,13 +162,13 @@ def _hours(settings: DestinationSettings) -> str:
 @json_option
 @click.pass_obj
 def test(locations: Locations, *, name: str, as_json: bool) -> None:
-    """Try a destination as a sync uses it: is it there, marked, writable, does a rename work, how much is free."""
+    """Test a destination as a sync uses it: reachable, marked, writable, able to rename, and how much space is free."""
     known = SettingsFile(locations.config).read().destinations
     if name not in known:
         msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
         raise UsageError(msg)
-    tried = Check("answers", lambda: share.examine(known[name].folder, known[name].marker), share.REMEDY)
-    findings = list(check_up([tried]))
+    test = Check("answers", lambda: share.examine(known[name].folder, known[name].marker), share.REMEDY)
+    findings = list(check_up([test]))
     failed = [finding.name for finding in findings if finding.verdict is Verdict.ERROR]
     good = not failed
     if as_json:
@@ -177,5 +182,5 @@ def test(locations: Locations, *, name: str, as_json: bool) -> None:
         rows = [(finding.name, words[finding.verdict], finding.detail) for finding in findings]
         table(("check", "result", "detail"), rows)
     if not good:
-        msg = f"the destination {name!r} cannot be used now: {', '.join(failed)}"
+        msg = f"the destination {name!r} is not usable now: {', '.join(failed)}"
         raise DestinationFailedError(msg)

@@ -1,4 +1,4 @@
-"""`doctor`: everything that could be wrong on this machine, each with its remedy. Never hangs, and repairs nothing."""
+"""`doctor`: checks everything that could be wrong on this machine. It never hangs, and it repairs nothing."""
 
 from __future__ import annotations
 
@@ -22,50 +22,51 @@ from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, ba
 from exlab_wizard.errors import ExlabError
 
 MOST_SECONDS: Final = 30.0
-"""More than the longest look may take, and the start of the process that looks."""
+"""More than the longest check may take, with the start of the process that runs the checks."""
 _END_SECONDS: Final = 1.0
 _left_behind: Final[list[subprocess.Popen[str]]] = []
 
 
 class DoctorFoundError(ExlabError):
-    """Something keeps runs from arriving."""
+    """Something prevents runs from reaching a destination."""
 
 
 @click.command("doctor", epilog=example("exlab-wizard doctor", "exlab-wizard doctor --json"))
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, as_json: bool) -> None:
-    """Look at everything that could keep runs from arriving on this machine, and say what to do about it.
+    """Check this machine for everything that could prevent runs from reaching a destination, and suggest remedies.
 
-    Settings, state dir, database and backups, how the last launches ended, the application and its server, each
-    destination, the desktop. Nothing is changed: a destination is tried with files that are removed again. What does
-    not answer is given up after some seconds. Exit status 1 when there is an error; a warning is none.
+    Checks the settings, the state dir, the database and its backups, the last launches, the application and its server,
+    each destination, and the desktop. Nothing is changed: destinations are tested with files that are removed again. A
+    check that does not finish within some seconds is abandoned. The exit status is 1 if there is an error; warnings do
+    not count.
     """
     found: list[CheckResult] = []
-    for finding in _examined(locations):
+    for finding in _results(locations):
         found.append(finding)
         if not as_json:
-            _tell(finding)
+            _print(finding)
     verdict = worst(found)
     if as_json:
         emit({"verdict": verdict.value, "findings": [asdict(finding) for finding in found]})
     else:
         warnings = sum(finding.verdict is Verdict.WARN for finding in found)
-        say(f"{plural(len(found), 'thing')} looked at, {plural(warnings, 'warning')}")
+        say(f"{plural(len(found), 'result')}, {plural(warnings, 'warning')}")
     if verdict is Verdict.ERROR:
         named = dict.fromkeys(finding.name for finding in found if finding.verdict is Verdict.ERROR)
-        msg = f"there is something to repair: {', '.join(named)}"
+        msg = f"found problems: {', '.join(named)}"
         raise DoctorFoundError(msg)
 
 
-def _tell(finding: CheckResult) -> None:
+def _print(finding: CheckResult) -> None:
     say(f"{finding.verdict.value:5}  {finding.name}: {finding.detail}")
     if finding.remedy:
         say(f"       → {finding.remedy}")
 
 
-def _examined(locations: Locations) -> Iterator[CheckResult]:
-    """Yield what the child finds; a child that hangs is left behind."""
+def _results(locations: Locations) -> Iterator[CheckResult]:
+    """Yield what the child process finds; a child that hangs is left behind."""
     lines: SimpleQueue[str | None] = SimpleQueue()
     command = [
         sys.executable,
@@ -81,26 +82,26 @@ def _examined(locations: Locations) -> Iterator[CheckResult]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        # What it made on a share that hangs it removes when the share is back, whatever became of this terminal.
+        # It removes its files from a share that hung once the share is back, even after this terminal is closed.
         start_new_session=os.name == "posix",
     )
-    threading.Thread(target=_read, args=(child, lines), name="examination", daemon=True).start()
+    threading.Thread(target=_read, args=(child, lines), name="doctor", daemon=True).start()
     deadline = time.monotonic() + MOST_SECONDS
     try:
         while (line := lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
             document: object = json.loads(line)
             if document == DONE:
                 break
-            yield _finding(document)
+            yield _parsed(document)
         else:
-            yield bad("doctor", "the process that looks has ended before it was done", "Please report it.")
+            yield bad("doctor", "the process that runs the checks ended early", "This is a bug: please report it.")
     except Empty:
-        yield bad("doctor", f"not done within {MOST_SECONDS:g} s", "Look after the disk of the state dir.")
+        yield bad("doctor", f"not done within {MOST_SECONDS:g} s", "Check the disk of the state dir.")
         _left_behind.append(child)
         return
     try:
         child.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:  # a look of it hangs inside the kernel
+    except subprocess.TimeoutExpired:  # one of its checks hangs inside the kernel
         _left_behind.append(child)
 
 
@@ -112,7 +113,7 @@ def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
     lines.put(None)
 
 
-def _finding(document: object) -> CheckResult:
+def _parsed(document: object) -> CheckResult:
     match document:
         case {"name": str(name), "verdict": str(verdict), "detail": str(detail), "remedy": str(remedy)}:
             return CheckResult(name, Verdict(verdict), detail, remedy)

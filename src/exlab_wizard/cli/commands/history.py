@@ -6,7 +6,8 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import limit_option
-from exlab_wizard.cli.terminal.output import emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
+from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.process.open_store import opened
 

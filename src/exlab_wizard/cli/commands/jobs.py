@@ -10,7 +10,8 @@ import click
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, no_such_job
 from exlab_wizard.cli.remote import from_application, row_of, rows_of
-from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say, table
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.table import fields, table
 from exlab_wizard.cli.terminal.words import moment, progress, standing
 from exlab_wizard.domain.codec import Row
 from exlab_wizard.domain.job import JobState
@@ -27,17 +28,17 @@ _TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not
 )
 @click.argument("job_id", metavar="[ID]", required=False, type=JOB_ID)
 @click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(1, LONGEST_PAGE), help=f"At most so many; {PAGE} unless told.")
+@click.option("--limit", type=click.IntRange(1, LONGEST_PAGE), help=f"Maximum number of jobs (default: {PAGE}).")
 @click.option("--before", metavar="ID", type=JOB_ID, help="Only jobs with a smaller id: the next page.")
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
     locations: Locations, *, job_id: int | None, state: str | None, limit: int | None, before: int | None, as_json: bool
 ) -> None:
-    """List sync jobs, the newest first, or show one job with everything that happened to it."""
+    """List sync jobs, the newest first, or show one job with its timeline."""
     if job_id is not None:
         if state or limit or before:
-            msg = "either one job by its ID, or a list with --state, --limit, --before; not both"
+            msg = "give either the ID of one job, or --state, --limit and --before for a list; not both"
             raise UsageError(msg)
         _one(locations, job_id, as_json=as_json)
         return
@@ -46,7 +47,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if as_json:
         emit(found)
     elif not found:
-        say("no such jobs" if state or before else "no jobs yet; queue one with: exlab-wizard sync PATH")
+        say("no matching jobs" if state or before else "no jobs yet; queue one with: exlab-wizard sync PATH")
     else:
         table(
             ("id", "state", "run", "to", "progress", ""),
@@ -56,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             ],
         )
         if len(found) == wanted:
-            note(f"older ones: exlab-wizard jobs --before {found[-1]['id']}")
+            note(f"older jobs: exlab-wizard jobs --before {found[-1]['id']}")
 
 
 def _page(locations: Locations, limit: int, before: int | None, state: str | None) -> list[Row]:
@@ -64,13 +65,13 @@ def _page(locations: Locations, limit: int, before: int | None, state: str | Non
         {name: value for name, value in (("limit", limit), ("before", before), ("state", state)) if value}
     )
 
-    def ask(client: Client) -> list[Row] | None:
+    def request(client: Client) -> list[Row] | None:
         return rows_of(client.call("GET", f"/jobs?{query}"), "jobs") if limit <= LONGEST_ANSWER else None
 
-    found = from_application(locations, ask)
+    found = from_application(locations, request)
     if found is not None:
         return found
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
 
     with opened(locations.state_dir) as store:
         return store.rows.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
@@ -79,7 +80,7 @@ def _page(locations: Locations, limit: int, before: int | None, state: str | Non
 def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
     """Return a job and everything that happened to it, the oldest first."""
 
-    def ask(client: Client) -> tuple[Row, list[Row]] | None:
+    def request(client: Client) -> tuple[Row, list[Row]] | None:
         job = row_of(client.call("GET", f"/jobs/{job_id}"))
         answer = client.call("GET", f"/jobs/{job_id}/events?limit={LONGEST_ANSWER}")
         events = rows_of(answer, "events")
@@ -87,10 +88,10 @@ def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
             return None
         return job, events[::-1]
 
-    found = from_application(locations, ask)
+    found = from_application(locations, request)
     if found is not None:
         return found
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - most calls are answered by the application
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
 
     with opened(locations.state_dir) as store:
         read = store.rows.job(job_id)
@@ -104,7 +105,7 @@ def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
     if as_json:
         emit({**job, "events": events})
         return
-    _tell(job)
+    _print_job(job)
     say()
     table(
         ("at", "from", "to", "why", "detail"),
@@ -112,12 +113,15 @@ def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
     )
 
 
-def _tell(job: Row) -> None:
+def _print_job(job: Row) -> None:
     say(f"job {job['id']}: {job['state']}")
-    for name, value in job.items():
-        if name in ("id", "state") or value is None:
-            continue
-        say(f"  {name.replace('_', ' '):15} {moment(value) if name in _TIMES else value}")
+    fields(
+        [
+            (name.replace("_", " "), moment(value) if name in _TIMES else value)
+            for name, value in job.items()
+            if name not in ("id", "state") and value is not None
+        ]
+    )
     told = standing(job)
     if told:
         say(f"  {told}")

@@ -1,4 +1,4 @@
-"""`logs`: what the application wrote down, as lines for people or as it stands in the file."""
+"""`logs`: the application's log, as lines for people or as the JSON of the file."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _MOST_LINES: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """Which lines, and in which form."""
+    """Which lines to print, and in which form."""
 
     job: int | None
     session: str | None
     as_json: bool
 
-    def show(self, line: str) -> str | None:
-        """Return what is to be printed of a line of the file; None for nothing."""
+    def printable(self, line: str) -> str | None:
+        """Return what to print for a line of the file; None for nothing."""
         document = _parsed(line)
         if document is None:
-            # The end of a line that a power cut or a full disk has left.
+            # The rest of a line that a power cut or a full disk cut off.
             return None
         if self.job not in (None, document.get("job")) or self.session not in (None, document.get("session")):
             return None
@@ -41,41 +41,46 @@ class _Filter:
 
 
 @click.command("logs", epilog=example("exlab-wizard logs -f", "exlab-wizard logs --job 7", "exlab-wizard logs --json"))
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0, _MOST_LINES), default=50, show_default=True, help="The last ones, so many."
+    "-n",
+    "--lines",
+    type=click.IntRange(0, _MOST_LINES),
+    default=50,
+    show_default=True,
+    help="Number of lines, counted from the end.",
 )
-@click.option("--job", metavar="ID", type=int, help="Only what is about this job.")
-@click.option("--session", metavar="ID", help="Only what is about this session.")
+@click.option("--job", metavar="ID", type=int, help="Only lines about this job.")
+@click.option("--session", metavar="ID", help="Only lines about this session.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line, as in the file.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
     locations: Locations, *, follow: bool, lines: int, job: int | None, session: str | None, as_json: bool
 ) -> None:
-    """Show the log: starts and ends, runs and how they went, sessions, what went wrong.
+    """Show the log: starts and exits, runs and their results, sessions, errors.
 
-    It holds no secrets and is bounded to 16 MiB; the older lines go first. Moves of jobs are kept for good in the
-    database: exlab-wizard jobs ID.
+    The log contains no secrets and is limited to 16 MiB; the oldest lines are dropped first. The database keeps the
+    history of each job for good: exlab-wizard jobs ID.
     """
     wanted, folder = _Filter(job, session, as_json), locations.state_dir.logs
-    # Opened before the rest is read: what is written meanwhile is in both, or comes next.
+    # Opened before the rest is read: a line that is written meanwhile is in both, or comes next.
     tail = _Tail(folder / NAME)
     last: deque[str] = deque(maxlen=lines)
     for path in files(folder):
-        last.extend(shown for line in _lines(path, tail) if (shown := wanted.show(line)) is not None)
+        last.extend(shown for line in _lines(path, tail) if (shown := wanted.printable(line)) is not None)
     if not last and not follow:
-        note(f"there is no such line in {folder}")
+        note(f"no matching lines in {folder}")
     for line in last:
         say(line)
     while follow:
-        for line in tail.news():
-            if (shown := wanted.show(line)) is not None:
+        for line in tail.new_lines():
+            if (shown := wanted.printable(line)) is not None:
                 say(shown)
         time.sleep(POLL_INTERVAL_SECONDS)
 
 
 class _Tail:
-    """The end of the newest file, from where it is at the beginning; goes on in the next one when it is full."""
+    """The end of the newest file, from its present size on; continues in the next file when that one is full."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,7 +88,7 @@ class _Tail:
         self._stamp, self.begin = _stamp(path)
         self._at = self.begin
 
-    def news(self) -> Iterator[str]:
+    def new_lines(self) -> Iterator[str]:
         """Yield the lines that were written since the last call."""
         stamp, size = _stamp(self._path)
         if stamp != self._stamp:
@@ -95,7 +100,7 @@ class _Tail:
             yield from self._read(self._path)
 
     def covers(self, path: Path) -> bool:
-        """Whether `path` is the file that is followed."""
+        """Return whether `path` is the file that is followed."""
         return _stamp(path)[0] == self._stamp
 
     def _read(self, path: Path | None) -> Iterator[str]:
@@ -110,7 +115,7 @@ class _Tail:
 
 
 def _stamp(path: Path) -> tuple[tuple[int, int] | None, int]:
-    """Return which file it is, and its size."""
+    """Return the identity of the file, and its size."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""`open`: the window of the running application, which is started first where none runs."""
+"""`open`: the window of the application, which is started first if it is not running."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.relaunch import last_said, start_detached
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 
-START_SECONDS: Final = 30.0
-RUNNING_SECONDS: Final = 5.0
-"""For one that runs already, and may just be starting."""
-SHOW_SECONDS: Final = 40.0
+START_TIMEOUT_SECONDS: Final = 30.0
+RUNNING_TIMEOUT_SECONDS: Final = 5.0
+"""For an application that is already running, and may still be starting."""
+SHOW_TIMEOUT_SECONDS: Final = 40.0
 _POLL_INTERVAL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was done: `window` is `opened`, `focused` or `link`, and `by` says what shows it."""
+    """The result: `window` is `opened`, `focused` or `link`, and `by` names the program that shows it."""
 
     started: bool
     window: str
@@ -39,65 +39,65 @@ class Opened:
 
 
 @click.command("open", epilog=example("exlab-wizard open", "exlab-wizard open --page /history"))
-@click.option("--page", default="/", show_default=True, metavar="PATH", help="The page to see.")
+@click.option("--page", default="/", show_default=True, metavar="PATH", help="Page to open.")
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, page: str, as_json: bool) -> None:
-    """Open the window, or bring it to the front; start the application, detached, if it does not run.
+    """Open the window or bring it to the front; start the application, detached, if it is not running.
 
-    Where the application has no desktop, the page opens in the browser of this one; without any, as over SSH, this
-    prints a link that is good once, within 30 seconds.
+    If the application has no desktop, the page opens in the browser of your desktop. Without any desktop, as over SSH,
+    this command prints a link that is valid once, within 30 seconds.
     """
     open_page(locations, page, as_json=as_json)
 
 
 def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
-    """Show `page` in the window, starting the application if need be, and tell what was done.
+    """Show `page` in the window, starting the application if needed, and print the result.
 
     Raises:
-        UsageError: that is no page of ours; nothing was started.
-        ExlabError: it does not start or does not answer; the message says why.
+        UsageError: there is no such page; nothing was started.
+        ExlabError: the application does not start or does not answer; the message says why.
     """
     if len(page) > LONGEST_PAGE or not PAGE.fullmatch(page):
-        msg = f"no page: {page!r}. Name a page of the application, such as /history"
+        msg = f"{page!r} is not a page of the application; give one such as /history"
         raise UsageError(msg)
     process = None if is_running(locations.state_dir) else start_detached(locations.state_dir, locations.config)
-    wire = Wire(locations.state_dir, answer_s=SHOW_SECONDS)
+    wire = Wire(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
     wait_until_it_answers(locations, wire, process)
-    # Somebody else may have been faster: then ours finds the lock taken, and ends. On Windows an environment's Python
-    # has a child that is the real one, so its pid says nothing.
+    # Another process may have been faster; then ours finds the lock taken, and exits. On Windows the Python of a
+    # virtual environment starts the real one as a child, so its pid says nothing.
     ours = process is not None and (os.name == "nt" or wire.location().pid == process.pid)
     opened = _open(wire, page, started=ours)
     if as_json:
         emit(asdict(opened))
         return
     if opened.started:
-        say("exlab-wizard was not running: it is started, and stays when this terminal closes")
-    words = {"opened": "the window is open", "focused": "the window was open already: it is in front now"}
+        say("started exlab-wizard; it keeps running when this terminal closes")
+    words = {"opened": "opened the window", "focused": "brought the window to the front"}
     if opened.url is None:
         say(f"{words[opened.window]} ({opened.by})")
     else:
-        note("there is no desktop here; this link is good once, within 30 s, for your account on this machine:")
+        note("no desktop found; this link is valid once, within 30 s, for your account on this machine:")
         say(opened.url)
 
 
 def show_window(locations: Locations) -> Opened | None:
-    """Let the running application show its window; None where it does not answer, or has none."""
-    wire = Wire(locations.state_dir, answer_s=SHOW_SECONDS)
+    """Let the running application show its window; None if it does not answer or has no window."""
+    wire = Wire(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
     try:
-        wait_until_it_answers(locations, wire, None, RUNNING_SECONDS)
+        wait_until_it_answers(locations, wire, None, RUNNING_TIMEOUT_SECONDS)
         return _shown(wire, "/", started=False)
     except ExlabError:
         return None
 
 
 def wait_until_it_answers(
-    locations: Locations, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_SECONDS
+    locations: Locations, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_TIMEOUT_SECONDS
 ) -> None:
-    """Return when the application's server answers; `process` is the one that was just started, if any.
+    """Return when the application's server answers; `process` is the process that was just started, if any.
 
     Raises:
-        ExlabError: it ended, or did not answer in time.
+        ExlabError: the application exited, or did not answer in time.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -126,12 +126,12 @@ def _open(wire: Wire, page: str, *, started: bool) -> Opened:
 
 def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
     answer = wire.call("POST", "/window/open", {"page": page}, repeat=False)
-    # An application that was just started opens its window by itself; then it is in front already.
+    # An application that was just started has already opened its window.
     return Opened(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
 
 
 def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
-    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError  # noqa: PLC0415 - for those without a window only
+    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError  # noqa: PLC0415 - only without a window
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
     url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
@@ -147,6 +147,6 @@ def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
 def _text(answer: Answer, name: str) -> str:
     value = answer.document.get(name)
     if not isinstance(value, str):
-        msg = f"the application answers without {name!r}: it is of another version. Quit it and start it again."
+        msg = f"the answer of the application lacks {name!r}: it runs another version. Quit it and start it again."
         raise ExlabError(msg)
     return value

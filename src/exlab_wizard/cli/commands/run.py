@@ -12,6 +12,7 @@ from exlab_wizard.application import Ready
 from exlab_wizard.cli.commands.open import Opened, show_window
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
+from exlab_wizard.cli.terminal.table import fields
 from exlab_wizard.cli.terminal.words import moment, plural
 from exlab_wizard.launch import Options
 from exlab_wizard.process.display import NO_DISPLAY, has_display
@@ -26,10 +27,12 @@ from exlab_wizard.store.queue.launches import Recovery
     "run",
     epilog=example("exlab-wizard run", "exlab-wizard run --no-window", "exlab-wizard run --headless --json"),
 )
-@click.option("--headless", is_flag=True, help="Without tray icon and window, as for a service.")
-@click.option("--no-window", is_flag=True, help="Do not open a window at the start.")
-@click.option("--background", is_flag=True, help="Once it is ready, log into the state dir only.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
+@click.option("--headless", is_flag=True, help="No tray icon and no window, as for a service.")
+@click.option("--no-window", is_flag=True, help="Do not open a window at startup.")
+@click.option("--background", is_flag=True, help="Once ready, log to the state dir only.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format on stderr."
+)
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -37,15 +40,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Start the application and stay in the foreground until it is quit.
 
-    It goes on with what the last launch left, then syncs what is queued. There is one for each state dir: if it runs
-    already, this brings its window to the front and ends. It is met by its icon in the tray; where a desktop has no
-    place for icons, by its window, which quits it when it is closed; without a display it runs headless. Its log is on
-    stderr, and in the state dir: `exlab-wizard logs`. Quit from the icon, with Ctrl-C, or with `exlab-wizard quit`.
+    It resumes what the last launch left unfinished, then syncs what is queued. Each state dir has one application: if
+    it is already running, this command brings its window to the front and exits. Use it from its tray icon; on a
+    desktop without a tray, from its window, and closing the window quits it; without a display it runs headless. It
+    logs to stderr and to the state dir (`exlab-wizard logs`). Quit it from the icon, with Ctrl-C, or with
+    `exlab-wizard quit`.
     """
     speak(logging.INFO, as_json=log_format == "json")
     if not headless and not has_display():
         headless = True
-        note(f"{NO_DISPLAY}: exlab-wizard runs headless, without icon and window")
+        note(f"{NO_DISPLAY}: running headless, without icon and window")
     options = Options(state_dir=locations.state_dir, config=locations.config, headless=headless, window=not no_window)
 
     def announce(ready: Ready) -> None:
@@ -57,10 +61,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
         try:
             code = app.run(options, announce=announce)
         except InstanceHeldError:
-            # Another command may have held the lock only to look whether the application runs.
+            # Another command may hold the lock only to check whether the application runs.
             if is_running(locations.state_dir):
                 window = None if headless or no_window else show_window(locations)
-                _tell_who_runs(locations, window, as_json=as_json)
+                _report_running(locations, window, as_json=as_json)
                 return
         else:
             app.leave(code)
@@ -86,25 +90,28 @@ def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
         )
         return
     say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {ready.launch_id}).")
-    say(f"  state dir    {locations.state_dir.root}")
-    say(f"  database     {ready.database}")
-    say(f"  HTTP API     {ready.url or 'does not start; see the log'}")
-    for name, folder in ready.destinations.items():
-        say(f"  destination  {name} → {folder}")
+    fields(
+        [
+            ("state dir", str(locations.state_dir.root)),
+            ("database", str(ready.database)),
+            ("HTTP API", ready.url or "did not start; see the log"),
+            *(("destination", f"{name} → {folder}") for name, folder in ready.destinations.items()),
+        ]
+    )
     if ready.first_destination is not None:
-        say(f"There was no destination yet: {ready.first_destination} was made as the first one, to try things out.")
+        say(f"No destination was configured, so {ready.first_destination} was created as one to try things out.")
         say("Add your NAS with: exlab-wizard destination add NAME FOLDER")
     resumed = resumption(ready.recovery)
     if resumed:
         say(f"{resumed}.")
     if ready.safe_mode:
-        say("Safe mode: the last launches all ended within seconds, so nothing is synced for ten minutes.")
-        say("Look at the log. To sync now: exlab-wizard resume")
+        say("Safe mode: the last launches all ended within seconds, so syncing is paused for ten minutes.")
+        say("Check the log. To sync now: exlab-wizard resume")
     say("Queue a run with: exlab-wizard sync PATH")
 
 
 def resumption(recovery: Recovery) -> str:
-    """Return what a launch resumed, in words; empty for nothing."""
+    """Return the sentence about what a launch resumed; empty for nothing."""
     if not recovery.resumed:
         return ""
     unexpected = recovery.crashed or recovery.host_restarted
@@ -112,7 +119,7 @@ def resumption(recovery: Recovery) -> str:
     return f"{plural(recovery.resumed, 'run')} resumed after the last session {ended}"
 
 
-def _tell_who_runs(locations: Locations, window: Opened | None, *, as_json: bool) -> None:
+def _report_running(locations: Locations, window: Opened | None, *, as_json: bool) -> None:
     launch = last_open_launch(locations.state_dir)
     if as_json:
         emit(
@@ -123,8 +130,8 @@ def _tell_who_runs(locations: Locations, window: Opened | None, *, as_json: bool
             }
         )
     elif launch is None:
-        say("exlab-wizard is already running (it is just starting)")
+        say("exlab-wizard is already running (still starting)")
     else:
         say(f"exlab-wizard is already running (pid {launch.pid}, since {moment(launch.started_at)})")
     if window is not None and not as_json:
-        say(f"its window is {'open' if window.window == 'opened' else 'in front'} now")
+        say("opened its window" if window.window == "opened" else "brought its window to the front")

@@ -9,7 +9,8 @@ import click
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
 from exlab_wizard.cli.remote import from_application, rows_of
-from exlab_wizard.cli.terminal.output import emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
+from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.codec import Row
 

@@ -16,7 +16,7 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
-from exlab_wizard.cli.terminal.table import grid
+from exlab_wizard.cli.terminal.table import NULL, table
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.glossary import relations
@@ -209,7 +209,7 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, as_csv: bo
     elif as_csv:
         _write_csv(columns, rows)
     else:
-        grid(columns, rows)
+        table(columns, rows, NULL)
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:

@@ -1,4 +1,4 @@
-"""`status`: what runs, waits and failed, at a glance."""
+"""`status`: what is running, waiting and failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOTHING = Status(None, {}, [], [], 0, [], None)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The status, whether the application runs, and where its server is; `ever` is False before the first use."""
+    """The status, whether the application runs, and its address; `ever` is False before the first use."""
 
     status: Status
     running: bool
@@ -31,9 +31,9 @@ class _Seen:
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, as_json: bool) -> None:
-    """Show whether the application runs, what is in flight and what waits for what, what failed, who is at work.
+    """Show whether the application is running, what is in flight, what waits and why, what failed, and open sessions.
 
-    Nothing is changed, and the exit status is 0 whether it runs or not.
+    Nothing is changed. The exit status is 0 whether or not the application is running.
     """
     seen = from_application(locations, lambda client: _Seen(client.standing(), running=True, url=client.url()))
     if seen is None:
@@ -41,14 +41,14 @@ def command(locations: Locations, *, as_json: bool) -> None:
     if as_json:
         emit({**_where(locations), **_document(seen)})
     elif not seen.ever:
-        say("starting" if seen.running else f"not running; nothing was ever queued in {locations.state_dir.root}")
+        say("starting" if seen.running else f"not running; nothing has been queued in {locations.state_dir.root}")
     else:
         for line in (*_launch(seen), *_work(seen.status)):
             say(line)
 
 
 def _from_database(locations: Locations) -> _Seen:
-    # Imported here: most calls are answered by the application, which has it loaded.
+    # Imported here: the application answers most calls.
     from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
 
@@ -72,18 +72,18 @@ def _document(seen: _Seen) -> dict[str, Json]:
 def _launch(seen: _Seen) -> Iterator[str]:
     launch, last = seen.status.launch, seen.status.last_launch
     if not seen.running:
-        yield "not running; what is queued starts with: exlab-wizard run"
+        yield "not running; queued runs start with: exlab-wizard run"
     elif launch is None:
         yield "starting"
     else:
         drains = f", quitting since {moment(launch.draining_since)}" if launch.draining_since else ""
         yield f"running (pid {launch.pid}, version {launch.version}, since {moment(launch.started_at)}{drains})"
         if launch.paused_since:
-            yield f"paused since {moment(launch.paused_since)}: nothing is synced until exlab-wizard resume"
+            yield f"paused since {moment(launch.paused_since)}: nothing is synced until `exlab-wizard resume`"
     if seen.url is not None:
         yield f"answers at {seen.url}"
     if not seen.running and launch is not None:
-        yield f"the last launch (pid {launch.pid}) ended without a receipt; the next one resumes what it left"
+        yield f"the last launch (pid {launch.pid}) ended without a receipt; the next one resumes its work"
     elif last is not None:
         yield f"the last launch ended {moment(last.ended_at)}: {last.ended}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias, TypeVar
 
@@ -73,36 +73,6 @@ def _finite(document: Json) -> Json:
     if isinstance(document, Sequence) and not isinstance(document, str):
         return [_finite(value) for value in document]
     return document
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print rows below their column names: drawn on a terminal, aligned plain text elsewhere."""
-    cells = [[_shown(value) for value in row] for row in rows]
-    if sys.stdout.isatty():
-        _draw(columns, cells)
-        return
-    lines = [[visible(name) for name in columns], *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _shown(value: Cell) -> str:
-    return "" if value is None else visible(str(value))
-
-
-def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - rich is loaded only where something is drawn
-    from rich.console import Console  # noqa: PLC0415 - likewise
-    from rich.table import Table  # noqa: PLC0415 - likewise
-    from rich.text import Text  # noqa: PLC0415 - likewise
-
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        drawn.add_column(Text(visible(name)))
-    for row in cells:
-        drawn.add_row(*[Text(cell) for cell in row])
-    Console(highlight=False).print(drawn)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import click
 
 from exlab_wizard.cli.lazy import LazyGroup
 from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say, table
+from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say
+from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment, size
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import StoreError, UsageError
