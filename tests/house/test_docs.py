@@ -19,7 +19,7 @@ from exlab_wizard import __version__, crash_points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
-from exlab_wizard.server.auth.door import BODY_LIMIT_BYTES, MOST_REQUESTS
+from exlab_wizard.server.auth.access_control import BODY_LIMIT_BYTES, MOST_REQUESTS
 from exlab_wizard.server.auth.login import CODE_SECONDS
 from exlab_wizard.server.errors import STATUS, Code
 from exlab_wizard.server.events.feed import KEPT
@@ -218,7 +218,7 @@ def test_every_event_of_the_api_is_documented() -> None:
     source = "".join(
         (TOP / "src/exlab_wizard/server/events" / name).read_text("utf-8") for name in ("feed.py", "poll.py")
     )
-    assert documented == set(re.findall(r'(?:News\(|Event\.of\([^"]*)"(\w+)"', source))
+    assert documented == set(re.findall(r'(?:Update\(|StreamEvent\.of\([^"]*)"(\w+)"', source))
 
 
 def test_the_limits_of_the_api_are_documented() -> None:

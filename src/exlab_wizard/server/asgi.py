@@ -24,21 +24,21 @@ from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.api.status import StatusRoutes
 from exlab_wizard.server.api.window import WindowRoutes
-from exlab_wizard.server.auth.door import Door
+from exlab_wizard.server.auth.access_control import AccessControl
 from exlab_wizard.server.auth.login import LoginRoutes, Logins
-from exlab_wizard.server.auth.reconnect import ComebackRoutes, Comebacks
+from exlab_wizard.server.auth.reconnect import PageKeys, ReconnectRoutes
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, trace_id_of
 from exlab_wizard.server.events.feed import Feed
 from exlab_wizard.server.events.routes import EventRoutes
 from exlab_wizard.server.page.add import AddRoutes
-from exlab_wizard.server.page.folder_listing import FolderLooks
+from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.history import HistoryRoutes
 from exlab_wizard.server.page.routes import PageRoutes
 from exlab_wizard.server.page.run import RunRoutes
 from exlab_wizard.server.page.settings.pages import SettingsRoutes
 from exlab_wizard.server.page.views import Views
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 
 PREFIX: Final = "/api/v1"
 WARM_SECONDS: Final = 0.3
@@ -53,20 +53,20 @@ class HttpApplication:
 
     def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
         """Build it for the server at `port`, for whoever holds `token`; pages come back by keys of `page_secret`."""
-        self._lanes = Lanes(backend.store.database)
-        self._feed = Feed(backend, self._lanes.reads)
+        self._pools = ThreadPools(backend.store.database)
+        self._feed = Feed(backend, self._pools.reads)
         self._logins = logins = Logins(backend.clock)
-        comebacks = Comebacks(page_secret, backend.clock)
-        views = Views(backend, self._lanes, comebacks)
-        routes = build(backend, self._lanes, self._feed, logins, token, views)
-        routes.include_router(ComebackRoutes(comebacks, logins, backend.launch_id).router)
-        self._browsing = Browsing(backend.store.database.path, self._lanes.reads)
+        keys = PageKeys(page_secret, backend.clock)
+        views = Views(backend, self._pools, keys)
+        routes = build(backend, self._pools, self._feed, logins, token, views)
+        routes.include_router(ReconnectRoutes(keys, logins, backend.launch_id).router)
+        self._browsing = Browsing(backend.store.database.path, self._pools.reads)
         self._browsing.join(routes)
         # After the first answers, which are for programs; the browser of a window takes longer than this to start.
         self._warming = threading.Timer(WARM_SECONDS, self._warm, (views,))
         self._warming.name = "templates"
         self._warming.daemon = True
-        self._door = Door(routes, views.refusal, port=port, token=token, logins=logins)
+        self._access_control = AccessControl(routes, views.refusal, port=port, token=token, logins=logins)
         with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer
             self._warming.start()
 
@@ -77,7 +77,7 @@ class HttpApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._door(scope, receive, send)
+        await self._access_control(scope, receive, send)
 
     def login_path(self, page: str) -> str:
         """Return the path that lets a browser in, once and within 30 seconds, and leads to `page`."""
@@ -85,7 +85,7 @@ class HttpApplication:
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer, status 400, to what is not HTTP."""
-        return self._door.malformed()
+        return self._access_control.malformed()
 
     async def farewell(self) -> None:
         """Tell who listens that the application has quit, and what of its work goes on at the next launch."""
@@ -96,11 +96,11 @@ class HttpApplication:
         self._warming.cancel()
         self._feed.close()
         self._browsing.close()
-        self._lanes.close()
+        self._pools.close()
 
 
 def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in one place
-    backend: Backend, lanes: Lanes, feed: Feed, logins: Logins, token: str, views: Views
+    backend: Backend, pools: ThreadPools, feed: Feed, logins: Logins, token: str, views: Views
 ) -> FastAPI:
     """Return the application behind the door: every route, and refusals in the one form."""
     app = FastAPI(
@@ -121,28 +121,28 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
-    login, runs, looks = LoginRoutes(logins), RunCheck(backend, lanes.paths), FolderLooks(lanes.paths)
-    drain, pause, jobs = DrainRoutes(backend, lanes), PauseRoutes(backend, lanes), JobRoutes(backend, lanes, runs)
+    login, runs, looks = LoginRoutes(logins), RunCheck(backend, pools.paths), FolderReads(pools.paths)
+    drain, pause, jobs = DrainRoutes(backend, pools), PauseRoutes(backend, pools), JobRoutes(backend, pools, runs)
     for router in (
-        SessionRoutes(backend, lanes, runs).router,
+        SessionRoutes(backend, pools, runs).router,
         jobs.router,
         drain.router,
         EventRoutes(backend, feed).router,
-        HealthRoutes(backend, lanes, token).router,
-        StatusRoutes(backend, lanes).router,
-        MetricsRoutes(backend, lanes).router,
+        HealthRoutes(backend, pools, token).router,
+        StatusRoutes(backend, pools).router,
+        MetricsRoutes(backend, pools).router,
         pause.router,
-        WindowRoutes(backend, lanes.windows).router,
+        WindowRoutes(backend, pools.windows).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(login.door)
+    app.include_router(login.browser)
     for page in (
         PageRoutes(views, backend, drain, pause),
         HistoryRoutes(views, backend),
-        RunRoutes(views, backend, lanes, looks, jobs),
+        RunRoutes(views, backend, pools, looks, jobs),
         AddRoutes(views, backend, looks, jobs),
-        SettingsRoutes(views, backend, lanes),
+        SettingsRoutes(views, backend, pools),
     ):
         app.include_router(page.router)
     return app

@@ -1,4 +1,4 @@
-"""What the routes work on: the parts of the running application, each with its type; there are no globals."""
+"""The parts of the running application that the routes use; there are no globals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from exlab_wizard.workers.watchdog import Watchdog
 
 
 class WindowControl(Protocol):
-    """The window, as far as the API sees it."""
+    """The window, as far as the API uses it."""
 
     @property
     def alive(self) -> bool:
@@ -35,23 +35,23 @@ class WindowControl(Protocol):
         """Open it or bring it to the front; may take seconds.
 
         Raises:
-            NoWindowError: there is none to be had.
+            NoWindowError: no window can be opened here.
         """
 
 
 class QuitControl(Protocol):
-    """The quit of this process, as far as the API sees it."""
+    """The quit of this process, as far as the API uses it."""
 
     @property
     def phase(self) -> Phase:
-        """Where the application stands."""
+        """The phase of the quit."""
 
     @property
     def deadline(self) -> float:
-        """When the present window ends, on the monotonic clock; infinite where none runs."""
+        """When the present window ends, on the monotonic clock; infinite without one."""
 
     def post(self, event: QuitEvent) -> None:
-        """Hand in an answer."""
+        """Submit an answer to the question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Backend:
         if self.quit.phase not in (Phase.DRAINING, Phase.ASKING):
             return None
         left = self.quit.deadline - self.clock.monotonic()
-        # A window that is over while the question stands has no end any more.
+        # While the question waits, its window may be over; then there is no deadline.
         return self.now() + timedelta(seconds=left) if 0 <= left < timedelta.max.total_seconds() else None
 
     def destinations(self) -> Mapping[str, Path]:
@@ -95,7 +95,7 @@ class Backend:
         return {name: value.folder for name, value in self.settings.current.destinations.items()}
 
 
-def shown(record: Record) -> Record:
+def as_utf8(record: Record) -> Record:
     """Return a row whose texts can be sent as UTF-8."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
 

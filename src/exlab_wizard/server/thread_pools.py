@@ -1,8 +1,8 @@
-"""Lanes: threads for what would block the event loop, apart by what they may have to wait for.
+"""Thread pools for work that would block the event loop, one pool for each thing that such work may wait for.
 
-Reads wait for nobody, writes for each other and for other programs' locks, paths for file systems that hang: so a write
-that waits three seconds keeps no read waiting, and a share that hangs no heartbeat. Each thread keeps one connection to
-the database and closes it when it ends.
+Reads wait for nothing, writes for each other and for other programs' locks, paths for file systems that hang. So a
+write that waits three seconds delays no read, and a share that hangs delays no heartbeat. Each thread keeps one
+connection to the database and closes it when it ends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _T = TypeVar("_T")
 MOST_WAITING: Final = 1_000
 
 
-class HeldByThread(Protocol):
-    """What keeps something for each thread that uses it."""
+class PerThread(Protocol):
+    """Keeps a resource, such as a connection, for each thread that uses it."""
 
     def release(self) -> None:
-        """Give back what this thread holds."""
+        """Release the resource of this thread."""
 
 
-class Lane:
+class ThreadPool:
     """A few threads and one queue, first come, first served."""
 
-    def __init__(self, name: str, threads: int, database: HeldByThread) -> None:
+    def __init__(self, name: str, threads: int, database: PerThread) -> None:
         """Have at most `threads` threads, each started when it is first needed."""
         self._name = name
         self._most = threads
@@ -42,18 +42,18 @@ class Lane:
 
     @property
     def waiting(self) -> int:
-        """How many calls are not answered yet."""
+        """The number of calls that are not answered yet."""
         return self._unanswered
 
     async def run(self, act: Callable[[], _T], timeout_s: float | None = None) -> _T:
-        """Return what `act` returns, in a thread of this lane. For the event loop's thread.
+        """Return what `act` returns, in a thread of this pool. Call it in the event loop's thread.
 
         Raises:
-            TimeoutError: no answer within `timeout_s`; the act is left behind.
-            ApiError: too much waits already.
+            TimeoutError: no answer within `timeout_s`; the act keeps running and its result is dropped.
+            ApiError: too many calls wait already.
         """
         if self._unanswered >= MOST_WAITING:
-            raise ApiError(Code.BUSY, "Too many requests wait already. Send this one again in a moment.")
+            raise ApiError(Code.BUSY, "Too many requests are waiting. Send this one again in a moment.")
         answer: Future[_T] = Future()
 
         def answered() -> None:
@@ -61,7 +61,7 @@ class Lane:
                 return
             try:
                 answer.set_result(act())
-            except BaseException as error:  # boundary: whatever it was, it belongs to whoever waits for the answer
+            except BaseException as error:  # boundary: any error goes to the caller that waits for the answer
                 answer.set_exception(error)
 
         self._unanswered += 1
@@ -74,7 +74,7 @@ class Lane:
             self._unanswered -= 1
 
     def close(self) -> None:
-        """Let the threads end, each as soon as it is done with what it does."""
+        """End the threads, each after its present call."""
         for _ in self._threads:
             self._queue.put(None)
 
@@ -92,22 +92,22 @@ class Lane:
             self._database.release()
 
 
-class Lanes:
-    """The lanes of one server."""
+class ThreadPools:
+    """The thread pools of one server."""
 
     def __init__(self, database: Database) -> None:
-        """Start no thread yet."""
-        self.reads = Lane("read", 3, database)
+        """Start no thread yet; each starts when it is first needed."""
+        self.reads = ThreadPool("read", 3, database)
         # Writes of one process take turns anyway; the second only prepares while the first waits for the disk.
-        self.writes = Lane("write", 2, database)
-        self.paths = Lane("path", 4, database)
-        self.windows = Lane("window", 1, database)
+        self.writes = ThreadPool("write", 2, database)
+        self.paths = ThreadPool("path", 4, database)
+        self.windows = ThreadPool("window", 1, database)
 
-    def all(self) -> tuple[Lane, ...]:
+    def all(self) -> tuple[ThreadPool, ...]:
         """Return all of them."""
         return self.reads, self.writes, self.paths, self.windows
 
     def close(self) -> None:
-        """Let all threads end."""
-        for lane in self.all():
-            lane.close()
+        """End all threads."""
+        for pool in self.all():
+            pool.close()

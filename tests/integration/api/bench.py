@@ -16,11 +16,11 @@ from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.server.asgi import build
 from exlab_wizard.server.auth.login import Logins
-from exlab_wizard.server.auth.reconnect import Comebacks
+from exlab_wizard.server.auth.reconnect import PageKeys
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.events.feed import Feed
 from exlab_wizard.server.page.views import Views
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.tray.quit_ports import NoWindow
 from exlab_wizard.workers.watchdog import Watchdog
 
@@ -70,13 +70,13 @@ def backend_of(bench: Bench, home: Path) -> Backend:
 def application(bench: Bench, home: Path) -> FastAPI:
     """Return the application that stands behind the door."""
     backend = backend_of(bench, home)
-    lanes = Lanes(bench.database)
-    comebacks = Comebacks("00" * 32, bench.clock)
+    pools = ThreadPools(bench.database)
+    keys = PageKeys("00" * 32, bench.clock)
     return build(
         backend,
-        lanes,
-        Feed(backend, lanes.reads),
+        pools,
+        Feed(backend, pools.reads),
         Logins(bench.clock),
         "token",
-        Views(backend, lanes, comebacks),
+        Views(backend, pools, keys),
     )

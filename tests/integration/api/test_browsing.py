@@ -275,7 +275,7 @@ request = urllib.request.Request(f"{{sys.argv[1]}}?{{sql}}", headers={{"Authoriz
 try:
     urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
 except urllib.error.HTTPError as error:
-    sys.exit(0 if error.code == 400 and b"not answered within 1 s" in error.read() else 1)
+    sys.exit(0 if error.code == 400 and b"ran longer than 1 s" in error.read() else 1)
 except OSError:
     sys.exit(2)
 sys.exit(3)

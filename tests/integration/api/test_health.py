@@ -18,7 +18,7 @@ from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.outcome import Completed, Outcome
 from exlab_wizard.domain.views import Health
 from exlab_wizard.server.api.health import HealthRoutes
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.transfer.ports import TransferControl
 
@@ -35,11 +35,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def look(bench: Bench, tmp_path: Path) -> Iterator[Callable[[], Health]]:
     """Ask for health, with the token."""
-    lanes = Lanes(bench.database)
-    routes = HealthRoutes(backend_of(bench, tmp_path), lanes, "token")
+    pools = ThreadPools(bench.database)
+    routes = HealthRoutes(backend_of(bench, tmp_path), pools, "token")
     request = Request({"type": "http", "state": {"authenticated": True}})
     yield lambda: decode(Health, json.loads(bytes(asyncio.run(routes.look(request)).body)))
-    lanes.close()
+    pools.close()
 
 
 def test_idle_workers_are_well_and_say_that_they_are_idle(look: Callable[[], Health]) -> None:

@@ -22,7 +22,7 @@ from tests.support.program import ROOT, Program, until
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.api.metrics import MetricsRoutes
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.sqlite.driver import driver
 
 
@@ -47,8 +47,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def scrape(bench: Bench, home: Path) -> str:
-    lanes = Lanes(bench.database)
-    return bytes(MetricsRoutes(backend_of(bench, home), lanes)._look().body).decode()  # noqa: SLF001 - without a server
+    pools = ThreadPools(bench.database)
+    return bytes(MetricsRoutes(backend_of(bench, home), pools)._look().body).decode()  # noqa: SLF001 - without a server
 
 
 def test_the_metrics_of_a_running_application_are_true(program: Program, api: Api) -> None:
@@ -165,8 +165,8 @@ def test_a_scrape_beside_a_long_history_costs_what_one_beside_none_does(bench: B
     connection = bench.database.connection()
 
     def quickest() -> float:
-        lanes = Lanes(bench.database)
-        routes = MetricsRoutes(backend_of(bench, tmp_path), lanes)
+        pools = ThreadPools(bench.database)
+        routes = MetricsRoutes(backend_of(bench, tmp_path), pools)
 
         def once() -> float:
             begun = time.perf_counter()

@@ -14,7 +14,7 @@ from tests.integration.api.api import PREFIX, Api, code_of, error_of
 from tests.support.program import Program
 
 from exlab_wizard.process.server_json import ServerAddress
-from exlab_wizard.server.auth.door import BODY_LIMIT_BYTES
+from exlab_wizard.server.auth.access_control import BODY_LIMIT_BYTES
 
 pytestmark = pytest.mark.slow
 

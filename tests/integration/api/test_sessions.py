@@ -19,7 +19,7 @@ from exlab_wizard.server.api.models import OpenSession
 from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def routes(bench: Bench, tmp_path: Path) -> Iterator[SessionRoutes]:
     """The routes over it."""
-    backend, lanes = backend_of(bench, tmp_path), Lanes(bench.database)
-    yield SessionRoutes(backend, lanes, RunCheck(backend, lanes.paths))
-    lanes.close()
+    backend, pools = backend_of(bench, tmp_path), ThreadPools(bench.database)
+    yield SessionRoutes(backend, pools, RunCheck(backend, pools.paths))
+    pools.close()
 
 
 def opened(routes: SessionRoutes) -> str:

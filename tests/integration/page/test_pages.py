@@ -23,9 +23,9 @@ from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, good
 from exlab_wizard.server.page.addresses import LONGEST, address, path_of
-from exlab_wizard.server.page.folder_listing import FolderLooks
+from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.settings.trials import Trials
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.sqlite.database import Database
 
@@ -277,7 +277,7 @@ def test_a_path_of_any_bytes_survives_an_address() -> None:
 
 
 def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
-    lane = Lane("path", 4, Database(tmp_path / "none.db"))
+    pool = ThreadPool("path", 4, Database(tmp_path / "none.db"))
     over, begun = threading.Event(), threading.Semaphore(0)
 
     def hang() -> str:
@@ -286,20 +286,20 @@ def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
         return "at last"
 
     async def visit() -> list[str]:
-        looks = FolderLooks(lane)
-        hanging = [asyncio.ensure_future(looks.at(place, hang, 20)) for place in ("nas", "nas", "archive")]
+        folders = FolderReads(pool)
+        hanging = [asyncio.ensure_future(folders.run(place, hang, 20)) for place in ("nas", "nas", "archive")]
         for _ in hanging:
             await asyncio.to_thread(begun.acquire, timeout=PATIENCE_SECONDS)
         for place in ("nas", "archive", "root"):
             with pytest.raises(TimeoutError):
-                await looks.at(place, hang, 20)
-        assert await lane.run(lambda: "a run is handed in", 20) == "a run is handed in"
+                await folders.run(place, hang, 20)
+        assert await pool.run(lambda: "a run is handed in", 20) == "a run is handed in"
         over.set()
         assert await asyncio.gather(*hanging) == ["at last"] * 3
-        return [await looks.at("nas", hang, 20)]
+        return [await folders.run("nas", hang, 20)]
 
     assert asyncio.run(visit()) == ["at last"]
-    lane.close()
+    pool.close()
 
 
 def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Datasette, held to reading: our connections, our threads, our sentences, no plugins of others, no downloads.
+"""Datasette, restricted to reading: our connections, threads and error sentences, no foreign plugins, no downloads.
 
-The only module that imports it. Of its pages, those of this database are open, and the files they are made of.
+The only module that imports it. Only the pages of this database are open, and their static files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.store.readonly.browsing import Readers
 from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.questions import SavedQuestion, questions
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 TIME_LIMIT_MS: Final = 1_000
 ROWS: Final = 1_000
 QUESTION: Final = "ask-"
-"""Before the name of each ready question: one is called like a table."""
+"""The prefix of each ready question: one has the name of a table."""
 _SETTINGS: Final[Mapping[str, int | bool | str]] = {
     "sql_time_limit_ms": TIME_LIMIT_MS,
     "max_returned_rows": ROWS,
@@ -52,63 +52,63 @@ _INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 class _File(_Database):  # type: ignore[misc]  # ships no types
     """The live database, over connections that can only read."""
 
-    def __init__(self, datasette: Datasette, path: Path, readers: Readers, lane: Lane) -> None:
+    def __init__(self, datasette: Datasette, path: Path, readers: Readers, pool: ThreadPool) -> None:
         super().__init__(datasette, str(path), is_mutable=True)
-        self._readers, self._lane = readers, lane
+        self._readers, self._pool = readers, pool
 
     async def execute_fn(self, fn: Callable[[driver.Connection], _T]) -> _T:
-        return await self._lane.run(lambda: self._readers.run(fn))
+        return await self._pool.run(lambda: self._readers.run(fn))
 
     async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
-        msg = "nothing can be changed here"
+        msg = "the database is read-only here"
         raise StoreError(msg)
 
     def connect(self, write: bool = False) -> driver.Connection:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
-        msg = "the database is opened by its readers only"
+        msg = "only the readers open the database"
         raise StoreError(msg)
 
     async def execute(self, *args: object, **kwargs: object) -> object:
-        # It would write what failed to stderr, whatever a query string holds.
+        # Otherwise it writes failed queries to stderr, with everything a query string holds.
         return await super().execute(*args, **{**kwargs, "log_sql_errors": False})
 
 
 class _Memory(_Database):  # type: ignore[misc]  # likewise
-    """Datasette's notes about the tables, in memory, without a thread of their own."""
+    """Datasette's catalog of the tables, in memory, without a thread of its own."""
 
-    def __init__(self, datasette: Datasette, lane: Lane) -> None:
+    def __init__(self, datasette: Datasette, pool: ThreadPool) -> None:
         super().__init__(datasette, is_memory=True)
-        self._lane = lane
-        self._turn = threading.Lock()
-        self._notes = driver.connect(":memory:", check_same_thread=False)
-        self._notes.row_factory = driver.Row
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._catalog = driver.connect(":memory:", check_same_thread=False)
+        self._catalog.row_factory = driver.Row
 
     async def execute_fn(self, fn: Callable[[driver.Connection], _T]) -> _T:
         def run() -> _T:
-            with self._turn:
-                return fn(self._notes)
+            with self._lock:
+                return fn(self._catalog)
 
-        return await self._lane.run(run)
+        return await self._pool.run(run)
 
     async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
         return await self.execute_fn(fn)
 
 
 class _Refusals:
-    """Lets the application tell what went wrong, as everywhere else; Datasette would print it, with all values."""
+    """Leaves errors to the application, as everywhere else; Datasette would print them, with all values."""
 
     @staticmethod
     @hookimpl  # type: ignore[untyped-decorator]  # likewise
     def handle_exception(exception: Exception) -> None:
-        """Raise it again, as a refusal where it is about the request.
+        """Raise it again, as a refusal where the request caused it.
 
         Raises:
-            ApiError: there is no such page, or the question cannot be asked.
+            ApiError: there is no such page, or the query cannot be run.
         """
         if isinstance(exception, NotFound):
             message = f"There is nothing at this path of the database. {exception}"
             raise ApiError(Code.NOT_FOUND, message.strip()) from exception
         if isinstance(exception, DatasetteError):
-            late = f"The question was ended: not answered within {TIME_LIMIT_MS / 1000:g} s. Narrow it."
+            late = f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s. Narrow it down."
             message = late if exception.message_is_html else str(exception.message)
             raise ApiError(Code.BAD_REQUEST, message) from exception
         if isinstance(exception, Base400 | driver.Error | driver.Warning):
@@ -116,18 +116,18 @@ class _Refusals:
         raise exception
 
 
-class Browser:
-    """The application that shows the database, and the policy under which a browser shows its pages."""
+class DatabaseBrowser:
+    """The ASGI application for the database, and the content security policy of its pages."""
 
-    def __init__(self, path: Path, readers: Readers, lane: Lane, base: str) -> None:
+    def __init__(self, path: Path, readers: Readers, pool: ThreadPool, base: str) -> None:
         """Build it for the database at `path`, for pages below `base`.
 
         Raises:
-            StoreError: it would open the file with another SQLite than ours: closing one drops the other's locks.
+            StoreError: Datasette uses another SQLite than this program; closing one drops the locks of the other.
         """
-        driver.enable_callback_tracebacks(False)  # noqa: FBT003 - C; it was switched on for everybody
+        driver.enable_callback_tracebacks(False)  # noqa: FBT003 - a function in C; Datasette switches it on globally
         if sqlite3.sqlite_version != driver.sqlite_version or sqlite3.Row is not driver.Row:
-            msg = "Datasette uses another SQLite than this program, and would break its locks; install both afresh"
+            msg = "Datasette uses another SQLite than this program, which would break database locks; reinstall both"
             raise StoreError(msg)
         for plugin in pm.get_plugins() - {pm.get_plugin(name) for name in _PLUGINS}:
             pm.unregister(plugin)
@@ -137,13 +137,13 @@ class Browser:
             [], memory=False, metadata=_metadata(self._name), settings={**_SETTINGS, "base_url": base}
         )
         datasette.databases.clear()
-        datasette.add_database(_Memory(datasette, lane), name="_internal")
-        datasette.add_database(_File(datasette, path, readers, lane), name=self._name)
+        datasette.add_database(_Memory(datasette, pool), name="_internal")
+        datasette.add_database(_File(datasette, path, readers, pool), name=self._name)
         self.app: ASGIApp = datasette.app()
         self.policy = _policy(datasette)
 
     def has(self, path: str) -> bool:
-        """Return whether a page may be shown: this database's, and the first one."""
+        """Return whether a page may be shown: the first one, and those of this database."""
         ours = f"/{self._name}"
         return path in ("/", ours, f"{ours}.json", f"{ours}.csv") or path.startswith((f"{ours}/", "/-/static/"))
 
@@ -154,7 +154,7 @@ def _metadata(name: str) -> dict[str, object]:
     }
     tables["alembic_version"] = {"hidden": True}
     database = {
-        "description": "The live database of this installation, to read. Times are UTC.",
+        "description": "The live database of this installation, read-only. Times are UTC.",
         "tables": tables,
         "queries": {f"{QUESTION}{one.name}": _canned(one) for one in questions()},
     }
@@ -162,11 +162,11 @@ def _metadata(name: str) -> dict[str, object]:
 
 
 def _canned(question: SavedQuestion) -> dict[str, object]:
-    """Return a ready question; what is left empty in its form is the default."""
+    """Return a ready question; an empty field of its form means the default."""
     sql = question.sql
     for parameter in question.parameters:
         given = f"coalesce(nullif(:{parameter.name}, ''), {_literal(parameter.default)})"
-        # A form sends text only.
+        # A form sends only text.
         given = f"CAST({given} AS INTEGER)" if isinstance(parameter.default, int) else given
         sql = re.sub(rf":{parameter.name}\b", given, sql)
     meanings = [f"{one.name}: {one.meaning} (default {one.default!s})" for one in question.parameters]
@@ -191,7 +191,7 @@ def _literal(value: Value) -> str:
 
 
 def _policy(datasette: Datasette) -> str:
-    """Return what a browser may run: Datasette's own files, and its few inline scripts by their hashes."""
+    """Return the content security policy: Datasette's own files, and its few inline scripts by their hashes."""
     environment = datasette.jinja_env
     sources = [environment.loader.get_source(environment, name)[0] for name in environment.list_templates()]
     scripts = {script for source in sources for script in _INLINE.findall(source) if "{{" not in script}

@@ -1,7 +1,7 @@
-"""`/admin/`: the database to look through and to ask, read-only, by Datasette, where the extra `admin` is installed.
+"""`/admin/`: browse and query the database, read-only, with Datasette, where the extra `admin` is installed.
 
-Datasette is loaded with the first request. It gets our connections and our threads instead of its own, no cookie and no
-token, and answers GET below a few paths only; behind it stands the same door as before everything else.
+Datasette is loaded with the first request. It runs on our connections and threads, gets neither cookie nor token, and
+answers only GET and HEAD below a few paths. The same access control as for all other paths applies.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.store.readonly.browsing import Readers
 
 if TYPE_CHECKING:
-    from exlab_wizard.server.admin.datasette import Browser
+    from exlab_wizard.server.admin.datasette import DatabaseBrowser
 
 PREFIX: Final = "/admin"
 THREADS: Final = 2
 _READS: Final = ("GET", "HEAD")
 _PASSED_ON: Final = (b"host", b"accept")
-_NOTHING: Final = (
-    "This is no table: what was asked is refused, was not answered in time, or has neither header nor rows. Ask for"
-    " .json instead of .csv to see which."
+_NO_TABLE: Final = (
+    "There is no table to send: the query was refused, took too long, or has no columns. Request .json instead of .csv"
+    " to see which."
 )
-_HOW: Final = (
-    "Browsing the database needs the extra `admin`. Install it with: pip install 'exlab-wizard[admin]', and start the"
-    " application again."
+_HOW_TO_INSTALL: Final = (
+    "Browsing the database needs the extra `admin`. Install it with: pip install 'exlab-wizard[admin]', and restart"
+    " the application."
 )
 
 
 def is_installed() -> bool:
-    """Return whether there is what the database is browsed with."""
+    """Return whether the extra `admin` is installed."""
     return find_spec("datasette") is not None
 
 
 class _Answer:
-    """Sends an answer, a `held` one once it has content: as CSV, Datasette says 200 and nothing when it refuses."""
+    """Sends an answer, a `delayed` one only with content: Datasette refuses CSV with status 200 and an empty body."""
 
-    def __init__(self, send: Send, *, held: bool) -> None:
+    def __init__(self, send: Send, *, delayed: bool) -> None:
         self._send = send
-        self._held = held
+        self._delayed = delayed
         self._start: Message | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether an answer was begun and had no content; then nothing of it was sent."""
+        """Whether the answer began and had no content; then nothing of it was sent."""
         return self._start is not None
 
     async def __call__(self, message: Message) -> None:
         """Take one message of the answer."""
-        if message["type"] == "http.response.start" and self._held and message["status"] == HTTPStatus.OK:
+        if message["type"] == "http.response.start" and self._delayed and message["status"] == HTTPStatus.OK:
             self._start = message
             return
         if self._start is not None:
@@ -74,64 +74,64 @@ class _Answer:
 class Browsing:
     """The ASGI application below `/admin`."""
 
-    def __init__(self, database: Path, loading: Lane) -> None:
-        """Browse `database`; what is needed for it is loaded in `loading` when it is first asked for."""
+    def __init__(self, database: Path, loading: ThreadPool) -> None:
+        """Browse `database`; the first request loads Datasette, in `loading`."""
         self._readers = Readers(database)
-        self._lane = Lane("admin", THREADS, self._readers)
+        self._pool = ThreadPool("admin", THREADS, self._readers)
         self._database = database
         self._loading = loading
-        self._turn = asyncio.Lock()
-        self._browser: Browser | None = None
+        self._lock = asyncio.Lock()
+        self._browser: DatabaseBrowser | None = None
 
     def join(self, app: FastAPI) -> None:
-        """Become the part of `app` that stands below `/admin`."""
+        """Mount this application below `/admin` in `app`."""
         app.add_route(PREFIX, self.first, include_in_schema=False)
         app.mount(PREFIX, self)
 
     async def first(self, _request: Request) -> Response:
-        """Lead to the first page."""
+        """Redirect to the first page."""
         return RedirectResponse(f"{PREFIX}/", 303)
 
     def close(self) -> None:
-        """End what is being asked, and the threads; requests that wait are refused."""
+        """Interrupt queries and end the threads; requests that wait are refused."""
         self._readers.close()
-        self._lane.close()
+        self._pool.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
 
         Raises:
-            ApiError: it is none that only reads, none of our pages, or the extra is not installed.
+            ApiError: it is not a read, names none of our pages, or the extra is not installed.
         """
         if scope["method"] not in _READS:
-            refused = ApiError(Code.METHOD_NOT_ALLOWED, "Nothing can be changed here.")
+            refused = ApiError(Code.METHOD_NOT_ALLOWED, "The database is read-only here. Use GET.")
             refused.headers = {"Allow": ", ".join(_READS)}
             raise refused
         path = str(scope["path"]).removeprefix(PREFIX)
         browser = await self._loaded()
         if not browser.has(path):
-            raise ApiError(Code.NOT_FOUND, f"There is nothing at this path. The first page is {PREFIX}/.")
-        answer = _Answer(partial(_send, send, browser.policy), held=path.endswith(".csv"))
+            raise ApiError(Code.NOT_FOUND, f"There is nothing at this path. Start at {PREFIX}/.")
+        answer = _Answer(partial(_send, send, browser.policy), delayed=path.endswith(".csv"))
         await browser.app(_inner(scope, path), receive, answer)
         if answer.is_empty:
-            raise ApiError(Code.BAD_REQUEST, _NOTHING)
+            raise ApiError(Code.BAD_REQUEST, _NO_TABLE)
 
-    async def _loaded(self) -> Browser:
-        async with self._turn:
+    async def _loaded(self) -> DatabaseBrowser:
+        async with self._lock:
             if self._browser is None:
                 self._browser = await self._loading.run(self._load)
         return self._browser
 
-    def _load(self) -> Browser:
+    def _load(self) -> DatabaseBrowser:
         try:
-            from exlab_wizard.server.admin.datasette import Browser  # noqa: PLC0415 - an extra, and slow to load
+            from exlab_wizard.server.admin.datasette import DatabaseBrowser  # noqa: PLC0415 - an extra, slow to load
         except ImportError as error:
-            raise ApiError(Code.NOT_FOUND, _HOW) from error
-        return Browser(self._database, self._readers, self._lane, f"{PREFIX}/")
+            raise ApiError(Code.NOT_FOUND, _HOW_TO_INSTALL) from error
+        return DatabaseBrowser(self._database, self._readers, self._pool, f"{PREFIX}/")
 
 
 def _inner(scope: Scope, path: str) -> dict[str, object]:
-    """Return the request as one to an application at the root, without what lets its sender in."""
+    """Return the request as one to an application at the root, without credentials."""
     raw = scope.get("raw_path") or path.encode()
     headers = [(name, value) for name, value in scope["headers"] if name in _PASSED_ON]
     return {**scope, "path": path, "raw_path": raw.removeprefix(PREFIX.encode()), "root_path": "", "headers": headers}
@@ -139,12 +139,12 @@ def _inner(scope: Scope, path: str) -> dict[str, object]:
 
 async def _send(send: Send, policy: str, message: Message) -> None:
     if message["type"] == "http.response.start":
-        told = [(name.lower(), value) for name, value in message["headers"]]
-        headers = MutableHeaders(raw=[(name, value) for name, value in told if name != b"set-cookie"])
-        # It redirects as one that stands at the root.
-        where = headers.get("location", "")
-        if where.startswith("/") and not where.startswith(f"{PREFIX}/"):
-            headers["location"] = PREFIX + where
+        lower = [(name.lower(), value) for name, value in message["headers"]]
+        headers = MutableHeaders(raw=[(name, value) for name, value in lower if name != b"set-cookie"])
+        # It redirects as if it were at the root.
+        location = headers.get("location", "")
+        if location.startswith("/") and not location.startswith(f"{PREFIX}/"):
+            headers["location"] = PREFIX + location
         headers["Content-Security-Policy"] = policy
         headers["Cache-Control"] = "no-store"
         message = {**message, "headers": headers.raw}

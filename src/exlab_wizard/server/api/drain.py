@@ -16,7 +16,7 @@ from exlab_wizard.server.api.answers import answer
 from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, QuitAsked
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 
 ACCEPTED: Final = 202
 _EVENTS: Final = {
@@ -29,10 +29,10 @@ _EVENTS: Final = {
 class DrainRoutes:
     """`/api/v1/drain` and `/api/v1/quit`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools) -> None:
         """Build the router."""
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self.router = APIRouter(tags=["quit"])
         add = self.router.add_api_route
         add("/drain", self.look, methods=["GET"], response_model=Drain, responses=refusals(503))
@@ -42,7 +42,7 @@ class DrainRoutes:
     async def look(self) -> Response:
         """Show what a quit waits for, or would wait for. Whoever looks during a quit can be asked its question."""
         self._backend.presence.seen()
-        return await self._lanes.reads.run(lambda: answer(drain_view(self._backend)))
+        return await self._pools.reads.run(lambda: answer(drain_view(self._backend)))
 
     async def ask(self, body: AskQuit | None = None) -> QuitAsked:
         """Ask for a quit; it begins within half a second. A second one while the question stands forces."""
@@ -52,7 +52,7 @@ class DrainRoutes:
         """Note the quit that somebody wants, and return its row; the application finds it there."""
         self._backend.presence.seen()
         quits, backend = self._backend.store.quits, self._backend
-        return await self._lanes.writes.run(
+        return await self._pools.writes.run(
             lambda: quits.request(backend.launch_id, trigger, backend.now(), force=force)
         )
 

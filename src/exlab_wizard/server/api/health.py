@@ -15,7 +15,7 @@ from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 from exlab_wizard.server.api.answers import answer
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
-from exlab_wizard.server.thread_pools import MOST_WAITING, Lanes
+from exlab_wizard.server.thread_pools import MOST_WAITING, ThreadPools
 
 SILENT_SECONDS: Final = 5.0
 """The watchdog looks four times a second; what keeps it for so long keeps leases from expiring too."""
@@ -26,11 +26,11 @@ _WORST: Final[tuple[HealthStatus, ...]] = ("error", "warn", "ok")
 class HealthRoutes:
     """`/api/v1/health`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes, token: str) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools, token: str) -> None:
         """Build the router; who knows `token` can have it proved that this server does too."""
         self._token = token
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self.router = APIRouter(tags=["health"])
         self.router.add_api_route("/health", self.look, methods=["GET"], response_model=Health, responses=refusals(422))
 
@@ -43,7 +43,7 @@ class HealthRoutes:
         proof = None if challenge is None else proof_of(self._token, challenge)
         components = {"server": self._server()}
         try:
-            components |= await self._lanes.reads.run(self._behind, TIMEOUT_SECONDS)
+            components |= await self._pools.reads.run(self._behind, TIMEOUT_SECONDS)
         except (TimeoutError, ExlabError) as error:
             reason = str(error) or f"no answer within {TIMEOUT_SECONDS:g} s"
             components["database"] = Component("error", reason)
@@ -118,7 +118,7 @@ class HealthRoutes:
         }
 
     def _server(self) -> Component:
-        waiting = max(lane.waiting for lane in self._lanes.all())
+        waiting = max(pool.waiting for pool in self._pools.all())
         status: HealthStatus = "ok" if waiting < MOST_WAITING // 2 else "warn"
         streams = self._backend.presence.streams
         return Component(status, f"{waiting} requests wait, {streams} event streams are open")

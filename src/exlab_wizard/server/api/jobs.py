@@ -15,7 +15,7 @@ from exlab_wizard.server.api.models import LARGEST_ID, EnqueueJob
 from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.queue.jobs import NewJob
 
 CREATED: Final = 201
@@ -27,10 +27,10 @@ Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next
 class JobRoutes:
     """`/api/v1/jobs`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes, runs: RunCheck) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools, runs: RunCheck) -> None:
         """Build the router."""
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self._runs = runs
         self.router = APIRouter(tags=["jobs"])
         add, one = self.router.add_api_route, "/jobs/{job_id}"
@@ -63,7 +63,7 @@ class JobRoutes:
             queued = self._backend.store.jobs.enqueue(job, self._backend.now())
             return self._found(queued.job_id), queued.created
 
-        found = await self._lanes.writes.run(enqueue)
+        found = await self._pools.writes.run(enqueue)
         self._backend.workers.wake()
         return found
 
@@ -80,11 +80,11 @@ class JobRoutes:
             jobs = [decode(Job, job) for job in found]
             return answer(JobPage(jobs, jobs[-1].id if len(jobs) == limit else None))
 
-        return await self._lanes.reads.run(read)
+        return await self._pools.reads.run(read)
 
     async def look(self, job_id: JobId) -> Response:
         """Show one job."""
-        return await self._lanes.reads.run(lambda: answer(self._found(job_id)))
+        return await self._pools.reads.run(lambda: answer(self._found(job_id)))
 
     async def events(self, job_id: JobId, limit: Limit = 100, before: Before = None) -> Response:
         """List the moves of a job, the newest first; the last of all is being queued."""
@@ -95,7 +95,7 @@ class JobRoutes:
             events = [decode(JobEvent, event) for event in found]
             return answer(JobEventPage(events, (events[-1].id or None) if len(events) == limit else None))
 
-        return await self._lanes.reads.run(read)
+        return await self._pools.reads.run(read)
 
     async def retry(self, job_id: JobId) -> Response:
         """Queue a failed job again, with fresh budgets."""
@@ -105,7 +105,7 @@ class JobRoutes:
                 raise _illegal(self._found(job_id), OperatorMove.RETRY)
             return self._found(job_id)
 
-        job = await self._lanes.writes.run(retry)
+        job = await self._pools.writes.run(retry)
         self._backend.workers.wake()
         return answer(job)
 
@@ -121,7 +121,7 @@ class JobRoutes:
                 raise _illegal(self._found(job_id), OperatorMove.CANCEL) from error
             return self._found(job_id)
 
-        return answer(await self._lanes.writes.run(cancel))
+        return answer(await self._pools.writes.run(cancel))
 
     def _found(self, job_id: int) -> Job:
         record = self._backend.store.rows.job(job_id)

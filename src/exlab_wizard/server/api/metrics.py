@@ -6,7 +6,6 @@ libraries is exported: the registry is our own.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -17,9 +16,9 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitOutcome
-from exlab_wizard.server.backend import Backend
+from exlab_wizard.server.backend import Backend, printable
 from exlab_wizard.server.errors import refusals
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.reports.metrics import QuitTotals
 
 if TYPE_CHECKING:
@@ -32,10 +31,10 @@ _UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING, JobState.VERIFYING, Job
 class MetricsRoutes:
     """`/api/v1/metrics`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools) -> None:
         """Build the router."""
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self._lock = threading.Lock()
         self._began = backend.now()
         self.router = APIRouter(tags=["metrics"])
@@ -45,7 +44,7 @@ class MetricsRoutes:
 
     async def look(self) -> Response:
         """Show what monitoring wants to know, in OpenMetrics text."""
-        return await self._lanes.reads.run(self._look)
+        return await self._pools.reads.run(self._look)
 
     def _look(self) -> Response:
         from prometheus_client.openmetrics import exposition  # noqa: PLC0415 - only who is monitored loads it
@@ -92,7 +91,7 @@ class MetricsRoutes:
             unit="seconds",
         )
         for name in names:
-            label = _label(name)
+            label = printable(name)
             for state in (*_UNFINISHED, JobState.FAILED):
                 jobs.add_metric([state.value, label], counts.get((state.value, name), 0))
             mine = [one for one in unfinished if one.destination == name]
@@ -176,8 +175,3 @@ class MetricsRoutes:
 
     def _paused(self) -> int:
         return int(self._backend.store.launches.is_paused(self._backend.launch_id))
-
-
-def _label(destination: str) -> str:
-    """Return a name that can be sent as UTF-8, whatever an administrator has typed into the table."""
-    return os.fsencode(destination).decode("utf-8", "backslashreplace")

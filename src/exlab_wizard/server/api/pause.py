@@ -7,16 +7,16 @@ from fastapi import APIRouter
 from exlab_wizard.server.api.models import PauseView
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 
 
 class PauseRoutes:
     """`/api/v1/pause` and `/api/v1/resume`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools) -> None:
         """Build the router."""
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self.router = APIRouter(tags=["pause"])
         self.router.add_api_route("/pause", self.pause, methods=["POST"], responses=refusals(503))
         self.router.add_api_route("/resume", self.resume, methods=["POST"], responses=refusals(503))
@@ -26,15 +26,15 @@ class PauseRoutes:
         if self._backend.shutting_down:
             raise ApiError(Code.SHUTTING_DOWN, "The application is quitting; there is nothing to pause.")
         launches, launch_id = self._backend.store.launches, self._backend.launch_id
-        await self._lanes.writes.run(lambda: launches.pause(launch_id, self._backend.now()))
+        await self._pools.writes.run(lambda: launches.pause(launch_id, self._backend.now()))
         return await self._look()
 
     async def resume(self) -> PauseView:
         """End the pause; what it stopped goes on at the byte. Harmless while not paused."""
         launches, launch_id = self._backend.store.launches, self._backend.launch_id
-        await self._lanes.writes.run(lambda: launches.resume(launch_id))
+        await self._pools.writes.run(lambda: launches.resume(launch_id))
         return await self._look()
 
     async def _look(self) -> PauseView:
-        launch = await self._lanes.reads.run(self._backend.store.launches.open_launch)
+        launch = await self._pools.reads.run(self._backend.store.launches.open_launch)
         return PauseView(paused_since=None if launch is None else launch.paused_since)

@@ -9,7 +9,7 @@ from typing import Final
 from exlab_wizard.errors import TransferError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
@@ -19,10 +19,10 @@ TIMEOUT_SECONDS: Final = 10.0
 class RunCheck:
     """Refuses runs that cannot be meant."""
 
-    def __init__(self, backend: Backend, lane: Lane) -> None:
-        """Look at paths in `lane`."""
+    def __init__(self, backend: Backend, pool: ThreadPool) -> None:
+        """Look at paths in `pool`."""
         self._backend = backend
-        self._lane = lane
+        self._pool = pool
 
     async def check(self, jobs: Sequence[NewJob], fields: Sequence[str]) -> list[NewJob]:
         """Return `jobs` with their paths made plain; `fields` is what the request calls each path.
@@ -31,7 +31,7 @@ class RunCheck:
             ApiError: one of them cannot be synced.
         """
         try:
-            return await self._lane.run(lambda: self._checked(jobs, fields), TIMEOUT_SECONDS)
+            return await self._pool.run(lambda: self._checked(jobs, fields), TIMEOUT_SECONDS)
         except TimeoutError:
             message = (
                 f"A file system did not answer in {TIMEOUT_SECONDS:g} s: the run's, or a destination's. Look after it."

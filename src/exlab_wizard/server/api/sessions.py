@@ -18,7 +18,7 @@ from exlab_wizard.server.api.models import LARGEST_ID, CompleteSession, OpenSess
 from exlab_wizard.server.api.runs import RunCheck, check_equipment
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.sqlite.values import whole
@@ -33,10 +33,10 @@ CREATED: Final = 201
 class SessionRoutes:
     """`/api/v1/sessions`."""
 
-    def __init__(self, backend: Backend, lanes: Lanes, runs: RunCheck) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools, runs: RunCheck) -> None:
         """Build the router."""
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self._runs = runs
         self.router = APIRouter(tags=["sessions"])
         add, one = self.router.add_api_route, "/sessions/{session_id}"
@@ -54,7 +54,7 @@ class SessionRoutes:
     async def open(self, body: OpenSession) -> Response:
         """Open a session: quitting waits for it as long as its heartbeats come."""
         check_equipment(body.equipment_id)
-        session, created = await self._lanes.writes.run(lambda: self._open(body))
+        session, created = await self._pools.writes.run(lambda: self._open(body))
         return self._lease(session, CREATED if created else 200)
 
     def _open(self, body: OpenSession) -> tuple[SessionRow, bool]:
@@ -84,15 +84,15 @@ class SessionRoutes:
             following = whole(found[-1]["number"]) if len(found) == limit else None
             return answer(SessionPage([decode(SessionRow, one) for one in found], following))
 
-        return await self._lanes.reads.run(read)
+        return await self._pools.reads.run(read)
 
     async def look(self, session_id: str) -> Response:
         """Show one session."""
-        return await self._lanes.reads.run(lambda: answer(self._found(session_id)))
+        return await self._pools.reads.run(lambda: answer(self._found(session_id)))
 
     async def heartbeat(self, session_id: str) -> Response:
         """Say that the work goes on; the answer says whether a quit waits for it."""
-        return self._lease(await self._lanes.writes.run(lambda: self._renewed(session_id)))
+        return self._lease(await self._pools.writes.run(lambda: self._renewed(session_id)))
 
     def _renewed(self, session_id: str) -> SessionRow:
         if self._backend.store.sessions.renew(session_id, self._backend.now()) is None:
@@ -105,13 +105,13 @@ class SessionRoutes:
 
     async def complete(self, session_id: str, body: CompleteSession) -> Response:
         """Close a session and queue its runs, both or neither; the same again answers the same."""
-        found = await self._lanes.reads.run(lambda: self._found(session_id))
+        found = await self._pools.reads.run(lambda: self._found(session_id))
         jobs = [NewJob(run.path, run.destination, found.equipment_id, session_id, run.priority) for run in body.runs]
         if found.state is LeaseState.ACTIVE:
             jobs = await self._runs.check(jobs, [f"runs.{number}.path" for number in range(len(jobs))])
         else:
             jobs = [replace(job, run_path=plain_path(job.run_path)) for job in jobs]
-        return answer(await self._lanes.writes.run(lambda: self._completed(session_id, jobs)))
+        return answer(await self._pools.writes.run(lambda: self._completed(session_id, jobs)))
 
     def _completed(self, session_id: str, jobs: list[NewJob]) -> ClosedSession:
         sessions = self._backend.store.sessions
@@ -129,7 +129,7 @@ class SessionRoutes:
 
     async def abort(self, session_id: str) -> Response:
         """Close a session without result; the same again answers the same."""
-        return answer(await self._lanes.writes.run(lambda: self._aborted(session_id)))
+        return answer(await self._pools.writes.run(lambda: self._aborted(session_id)))
 
     def _aborted(self, session_id: str) -> ClosedSession:
         if not self._backend.store.sessions.abort(session_id, self._backend.now()):

@@ -8,16 +8,16 @@ from exlab_wizard.process.window_request import NoWindowError
 from exlab_wizard.server.api.models import OpenWindow, WindowFocus, WindowShown, WindowView
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.thread_pools import ThreadPool
 
 
 class WindowRoutes:
     """`/api/v1/window` and `/api/v1/window/open`."""
 
-    def __init__(self, backend: Backend, lane: Lane) -> None:
-        """Build the router; what may take seconds waits in `lane`."""
+    def __init__(self, backend: Backend, pool: ThreadPool) -> None:
+        """Build the router; what may take seconds waits in `pool`."""
         self._backend = backend
-        self._lane = lane
+        self._pool = pool
         self.router = APIRouter(tags=["window"])
         self.router.add_api_route("/window", self.look, methods=["GET"])
         self.router.add_api_route("/window", self.focus, methods=["POST"], responses=refusals(422))
@@ -36,7 +36,7 @@ class WindowRoutes:
         """Open the window, or bring the open one to the front; answers when that was done, within seconds."""
         page = "/" if body is None else body.page
         try:
-            shown = await self._lane.run(lambda: self._backend.window.show(page))
+            shown = await self._pool.run(lambda: self._backend.window.show(page))
         except NoWindowError as error:
             raise ApiError(Code.NO_WINDOW, str(error)) from error
         return WindowShown(how=shown.how, by=shown.by)

@@ -1,8 +1,8 @@
-"""The way in for a browser: a one-time code in a URL, exchanged for a cookie that no script can read.
+"""How a browser logs in: a one-time code in a URL, exchanged for a cookie that no script can read.
 
-The token never stands in a URL. A code is valid for 30 seconds and once; cookies are valid until the application ends.
-The URL stands in the command line of a browser that is started with it, where other accounts may read it: so a code
-lets in only who connects from our own account.
+The token is never part of a URL. A code is valid once, for 30 seconds; cookies are valid until the application ends.
+Other accounts may read the URL in the command line of a browser that is started with it, so a code is accepted only
+from a process of our own account.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Logins:
     """The codes and cookies of one launch. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with none."""
+        """Start without codes and cookies."""
         self._clock = clock
         self._lock = threading.Lock()
         self._codes: dict[str, float] = {}
         self._cookies: list[bytes] = []
 
     def new_code(self) -> str:
-        """Return a code that opens the door once, within 30 seconds."""
+        """Return a code that logs a browser in once, within 30 seconds."""
         code = secrets.token_urlsafe(32)
         with self._lock:
             self._codes[code] = self._clock.monotonic() + CODE_SECONDS
@@ -55,9 +55,9 @@ class Logins:
         return f"/login?code={self.new_code()}{where}"
 
     def redeem(self, code: str) -> str | None:
-        """Return the cookie that `code` is good for; None when it was used, is too old, or never was."""
+        """Return a cookie for `code`; None when the code was used, is too old, or was never issued."""
         with self._lock:
-            known = next((held for held in self._codes if secrets.compare_digest(held.encode(), code.encode())), None)
+            known = next((one for one in self._codes if secrets.compare_digest(one.encode(), code.encode())), None)
             if known is None or self._codes.pop(known) < self._clock.monotonic():
                 return None
             return self._new_cookie()
@@ -68,8 +68,8 @@ class Logins:
             return self._new_cookie()
 
     def accepts(self, cookie: bytes) -> bool:
-        """Return whether a browser got this cookie here."""
-        return any(secrets.compare_digest(held, cookie) for held in self._cookies)
+        """Return whether this launch issued the cookie."""
+        return any(secrets.compare_digest(one, cookie) for one in self._cookies)
 
     def _new_cookie(self) -> str:
         cookie = secrets.token_urlsafe(32)
@@ -78,15 +78,15 @@ class Logins:
 
 
 class LoginRoutes:
-    """`POST /api/v1/login` for whoever holds the token, `GET /login` for the browser."""
+    """`POST /api/v1/login` for programs with the token, `GET /login` for the browser."""
 
     def __init__(self, logins: Logins) -> None:
-        """Build the routers: `api` needs the token, `door` needs the code."""
+        """Build the routers: `api` needs the token, `browser` a code."""
         self._logins = logins
         self.api = APIRouter(tags=["login"])
         self.api.add_api_route("/login", self.link, methods=["POST"], status_code=201, responses=refusals())
-        self.door = APIRouter(tags=["login"])
-        self.door.add_api_route(
+        self.browser = APIRouter(tags=["login"])
+        self.browser.add_api_route(
             "/login",
             self.enter,
             methods=["GET"],
@@ -96,7 +96,7 @@ class LoginRoutes:
         )
 
     async def link(self) -> LoginLink:
-        """Make a URL that lets a browser in, once, within 30 seconds."""
+        """Make a path that logs a browser in, once, within 30 seconds."""
         return LoginLink(path=self._logins.path_to("/"), expires_in_s=CODE_SECONDS)
 
     async def enter(
@@ -108,13 +108,11 @@ class LoginRoutes:
         """Exchange the code for a cookie and go to `page`."""
         server = request.scope["server"]
         if request.client is None or not is_ours(request.client.port, server[1]):
-            log.warning("somebody under another account tried a login link; it was not let in")
-            raise ApiError(Code.UNAUTHORIZED, "This link lets in the account that the application runs under only.")
+            log.warning("refused a login link that was opened from another account")
+            raise ApiError(Code.UNAUTHORIZED, "This link works only for the account that the application runs under.")
         cookie = self._logins.redeem(code)
         if cookie is None:
-            raise ApiError(
-                Code.UNAUTHORIZED, "This link was used before, or is older than 30 s. Open the window again."
-            )
+            raise ApiError(Code.UNAUTHORIZED, "This link has been used, or is older than 30 s. Open the window again.")
         answer = RedirectResponse(f"{page}#opened", 303)
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer

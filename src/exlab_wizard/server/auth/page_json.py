@@ -1,6 +1,6 @@
-"""`page.json`: what an open page finds the next launch by: the port, and the secret that its key is made from.
+"""`page.json` lets an open page find the next launch: it holds the port, and the secret that page keys are made from.
 
-Readable by its owner only. It holds for as long as the state dir does; without it pages are opened anew.
+Readable by its owner only. It lives as long as the state dir; without it, pages have to be opened again.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ _HIGHEST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """What the file holds; `port` is where the last launch answered, 0 where that is not known."""
+    """The content of the file; `port` is that of the last launch, 0 where unknown."""
 
     port: int
     secret: str
 
 
 def read_page_file(path: Path) -> PageFile:
-    """Return what the file holds, or a new secret where there is none that can be read."""
+    """Return the content of the file, or a new secret where it cannot be read."""
     try:
-        held = PageFile(**json.loads(path.read_text(encoding="utf-8")))
-        if type(held.port) is int and 0 < held.port <= _HIGHEST_PORT and isinstance(held.secret, str):
-            bytes.fromhex(held.secret)
-            if len(held.secret) == 2 * _SECRET_BYTES:
-                return held
+        found = PageFile(**json.loads(path.read_text(encoding="utf-8")))
+        if type(found.port) is int and 0 < found.port <= _HIGHEST_PORT and isinstance(found.secret, str):
+            bytes.fromhex(found.secret)
+            if len(found.secret) == 2 * _SECRET_BYTES:
+                return found
     except (OSError, ValueError, TypeError):
         pass
     return PageFile(0, secrets.token_hex(_SECRET_BYTES))
 
 
-def keep_page_file(path: Path, held: PageFile, port: int) -> None:
-    """Write down that this launch answers at `port`, unless the file says so already."""
-    if held.port == port:
+def keep_page_file(path: Path, found: PageFile, port: int) -> None:
+    """Record that this launch answers at `port`, unless the file already says so."""
+    if found.port == port:
         return
     try:
-        write_private(path, asdict(PageFile(port, held.secret)))
+        write_private(path, asdict(PageFile(port, found.secret)))
     except OSError as error:
-        log.warning("pages that are open will not find the next launch by themselves: %s: %s", path, error.strerror)
+        log.warning("open pages will not reconnect to the next launch: cannot write %s: %s", path, error.strerror)

@@ -1,7 +1,7 @@
-"""Whose process is at the other end of a connection: the kernel knows, where it tells.
+"""Which account owns the process at the other end of a connection, where the kernel says so.
 
-A login link can be seen by other accounts of this machine for a moment, in the command line of the browser that is
-started with it. So it must not be enough to have seen it.
+Other accounts of this machine can see a login link for a moment, in the command line of the browser that is started
+with it. So knowing the link must not be enough to use it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _ROOT: Final = 0
 def is_ours(client_port: int, server_port: int) -> bool:
     """Return whether the process that connected from `client_port` runs under our account, or is the administrator's.
 
-    Unknown is no. On systems that do not tell it is yes: there no link of ours stands in a command line that other
-    accounts can read.
+    An owner that is not found counts as another account. Elsewhere than on Linux the answer is always yes: there no
+    other account can read the command line with the link.
     """
     if sys.platform != "linux":
         return True

@@ -1,8 +1,8 @@
-"""How an open page gets in again after a restart, without anything that could be used by whoever listens in between.
+"""How an open page logs in again after a restart, without sending anything that an impostor could use.
 
-Cookies end with their launch. What a page keeps is a key, handed out with the page itself and never sent. At the port
-of the last launch somebody else may answer by now, with this machine's name: so both sides prove that they know the key
-over two fresh numbers and the address at which they meet. Passed on to another port, a proof is worth nothing.
+Cookies end with their launch. A page keeps a key, which it got inside the page and never sends. Another program may
+answer at the port of the last launch by now, so page and server prove to each other that they know the key, over two
+fresh numbers and the address of the server. A proof that is passed on to another port is worthless.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import secrets
 import threading
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
@@ -23,7 +22,7 @@ from exlab_wizard.server.errors import ApiError, Code
 
 PATH: Final = "/comeback"
 HOURS: Final = 7 * 24
-"""How long a key is good for; a page that is looked at gets a new one each hour."""
+"""How long a key is valid; an open page gets a new one each hour."""
 ANSWER_SECONDS: Final = 30.0
 MOST_OPEN: Final = 16
 _HOUR: Final = 3_600
@@ -32,23 +31,23 @@ _Number = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _Proof = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Greeting(BaseModel):
-    """What a page begins with: which key it has, and its number."""
+class Challenge(BaseModel):
+    """The page's first message: the name of its key, and its number."""
 
     model_config = ConfigDict(extra="forbid")
     key: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
     number: _Number
 
 
-class Reply(BaseModel):
-    """The server's number, and the proof that it knows the key."""
+class ServerProof(BaseModel):
+    """The server's number, and its proof that it knows the key."""
 
     number: str
     proof: str
     launch_id: int
 
 
-class Answer(BaseModel):
+class PageProof(BaseModel):
     """The page's proof that it knows the key."""
 
     model_config = ConfigDict(extra="forbid")
@@ -56,48 +55,38 @@ class Answer(BaseModel):
     proof: _Proof
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
-    until: float
-    expected: str
-
-
-class Comebacks:
-    """Keys, and the greetings that were not answered yet. Thread-safe."""
+class PageKeys:
+    """The keys of pages, and the challenges that are not answered yet. Thread-safe."""
 
     def __init__(self, secret: str, clock: Clock) -> None:
-        """Make all keys from `secret`, in hexadecimal."""
+        """Derive all keys from `secret`, which is hexadecimal."""
         self._secret = bytes.fromhex(secret)
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, tuple[float, str]] = {}
 
     def page_key(self) -> str:
-        """Return the key of this hour, as a page keeps it: `NAME.KEY`."""
+        """Return the key of this hour, in the form that a page keeps: `NAME.KEY`."""
         name = str(self._this_hour())
         return f"{name}.{self._key(name).hex()}"
 
-    def greet(self, name: str, page_number: str, address: str) -> tuple[str, str] | None:
-        """Return our number and proof for whoever has the key `name`; None when it is too old."""
+    def prove(self, name: str, page_number: str, address: str) -> tuple[str, str] | None:
+        """Return our number and proof for a page with the key `name`; None when that is too old."""
         if abs(self._this_hour() - int(name)) > HOURS:
             return None
         number, key = secrets.token_hex(16), self._key(name)
         text = f"{address}\n{name}\n{page_number}\n{number}"
         with self._lock:
-            self._open[number] = _Open(self._clock.monotonic() + ANSWER_SECONDS, _proof(key, "page", text))
+            self._open[number] = (self._clock.monotonic() + ANSWER_SECONDS, _proof(key, "page", text))
             while len(self._open) > MOST_OPEN:
                 del self._open[next(iter(self._open))]
         return number, _proof(key, "server", text)
 
     def accepts(self, number: str, proof: str) -> bool:
-        """Return whether `proof` answers the greeting with our `number`; each is answered once."""
+        """Return whether `proof` answers the challenge with our `number`; each can be answered once."""
         with self._lock:
-            found = self._open.pop(number, None)
-        return (
-            found is not None
-            and self._clock.monotonic() <= found.until
-            and secrets.compare_digest(found.expected, proof)
-        )
+            until, expected = self._open.pop(number, (0.0, ""))
+        return bool(expected) and self._clock.monotonic() <= until and secrets.compare_digest(expected, proof)
 
     def _this_hour(self) -> int:
         return int(self._clock.now().timestamp()) // _HOUR
@@ -106,29 +95,27 @@ class Comebacks:
         return hmac.digest(self._secret, f"exlab-wizard page {name}".encode(), hashlib.sha256)
 
 
-class ComebackRoutes:
+class ReconnectRoutes:
     """`/comeback`, which needs no login."""
 
-    def __init__(self, comebacks: Comebacks, logins: Logins, launch_id: int) -> None:
+    def __init__(self, keys: PageKeys, logins: Logins, launch_id: int) -> None:
         """Build the router."""
-        self._comebacks = comebacks
-        self._logins = logins
-        self._launch_id = launch_id
+        self._keys, self._logins, self._launch_id = keys, logins, launch_id
         self.router = APIRouter(include_in_schema=False)
-        self.router.add_api_route(PATH, self.greet, methods=["POST"])
+        self.router.add_api_route(PATH, self.challenge, methods=["POST"])
         self.router.add_api_route(f"{PATH}/answer", self.answer, methods=["POST"], status_code=204)
 
-    async def greet(self, greeting: Greeting, request: Request) -> Reply:
-        """Prove to a page that this is the server whose page it is."""
-        reply = self._comebacks.greet(greeting.key, greeting.number, request.headers["host"].lower())
-        if reply is None:
+    async def challenge(self, body: Challenge, request: Request) -> ServerProof:
+        """Prove to a page that this server made it."""
+        proved = self._keys.prove(body.key, body.number, request.headers["host"].lower())
+        if proved is None:
             raise ApiError(Code.UNAUTHORIZED, "This page is too old. Open the window again.")
-        return Reply(number=reply[0], proof=reply[1], launch_id=self._launch_id)
+        return ServerProof(number=proved[0], proof=proved[1], launch_id=self._launch_id)
 
-    async def answer(self, answer: Answer, response: Response) -> None:
-        """Let a page in that has proved itself."""
-        if not self._comebacks.accepts(answer.number, answer.proof):
-            raise ApiError(Code.UNAUTHORIZED, "This page is not known here. Open the window again.")
+    async def answer(self, body: PageProof, response: Response) -> None:
+        """Log a page in that has proved itself."""
+        if not self._keys.accepts(body.number, body.proof):
+            raise ApiError(Code.UNAUTHORIZED, "This server did not make this page. Open the window again.")
         response.set_cookie(COOKIE, self._logins.new_cookie(), path="/", httponly=True, samesite="strict")
 
 

@@ -1,1 +1,1 @@
-"""The event stream: what changed, numbered and kept for clients that reconnect."""
+"""The event stream: changes, numbered and kept for clients that reconnect."""

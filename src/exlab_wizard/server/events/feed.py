@@ -1,8 +1,8 @@
-"""The feed of what changes, for event streams: numbered, kept for those who come back, bounded for those who are slow.
+"""The feed of changes for event streams: numbered, kept for clients that reconnect, bounded for clients that are slow.
 
-The watchdog says that something was committed, at most four times a second; then one reading of the database serves all
-readers. While nobody listens nothing is read, and what happened meanwhile is read when somebody comes. A reader that
-does not keep up loses its place and is told so; nothing ever waits for it. Everything but `_woken` belongs to the event
+The watchdog reports a commit at most four times a second; then one poll of the database serves all readers. Without
+readers nothing is polled; the first reader to arrive triggers a poll for what happened meanwhile. A reader that falls
+behind loses its place and gets a `resync`; nothing ever waits for it. Everything but `_woken` belongs to the event
 loop's thread.
 """
 
@@ -23,42 +23,40 @@ from exlab_wizard.domain.text import plural
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
-from exlab_wizard.server.events.poll import Look, News
-from exlab_wizard.server.thread_pools import Lane
+from exlab_wizard.server.events.poll import Poller, Update
+from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.store.reports.status import Counts
 
 log = logging.getLogger(__name__)
 
 KEPT: Final = 1_024
-"""How many events are kept for those who come back, and how many one reader may be behind."""
+"""How many events are kept for clients that reconnect, and how far one reader may fall behind."""
 PAUSE_SECONDS: Final = 0.25
 FAREWELL_SECONDS: Final = 0.5
-"""How long a quit waits for the database to say what is left; it is left unsaid otherwise."""
+"""How long a quit waits to read the work that is left; after that the stream ends without it."""
 
 
 def farewell_of(counts: Counts) -> str:
-    """Return what becomes of the work that is not done, in a sentence."""
-    if counts.resumable:
-        goes_on = f"{plural(counts.resumable, 'run')} {'resumes' if counts.resumable == 1 else 'resume'}"
-        waiting = f", and {plural(counts.queued, 'waiting run')} with it" if counts.queued else ""
-        return f"{goes_on} at the next launch{waiting}."
-    if counts.queued:
-        return f"{plural(counts.queued, 'waiting run')} {'goes' if counts.queued == 1 else 'go'} on at the next launch."
-    return "Nothing is left to do."
+    """Return a sentence about the unfinished work."""
+    parts = [plural(counts.resumable, "interrupted run")] if counts.resumable else []
+    parts += [plural(counts.queued, "waiting run")] if counts.queued else []
+    if not parts:
+        return "Nothing is left to do."
+    return f"{' and '.join(parts)} will resume at the next launch."
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event of the stream; `number` counts within a launch."""
 
     number: int
     name: str
     text: str
-    """Its data, as JSON in one line."""
+    """The data, as JSON in one line."""
 
     @classmethod
-    def of(cls, number: int, name: str, data: Json) -> Event:
-        """Return the event with `data` written down, once for all readers."""
+    def of(cls, number: int, name: str, data: Json) -> StreamEvent:
+        """Return the event; `data` is encoded once for all readers."""
         return cls(number, name, json.dumps(data))
 
 
@@ -66,32 +64,32 @@ class Reader:
     """One event stream."""
 
     def __init__(self) -> None:
-        """Begin with nothing to send."""
-        self._waiting: deque[Event] = deque()
+        """Start with nothing to send."""
+        self._waiting: deque[StreamEvent] = deque()
         self._some = asyncio.Event()
         self._over = False
-        self._farewell: Event | None = None
+        self._farewell: StreamEvent | None = None
 
-    def put(self, event: Event) -> None:
-        """Let it be sent; a reader that is too far behind gets a `resync` instead of what it missed."""
+    def put(self, event: StreamEvent) -> None:
+        """Queue an event; a reader that is too far behind gets a `resync` instead of what it missed."""
         if len(self._waiting) >= KEPT:
             self._waiting.clear()
-            event = Event.of(event.number, "resync", {"reason": "slow_reader"})
+            event = StreamEvent.of(event.number, "resync", {"reason": "slow_reader"})
         self._waiting.append(event)
         self._some.set()
 
     def end(self) -> None:
-        """End the stream, whatever waits."""
+        """End the stream and drop what waits."""
         self._over = True
         self._some.set()
 
-    def finish(self, last: Event) -> None:
-        """End the stream with `last`, whatever waits before it."""
+    def finish(self, last: StreamEvent) -> None:
+        """End the stream with `last` and drop what waits before it."""
         self._farewell = last
         self.end()
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Yield what is to be sent, until the end."""
+    async def events(self) -> AsyncIterator[StreamEvent]:
+        """Yield the events to send, until the end."""
         while not self._over:
             if self._waiting:
                 yield self._waiting.popleft()
@@ -105,12 +103,12 @@ class Reader:
 class Feed:
     """All readers of one server."""
 
-    def __init__(self, backend: Backend, lane: Lane) -> None:
-        """Read the database in `lane`; nothing is read before somebody listens."""
+    def __init__(self, backend: Backend, pool: ThreadPool) -> None:
+        """Poll the database in `pool`, once there is a reader."""
         self._backend = backend
-        self._lane = lane
-        self._look = Look(backend)
-        self._kept: deque[Event] = deque(maxlen=KEPT)
+        self._pool = pool
+        self._poller = Poller(backend)
+        self._kept: deque[StreamEvent] = deque(maxlen=KEPT)
         self._last = 0
         self._readers: set[Reader] = set()
         self._reading = asyncio.Lock()
@@ -121,9 +119,9 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def reader(self, after: str | None, *, answers: bool, page: bool = False) -> AsyncIterator[Reader]:
-        """Lend a reader that goes on after the event id `after`, as far as that is still known.
+        """Lend a reader that continues after the event id `after`, as far as the events are still kept.
 
-        `answers` says whether the question of a quit can be put to whoever reads, `page` whether that is a page.
+        `answers` says whether the client can answer the question of a quit, `page` whether it is a page.
         """
         self._loop = asyncio.get_running_loop()
         await self._read()
@@ -145,22 +143,22 @@ class Feed:
             self._backend.presence.leave(answers=answers, page=page)
             self._wake.set()
 
-    def event_id(self, event: Event) -> str:
-        """Return what a client sends back as `Last-Event-ID`."""
+    def event_id(self, event: StreamEvent) -> str:
+        """Return the id that a client sends back as `Last-StreamEvent-ID`."""
         return f"{self._backend.launch_id}-{event.number}"
 
     async def farewell(self) -> None:
-        """Tell all readers that the quit is over, and what goes on at the next launch; costs nothing without any."""
+        """Send all readers the end of the quit, and the work that resumes at the next launch; free without readers."""
         if not self._readers or self._backend.quit.phase is not Phase.STOPPED:
             return
         try:
-            counts = await self._lane.run(self._backend.store.status.counts, FAREWELL_SECONDS)
-        except Exception as error:  # boundary: no farewell is worth holding up a quit
-            log.warning("events: %s", error)
+            counts = await self._pool.run(self._backend.store.status.counts, FAREWELL_SECONDS)
+        except Exception as error:  # boundary: a quit does not wait for its last event
+            log.warning("events: cannot send the last event: %s", error)
             return
         self._last += 1
-        told: Json = {"sentence": farewell_of(counts), "resumable": counts.resumable, "queued": counts.queued}
-        event = Event.of(self._last, "ended", told)
+        data: Json = {"sentence": farewell_of(counts), "resumable": counts.resumable, "queued": counts.queued}
+        event = StreamEvent.of(self._last, "ended", data)
         for reader in self._readers:
             reader.finish(event)
 
@@ -172,9 +170,9 @@ class Feed:
         self._wake.set()
 
     def _woken(self) -> None:
-        """Hear that something was committed. Callable from any thread, for next to nothing."""
+        """Note that something was committed. Callable from any thread; costs next to nothing."""
         if self._loop is not None:
-            # A loop that has just been closed needs no waking.
+            # A loop that was just closed needs no call.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -187,34 +185,34 @@ class Feed:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _read(self) -> None:
-        """Publish what is new; what cannot be read now is read at the next change."""
+        """Publish the changes; after an error the next poll reports them."""
         async with self._reading:
             try:
-                found = await self._lane.run(self._look.news)
-            except Exception as error:  # boundary: one look that fails must not end all that follow
-                log.warning("events: %s", error, exc_info=not isinstance(error, ExlabError))
+                found = await self._pool.run(self._poller.poll)
+            except Exception as error:  # boundary: one failed poll must not end all later ones
+                log.warning("events: cannot read the changes: %s", error, exc_info=not isinstance(error, ExlabError))
                 return
         if found is None:
-            # More than is worth sending: everybody looks for himself.
+            # Too many to send: each client reads the present state.
             self._kept.clear()
-            found = [News("resync", {"reason": "too_much"})]
-        for news in found:
+            found = [Update("resync", {"reason": "too_much"})]
+        for update in found:
             self._last += 1
-            event = Event.of(self._last, news.name, news.data)
+            event = StreamEvent.of(self._last, update.name, update.data)
             self._kept.append(event)
             for reader in self._readers:
                 reader.put(event)
 
-    def _beginning(self, after: str | None) -> Iterator[Event]:
+    def _beginning(self, after: str | None) -> Iterator[StreamEvent]:
         if after is None:
-            yield Event.of(self._last, "hello", {"launch_id": self._backend.launch_id, "version": __version__})
+            yield StreamEvent.of(self._last, "hello", {"launch_id": self._backend.launch_id, "version": __version__})
             return
         launch, _, number = after.rpartition("-")
         if launch != str(self._backend.launch_id) or not (number.isascii() and number.isdecimal()):
-            yield Event.of(self._last, "resync", {"reason": "other_launch"})
+            yield StreamEvent.of(self._last, "resync", {"reason": "other_launch"})
             return
         first = self._kept[0].number if self._kept else self._last + 1
         if not first - 1 <= int(number[:20]) <= self._last:
-            yield Event.of(self._last, "resync", {"reason": "too_old"})
+            yield StreamEvent.of(self._last, "resync", {"reason": "too_old"})
             return
         yield from (event for event in self._kept if event.number > int(number))

@@ -1,4 +1,4 @@
-"""Looks at the database, one after another, and what is new since the last: moves, progress, sessions, the quit."""
+"""Polls the database for changes since the last poll: moves of jobs, progress, sessions, the quit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.server.api.drain import drain_view
-from exlab_wizard.server.backend import Backend, printable, shown
+from exlab_wizard.server.backend import Backend, as_utf8, printable
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.rows import Record
 
@@ -17,15 +17,15 @@ MOST_SESSIONS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """Something that changed; `name` is the event's."""
+class Update:
+    """Something that changed; `name` is the name of the event."""
 
     name: str
     data: Json
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Snapshot:
     move: int
     job: int
     session: int
@@ -35,23 +35,23 @@ class _Seen:
     question: dict[str, Json]
 
 
-class Look:
-    """Remembers what it saw; one thread at a time."""
+class Poller:
+    """Remembers its last snapshot; for one thread at a time."""
 
     def __init__(self, backend: Backend) -> None:
-        """Look at nothing yet."""
+        """Read nothing yet."""
         self._backend = backend
         self._events = backend.store.events
-        self._seen: _Seen | None = None
+        self._last: _Snapshot | None = None
 
-    def news(self) -> list[News] | None:
-        """Return what changed since the last look, nothing at the first; None when that is too much to tell.
+    def poll(self) -> list[Update] | None:
+        """Return what changed since the last poll, nothing at the first; None when there are too many changes.
 
         Raises:
-            StoreError: the database cannot be read; what was seen stays as it was.
+            StoreError: the database cannot be read; the next poll reports the same changes.
         """
         now = self._now()
-        before, self._seen = self._seen, now
+        before, self._last = self._last, now
         if before is None:
             return []
         try:
@@ -60,35 +60,35 @@ class Look:
             opened = self._events.opened_sessions(before.session, MOST_MOVES + 1)
             if max(len(moves), len(queued), len(opened)) > MOST_MOVES:
                 return None
-            # What was committed since `newest` was asked is seen now, and must not be seen again.
+            # These rows may be newer than the snapshot; the next poll must not report them again.
             now.move = _last(moves, "id", now.move)
             now.job = _last(queued, "job_id", now.job)
             now.session = _last(opened, "number", now.session)
             sessions = [*_opened(opened), *self._closed(before, now)]
             return [*_moved(queued, moves), *_progressed(before, now), *sessions, *_quit(before, now)]
-        except BaseException:  # boundary: what was not told is told after the next look
-            self._seen = before
+        except BaseException:  # boundary: the next poll reports what this one could not
+            self._last = before
             raise
 
-    def _now(self) -> _Seen:
+    def _now(self) -> _Snapshot:
         newest = self._events.newest()
         drain = document_of(drain_view(self._backend), printable)
         blockers, question = drain.pop("blockers"), drain.pop("question")
-        return _Seen(
+        return _Snapshot(
             newest.event,
             newest.job,
             newest.session,
             {one["job_id"]: one for one in self._events.progress()},
-            {one["id"]: shown(one) for one in self._events.active_sessions(MOST_SESSIONS)},
+            {one["id"]: as_utf8(one) for one in self._events.active_sessions(MOST_SESSIONS)},
             drain,
             {"question": question, "blockers": blockers if question is not None else []},
         )
 
-    def _closed(self, before: _Seen, now: _Seen) -> Iterator[News]:
+    def _closed(self, before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
         for number, session in before.sessions.items():
             if number not in now.sessions:
                 found = self._backend.store.rows.session(str(number))
-                yield News("session", {**session, "state": found["state"] if found else "expired"})
+                yield Update("session", {**session, "state": found["state"] if found else "expired"})
 
 
 def _last(rows: list[Record], name: str, otherwise: int) -> int:
@@ -96,29 +96,29 @@ def _last(rows: list[Record], name: str, otherwise: int) -> int:
     return max(otherwise, last) if isinstance(last, int) else otherwise
 
 
-def _opened(sessions: list[Record]) -> Iterator[News]:
-    """Tell each new session once, as it stands: it may be over already."""
+def _opened(sessions: list[Record]) -> Iterator[Update]:
+    """Report each new session once, in its present state: it may be over already."""
     for session in sessions:
-        yield News("session", {name: value for name, value in shown(session).items() if name != "number"})
+        yield Update("session", {name: value for name, value in as_utf8(session).items() if name != "number"})
 
 
-def _moved(queued: list[Record], moves: list[Record]) -> Iterator[News]:
+def _moved(queued: list[Record], moves: list[Record]) -> Iterator[Update]:
     # Jobs that were queued come first: their moves are among the others.
     for job in queued:
-        yield News("job", shown(job))
+        yield Update("job", as_utf8(job))
     for move in moves:
-        yield News("job", {name: value for name, value in shown(move).items() if name != "id"})
+        yield Update("job", {name: value for name, value in as_utf8(move).items() if name != "id"})
 
 
-def _progressed(before: _Seen, now: _Seen) -> Iterator[News]:
+def _progressed(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
     for number, job in now.progress.items():
         if before.progress.get(number) != job:
-            yield News("progress", job)
+            yield Update("progress", job)
 
 
-def _quit(before: _Seen, now: _Seen) -> Iterator[News]:
-    # The deadline is counted anew at each look; where it moves, the phase has changed.
+def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
+    # The deadline is computed anew at each poll; where it really moves, the phase has changed too.
     if {**now.drain, "deadline": None} != {**before.drain, "deadline": None}:
-        yield News("drain", now.drain)
+        yield Update("drain", now.drain)
     if now.question != before.question:
-        yield News("question", now.question)
+        yield Update("question", now.question)

@@ -1,4 +1,4 @@
-"""The event stream over HTTP: server-sent events with ids, for pages and programs that follow what happens."""
+"""The event stream over HTTP: server-sent events with ids, for pages and programs that follow changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EventRoutes:
         )
 
     async def follow(self, request: Request) -> AsyncIterator[ServerSentEvent]:
-        """Follow what happens, from now on or from `Last-Event-ID` on."""
+        """Follow changes, from now on or after `Last-Event-ID`."""
         reader: Reader = request.state.reader
         retry: int | None = RETRY_MILLISECONDS
         async for event in reader.events():
@@ -45,9 +45,9 @@ class EventRoutes:
         self,
         request: Request,
         last_event_id: Annotated[str | None, Header(max_length=100)] = None,
-        answers: Annotated[bool, Query(description="whether the question of a quit can be put to its reader")] = True,  # noqa: FBT002 - a query parameter
+        answers: Annotated[bool, Query(description="whether the client can answer the question of a quit")] = True,  # noqa: FBT002 - a query parameter
     ) -> AsyncIterator[None]:
-        """Lend a reader before the answer begins, so that it can still be refused."""
+        """Lend a reader before the answer begins, while it can still be refused."""
         if self._backend.presence.streams >= MOST_STREAMS:
             raise ApiError(Code.TOO_MANY_STREAMS, f"{MOST_STREAMS} event streams are open already. Close one.")
         async with self._feed.reader(last_event_id, answers=answers, page=request.state.by_cookie) as reader:

@@ -16,10 +16,10 @@ from starlette.responses import RedirectResponse, Response
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LONGEST_PATH, EnqueueJob
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import ApiError
 from exlab_wizard.server.page.addresses import address, path_of
-from exlab_wizard.server.page.folder_listing import FolderLooks
+from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.reports.rows import Record
@@ -73,11 +73,11 @@ class Filled:
 class AddRoutes:
     """`/add`."""
 
-    def __init__(self, views: Views, backend: Backend, looks: FolderLooks, jobs: JobRoutes) -> None:
+    def __init__(self, views: Views, backend: Backend, folders: FolderReads, jobs: JobRoutes) -> None:
         """Build the router."""
         self._views = views
         self._backend = backend
-        self._looks = looks
+        self._folders = folders
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/add", self.look, methods=["GET", "HEAD"])
@@ -139,7 +139,7 @@ class AddRoutes:
         place, listing, trouble = filled.place, None, ""
         if place is not None:
             try:
-                listing = await self._looks.at(
+                listing = await self._folders.run(
                     place.root, lambda: list_folder(Path(place.root), place.below), TIMEOUT_SECONDS
                 )
             except TimeoutError:
@@ -166,7 +166,7 @@ class AddRoutes:
             "rows": [] if place is None else self._rows(place, here),
             "total": len(folders),
             "next": place.link(place.below, following) if place is not None and following < len(folders) else None,
-            "known": [] if known is None else [shown(job) for job in known.jobs],
+            "known": [] if known is None else [as_utf8(job) for job in known.jobs],
             "known_cut": known is not None and known.cut,
             "destinations": destinations,
             "chosen": filled.destination or (destinations[0] if len(destinations) == 1 else ""),
@@ -180,9 +180,9 @@ class AddRoutes:
         known: dict[str, list[Record]] = self._backend.store.history.of_runs(paths, seconds=KNOWN_SECONDS)
         return [
             {
-                **shown({"name": folder.name, "changed": _moment(folder.changed_ns)}),
+                **as_utf8({"name": folder.name, "changed": _moment(folder.changed_ns)}),
                 "link": place.link(below),
-                "jobs": [shown(job) for job in known.get(path, [])][:3],
+                "jobs": [as_utf8(job) for job in known.get(path, [])][:3],
             }
             for folder, below, path in zip(folders, belows, paths, strict=True)
         ]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.admin.routes import PREFIX, is_installed
 from exlab_wizard.server.api.models import LARGEST_ID
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.timeline import STATES
 from exlab_wizard.server.page.views import Values, Views
@@ -99,7 +99,7 @@ class HistoryRoutes:
         chosen = {wanted.fields["destination"]} - {""}
         return {
             "wanted": wanted,
-            "jobs": [shown(job) for job in found.jobs],
+            "jobs": [as_utf8(job) for job in found.jobs],
             "older": None if found.following is None else wanted.query(found.following),
             "newest": wanted.query(None),
             "cut": found.cut,

@@ -10,7 +10,7 @@ from typing import Final
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.page.words import percent
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.sqlite.values import whole
@@ -90,11 +90,11 @@ class Now:
         return {
             "moving": moving,
             "bytes_left": sum(whole(job["bytes_total"]) - whole(job["bytes_done"]) for job in jobs),
-            "due": [shown(job) for job in activity.due()],
-            "retried": [shown(job) for job in activity.retried()],
-            "waiting": [shown(group) for group in activity.waiting()],
-            "sessions": [{**shown(one), "left_s": _left(one["expires_at"], now)} for one in activity.sessions()],
-            "arrived": [shown(job) for job in activity.verified()],
+            "due": [as_utf8(job) for job in activity.due()],
+            "retried": [as_utf8(job) for job in activity.retried()],
+            "waiting": [as_utf8(group) for group in activity.waiting()],
+            "sessions": [{**as_utf8(one), "left_s": _left(one["expires_at"], now)} for one in activity.sessions()],
+            "arrived": [as_utf8(job) for job in activity.verified()],
             "destinations": list(self._backend.destinations()),
         }
 
@@ -105,7 +105,7 @@ class Now:
         left = 2 * total - whole(job["bytes_done"]) - whole(job["bytes_verified"])
         rate = back if job["state"] == JobState.VERIFYING else sent
         eta = left / (sent + back) if total and sent + back > 0 else None
-        return Moving(shown(job), percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"])))
+        return Moving(as_utf8(job), percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"])))
 
 
 def _average(job: Record, now: datetime) -> tuple[float, float]:

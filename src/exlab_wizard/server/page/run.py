@@ -12,15 +12,15 @@ from exlab_wizard.domain.job import IN_FLIGHT, ErrorKind, JobState, operator_mov
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LARGEST_ID
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.addresses import path_of
-from exlab_wizard.server.page.folder_listing import FolderLooks
+from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.forms import done
 from exlab_wizard.server.page.timeline import REMEDIES, budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import percent
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import read_receipt
@@ -36,12 +36,14 @@ RunId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 class RunRoutes:
     """`/runs/{id}`, its receipt, and its buttons, by the same code as the API."""
 
-    def __init__(self, views: Views, backend: Backend, lanes: Lanes, looks: FolderLooks, jobs: JobRoutes) -> None:
+    def __init__(
+        self, views: Views, backend: Backend, pools: ThreadPools, folders: FolderReads, jobs: JobRoutes
+    ) -> None:
         """Build the router."""
         self._views = views
         self._backend = backend
-        self._lanes = lanes
-        self._looks = looks
+        self._pools = pools
+        self._folders = folders
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         get, one = ["GET", "HEAD"], "/runs/{run_id}"
@@ -70,13 +72,13 @@ class RunRoutes:
         state = JobState(str(job["state"]))
         kind = None if job["error_kind"] is None else ErrorKind(str(job["error_kind"]))
         return {
-            "job": shown(job),
+            "job": as_utf8(job),
             "percent": percent(job),
-            "session": None if session is None else shown(session),
-            "steps": [step(shown(event)) for event in events],
+            "session": None if session is None else as_utf8(session),
+            "steps": [step(as_utf8(event)) for event in events],
             "older": events[-1]["id"] if len(events) == STEPS else None,
             "newest": before is None,
-            "files": [shown(file) for file in files.files],
+            "files": [as_utf8(file) for file in files.files],
             "after": after,
             "following": files.following,
             "told": budget(job),
@@ -104,17 +106,17 @@ class RunRoutes:
 
     async def receipt(self, request: Request, run_id: RunId) -> Response:
         """Show the receipt that lies beside the run on its destination, read now."""
-        job = await self._lanes.reads.run(lambda: self._found(run_id))
+        job = await self._pools.reads.run(lambda: self._found(run_id))
         try:
             found, fault = (
-                await self._looks.at(str(job["destination"]), lambda: self._receipt(job), TIMEOUT_SECONDS),
+                await self._folders.run(str(job["destination"]), lambda: self._receipt(job), TIMEOUT_SECONDS),
                 "",
             )
         except TimeoutError:
             found, fault = {}, f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Look after it."
         except (TransferWaitError, OSError, ValueError) as error:
             found, fault = {}, f"{error}"
-        rows = {"job": shown(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
+        rows = {"job": as_utf8(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
         return await self._views.show(request, "receipt.html", lambda: rows, status=404 if fault else 200)
 
     def _receipt(self, job: Record) -> Mapping[str, object]:

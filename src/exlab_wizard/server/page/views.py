@@ -21,12 +21,12 @@ from starlette.types import Scope
 
 from exlab_wizard import __version__
 from exlab_wizard.server.api.drain import drain_view
-from exlab_wizard.server.auth.reconnect import Comebacks
-from exlab_wizard.server.backend import Backend, shown
+from exlab_wizard.server.auth.reconnect import PageKeys
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code, refusal
 from exlab_wizard.server.page.assets import Assets
 from exlab_wizard.server.page.words import FILTERS, STATES
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.reports.status import LastExit
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ _FORMS: Final = (
 class Views:
     """What the routes of pages render with."""
 
-    def __init__(self, backend: Backend, lanes: Lanes, comebacks: Comebacks) -> None:
+    def __init__(self, backend: Backend, pools: ThreadPools, keys: PageKeys) -> None:
         """Render nothing yet: the template engine is loaded with the first page."""
         self._backend = backend
-        self._lanes = lanes
-        self._comebacks = comebacks
+        self._pools = pools
+        self._keys = keys
         self._newest_event = backend.progress.event
         self._last_exit_dismissed = False
         self.assets = Assets()
@@ -94,7 +94,7 @@ class Views:
                 }
             )
 
-        return self._answer(await self._lanes.reads.run(render), status)
+        return self._answer(await self._pools.reads.run(render), status)
 
     def dismiss_last_exit(self) -> None:
         """Show no longer how the last launch ended, until the next launch."""
@@ -106,7 +106,7 @@ class Views:
         return {
             "version": __version__,
             "launch_id": backend.launch_id,
-            "page_key": self._comebacks.page_key(),
+            "page_key": self._keys.page_key(),
             "aftermath": None if self._last_exit_dismissed else self._last_exit(),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
@@ -116,7 +116,7 @@ class Views:
 
     def _last_exit(self) -> LastExit | None:
         found = self._backend.store.status.last_exit(self._backend.launch_id, self._newest_event)
-        return None if found is None else replace(found, jobs=[shown(job) for job in found.jobs])
+        return None if found is None else replace(found, jobs=[as_utf8(job) for job in found.jobs])
 
     def refusal(self, scope: Scope, error: ApiError, trace_id: str) -> Response:
         """Return the answer to a refused request: a page for a person, the envelope for a program.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from exlab_wizard.server.events.feed import KEPT, Event, Reader
+from exlab_wizard.server.events.feed import KEPT, Reader, StreamEvent
 
 
-async def taken(reader: Reader, count: int) -> list[Event]:
-    found: list[Event] = []
+async def taken(reader: Reader, count: int) -> list[StreamEvent]:
+    found: list[StreamEvent] = []
     async for event in reader.events():
         found.append(event)
         if len(found) == count:
@@ -17,20 +17,20 @@ async def taken(reader: Reader, count: int) -> list[Event]:
 
 
 def test_events_come_in_their_order() -> None:
-    async def read() -> list[Event]:
+    async def read() -> list[StreamEvent]:
         reader = Reader()
         for number in range(1, 4):
-            reader.put(Event.of(number, "job", {"n": number}))
+            reader.put(StreamEvent.of(number, "job", {"n": number}))
         return await taken(reader, 3)
 
     assert [event.number for event in asyncio.run(read())] == [1, 2, 3]
 
 
 def test_a_reader_that_is_too_far_behind_loses_its_place_and_goes_on_from_there() -> None:
-    async def read() -> list[Event]:
+    async def read() -> list[StreamEvent]:
         reader = Reader()
         for number in range(1, KEPT + 3):
-            reader.put(Event.of(number, "job", {"n": number}))
+            reader.put(StreamEvent.of(number, "job", {"n": number}))
         return await taken(reader, 2)
 
     first, second = asyncio.run(read())
@@ -39,9 +39,9 @@ def test_a_reader_that_is_too_far_behind_loses_its_place_and_goes_on_from_there(
 
 
 def test_a_stream_that_is_ended_ends_whatever_waits() -> None:
-    async def read() -> list[Event]:
+    async def read() -> list[StreamEvent]:
         reader = Reader()
-        reader.put(Event.of(1, "job", {}))
+        reader.put(StreamEvent.of(1, "job", {}))
         reader.end()
         return await taken(reader, 5)
 

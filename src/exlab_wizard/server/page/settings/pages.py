@@ -30,7 +30,7 @@ from exlab_wizard.server.page.settings.form import (
     shown_quit,
 )
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.server.thread_pools import Lanes
+from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
@@ -74,11 +74,11 @@ class Tried:
 class SettingsRoutes:
     """`/settings`."""
 
-    def __init__(self, views: Views, backend: Backend, lanes: Lanes) -> None:
+    def __init__(self, views: Views, backend: Backend, pools: ThreadPools) -> None:
         """Build the router."""
         self._views = views
         self._backend = backend
-        self._lanes = lanes
+        self._pools = pools
         self._change = SettingsChange(backend.settings)
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/settings", self.look, methods=["GET", "HEAD"])
@@ -112,7 +112,7 @@ class SettingsRoutes:
         form = await form_of(request)
         wanted = form.get("on") == "true"
         try:
-            await self._lanes.paths.run(lambda: self._autostart().switch(on=wanted), TIMEOUT_SECONDS)
+            await self._pools.paths.run(lambda: self._autostart().switch(on=wanted), TIMEOUT_SECONDS)
         except TimeoutError:
             trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Look at the page again in a moment."
             return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
@@ -138,7 +138,7 @@ class SettingsRoutes:
     async def test(self, request: Request, name: Name) -> Response:
         """Try the destination out, as `destination test` does."""
         destination = self._known(name)
-        findings, worst = await self._lanes.paths.run(lambda: self._trials.of(name, destination))
+        findings, worst = await self._pools.paths.run(lambda: self._trials.of(name, destination))
         return await self._show(request, tried=Tried(name, findings, worst))
 
     @cached_property
@@ -165,7 +165,7 @@ class SettingsRoutes:
             except (SettingsChangedError, SettingsError) as error:
                 return Sent(which, conflict=str(error))
 
-        sent = await self._lanes.writes.run(save)
+        sent = await self._pools.writes.run(save)
         if sent.which:
             return await self._show(request, sent, status=409 if sent.conflict else 422)
         self._backend.workers.wake()

@@ -1,7 +1,7 @@
-"""The door: who may come in, by which name, with how much. Other users of the machine and web pages get nothing.
+"""Access control: which requests are let through. Other users of this machine and pages of other sites are refused.
 
-It stands before everything else, gives each request its trace id, writes its log line, and turns what nobody caught
-into the envelope. The token and the query string are never logged.
+It runs before all routes: it checks host, origin, credentials and size, gives each request its trace id, writes its log
+line, and turns an uncaught error into the envelope. The token and the query string are never logged.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT_BYTES: Final = 1 << 20
 DISCARDED_BYTES: Final = 16 << 20
-"""Of a body that is too large, so much is read all the same: many clients look for the answer only after sending."""
+"""How much of a body that is too large is read: many clients read the answer only after they have sent everything."""
 MOST_REQUESTS: Final = 512
 OPEN_PATHS: Final = ("/api/v1/health", "/login", "/comeback", "/comeback/answer")
-"""What answers without a token: how it is, in one word for each component; and the ways in, each with its own proof."""
+"""Paths that answer without a token: health, in one word for each part, and the logins, each with its own proof."""
 OPEN_FOLDERS: Final = ("/static/",)
-"""The style, the script and the sign of the page; they say nothing of this installation."""
+"""The style, script and icon of the page; they reveal nothing about this installation."""
 _READS: Final = ("GET", "HEAD")
 _LOGGED_CHARS: Final = 200
 _HEADERS: Final = {
@@ -46,18 +46,18 @@ _PAGE_HEADERS: Final = {
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    # With `no-referrer` a browser sends forms with the origin `null`, which could be anybody's.
+    # With `no-referrer` a browser sends forms with the origin `null`, which any site could send.
     "Referrer-Policy": "same-origin",
 }
 Refusal = Callable[[Scope, ApiError, str], Response]
-"""Makes the answer to a request that is refused: of its scope, the error and the trace id."""
+"""Makes the answer to a refused request from its scope, the error and the trace id."""
 
 
-class Door:
-    """ASGI middleware; pure, so that event streams pass through it untouched."""
+class AccessControl:
+    """ASGI middleware that checks each request; event streams pass through it unbuffered."""
 
     def __init__(self, app: ASGIApp, refused: Refusal, *, port: int, token: str, logins: Logins) -> None:
-        """Let in who holds `token` or a cookie of `logins`, at our `port`; the others get what `refused` makes."""
+        """Let requests through that carry `token` or a cookie of `logins`; `refused` answers the others."""
         self._app = app
         self._refused = refused
         self._token = token.encode()
@@ -69,22 +69,25 @@ class Door:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        visit = _Visit(scope, receive, send, self._refused)
+        exchange = _Exchange(scope, receive, send, self._refused)
         self._requests += 1
         try:
             self._check(scope)
-            await self._app(scope, visit.receive, visit.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:  # boundary: whatever a handler raises, the client gets the envelope
-            await visit.fail(error)
+            await exchange.fail(error)
         finally:
             self._requests -= 1
-            visit.note()
+            exchange.write_log()
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Return body and headers of the answer to what is not HTTP, and note it."""
+        """Return body and headers of the answer to a request that is not HTTP, and log it."""
         trace_id = new_trace_id()
         log.info("http: not HTTP: 400, trace %s", trace_id)
-        answer = refusal(ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large."), trace_id)
+        answer = refusal(
+            ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large. Send HTTP/1.1."),
+            trace_id,
+        )
         answer.headers.update(_HEADERS)
         del answer.headers["content-length"]
         return bytes(answer.body), list(answer.raw_headers)
@@ -93,7 +96,7 @@ class Door:
         headers = Headers(scope=scope)
         if not self._hosts.fullmatch(headers.get("host", "")):
             raise ApiError(
-                Code.BAD_HOST, "Use the address in server.json: this server answers to this machine's own name only."
+                Code.BAD_HOST, "Use the address in server.json: this server accepts only loopback host names."
             )
         self._check_origin(scope["method"], headers)
         credentials = self._credentials(headers)
@@ -105,7 +108,7 @@ class Door:
         scope["state"]["authenticated"] = credentials is True
         scope["state"]["by_cookie"] = credentials is True and "authorization" not in headers
         if self._requests > MOST_REQUESTS:
-            raise ApiError(Code.BUSY, "Too many requests at the same time. Send this one again in a moment.")
+            raise ApiError(Code.BUSY, "Too many requests at once. Send this one again in a moment.")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
             raise _too_large()
@@ -113,13 +116,16 @@ class Door:
     def _check_origin(self, method: str, headers: Headers) -> None:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
         foreign = origin is not None and not self._hosts.fullmatch(origin.removeprefix("http://"))
-        # A person may follow a link to us from anywhere; a cookie that is Strict does not come with that.
+        # A person may follow a link to us from anywhere; a browser sends no Strict cookie with that.
         visited = method in _READS and headers.get("sec-fetch-mode") == "navigate"
         if foreign or (site not in ("same-origin", "none") and not visited):
-            raise ApiError(Code.CROSS_ORIGIN, "Pages of other sites may not use this server.")
+            raise ApiError(
+                Code.CROSS_ORIGIN,
+                "Pages of other sites may not use this server.",
+            )
 
     def _credentials(self, headers: Headers) -> bool | None:
-        """Return whether what was sent is valid; None where nothing was sent, or only the cookie of another launch."""
+        """Return whether the credentials are valid; None without any, or with only the cookie of another launch."""
         authorization = headers.get("authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
@@ -128,11 +134,11 @@ class Door:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return None
-        # A browser keeps the cookie of a launch that is over, and sends it with the link that lets it in again.
+        # A browser keeps the cookie of an earlier launch, and sends it with the link that logs it in again.
         return True if cookie is not None and self._logins.accepts(cookie.value.encode()) else None
 
 
-class _Visit:
+class _Exchange:
     """One request and its answer."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:
@@ -162,13 +168,13 @@ class _Visit:
 
     async def fail(self, error: Exception) -> None:
         """Answer with the envelope, unless an answer has begun."""
-        told = as_api_error(error)
-        if told.code is Code.TOO_LARGE:
+        api_error = as_api_error(error)
+        if api_error.code is Code.TOO_LARGE:
             await self._discard()
-        if told.code is Code.INTERNAL:
+        if api_error.code is Code.INTERNAL:
             self._fault = error
         if not self._status:
-            await self._refused(self._scope, told, self._trace_id)(self._scope, self._receive, self.send)
+            await self._refused(self._scope, api_error, self._trace_id)(self._scope, self._receive, self.send)
 
     async def _discard(self) -> None:
         more = True
@@ -177,22 +183,14 @@ class _Visit:
             self._received += len(message.get("body", b""))
             more = message.get("more_body", False)
 
-    def note(self) -> None:
+    def write_log(self) -> None:
         """Write the log line: the path without its query, nothing of headers and body."""
         level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING  # noqa: PLR2004 - the classes of HTTP
         if self._fault is not None:
             level = logging.ERROR
-        path = str(self._scope["path"])[:_LOGGED_CHARS]
-        log.log(
-            level,
-            "http: %s %r: %d, trace %s",
-            self._scope["method"],
-            path,
-            self._status,
-            self._trace_id,
-            exc_info=self._fault,
-        )
+        request = (self._scope["method"], str(self._scope["path"])[:_LOGGED_CHARS], self._status, self._trace_id)
+        log.log(level, "http: %s %r: %d, trace %s", *request, exc_info=self._fault)
 
 
 def _too_large() -> ApiError:
-    return ApiError(Code.TOO_LARGE, f"The body is larger than {BODY_LIMIT_BYTES} bytes.")
+    return ApiError(Code.TOO_LARGE, f"The body is larger than {BODY_LIMIT_BYTES} bytes. Send less in one request.")
