@@ -8,9 +8,8 @@ import re
 import subprocess
 import tokenize
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
@@ -92,46 +91,46 @@ def unexplained_noqa(source: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=relative)
-def test_a_file_of_the_program_is_short(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_FILE
+def faults_in(paths: Iterable[Path], find: Callable[[str], Iterable[object]]) -> list[str]:
+    """Return `file: fault` for everything that `find` finds in the text of the files."""
+    return [f"{relative(path)}: {fault}" for path in paths for fault in find(path.read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=relative)
-def test_a_function_of_the_program_fits_the_screen(path: Path) -> None:
-    too_long = [
+def too_long_functions(source: str) -> list[str]:
+    return [
         f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
         if node.end_lineno - node.lineno + 1 > LONGEST_FUNCTION
     ]
-    assert too_long == []
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=relative)
-def test_every_collaborator_has_a_type(path: Path) -> None:
-    assert names_any(ast.parse(path.read_text("utf-8"))) == []
+def test_a_file_of_the_program_is_short() -> None:
+    assert faults_in(SOURCE, lambda text: [n for n in [len(text.splitlines())] if n > LONGEST_FILE]) == []
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=relative)
-def test_a_broad_except_says_why(path: Path) -> None:
-    assert broad_excepts(path.read_text("utf-8")) == []
+def test_a_function_of_the_program_fits_the_screen() -> None:
+    assert faults_in(SOURCE, too_long_functions) == []
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_an_ignored_rule_says_why(path: Path) -> None:
-    assert unexplained_noqa(path.read_text("utf-8")) == []
+def test_every_collaborator_has_a_type() -> None:
+    assert faults_in(SOURCE, lambda text: names_any(ast.parse(text))) == []
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_nothing_is_left_for_later_in_a_comment(path: Path) -> None:
-    lines = path.read_text("utf-8").splitlines()
-    assert [number for number, line in enumerate(lines, 1) if MARKS.search(line)] == []
+def test_a_broad_except_says_why() -> None:
+    assert faults_in(SOURCE, broad_excepts) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=relative)
-def test_tests_wait_for_events_not_for_time(path: Path) -> None:
-    assert sleeps(path.read_text("utf-8")) == []
+def test_an_ignored_rule_says_why() -> None:
+    assert faults_in(CODE, unexplained_noqa) == []
+
+
+def test_nothing_is_left_for_later_in_a_comment() -> None:
+    assert faults_in(CODE, lambda text: [n for n, line in enumerate(text.splitlines(), 1) if MARKS.search(line)]) == []
+
+
+def test_tests_wait_for_events_not_for_time() -> None:
+    assert faults_in(sorted((ROOT / "tests").rglob("*.py")), sleeps) == []
 
 
 def test_no_file_holds_a_path_of_one_machine_or_the_address_of_an_index() -> None:

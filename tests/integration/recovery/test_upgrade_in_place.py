@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -72,3 +74,50 @@ def test_a_kill_during_the_migration_leaves_one_schema_or_the_other_and_all_the_
         lab.start()
         until(lambda: [lab.job_state(job) for job in jobs[:2]] == ["verified"] * 2, what="both runs")
         assert [lab.job_state(job) for job in jobs] == ["verified", "verified", "cancelled"]
+
+
+MADE_BY_0_1_0 = Path(__file__).with_name("made_by_0_1_0.sqlite")
+"""Version 0.1.0 was killed over it, in schema 0002: one job in each of five states, and a session."""
+ITS_HOME = "/instrument"
+ITS_RUNS = {
+    "verified": {"a.raw": 70_000, "frames/1.tif": 5},
+    "failed": {"a.raw": 70_000},
+    "resumable": {"big.raw": 24 * MIB, "notes.txt": 10},
+    "queued": {"a.raw": 300},
+    "cancelled": {"a.raw": 300},
+}
+
+
+@pytest.mark.slow
+def test_a_database_that_version_0_1_0_made_is_opened_and_its_work_finished(program: Program) -> None:
+    shutil.copy(MADE_BY_0_1_0, program.database)
+    for name, files in ITS_RUNS.items():
+        write_run(program.home / "runs" / name, files)
+    program.query("UPDATE sync_jobs SET run_path = replace(run_path, ?, ?)", ITS_HOME, str(program.home))
+    states = "SELECT state, crashes FROM sync_jobs ORDER BY id"
+    assert [state for state, _ in program.query(states)] == ["verified", "failed", "running", "queued", "cancelled"]
+    before = program.query("SELECT * FROM sync_jobs WHERE state IN ('verified', 'cancelled')")
+    events = program.query("SELECT * FROM job_events ORDER BY id")
+
+    program.start()
+    until(lambda: [program.job_state(job) for job in (3, 4)] == ["verified"] * 2, what="the pending runs")
+    assert program.job_state(2) == "failed"
+    assert program.call("retry", "2").returncode == 0
+    until(lambda: program.job_state(2) == "verified", what="the failed run, which nothing is wrong with now")
+    # Another machine took over, so the kill was a restart of the machine to it, and nobody's fault.
+    assert program.query(states) == [("verified", 0)] * 4 + [("cancelled", 0)]
+    assert program.query("SELECT * FROM sync_jobs WHERE state = 'cancelled' OR id = 1") == before
+    assert program.query("SELECT * FROM job_events ORDER BY id")[: len(events)] == events
+    assert program.query("SELECT end_reason FROM launches ORDER BY id") == [
+        ("drained",),
+        ("forced",),
+        ("host_restarted",),
+        (None,),
+    ]
+    assert program.value("SELECT version_num FROM alembic_version") == migration.HEAD_REVISION
+    until(lambda: program.query("SELECT state FROM session_leases") == [("expired",)], what="the old session to end")
+    for name in ("failed", "resumable", "queued"):
+        assert program.checksums_pass(name)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait() == 0
+    assert program.call("db", "check").returncode == 0
