@@ -39,8 +39,8 @@ from exlab_wizard.launch import Launch, Opened, Options, open_state, recover
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import InstanceLock
 from exlab_wizard.process.logs import Logbook
-from exlab_wizard.process.session.port import Heard
-from exlab_wizard.process.session.watch import SessionEnd, host_of_this_system
+from exlab_wizard.process.session.port import SessionCallbacks
+from exlab_wizard.process.session.watch import SessionWatch, host_of_this_system
 from exlab_wizard.process.signals import signals_into
 from exlab_wizard.process.supervisor import Component
 from exlab_wizard.process.threads import begin
@@ -240,16 +240,16 @@ def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks
     return coordinator
 
 
-def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionEnd:
-    session_end = SessionEnd(
+def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionWatch:
+    session_end = SessionWatch(
         host_of_this_system(),
-        Heard(lambda: inbox.put(SessionEnds()), core.workers.wake),
+        SessionCallbacks(lambda: inbox.put(SessionEnds()), core.workers.wake),
         count=launch.predicate.count,
         moving=lambda: core.workers.throughput.last_minute() > 0,
         changes=launch.changes,
         release=opened.store.database.release,
     )
-    launch.supervisor.add(Component("session", lambda: session_end.alive, "nothing holds back a shutdown"))
+    launch.supervisor.add(Component("session", lambda: session_end.alive, "shutdowns are not delayed"))
     return session_end
 
 

@@ -62,7 +62,7 @@ def let_it_ask_for_the_end_of_the_session(program: FaultyProgram) -> None:
     status, lease = program.api("POST", "/sessions", {"kind": "run", "label": "open for a moment"})
     assert status == 201
     assert isinstance(lease, dict)
-    until(lambda: "does not say when the session ends" in program.log(), what="the system to be asked")
+    until(lambda: "does not announce the end of the session" in program.log(), what="the system to be asked")
     assert program.api("POST", f"/sessions/{lease['id']}/abort")[0] == 200
 
 

@@ -150,10 +150,10 @@ def test_without_a_bus_it_works_quits_and_says_so_once(program: OnDesktop) -> No
     program.start()
     job = program.enqueue(write_run(program.home / "run-1", {"a.bin": MIB}))
     until(lambda: program.job_state(job) == "verified", what="the run to arrive")
-    until(lambda: "no notifications are shown" in program.log(), what="the log to say it")
+    until(lambda: "notifications are unavailable" in program.log(), what="the log to say it")
     program.process.send_signal(signal.SIGTERM)
     assert program.wait() == 0
-    assert program.log().count("no notifications are shown") == 1
+    assert program.log().count("notifications are unavailable") == 1
     assert "Traceback" not in program.log()
     assert last_end(program) == "drained"
 

@@ -92,12 +92,12 @@ def test_a_bus_that_dies_takes_nothing_with_it(told: Program, bus: SystemBus) ->
 def test_without_a_logind_there_is_one_line_in_the_log(told: Program, bus: SystemBus) -> None:
     bus.stop_logind()
     slow = copying_slowly(told)
-    until(lambda: "does not say when the session ends" in told.log(), what="the line")
+    until(lambda: "does not announce the end of the session" in told.log(), what="the line")
     told.configure()
     for number in range(3):
         told.enqueue(write_run(told.home / f"run-{number}", {"a": 10}))
     until(lambda: told.number("SELECT count(*) FROM sync_jobs WHERE state = 'verified'") == slow + 3, what="the runs")
     told.process.send_signal(signal.SIGTERM)
     assert told.wait() == 0
-    assert told.log().count("does not say when the session ends") == 1
+    assert told.log().count("does not announce the end of the session") == 1
     assert "Traceback" not in told.log()

@@ -161,7 +161,7 @@ class Notifications(Listener):
                     return
                 import_module(module)
         except ImportError as error:
-            log.warning("no notifications are shown: %s", error)
+            log.warning("notifications are unavailable: %s", error)
             self._over.wait()
             return
         try:
@@ -216,7 +216,7 @@ class Notifications(Listener):
         async with self._one_by_one:
             daemon = self._daemon
             if daemon is None or not self._reachable:
-                msg = "no notifications are shown: this desktop has no notification daemon now"
+                msg = "notifications are unavailable: this desktop has no notification daemon now"
                 raise NotificationError(msg)
             before = self._shown.get(notice.key)
             self._early.clear()
@@ -248,7 +248,7 @@ class Notifications(Listener):
             raise
         except TimeoutError as error:
             self._reachable = False
-            msg = f"the notification daemon does not answer within {CALL_SECONDS:g} s: nothing is shown any more"
+            msg = f"the notification daemon does not answer within {CALL_SECONDS:g} s: notifications are unavailable"
             raise NotificationError(msg) from error
         except Exception as error:  # boundary: whatever goes wrong on the way to a daemon, it is only a notification
             msg = f"no notification was shown: {str(error) or type(error).__name__}"

@@ -43,7 +43,7 @@ class Center:
         """
         abilities = await self._center.get_capabilities()
         if Capability.TITLE not in abilities or not await self._center.request_authorisation():
-            msg = f"no notifications are shown: {sys.platform} does not let this program show any"
+            msg = f"notifications are unavailable: {sys.platform} does not let this program show any"
             raise NotificationError(msg)
         self._has_buttons = Capability.BUTTONS in abilities
 

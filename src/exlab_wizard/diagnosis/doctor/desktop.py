@@ -17,6 +17,7 @@ from exlab_wizard.desktop.autostart.entry import autostart_of
 from exlab_wizard.desktop.window.surfaces import find_chromium
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, doubtful, good
 from exlab_wizard.paths import StateDir
+from exlab_wizard.process.dbus import connect
 
 BUS_SECONDS: Final = 3.0
 TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
@@ -69,14 +70,14 @@ def autostart(state_dir: StateDir, config: Path) -> Iterator[CheckResult]:
         yield good("autostart", "on")
 
 
-def _tray(running: set[str]) -> CheckResult:
+def _tray(running: set[object]) -> CheckResult:
     if TRAY_HOST in running:
         return good("tray", "icons are shown")
     remedy = "Add the tray of your desktop's panel (GNOME: the extension AppIndicator); until then use the window."
     return doubtful("tray", "nobody shows icons", remedy)
 
 
-def _notifications(running: set[str], startable: set[str]) -> CheckResult:
+def _notifications(running: set[object], startable: set[object]) -> CheckResult:
     if NOTIFICATIONS in running:
         return good("notifications", "are shown")
     if NOTIFICATIONS in startable:
@@ -84,24 +85,15 @@ def _notifications(running: set[str], startable: set[str]) -> CheckResult:
     return doubtful("notifications", "nobody shows them", "Start a notification daemon, such as dunst.")
 
 
-async def _names() -> tuple[set[str], set[str]]:
+async def _names() -> tuple[set[object], set[object]]:
     """Return the names that are owned on the session bus, and those that would be started when called."""
-    from dbus_fast import Message  # noqa: PLC0415 - Linux only
-    from dbus_fast.aio import MessageBus  # noqa: PLC0415 - likewise
-
-    bus = await MessageBus().connect()
+    bus = await connect(timeout_s=BUS_SECONDS)
     try:
-        found: list[set[str]] = []
-        for member in ("ListNames", "ListActivatableNames"):
-            reply = await bus.call(
-                Message(
-                    destination="org.freedesktop.DBus",
-                    path="/org/freedesktop/DBus",
-                    interface="org.freedesktop.DBus",
-                    member=member,
-                )
-            )
-            found.append(set(reply.body[0]) if reply.body else set())
-        return found[0], found[1]
+        owned, startable = await bus.call_bus("ListNames"), await bus.call_bus("ListActivatableNames")
+        return _words(owned), _words(startable)
     finally:
-        bus.disconnect()
+        bus.close()
+
+
+def _words(body: list[object]) -> set[object]:
+    return set(body[0]) if body and isinstance(body[0], list) else set()

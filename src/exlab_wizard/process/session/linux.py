@@ -4,7 +4,7 @@ A lock is a file descriptor: closing it gives it back, and so does the end of th
 shutdown lock is of the kind that delays (five seconds, unless logind is told otherwise). The sleep lock is of the kind
 that blocks: a delay would let an unattended machine fall asleep in the middle of the night's transfers, and there is
 nothing to do in those seconds that the last checkpoint has not done. It never blocks the lid, and whoever wants the
-machine to sleep all the same is shown our name and can insist.
+machine to sleep anyway sees our name and can insist.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
+from exlab_wizard.process.dbus import Bus, BusError, BusRefusedError, connect, new_owner
+from exlab_wizard.process.session.port import (
+    NOTHING,
+    WHO,
+    WHY,
+    Inhibited,
+    SessionCallbacks,
+    SessionUnavailableError,
+)
 
 if TYPE_CHECKING:
     from dbus_fast import Message
-    from dbus_fast.aio import MessageBus
 
 log = logging.getLogger(__name__)
 
 NAME: Final = "org.freedesktop.login1"
 PATH: Final = "/org/freedesktop/login1"
 MANAGER: Final = "org.freedesktop.login1.Manager"
-ANSWER_SECONDS: Final = 5.0
-AGAIN_SECONDS: Final = 30.0
-_BUS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+RECONNECT_INTERVAL_SECONDS: Final = 30.0
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_OWNER_RULE: Final = f"type='signal',sender='{_BUS[0]}',member='NameOwnerChanged',arg0='{NAME}'"
-_RULE: Final = f"type='signal',sender='{NAME}',interface='{MANAGER}',member='%s'"
 
 
 class Logind:
-    """Locks and signals of logind. A bus that goes away is sought again; one that was never there is not."""
+    """Locks and signals of logind. It reconnects to a bus that goes away, not to one that was never there."""
 
     needed_when_idle = False  # idle, SIGTERM is soon enough
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Inhibit nothing."""
         self._wanted = NOTHING
         self._over = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -56,13 +58,13 @@ class Logind:
     def _listens(self) -> bool:
         return not self._over
 
-    def hold(self, held: Held) -> None:
-        """Hold back exactly this from now on."""
-        self._wanted = held
+    def inhibit(self, wanted: Inhibited) -> None:
+        """Inhibit exactly this from now on."""
+        self._wanted = wanted
         self._wake()
 
     def stop(self) -> None:
-        """Give all locks back and let `run` return."""
+        """Release all locks and let `run` return."""
         self._over = True
         self._wake()
 
@@ -72,144 +74,117 @@ class Logind:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._news.set)
 
-    def run(self, heard: Heard) -> None:
+    def run(self, callbacks: SessionCallbacks) -> None:
         """Listen until `stop`.
 
         Raises:
-            SessionUnheardError: there is no system bus, or no logind on it.
+            SessionUnavailableError: there is no system bus, or no logind on it.
         """
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
             try:
-                runner.run(self._stay(heard))
+                runner.run(self._stay(callbacks))
             finally:
                 self._loop = None
-                self._give_back(set(self._locks))
+                self._unlock(set(self._locks))
 
-    async def _stay(self, heard: Heard) -> None:
+    async def _stay(self, callbacks: SessionCallbacks) -> None:
         known = False
         while self._listens:
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    bus = await self._connected(heard)
-            except (ExlabError, OSError, EOFError, TimeoutError) as error:
+                bus = await self._connected(callbacks)
+            except BusError as error:
                 if not known:
-                    msg = f"no logind: {str(error) or 'no answer'}"
-                    raise SessionUnheardError(msg) from error
+                    msg = f"no logind: {error}"
+                    raise SessionUnavailableError(msg) from error
                 log.debug("logind is still away: %s", error)
             else:
                 known = True
                 await self._follow(bus)
             if self._listens:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), AGAIN_SECONDS)
+                    await asyncio.wait_for(self._news.wait(), RECONNECT_INTERVAL_SECONDS)
                 self._news.clear()
 
-    async def _connected(self, heard: Heard) -> MessageBus:
-        from dbus_fast import BusType, Message  # noqa: PLC0415 - loaded when something is in flight for the first time
-        from dbus_fast.aio import MessageBus  # noqa: PLC0415 - likewise
-        from dbus_fast.errors import DBusFastError  # noqa: PLC0415 - likewise
-
+    async def _connected(self, callbacks: SessionCallbacks) -> Bus:
+        bus = await connect(lambda signal: self._received(signal, callbacks), system=True)
         try:
-            bus = await MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True).connect()
-            try:
-                bus.add_message_handler(lambda message: self._hear(message, heard))
-                for rule in (_RULE % "PrepareForShutdown", _RULE % "PrepareForSleep", _OWNER_RULE):
-                    await _answer(bus, Message(*_BUS, "AddMatch", signature="s", body=[rule]))
-                # Proves that there is a logind, and tells what was announced before we listened.
-                asked = [MANAGER, "PreparingForShutdown"]
-                announced = await _answer(bus, Message(NAME, PATH, _PROPERTIES, "Get", signature="ss", body=asked))
-                self._sender = announced.sender or ""
-                if announced.body[0].value is True:
-                    self._session_ends(heard)
-            except BaseException:  # boundary: whatever it was, the connection is not left open
-                bus.disconnect()
-                raise
-        except (DBusFastError, ValueError) as error:
-            raise SessionUnheardError(str(error)) from error
+            await bus.subscribe(sender=NAME, interface=MANAGER, member="PrepareForShutdown")
+            await bus.subscribe(sender=NAME, interface=MANAGER, member="PrepareForSleep")
+            await bus.subscribe_owner(NAME)
+            # Proves that there is a logind, and reads what was announced before we listened.
+            announced = await bus.call(NAME, PATH, _PROPERTIES, "Get", "ss", MANAGER, "PreparingForShutdown")
+            self._sender = announced.sender or ""
+            if announced.body[0].value is True:
+                self._session_ends(callbacks)
+        except BaseException:  # boundary: whatever it was, the connection is not left open
+            bus.close()
+            raise
         return bus
 
-    async def _follow(self, bus: MessageBus) -> None:
+    async def _follow(self, bus: Bus) -> None:
         """Keep the locks as wanted until the end, or until the bus goes away."""
-        gone: asyncio.Future[None] = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
-        gone.add_done_callback(lambda _: self._news.set())
+        closed = asyncio.ensure_future(bus.wait_closed())
+        closed.add_done_callback(lambda _: self._news.set())
         try:
-            while self._listens and not gone.done():
-                await self._hold_wanted(bus)
+            while self._listens and not closed.done():
+                await self._lock_wanted(bus)
                 await self._news.wait()
                 self._news.clear()
-        except (ExlabError, OSError, EOFError, TimeoutError) as error:
-            log.warning("logind does not answer any more: %s", error)
+        except BusError as error:
+            log.warning("logind no longer answers: %s", error)
         finally:
-            # Who serves the locks anew after a restart of the bus does not know the old ones.
-            self._give_back(set(self._locks))
-            if not gone.done():
-                bus.disconnect()
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+            # After a restart of the bus nobody knows the old locks.
+            self._unlock(set(self._locks))
+            if not closed.done():
+                bus.close()
+            closed.cancel()
+            await asyncio.gather(closed, return_exceptions=True)
 
-    async def _hold_wanted(self, bus: MessageBus) -> None:
+    async def _lock_wanted(self, bus: Bus) -> None:
         wanted = set()
         if self._wanted.shutdown:
             wanted.add(("shutdown", "delay"))
         if self._wanted.sleep:
             wanted.add(("sleep", "block"))
-        self._give_back(self._locks.keys() - wanted)
+        self._unlock(self._locks.keys() - wanted)
         self._refused &= wanted
         for lock in sorted(wanted - self._locks.keys() - self._refused):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._take(bus, lock)
+            await self._lock(bus, lock)
 
-    async def _take(self, bus: MessageBus, lock: tuple[str, str]) -> None:
-        from dbus_fast import Message  # noqa: PLC0415 - loaded by now
-
+    async def _lock(self, bus: Bus, lock: tuple[str, str]) -> None:
         what, mode = lock
-        ask = Message(NAME, PATH, MANAGER, "Inhibit", signature="ssss", body=[what, WHO, WHY, mode])
         try:
-            answer = await _answer(bus, ask)
-        except SessionUnheardError as error:
+            answer = await bus.call(NAME, PATH, MANAGER, "Inhibit", "ssss", what, WHO, WHY, mode)
+        except BusRefusedError as error:
             # A service account may not block sleep, for one. Asked again when it is wanted the next time.
             self._refused.add(lock)
-            log.info("logind does not let us hold back %s: %s", what, error)
+            log.info("logind does not let us inhibit %s: %s", what, error)
             return
         self._locks[lock] = answer.unix_fds[answer.body[0]]
-        log.debug("%s is held back (%s)", what, mode)
+        log.debug("%s is inhibited (%s)", what, mode)
 
-    def _give_back(self, locks: set[tuple[str, str]]) -> None:
+    def _unlock(self, locks: set[tuple[str, str]]) -> None:
         for lock in locks:
             os.close(self._locks.pop(lock))
-            log.debug("%s is no longer held back", lock[0])
+            log.debug("%s is no longer inhibited", lock[0])
 
-    def _hear(self, message: Message, heard: Heard) -> None:
-        if message.sender == _BUS[0] and message.member == "NameOwnerChanged" and message.body[0] == NAME:
-            self._sender = message.body[2]  # it was started again
+    def _received(self, message: Message, callbacks: SessionCallbacks) -> None:
+        owner = new_owner(message, NAME)
+        if owner is not None:
+            self._sender = owner  # it was restarted
         if message.sender != self._sender or message.interface != MANAGER or message.body not in ([True], [False]):
             return
         begins: bool = message.body[0]
         if message.member == "PrepareForShutdown" and begins:
-            self._session_ends(heard)
+            self._session_ends(callbacks)
         elif message.member == "PrepareForSleep" and begins:
-            log.info("the machine goes to sleep; what was copied is noted already")
+            log.info("the machine goes to sleep; all copied bytes are checkpointed")
         elif message.member == "PrepareForSleep":
             log.info("the machine has woken up")
-            heard.woke()
+            callbacks.woke()
 
-    def _session_ends(self, heard: Heard) -> None:
+    def _session_ends(self, callbacks: SessionCallbacks) -> None:
         if not self._ending:
-            self._ending = True  # said twice, it would mean force
-            heard.session_ends()
-
-
-async def _answer(bus: MessageBus, message: Message) -> Message:
-    """Return the answer.
-
-    Raises:
-        SessionUnheardError: it is an error.
-    """
-    from dbus_fast import MessageType  # noqa: PLC0415 - loaded by now
-
-    answer = await bus.call(message)
-    if answer.message_type is MessageType.ERROR:
-        msg = f"{answer.error_name}: {' '.join(str(part) for part in answer.body)}"
-        raise SessionUnheardError(msg)
-    return answer
+            self._ending = True  # a second call would mean force
+            callbacks.session_ends()

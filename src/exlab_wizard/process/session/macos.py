@@ -1,4 +1,4 @@
-"""macOS: the workspace tells of power-off, log-off and waking up; an activity holds back idle sleep.
+"""macOS: the workspace announces power-off, log-off and waking up; an activity inhibits idle sleep.
 
 Written to the system's documentation. The notifications are delivered in the main thread's run loop, which is the
 icon's; a program without an icon gets SIGTERM instead. An activity also keeps the system from ending the program
@@ -18,7 +18,7 @@ if sys.platform == "darwin":
     import AppKit
     import Foundation
 
-    from exlab_wizard.process.session.port import WHY, Heard, Held
+    from exlab_wizard.process.session.port import WHY, Inhibited, SessionCallbacks
 
     log = logging.getLogger(__name__)
 
@@ -31,16 +31,16 @@ if sys.platform == "darwin":
         needed_when_idle = True  # "sudden termination" is a kill
 
         def __init__(self) -> None:
-            """Hold nothing."""
+            """Inhibit nothing."""
             self._over = threading.Event()
             self._lock = threading.Lock()
             self._activity: object | None = None
             self._observers: list[object] = []
 
-        def hold(self, held: Held) -> None:
-            """Hold back exactly this from now on."""
+        def inhibit(self, wanted: Inhibited) -> None:
+            """Inhibit exactly this from now on."""
             process = Foundation.NSProcessInfo.processInfo()
-            options = (_NO_SUDDEN_END if held.shutdown else 0) | (_NO_IDLE_SLEEP if held.sleep else 0)
+            options = (_NO_SUDDEN_END if wanted.shutdown else 0) | (_NO_IDLE_SLEEP if wanted.sleep else 0)
             with self._lock:
                 before, self._activity = self._activity, None
                 if options:
@@ -49,20 +49,20 @@ if sys.platform == "darwin":
                     process.endActivity_(before)
 
         def stop(self) -> None:
-            """Hold nothing back and let `run` return."""
-            self.hold(Held())
+            """Inhibit nothing and let `run` return."""
+            self.inhibit(Inhibited())
             self._over.set()
 
-        def run(self, heard: Heard) -> None:
+        def run(self, callbacks: SessionCallbacks) -> None:
             """Listen until `stop`."""
             center = AppKit.NSWorkspace.sharedWorkspace().notificationCenter()
 
-            def hear(name: str, tell: Callable[[], None]) -> None:
-                observer = center.addObserverForName_object_queue_usingBlock_(name, None, None, lambda _note: tell())
+            def subscribe(name: str, notify: Callable[[], None]) -> None:
+                observer = center.addObserverForName_object_queue_usingBlock_(name, None, None, lambda _note: notify())
                 self._observers.append(observer)
 
-            hear(AppKit.NSWorkspaceWillPowerOffNotification, heard.session_ends)
-            hear(AppKit.NSWorkspaceDidWakeNotification, heard.woke)
+            subscribe(AppKit.NSWorkspaceWillPowerOffNotification, callbacks.session_ends)
+            subscribe(AppKit.NSWorkspaceDidWakeNotification, callbacks.woke)
             self._over.wait()
             for observer in self._observers:
                 center.removeObserver_(observer)

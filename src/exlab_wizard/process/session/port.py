@@ -1,4 +1,4 @@
-"""The contract with the operating system: which events it announces, and what it can be asked to delay."""
+"""The contract with the operating system: which events it announces, and what it is asked to inhibit."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ WHO: Final = "ExLab-Wizard"
 WHY: Final = "runs are on their way to the NAS"
 
 
-class SessionUnheardError(ExlabError):
-    """This system does not tell when a session ends, or not us."""
+class SessionUnavailableError(ExlabError):
+    """This system does not announce the end of a session, or not to us."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the system is asked to hold back."""
+class Inhibited:
+    """What the system is asked to inhibit."""
 
     shutdown: bool = False
     """A shutdown, for the few seconds in which a quit drains or checkpoints."""
     sleep: bool = False
-    """Sleep that nobody asked for, for as long as bytes move."""
+    """Automatic sleep, for as long as bytes move."""
 
 
-NOTHING: Final = Held()
+NOTHING: Final = Inhibited()
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What becomes of the news; each returns at once, from any thread."""
+class SessionCallbacks:
+    """What is called at an event; each returns at once, from any thread."""
 
     session_ends: Callable[[], None]
     woke: Callable[[], None]
 
 
 class SessionHost(Protocol):
-    """The part of the operating system that knows."""
+    """The part of the operating system that announces events."""
 
     needed_when_idle: bool
-    """Whether it must be listened to when nothing is in flight, because no signal comes instead."""
+    """Whether it must run while nothing is in flight, because no signal comes instead."""
 
-    def run(self, heard: Heard) -> None:
+    def run(self, callbacks: SessionCallbacks) -> None:
         """Listen until `stop`, in the calling thread.
 
         Raises:
-            SessionUnheardError: there is nothing to listen to, or it has gone away.
+            SessionUnavailableError: there is nothing to listen to, or it has gone away.
         """
 
-    def hold(self, held: Held) -> None:
-        """Hold back exactly this from now on. Returns at once, from any thread, also before `run`."""
+    def inhibit(self, wanted: Inhibited) -> None:
+        """Inhibit exactly this from now on. Returns at once, from any thread, also before `run`."""
 
     def stop(self) -> None:
-        """Let `run` return, and hold nothing back any more. From any thread."""
+        """Let `run` return, and inhibit nothing. From any thread."""

@@ -1,6 +1,6 @@
-"""Windows: a hidden window hears that the session ends, and a console that it is closed.
+"""Windows: a hidden window receives the end of the session, a console handler the closing of the console.
 
-Written to the system's documentation. A top-level window is asked with `WM_QUERYENDSESSION` and told with
+Written to the system's documentation. A top-level window gets `WM_QUERYENDSESSION` and then
 `WM_ENDSESSION`; while the latter is answered the process lives, up to five seconds, or longer while a reason to block
 stands and the operator waits. Both the window and its messages belong to the one thread that made it. A console program
 is ended as soon as its control handler returns.
@@ -17,7 +17,14 @@ if sys.platform == "win32":
     from ctypes import wintypes
     from typing import Final
 
-    from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Heard, Held, SessionUnheardError
+    from exlab_wizard.process.session.port import (
+        NOTHING,
+        WHO,
+        WHY,
+        Inhibited,
+        SessionCallbacks,
+        SessionUnavailableError,
+    )
 
     log = logging.getLogger(__name__)
 
@@ -28,7 +35,7 @@ if sys.platform == "win32":
     _WM_QUERYENDSESSION: Final = 0x0011
     _WM_ENDSESSION: Final = 0x0016
     _WM_POWERBROADCAST: Final = 0x0218
-    _WM_APP_HOLD: Final = 0x8001
+    _WM_APP_INHIBIT: Final = 0x8001
     _PBT_APMRESUMEAUTOMATIC: Final = 0x0012
     _ES_CONTINUOUS: Final = 0x80000000
     _ES_SYSTEM_REQUIRED: Final = 0x00000001
@@ -52,43 +59,43 @@ if sys.platform == "win32":
         )
 
     class HiddenWindow:
-        """A top-level window that is never shown: a message-only window would not be told."""
+        """A top-level window that is never shown: a message-only window would receive nothing."""
 
-        needed_when_idle = True  # nothing else tells a program without a console
+        needed_when_idle = True  # nothing else reaches a program without a console
 
         def __init__(self) -> None:
-            """Hold nothing."""
+            """Inhibit nothing."""
             self._user = ctypes.WinDLL("user32", use_last_error=True)
             self._kernel = ctypes.WinDLL("kernel32", use_last_error=True)
             self._declare()
             self._wanted = NOTHING
             self._window: int | None = None
             self._over = threading.Event()
-            self._heard: Heard | None = None
-            self._told = False
+            self._callbacks: SessionCallbacks | None = None
+            self._announced = False
             # The system keeps only their addresses.
             self._procedure = _PROCEDURE(self._on_message)
             self._control = _CONTROL(self._on_console)
 
-        def hold(self, held: Held) -> None:
-            """Hold back exactly this from now on."""
-            self._wanted = held
+        def inhibit(self, wanted: Inhibited) -> None:
+            """Inhibit exactly this from now on."""
+            self._wanted = wanted
             if self._window is not None:
-                self._user.PostMessageW(self._window, _WM_APP_HOLD, 0, 0)
+                self._user.PostMessageW(self._window, _WM_APP_INHIBIT, 0, 0)
 
         def stop(self) -> None:
-            """Hold nothing back and let `run` return."""
+            """Inhibit nothing and let `run` return."""
             self._over.set()
             if self._window is not None:
                 self._user.PostMessageW(self._window, _WM_CLOSE, 0, 0)
 
-        def run(self, heard: Heard) -> None:
+        def run(self, callbacks: SessionCallbacks) -> None:
             """Listen until `stop`.
 
             Raises:
-                SessionUnheardError: no window can be had.
+                SessionUnavailableError: the window cannot be created.
             """
-            self._heard = heard
+            self._callbacks = callbacks
             instance = self._kernel.GetModuleHandleW(None)
             kind = _WindowClass(procedure=self._procedure, instance=instance, class_name="ExLabWizardSession")
             self._user.RegisterClassW(ctypes.byref(kind))
@@ -97,7 +104,7 @@ if sys.platform == "win32":
             )
             if not self._window:
                 msg = f"no window: {ctypes.WinError(ctypes.get_last_error())}"
-                raise SessionUnheardError(msg)
+                raise SessionUnavailableError(msg)
             # Only now: the handler of a process without a console is never called, and harmless.
             self._kernel.SetConsoleCtrlHandler(self._control, True)  # noqa: FBT003 - the system's own form
             self._apply()
@@ -133,13 +140,13 @@ if sys.platform == "win32":
             self._kernel.SetThreadExecutionState.argtypes = [wintypes.DWORD]
 
         def _apply(self) -> None:
-            """Tell the system what is held back, from the thread that the window belongs to, as it demands."""
+            """Notify the system, from the thread that the window belongs to, as it demands."""
             if self._wanted.shutdown:
                 self._user.ShutdownBlockReasonCreate(self._window, WHY)
             else:
                 self._user.ShutdownBlockReasonDestroy(self._window)
-            kept = _ES_SYSTEM_REQUIRED if self._wanted.sleep else 0
-            self._kernel.SetThreadExecutionState(_ES_CONTINUOUS | kept)
+            flag = _ES_SYSTEM_REQUIRED if self._wanted.sleep else 0
+            self._kernel.SetThreadExecutionState(_ES_CONTINUOUS | flag)
 
         def _on_message(self, window: int, number: int, word: int, more: int) -> int:
             if number == _WM_QUERYENDSESSION:
@@ -148,9 +155,9 @@ if sys.platform == "win32":
                 if word:
                     self._session_ends()
                 return 0
-            if number == _WM_POWERBROADCAST and word == _PBT_APMRESUMEAUTOMATIC and self._heard is not None:
-                self._heard.woke()
-            elif number == _WM_APP_HOLD:
+            if number == _WM_POWERBROADCAST and word == _PBT_APMRESUMEAUTOMATIC and self._callbacks is not None:
+                self._callbacks.woke()
+            elif number == _WM_APP_INHIBIT:
                 self._apply()
             result: int = self._user.DefWindowProcW(window, number, word, more)
             return result
@@ -162,8 +169,8 @@ if sys.platform == "win32":
             return True
 
         def _session_ends(self) -> None:
-            """Hand it on, and stay: whoever returns from here is ended at once."""
-            if self._heard is not None and not self._told:
-                self._told = True
-                self._heard.session_ends()
+            """Notify, and stay: the system ends the process as soon as this returns."""
+            if self._callbacks is not None and not self._announced:
+                self._announced = True
+                self._callbacks.session_ends()
             self._over.wait(LAST_SECONDS)

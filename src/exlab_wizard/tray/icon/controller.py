@@ -200,13 +200,13 @@ class Desktop:
     async def _settle(self) -> None:
         host = self._host()
         try:
-            await host.look()
+            await host.watch()
             try:
                 async with asyncio.timeout(HOST_SECONDS):
-                    await host.there()
+                    await host.available()
             except TimeoutError:
                 self._do_without("no place for icons on this desktop: no panel has one")
-                await host.there()
+                await host.available()
             await self._show_icon()
         except NoTrayError as error:
             self._do_without(str(error))

@@ -13,23 +13,23 @@ from tests.support.virtual_quit import Faults, Predicate
 from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session import watch
-from exlab_wizard.process.session.port import NOTHING, Heard, Held, SessionHost, SessionUnheardError
-from exlab_wizard.process.session.watch import SessionEnd, decide
+from exlab_wizard.process.session.port import NOTHING, Inhibited, SessionCallbacks, SessionHost, SessionUnavailableError
+from exlab_wizard.process.session.watch import SessionWatch, decide
 from exlab_wizard.workers.throughput import Throughput
 
 
 @pytest.mark.parametrize(
     ("count", "moving", "before", "after"),
     [
-        (DrainCount(0, 0), True, Held(shutdown=True, sleep=True), NOTHING),
-        (DrainCount(1, 0), True, NOTHING, Held(shutdown=True)),
-        (DrainCount(0, 1), True, NOTHING, Held(shutdown=True, sleep=True)),
-        (DrainCount(0, 1), False, Held(shutdown=True, sleep=True), Held(shutdown=True)),
-        (None, False, Held(shutdown=True, sleep=True), Held(shutdown=True, sleep=True)),
+        (DrainCount(0, 0), True, Inhibited(shutdown=True, sleep=True), NOTHING),
+        (DrainCount(1, 0), True, NOTHING, Inhibited(shutdown=True)),
+        (DrainCount(0, 1), True, NOTHING, Inhibited(shutdown=True, sleep=True)),
+        (DrainCount(0, 1), False, Inhibited(shutdown=True, sleep=True), Inhibited(shutdown=True)),
+        (None, False, Inhibited(shutdown=True, sleep=True), Inhibited(shutdown=True, sleep=True)),
         (None, True, NOTHING, NOTHING),
     ],
 )
-def test_what_is_held_back(count: DrainCount | None, moving: bool, before: Held, after: Held) -> None:  # noqa: FBT001 - a column of the table
+def test_what_is_held_back(count: DrainCount | None, moving: bool, before: Inhibited, after: Inhibited) -> None:  # noqa: FBT001 - a column of the table
     assert decide(count, moving=moving, before=before) == after
 
 
@@ -39,19 +39,19 @@ class Ear(SessionHost):
     needed_when_idle = False
 
     def __init__(self) -> None:
-        self.held: SimpleQueue[Held] = SimpleQueue()
+        self.held: SimpleQueue[Inhibited] = SimpleQueue()
         self.over = threading.Event()
         self.runs = 0
         self.deaf = False
 
-    def run(self, heard: Heard) -> None:
-        heard.woke()
+    def run(self, callbacks: SessionCallbacks) -> None:
+        callbacks.woke()
         self.runs += 1
         if self.deaf:
-            raise SessionUnheardError("nobody tells")
+            raise SessionUnavailableError("nobody tells")
         self.over.wait(PATIENCE_SECONDS)
 
-    def hold(self, held: Held) -> None:
+    def inhibit(self, held: Inhibited) -> None:
         self.held.put(held)
 
     def stop(self) -> None:
@@ -67,10 +67,10 @@ class Scene:
         self.looks = 0
         self.released = threading.Event()
         self.predicate.hang = self._looked
-        heard = Heard(lambda: None, lambda: None)
-        self.service = SessionEnd(
+        callbacks = SessionCallbacks(lambda: None, lambda: None)
+        self.service = SessionWatch(
             self.ear,
-            heard,
+            callbacks,
             count=self.predicate.count,
             moving=lambda: self.throughput.last_minute() > 0,
             changes=self.changes,
@@ -103,7 +103,7 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
     scene.throughput.add(1)
     scene.predicate.jobs = 1
     scene.changes.notify()
-    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True, sleep=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Inhibited(shutdown=True, sleep=True)
     scene.predicate.unreadable = "the database hangs"
     looks = scene.looks
     scene.changes.notify()
@@ -116,19 +116,19 @@ def test_what_cannot_be_read_keeps_what_is_held(scene: Scene) -> None:
 
 def test_sleep_is_not_held_off_for_bytes_that_stand_still(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that hangs tells nobody that nothing moves any more."""
-    monkeypatch.setattr(watch, "STILL_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "MOVING_POLL_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(scene.throughput, "last_minute", [1, 1, 0].pop)
     scene.predicate.jobs = 1
     scene.service.start()
-    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Inhibited(shutdown=True)
     scene.changes.notify()
-    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True, sleep=True)
+    assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Inhibited(shutdown=True, sleep=True)
 
 
 def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RETRY_INTERVAL_SECONDS", 0.0)
     caplog.set_level("INFO")
     scene.ear.deaf = True
     scene.service.start()
@@ -136,13 +136,13 @@ def test_a_system_that_tells_nothing_is_tried_again_and_said_once(
         scene.predicate.jobs = 1
         scene.changes.notify()
         until(lambda number=number: scene.ear.runs == number, what="it to be tried")  # type: ignore[misc]
-        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Inhibited(shutdown=True)
         scene.predicate.jobs = 0
         scene.changes.notify()
         assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == NOTHING
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
     assert scene.service.alive
-    assert caplog.text.count("does not say when the session ends") == 1
+    assert caplog.text.count("does not announce the end of the session") == 1
 
 
 def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> None:
@@ -151,7 +151,7 @@ def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> N
     for _ in range(3):
         scene.predicate.jobs = 1
         scene.changes.notify()
-        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Held(shutdown=True)
+        assert scene.ear.held.get(timeout=PATIENCE_SECONDS) == Inhibited(shutdown=True)
         until(lambda: "session-host" not in [thread.name for thread in threading.enumerate()], what="its thread to end")
         scene.predicate.jobs = 0
         scene.changes.notify()
@@ -162,7 +162,7 @@ def test_a_system_that_told_nothing_is_left_alone_for_a_while(scene: Scene) -> N
 def test_a_system_that_went_away_is_asked_again_while_the_same_is_in_flight(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RETRY_INTERVAL_SECONDS", 0.0)
     scene.ear.deaf = True
     scene.predicate.jobs = 1
     scene.service.start()

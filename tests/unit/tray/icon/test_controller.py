@@ -30,11 +30,11 @@ class Place(TrayHost):
         self.come = threading.Event()
         self.closed = False
 
-    async def look(self) -> None:
+    async def watch(self) -> None:
         if self.trouble:
             raise NoTrayError(self.trouble)
 
-    async def there(self) -> None:
+    async def available(self) -> None:
         while not self.come.is_set():  # noqa: ASYNC110 - set by the thread of the test, which knows no loop
             await asyncio.sleep(0.01)
 
@@ -185,7 +185,7 @@ def test_an_icon_that_cannot_be_made_is_no_death(bench: Bench, caplog: pytest.Lo
 
 def test_a_window_that_is_closed_before_it_is_known_that_no_icon_comes_quits_then(bench: Bench) -> None:
     bench.place.trouble = "no bus"
-    bench.place.look = lambda: asyncio.sleep(0.05)  # type: ignore[method-assign]  # a bus that takes its time
+    bench.place.watch = lambda: asyncio.sleep(0.05)  # type: ignore[method-assign]  # a bus that takes its time
     bench.desk(window=True)
     bench.desktop.window_closed()
     until(lambda: bench.asked == [QuitTrigger.WINDOW], what="the quit")
