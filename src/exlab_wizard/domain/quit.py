@@ -119,14 +119,6 @@ class Blocker:
     )
 
 
-def headline(operations: int | None) -> str:
-    """Return the question's first line, in the singular or the plural; None is an unknown number."""
-    if operations is None:
-        return "It is unknown what is still running. Force quit anyway?"
-    noun = "operation" if operations == 1 else "operations"
-    return f"{operations} {noun} still running. Force quit anyway?"
-
-
 @dataclass(frozen=True, slots=True)
 class QuitStatus:
     """What a quit waits for at one moment. `count` is None when the predicate cannot be read; `trouble` says why."""

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
-from exlab_wizard.domain.text import plural
+from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.process.supervisor import Service
 from exlab_wizard.transfer.failures import is_exhaustion

@@ -14,10 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from exlab_wizard.desktop.notifications.messages import CHOICES, QUESTION, Gist, Notice, asked, gist
+from exlab_wizard.desktop.notifications.messages import QUESTION, Gist, Notice, asked, gist
 from exlab_wizard.desktop.notifications.port import Heard, Kind
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
+from exlab_wizard.domain.text.quit import CHOICES
 from exlab_wizard.errors import ExlabError
 
 POLL_INTERVAL_SECONDS: Final = 0.2

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 
 from exlab_wizard.domain.clock import Clock, to_text
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
-from exlab_wizard.domain.wording import question
+from exlab_wizard.domain.text.quit import question_in_full
 from exlab_wizard.errors import ExlabError, StoreError
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.tray.quit_ports import QuitPrompt
@@ -67,7 +67,7 @@ class TerminalPrompt:
                 left = None if now.count is None else now.count.operations
                 if left != operations:
                     operations = left
-                    self._print(f"\n{question(now)}\n{CHOICES}")
+                    self._print(f"\n{question_in_full(now)}\n{CHOICES}")
                 # The kernel stops a program that reads from the background.
                 typed += self._typed() if self.available() else ""
                 line, newline, rest = typed.partition("\n")

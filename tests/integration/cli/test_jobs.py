@@ -76,7 +76,7 @@ def test_one_job_comes_with_its_timeline(cli: Cli, store: Store) -> None:
     assert isinstance(document, dict)
     assert [event["to_state"] for event in document["events"]] == ["queued", "running", "resumable"]
     text = cli("jobs", "1").out
-    assert "goes on at the next launch" in text
+    assert "resumes at the next launch" in text
     assert cli("jobs", "2").status == 2
     assert cli("jobs", "1", "--limit", "3").status == 2
 

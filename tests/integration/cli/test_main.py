@@ -12,7 +12,7 @@ from tests.integration.cli.calls import Cli
 from exlab_wizard import __version__
 from exlab_wizard.cli.main import cli as group
 from exlab_wizard.cli.main import main
-from exlab_wizard.cli.terminal.output import visible
+from exlab_wizard.domain.text.names import visible
 
 
 def test_help_and_version_load_nothing_heavy() -> None:

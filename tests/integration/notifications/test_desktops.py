@@ -12,9 +12,10 @@ from tests.support.desktop import display
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier
-from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
+from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.port import Heard, Kind
+from exlab_wizard.domain.text.quit import CHOICES
 
 pytestmark = pytest.mark.slow
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "<u>run</u> & 1", "/quit", CHOICES, True)  # noqa: FBT003 - the question is urgent

@@ -16,10 +16,11 @@ from tests.support.desktop import Bus
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier
-from exlab_wizard.desktop.notifications.messages import CHOICES, Notice
+from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.port import Heard, Kind, NotificationError
 from exlab_wizard.desktop.notifications.windows_macos import Center
+from exlab_wizard.domain.text.quit import CHOICES
 
 NOTICE = Notice("failed", "run-17 was not synced", "to nas: <b>no</b> & \\x1b", "/runs/17")
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "run-17", "/quit", CHOICES, urgent=True)

@@ -37,7 +37,7 @@ def test_the_question_arrives_with_its_buttons_and_force_quit_ends_the_program(
     ask_to_quit(program, daemon)
     popup = daemon.shows(ASKED)
     assert popup.buttons == ["Force quit", "Wait", "Keep running"]
-    assert popup.body.startswith("slow → nas, ")
+    assert popup.body.startswith("slow → nas: ")
     assert "left to send" in popup.body
     daemon.press(popup, "force")
     program.wait()
@@ -95,7 +95,7 @@ def test_what_was_resumed_after_a_kill_is_told(program: OnDesktop, daemon: FakeD
     program.kill()
     program.start()
     popup = daemon.shows("1 run resumed")
-    assert popup.body.startswith("1 run resumed after the last session ended unexpectedly.")
+    assert popup.body.startswith("1 run resumed after ExLab-Wizard ended unexpectedly.")
     assert popup.buttons == []
     until(lambda: in_flight(program), what="the copy to go on")
 
@@ -108,7 +108,7 @@ def test_runs_that_fail_are_told_together_with_the_remedy_and_routine_is_silent(
     for number in range(50):
         program.enqueue(program.home / f"gone-{number}")
     popup = daemon.shows("50 runs were not synced")
-    assert "source_missing" in popup.body
+    assert "source missing" in popup.body
     until(lambda: program.job_state(arrives) == "verified", what="the good run to arrive")
     assert len(daemon.popups) == 1
 
@@ -131,7 +131,7 @@ def test_an_outage_is_told(program: OnDesktop, daemon: FakeDaemon) -> None:
     program.nas.rename(program.nas.with_name("away"))
     program.start()
     program.enqueue(write_run(program.home / "run-1", {"a.bin": MIB}))
-    assert daemon.shows("nas is offline since").body.startswith("1 run waits.")
+    assert daemon.shows("nas has been offline for").body.startswith("1 run is waiting.")
 
 
 def test_switched_off_nothing_is_shown_and_a_quit_asks_nobody(program: OnDesktop, daemon: FakeDaemon) -> None:

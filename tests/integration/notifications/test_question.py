@@ -15,9 +15,9 @@ from tests.support.program import PATIENCE_SECONDS, until
 from tests.support.virtual_quit import Asker, Faults, VirtualClock
 
 from exlab_wizard.desktop.notifications import notifier
-from exlab_wizard.desktop.notifications.messages import CHOICES
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus
+from exlab_wizard.domain.text.quit import CHOICES
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotificationPrompt
 from exlab_wizard.tray.quit_ports import QuitPrompt
@@ -93,7 +93,7 @@ def test_pressing_a_button_answers_and_takes_the_question_away(
 ) -> None:
     answer = reached(quitting, daemon).asks()
     popup = daemon.shows(ASKED)
-    assert "run-1, 41 %, 1.0 MiB left to send, about 4 s" in popup.body
+    assert "run-1: 41%, 1.0 MiB left to send, about 4 s left" in popup.body
     daemon.press(popup, button)
     assert answer.result(PATIENCE_SECONDS) == button
     daemon.shows_nothing()
@@ -143,10 +143,10 @@ def test_it_is_brought_up_to_date_in_its_place_and_only_when_it_says_something_e
     until(lambda: "run-2" in daemon.shows("2 operations").body)
     quitting.now = about(50.0, 10.0)  # would be, in some seconds
     quitting.now = about(50.0)
-    until(lambda: "run-1, 50 %" in daemon.shows("1 operation").body)
+    until(lambda: "run-1: 50%" in daemon.shows("1 operation").body)
     quitting.now = about(60.0)
     quitting.clock.seconds += UPDATE_SECONDS
-    until(lambda: "run-1, 60 %" in daemon.shows("1 operation").body)
+    until(lambda: "run-1: 60%" in daemon.shows("1 operation").body)
     assert {popup.number} == set(daemon.popups)
     assert daemon.shows(ASKED).times == 4
     answer.cancel()

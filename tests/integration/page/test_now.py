@@ -42,8 +42,8 @@ def test_what_waits_says_for_what_since_when_and_that_it_goes_on_by_itself(progr
         program.enqueue(write_run(program.home / "runs" / f"run-{number}", {"a.raw": 1000}))
     waiting = visit(program).page.locator("#wait-1")
     expect(waiting).to_contain_text("2 runs for nas")
-    expect(waiting).to_contain_text("nas is offline since")
-    expect(waiting).to_contain_text("goes on by itself")
+    expect(waiting).to_contain_text("nas has been offline since")
+    expect(waiting).to_contain_text("resumes automatically")
     since, enqueued = (
         program.value("SELECT max(at) FROM job_events"),
         program.value("SELECT min(enqueued_at) FROM sync_jobs"),

@@ -135,7 +135,7 @@ def test_a_run_of_any_name_can_be_chosen_and_arrives(place: Place, name: str) ->
     again = place.add(root=address(place.root), at=address(f"scope-2/{name}"))
     assert again.status_code == 303
     looked = place.get("/add", root=address(place.root), at=address(f"scope-2/{name}"))
-    assert "Verified</strong> on" in looked.text
+    assert "<strong>Verified on" in looked.text
 
 
 def test_a_run_that_is_queued_already_is_found_not_doubled(place: Place) -> None:
@@ -213,9 +213,9 @@ def test_a_run_that_waits_says_for_what(place: Place) -> None:
         number = int(place.add(root=address(place.root), at="waiting").headers["location"].rpartition("/")[2])
         until(lambda: place.program.value("SELECT waiting_on FROM sync_jobs WHERE id = ?", number))
         page = told(place.get(f"/runs/{number}"))
-        assert "Waits: the destination is offline. It goes on by itself." in page
+        assert "Waiting: the destination is offline. It resumes automatically." in page
         assert "Mount the share" in page
-        assert "Waits: the destination is offline." in told(place.get("/history", text="waiting"))
+        assert "Waiting: the destination is offline." in told(place.get("/history", text="waiting"))
     finally:
         shutil.move(kept, marker)
     until(lambda: place.program.job_state(number) == "verified")

@@ -56,7 +56,7 @@ def test_the_question_takes_the_focus_and_force_quit_ends_on_the_last_page(busy:
     busy.configure()
     busy.start()
     banner = visitor.page.get_by_role("region", name="Last time ExLab-Wizard was quit while work was going on")
-    expect(banner).to_contain_text("1 run was cut off and goes on by itself.")
+    expect(banner).to_contain_text("1 run was interrupted and resumes automatically.")
     expect(banner).to_contain_text("run-1: verified")
     kept = busy.number("SELECT bytes_resumed FROM sync_jobs")
     assert kept >= sent > 0
@@ -113,7 +113,7 @@ def test_what_ends_in_time_takes_the_question_away_and_the_page_says_that_nothin
     expect(visitor.page.get_by_role("dialog")).to_contain_text("Sample 17 (Ada)")
     program.api("POST", f"/sessions/{session['id']}/complete", {"runs": []})
     expect(visitor.page.get_by_role("heading", name="ExLab-Wizard has quit.")).to_be_visible()
-    expect(visitor.page.locator("#ended-sentence")).to_have_text("Nothing is left to do.")
+    expect(visitor.page.locator("#ended-sentence")).to_have_text("Nothing is pending.")
     assert program.wait() == 0
     assert outcome(program) == [("window", "drained", 0)]
 

@@ -31,7 +31,7 @@ def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: 
     expect(page.get_by_role("heading", level=1)).to_have_text("1 run on its way")
     program.start()
     banner = page.get_by_role("region", name="Last time ExLab-Wizard ended unexpectedly")
-    expect(banner).to_contain_text("1 run was cut off and goes on by itself.")
+    expect(banner).to_contain_text("1 run was interrupted and resumes automatically.")
     expect(banner).to_contain_text("MiB need not be sent again")
     expect(banner).to_contain_text("run-1")
     assert program.port() == port

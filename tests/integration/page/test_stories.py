@@ -193,5 +193,5 @@ def test_a_run_is_cancelled_only_after_a_second_thought(program: Program, visit:
     expect(page.get_by_role("button", name="Yes, cancel it")).to_be_hidden()
     page.get_by_text("Cancel this run…").click()
     page.get_by_role("button", name="Yes, cancel it").click()
-    expect(page.get_by_role("heading", name="Cancelled for nas")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sync to nas cancelled")).to_be_visible()
     assert program.job_state(job) == "cancelled"

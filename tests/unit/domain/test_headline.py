@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exlab_wizard.domain.headline import Condition, Overview, about, condition, headline
+from exlab_wizard.domain.headline import Condition, Overview, condition, headline
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.quit import Phase
 
@@ -17,9 +17,9 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         (Overview(), "Idle", Condition.IDLE),
         (Overview(sessions=1), "Idle, 1 session open", Condition.IDLE),
         (Overview(in_flight=1), "Syncing 1 run", Condition.BUSY),
-        (Overview(in_flight=3, percent=41.2, left_s=350.0), "Syncing 3 runs, 41 %, about 6 min left", Condition.BUSY),
-        (Overview(in_flight=1, percent=99.9, left_s=0.0), "Syncing 1 run, 99 %", Condition.BUSY),
-        (Overview(in_flight=2, percent=5.0, failed=2), "Syncing 2 runs, 5 %, 2 failed", Condition.ATTENTION),
+        (Overview(in_flight=3, percent=41.2, left_s=350.0), "Syncing 3 runs, 41%, about 6 min left", Condition.BUSY),
+        (Overview(in_flight=1, percent=99.9, left_s=0.0), "Syncing 1 run, 99%", Condition.BUSY),
+        (Overview(in_flight=2, percent=5.0, failed=2), "Syncing 2 runs, 5%, 2 failed", Condition.ATTENTION),
         (Overview(queued=4), "Waiting: 4 runs", Condition.IDLE),
         (Overview(queued=1, unreachable=(("NAS", OFFLINE),)), "Waiting: NAS offline", Condition.ATTENTION),
         (
@@ -29,7 +29,7 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         ),
         (
             Overview(queued=1, unreachable=(("a\nb", FULL),), failed=1),
-            "Waiting: a?b full, 1 failed",
+            r"Waiting: a\nb full, 1 failed",
             Condition.ATTENTION,
         ),
         (Overview(failed=2), "2 failed", Condition.ATTENTION),
@@ -37,7 +37,7 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         (Overview(paused=True), "Paused", Condition.PAUSED),
         (Overview(paused=True, queued=2), "Paused, 2 runs waiting", Condition.PAUSED),
         (Overview(paused=True, queued=1, failed=1), "Paused, 1 run waiting, 1 failed", Condition.ATTENTION),
-        (Overview(safe_mode=True, queued=3), "Safe mode: nothing is synced, see the log", Condition.ATTENTION),
+        (Overview(safe_mode=True, queued=3), "Safe mode: nothing is synced, check the log", Condition.ATTENTION),
         (
             Overview(trouble="The database cannot be read", in_flight=2),
             "The database cannot be read",
@@ -52,12 +52,12 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         ),
         (
             Overview(phase=Phase.ASKING, in_flight=3),
-            "Quitting: 3 operations still running, what now?",
+            "Quitting: 3 operations still running. What now?",
             Condition.QUITTING,
         ),
         (
             Overview(phase=Phase.FORCING, in_flight=3),
-            "Quitting: what is in flight resumes at the next launch",
+            "Quitting: unfinished runs resume at the next launch",
             Condition.QUITTING,
         ),
         (Overview(phase=Phase.STOPPED), "Quitting", Condition.QUITTING),
@@ -66,19 +66,3 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
 def test_each_standing_has_its_line_and_its_picture(overview: Overview, line: str, picture: Condition) -> None:
     assert headline(overview) == line
     assert condition(overview) is picture
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "about 1 s"),
-        (59.0, "about 59 s"),
-        (90.0, "about 2 min"),
-        (3_500.0, "about 58 min"),
-        (7_300.0, "about 2 h"),
-        (86_400.0, "about 1 day"),
-        (200_000.0, "about 2 days"),
-    ],
-)
-def test_an_estimate_is_as_coarse_as_it_is_sure(seconds: float, words: str) -> None:
-    assert about(seconds) == words

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, advance, headline
+from exlab_wizard.domain.quit import DrainCount, Phase, QuitEvent, advance
 
 MOVES = {
     Phase.RUNNING: {QuitEvent.QUIT: Phase.DRAINING, QuitEvent.FORCE: Phase.FORCING},
@@ -62,8 +62,3 @@ def test_stopping_needs_idleness_or_a_checkpoint_and_is_final(events: list[QuitE
 def test_only_both_counts_at_zero_are_idle(sessions: int, jobs: int, *, idle: bool) -> None:
     count = DrainCount(sessions, jobs)
     assert (count.idle, count.operations) == (idle, sessions + jobs)
-
-
-def test_the_question_counts_in_the_singular_and_the_plural() -> None:
-    assert headline(1) == "1 operation still running. Force quit anyway?"
-    assert headline(3) == "3 operations still running. Force quit anyway?"

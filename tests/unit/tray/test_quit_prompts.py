@@ -110,7 +110,7 @@ def test_the_operator_answers_at_the_terminal(terminal: Terminal, typed: str, an
 
     assert ask(terminal, user) == answer
     assert "1 operation still running. Force quit anyway?" in terminal.text
-    assert "/data/run-17, 25 %, 3.0 MiB left to send, about 2 min" in terminal.text
+    assert "/data/run-17: 25%, 3.0 MiB left to send, about 2 min left" in terminal.text
     assert "It will resume at the next launch." in terminal.text
 
 

@@ -17,8 +17,8 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
-from exlab_wizard.cli.terminal.words import plural
 from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, bad, worst
+from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError
 
 MOST_SECONDS: Final = 30.0

@@ -13,14 +13,14 @@ from exlab_wizard.cli.commands.open import Opened, show_window
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields
-from exlab_wizard.cli.terminal.words import moment, plural
+from exlab_wizard.cli.terminal.words import moment
+from exlab_wizard.domain.text.quit import resumption
 from exlab_wizard.launch import Options
 from exlab_wizard.process.display import NO_DISPLAY, has_display
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.logs import speak
 from exlab_wizard.process.open_store import last_open_launch
 from exlab_wizard.process.relaunch import cut_loose
-from exlab_wizard.store.queue.launches import Recovery
 
 
 @click.command(
@@ -101,22 +101,13 @@ def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
     if ready.first_destination is not None:
         say(f"No destination was configured, so {ready.first_destination} was created as one to try things out.")
         say("Add your NAS with: exlab-wizard destination add NAME FOLDER")
-    resumed = resumption(ready.recovery)
-    if resumed:
-        say(f"{resumed}.")
+    recovery = ready.recovery
+    if recovery.resumed:
+        say(resumption(recovery.resumed, unexpected=recovery.crashed or recovery.host_restarted))
     if ready.safe_mode:
         say("Safe mode: the last launches all ended within seconds, so syncing is paused for ten minutes.")
         say("Check the log. To sync now: exlab-wizard resume")
     say("Queue a run with: exlab-wizard sync PATH")
-
-
-def resumption(recovery: Recovery) -> str:
-    """Return the sentence about what a launch resumed; empty for nothing."""
-    if not recovery.resumed:
-        return ""
-    unexpected = recovery.crashed or recovery.host_restarted
-    ended = "ended unexpectedly" if unexpected else "was quit"
-    return f"{plural(recovery.resumed, 'run')} resumed after the last session {ended}"
 
 
 def _report_running(locations: Locations, window: Opened | None, *, as_json: bool) -> None:

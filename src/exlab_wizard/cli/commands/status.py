@@ -10,8 +10,10 @@ import click
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
-from exlab_wizard.cli.terminal.words import blocking, moment, plural, size, waiting
+from exlab_wizard.cli.terminal.words import blocking, moment
 from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.text.amounts import plural, size
+from exlab_wizard.domain.text.jobs import waiting
 from exlab_wizard.domain.views import Status
 
 _NOTHING = Status(None, {}, [], [], 0, [], None)

@@ -22,7 +22,7 @@ from exlab_wizard.cli.demo.stage import (
     make_run,
 )
 from exlab_wizard.cli.terminal.output import Json, say
-from exlab_wizard.domain.text import size
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from exlab_wizard.cli.terminal.output import say, visible
-from exlab_wizard.cli.terminal.words import duration, number, size, standing
+from exlab_wizard.cli.terminal.output import say
+from exlab_wizard.cli.terminal.words import number, standing
+from exlab_wizard.domain.text.amounts import about, rate, size
+from exlab_wizard.domain.text.names import visible
 from exlab_wizard.store.reports.rows import Record
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ class LiveDisplay(Display):
             self._progress.update(self._tasks[key], completed=moved, total=total or None, told=told)
 
 
-def _told(job: Record, rate: float | None) -> str:
+def _told(job: Record, speed: float | None) -> str:
     """Return what stands beside the bar."""
     parts = [str(job["state"])]
     total = number(job["bytes_total"])
@@ -119,9 +121,9 @@ def _told(job: Record, rate: float | None) -> str:
         parts.append(f"{number(job['files_done'])}/{number(job['files_total'])} files")
         moved = number(job["bytes_verified" if job["state"] == "verifying" else "bytes_done"])
         parts.append(f"{size(moved)} of {size(total)}")
-    if rate and job["state"] in ("running", "verifying"):
+    if speed and job["state"] in ("running", "verifying"):
         left = 2 * total - number(job["bytes_done"]) - number(job["bytes_verified"])
-        parts += [f"{size(rate)}/s", f"{duration(left / rate)} left"]
+        parts += [rate(speed), f"{about(left / speed)} left"]
     said = standing(job)
     return " · ".join([*parts, said] if said else parts)
 

@@ -15,11 +15,11 @@ from typing import Final, TypeAlias, TypeVar
 
 import click
 
+from exlab_wizard.domain.text.names import visible
+
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Cell: TypeAlias = "str | int | float | None"
 _Command = TypeVar("_Command", bound=Callable[..., object])
-
-_BYTE: Final = range(0xDC80, 0xDD00)
 
 json_option: Final[Callable[[_Command], _Command]] = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs."
@@ -29,20 +29,6 @@ json_option: Final[Callable[[_Command], _Command]] = click.option(
 def example(*lines: str) -> str:
     """Return the end of a help text: example calls, kept as they are."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def visible(text: str) -> str:
-    r"""Return `text` with everything that cannot be seen written as an escape; a byte that is no text is `\xNN`."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if code in _BYTE:
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def say(text: str = "") -> None:

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from exlab_wizard.cli.terminal.output import Cell, note, say, visible
+from exlab_wizard.cli.terminal.output import Cell, note, say
+from exlab_wizard.domain.text.names import visible
 
 NULL: Final = "NULL"
 _NARROWEST: Final = 14

@@ -1,48 +1,45 @@
-"""What notifications say, and when there is something to say: pure, time is an argument.
+"""What notifications say, and when. Pure: time is an argument.
 
-Nothing is said of what goes well by itself. What happens often within seconds is said once, with a count.
+Success is silent. Events that come in numbers within seconds become one notification with a count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.quit import Blocker, QuitAnswer, QuitStatus, headline
-from exlab_wizard.domain.text import plain
-from exlab_wizard.domain.wording import TRUTH, describe, duration
+from exlab_wizard.domain.quit import Blocker, QuitStatus
+from exlab_wizard.domain.text.amounts import number, plural, rounded, verb
+from exlab_wizard.domain.text.jobs import ERRORS, WAITS
+from exlab_wizard.domain.text.names import run_name, shortened, visible
+from exlab_wizard.domain.text.quit import CHOICES, describe, promise, question, resumption
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.events import Failure
 
 TOGETHER_SECONDS: Final = 5.0
-"""Failures within so many seconds are one notification."""
+"""Failures within this time are one notification."""
 QUIET_SECONDS: Final = 10.0
-"""For so long nothing waits for a destination before it may be back: a try that fails again takes less."""
+"""How long nothing must wait for a destination before it counts as back: an attempt that fails again takes less."""
 QUESTION: Final = "question"
 FAILED: Final = "failed"
-CHOICES: Final[tuple[tuple[QuitAnswer, str], ...]] = (
-    ("force", "Force quit"),
-    ("wait", "Wait"),
-    ("keep_running", "Keep running"),
-)
 _MOST_NAMED: Final = 3
 _LONGEST_NAME: Final = 60
 _LONGEST_DETAIL: Final = 300
 _PERCENT_STEP: Final = 5
 
 Gist = tuple[tuple[object, ...], tuple[object, ...]]
-"""Which operations the question is about, and how far they are."""
+"""The operations that the question names, and how far they are."""
 Held = Mapping[tuple[str, WaitReason], int]
-"""Destination and what is the matter with it, to the number of jobs that wait for that."""
+"""From destination and reason to the number of jobs that wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One notification, in plain text. One with the same `key` replaces it; a click leads to `page` of the window.
 
-    Some daemons cut a title after some thirty characters: what matters stands in the body, too.
+    Some daemons cut a title after about thirty characters: what matters is in the body, too.
     """
 
     key: str
@@ -51,23 +48,23 @@ class Notice:
     page: str
     buttons: tuple[tuple[str, str], ...] = ()
     urgent: bool = False
-    """It waits for an answer: shown above everything, until it is answered."""
+    """It needs an answer: on top of everything until it has one."""
     lasting: bool = True
-    """It stays until somebody has seen it."""
+    """It stays until it is dismissed."""
 
 
 def resumed(recovery: Recovery) -> Notice | None:
-    """Return what a launch after a bad end has to say; None after a good one, or when nothing was cut off."""
+    """Return the notice of a launch after a crash; None after an orderly exit, or when nothing was interrupted."""
     if not (recovery.crashed or recovery.host_restarted):
         return None
     told = []
     if recovery.resumed:
-        told.append(f"{_runs(recovery.resumed)} resumed after the last session ended unexpectedly. Nothing was lost.")
+        told.append(f"{resumption(recovery.resumed, unexpected=True)} Nothing was lost.")
     if recovery.crash_loops:
-        told.append(f"{_runs(recovery.crash_loops)} failed, in flight at three such ends: look at the log, then retry.")
+        told.append(f"{plural(recovery.crash_loops, 'run')} failed after three crashes: check the log, then retry.")
     if not told:
         return None
-    title = f"{_runs(recovery.resumed)} resumed" if recovery.resumed else "The last session ended unexpectedly"
+    title = f"{plural(recovery.resumed, 'run')} resumed" if recovery.resumed else "ExLab-Wizard ended unexpectedly"
     failed = bool(recovery.crash_loops)
     return Notice("resumed", title, "\n".join(told), "/history?state=failed" if failed else "/", lasting=failed)
 
@@ -75,16 +72,16 @@ def resumed(recovery: Recovery) -> Notice | None:
 def asked(standing: QuitStatus) -> Notice:
     """Return the question of a quit."""
     blockers = standing.blockers[:_MOST_NAMED]
-    lines = [describe(_shortened(blocker)) for blocker in blockers] or [plain(standing.trouble)[:_LONGEST_DETAIL]]
+    lines = [describe(_named(blocker)) for blocker in blockers] or [visible(standing.trouble)[:_LONGEST_DETAIL]]
     count = None if standing.count is None else standing.count.operations
     if count is not None and count > len(blockers):
-        lines.append(f"and {count - len(blockers)} more")
-    body = "\n".join([*filter(None, lines), TRUTH])
-    return Notice(QUESTION, headline(count), body, "/quit", CHOICES, urgent=True)
+        lines.append(f"and {number(count - len(blockers))} more")
+    body = "\n".join([*filter(None, lines), promise(count)])
+    return Notice(QUESTION, question(count), body, "/quit", CHOICES, urgent=True)
 
 
 def gist(standing: QuitStatus) -> Gist:
-    """Return which operations the question is about, and how far they are, roughly: two questions may say the same."""
+    """Return which operations the question names, and roughly how far they are, to compare two questions."""
     which = tuple((blocker.kind, blocker.id) for blocker in standing.blockers)
     count = None if standing.count is None else standing.count.operations
     far = (None if blocker.percent is None else int(blocker.percent // _PERCENT_STEP) for blocker in standing.blockers)
@@ -92,7 +89,7 @@ def gist(standing: QuitStatus) -> Gist:
 
 
 class Failures:
-    """Jobs that failed for good and that nobody has seen yet."""
+    """Jobs that failed for good and were not seen yet."""
 
     def __init__(self) -> None:
         """Know of none."""
@@ -100,32 +97,33 @@ class Failures:
         self._due = float("inf")
 
     def add(self, failures: Sequence[Failure], now: float) -> None:
-        """Take note; `now` in seconds. What fails within `TOGETHER_SECONDS` of the first is said with it."""
+        """Add failures; `now` in seconds. Those within `TOGETHER_SECONDS` of the first share its notification."""
         self._unseen.update((failure.job_id, failure) for failure in failures)
         if failures:
             self._due = min(self._due, now + TOGETHER_SECONDS)
 
     @property
     def due(self) -> float:
-        """When there is something to say; infinity for never."""
+        """When the next notification is due; infinity for never."""
         return self._due
 
     def notice(self, now: float) -> Notice | None:
-        """Return what is to be said now, with what was said before and not seen."""
+        """Return the notification if one is due; it counts earlier failures that were not seen."""
         if now < self._due:
             return None
         self._due = float("inf")
         first, *others = self._unseen.values()
         if not others:
-            body = f"{_name(first.run_path)} to {first.destination}: {_detail(first)}"
+            detail = visible(first.detail or _kind(first))
+            body = f"{_name(first.run_path)} to {first.destination}: {_cut(detail)}"
             return Notice(FAILED, "1 run was not synced", body, f"/runs/{first.job_id}")
-        named = [f"{_name(failure.run_path)}: {failure.kind}" for failure in [first, *others][:_MOST_NAMED]]
+        named = [f"{_name(one.run_path)}: {_kind(one)}" for one in [first, *others][:_MOST_NAMED]]
         more = 1 + len(others) - len(named)
-        body = "\n".join([*named, *([f"and {more} more"] if more else []), "Click to see what to do."])
-        return Notice(FAILED, f"{_runs(1 + len(others))} were not synced", body, "/history?state=failed")
+        body = "\n".join([*named, *([f"and {number(more)} more"] if more else []), "Click to see what to do."])
+        return Notice(FAILED, f"{plural(1 + len(others), 'run')} were not synced", body, "/history?state=failed")
 
     def seen(self) -> None:
-        """Forget them: somebody has looked."""
+        """Forget the failures: the operator has seen them."""
         self._unseen.clear()
         self._due = float("inf")
 
@@ -135,24 +133,24 @@ class _Outage:
     since: float
     said: bool = False
     quietly: bool = False
-    """It was due when nothing was to be said."""
+    """It was due while notifications were quiet."""
     quiet_since: float | None = None
     last_move: int = 0
-    """When it was said: what arrives afterwards proves that it is over."""
+    """At the announcement: what arrives afterwards proves that the outage is over."""
     sent: dict[int, int] = field(default_factory=dict)
 
 
 class Outages:
-    """Destinations that jobs wait for, each said once when it takes long, and once when it is over."""
+    """Destinations that jobs wait for: one notification when an outage is long, one when it is over."""
 
     def __init__(self) -> None:
         """Know of none."""
         self._known: dict[tuple[str, WaitReason], _Outage] = {}
 
     def look(self, held: Held, last_move: int, now: float, after_s: float, *, quiet: bool = False) -> list[Notice]:
-        """Return what is to be said of destinations that jobs wait for since `after_s` seconds; `now` in seconds.
+        """Return the notifications of destinations that jobs have waited for `after_s` seconds; `now` in seconds.
 
-        What is due while it is to be `quiet` is not said later either.
+        A notification that is due while `quiet` is dropped.
         """
         found: list[Notice] = []
         for key in held:
@@ -171,12 +169,12 @@ class Outages:
         return found
 
     def due(self, now: float, after_s: float) -> float:
-        """Return when to look again though nothing changes; infinity for never."""
+        """Return when to poll again even if nothing changes; infinity for never."""
         moments = [_next(outage, after_s) for outage in self._known.values()]
         return min((moment for moment in moments if moment > now), default=float("inf"))
 
     def maybe_over(self, now: float) -> list[tuple[str, int]]:
-        """Return destinations that were said to be out and that nothing waits for any more, with the move of then."""
+        """Return announced outages that no job waits for any longer, with the last move at the announcement."""
         return [
             (name, outage.last_move)
             for (name, _), outage in self._known.items()
@@ -184,7 +182,7 @@ class Outages:
         ]
 
     def back(self, name: str, *, arrived: bool, sent: dict[int, int]) -> list[Notice]:
-        """Return that `name` is back, if that is proven: a run `arrived`, or a job in flight has `sent` more bytes."""
+        """Return the end of the outage of `name` if proven: a run `arrived`, or a job in flight `sent` more."""
         found: list[Notice] = []
         for key, outage in list(self._known.items()):
             if key[0] != name or not outage.said or outage.quiet_since is None:
@@ -195,9 +193,8 @@ class Outages:
                 del self._known[key]
                 if outage.quietly:
                     continue
-                again = "is back" if key[1] is WaitReason.DESTINATION_OFFLINE else "has room again"
-                body = "Runs are synced to it again."
-                found.append(Notice(_key(*key), f"{name} {again}", body, "/", lasting=False))
+                again = "is back online" if key[1] is WaitReason.DESTINATION_OFFLINE else "has free space again"
+                found.append(Notice(_key(*key), f"{name} {again}", "Syncing has resumed.", "/", lasting=False))
         return found
 
 
@@ -208,35 +205,29 @@ def _next(outage: _Outage, after_s: float) -> float:
 
 
 def _out(name: str, reason: WaitReason, jobs: int, seconds: float) -> Notice:
-    waits = f"{_runs(jobs)} {'waits' if jobs == 1 else 'wait'}"
+    title = f"{WAITS[reason].begun.format(destination=name)} for {rounded(seconds)}"
+    waiting = f"{plural(jobs, 'run')} {verb(jobs, 'is')} waiting."
     if reason is WaitReason.DESTINATION_OFFLINE:
-        title = f"{name} is offline since {duration(seconds)}"
-        remedy = f"{waits}. Check network and NAS, and that the share is mounted"
-    else:
-        title = f"{name} is full since {duration(seconds)}"
-        remedy = f"{waits}. Make room there"
-    return Notice(_key(name, reason), title, f"{remedy}; syncing goes on by itself.", "/")
+        waiting = f"{waiting} Check the network, the NAS and the mounted share."
+    return Notice(_key(name, reason), title, f"{waiting} {WAITS[reason].outlook}", "/")
 
 
 def _key(name: str, reason: WaitReason) -> str:
     return f"{reason}:{name}"
 
 
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
-
-
 def _name(path: str) -> str:
-    """Return the run's own name, which may hold anything, in a form that can be shown."""
-    name = plain(path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path)
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+    return shortened(run_name(path), _LONGEST_NAME)
 
 
-def _detail(failure: Failure) -> str:
-    told = plain(failure.detail or failure.kind)
-    return told if len(told) <= _LONGEST_DETAIL else f"{told[:_LONGEST_DETAIL]}…"
+def _kind(failure: Failure) -> str:
+    return ERRORS.get(failure.kind, failure.kind)
 
 
-def _shortened(blocker: Blocker) -> Blocker:
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}…"
+
+
+def _named(blocker: Blocker) -> Blocker:
     label = _name(blocker.label) if blocker.kind == "job" else blocker.label[:_LONGEST_NAME]
-    return Blocker(blocker.kind, blocker.id, label, blocker.since, blocker.bytes_left, blocker.percent, blocker.eta_s)
+    return replace(blocker, label=label)

@@ -9,7 +9,8 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger, headline
+from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, QuitTrigger
+from exlab_wizard.domain.text.quit import question
 from exlab_wizard.domain.views import Drain
 from exlab_wizard.errors import PredicateUnreadableError
 from exlab_wizard.server.api.answers import answer
@@ -86,6 +87,6 @@ def drain_view(backend: Backend) -> Drain:
         reason=reason,
         phase=phase,
         deadline=backend.quit_deadline(),
-        question=headline(None if count is None else count.operations) if phase is Phase.ASKING else None,
+        question=question(None if count is None else count.operations) if phase is Phase.ASKING else None,
         blockers=tuple(blockers),
     )

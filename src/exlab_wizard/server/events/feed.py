@@ -19,13 +19,12 @@ from typing import Final
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
-from exlab_wizard.domain.text import plural
+from exlab_wizard.domain.text.quit import farewell
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.events.poll import Poller, Update
 from exlab_wizard.server.thread_pools import ThreadPool
-from exlab_wizard.store.reports.status import Counts
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +33,6 @@ KEPT: Final = 1_024
 PAUSE_SECONDS: Final = 0.25
 FAREWELL_SECONDS: Final = 0.5
 """How long a quit waits to read the work that is left; after that the stream ends without it."""
-
-
-def farewell_of(counts: Counts) -> str:
-    """Return a sentence about the unfinished work."""
-    parts = [plural(counts.resumable, "interrupted run")] if counts.resumable else []
-    parts += [plural(counts.queued, "waiting run")] if counts.queued else []
-    if not parts:
-        return "Nothing is left to do."
-    return f"{' and '.join(parts)} will resume at the next launch."
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +147,8 @@ class Feed:
             log.warning("events: cannot send the last event: %s", error)
             return
         self._last += 1
-        data: Json = {"sentence": farewell_of(counts), "resumable": counts.resumable, "queued": counts.queued}
+        left = {"resumable": counts.resumable, "queued": counts.queued}
+        data: Json = {"sentence": farewell(**left), **left}
         event = StreamEvent.of(self._last, "ended", data)
         for reader in self._readers:
             reader.finish(event)

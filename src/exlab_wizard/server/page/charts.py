@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.text import duration, plural, size
+from exlab_wizard.domain.text.amounts import duration, plural, size
 from exlab_wizard.store.reports.metrics import Quarter
 from exlab_wizard.store.reports.rows import Record
 

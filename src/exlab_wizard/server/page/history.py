@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.text.jobs import STATES
+from exlab_wizard.domain.text.names import sentence
 from exlab_wizard.server.admin.routes import PREFIX, is_installed
 from exlab_wizard.server.api.models import LARGEST_ID
 from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.page import charts
-from exlab_wizard.server.page.timeline import STATES
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.reports.history import Search
 
@@ -104,7 +105,7 @@ class HistoryRoutes:
             "newest": wanted.query(None),
             "cut": found.cut,
             "filtered": any(wanted.fields.values()),
-            "states": STATES,
+            "states": {state: sentence(word) for state, word in STATES.items()},
             "destinations": sorted({*destinations, *self._backend.destinations(), *chosen}),
             "equipment": equipment,
             "browse": PREFIX if is_installed() else None,

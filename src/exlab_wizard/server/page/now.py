@@ -11,7 +11,7 @@ from typing import Final
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.server.backend import Backend, as_utf8
-from exlab_wizard.server.page.words import percent
+from exlab_wizard.server.page.words import done_percent
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.sqlite.values import whole
 
@@ -105,7 +105,9 @@ class Now:
         left = 2 * total - whole(job["bytes_done"]) - whole(job["bytes_verified"])
         rate = back if job["state"] == JobState.VERIFYING else sent
         eta = left / (sent + back) if total and sent + back > 0 else None
-        return Moving(as_utf8(job), percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"])))
+        return Moving(
+            as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"]))
+        )
 
 
 def _average(job: Record, now: datetime) -> tuple[float, float]:

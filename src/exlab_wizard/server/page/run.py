@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from exlab_wizard.domain.job import IN_FLIGHT, ErrorKind, JobState, operator_moves
+from exlab_wizard.domain.text.jobs import REMEDIES
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LARGEST_ID
@@ -17,9 +18,9 @@ from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.addresses import path_of
 from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.forms import done
-from exlab_wizard.server.page.timeline import REMEDIES, budget, step
+from exlab_wizard.server.page.timeline import budget, step
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.server.page.words import percent
+from exlab_wizard.server.page.words import done_percent
 from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.destination.marker import probe
@@ -73,7 +74,7 @@ class RunRoutes:
         kind = None if job["error_kind"] is None else ErrorKind(str(job["error_kind"]))
         return {
             "job": as_utf8(job),
-            "percent": percent(job),
+            "percent": done_percent(job),
             "session": None if session is None else as_utf8(session),
             "steps": [step(as_utf8(event)) for event in events],
             "older": events[-1]["id"] if len(events) == STEPS else None,

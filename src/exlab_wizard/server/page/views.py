@@ -20,12 +20,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from exlab_wizard import __version__
+from exlab_wizard.domain.text.jobs import STATES
 from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.auth.reconnect import PageKeys
 from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code, refusal
 from exlab_wizard.server.page.assets import Assets
-from exlab_wizard.server.page.words import FILTERS, STATES
+from exlab_wizard.server.page.words import FILTERS
 from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.reports.status import LastExit
 

@@ -1,4 +1,4 @@
-"""How values of the database read on a page. A name may hold anything: it is shown, never interpreted."""
+"""Values of the database as HTML. A name may hold anything: it is displayed, never interpreted."""
 
 from __future__ import annotations
 
@@ -6,54 +6,34 @@ import os
 from datetime import UTC, datetime
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState, WaitReason
-from exlab_wizard.domain.text import duration, plain, plural, size
+from exlab_wizard.domain.text import names
+from exlab_wizard.domain.text.amounts import about, duration, number, percent, plural, rate, size, verb
+from exlab_wizard.domain.text.jobs import PLACED, STATES, WAITS, percent_done
+from exlab_wizard.domain.text.names import sentence, visible
+from exlab_wizard.domain.text.quit import facts, promise
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
-from exlab_wizard.server.page.timeline import state_sign, state_towards, state_word, waiting_words
+from exlab_wizard.server.page.timeline import state_sign
 from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.sqlite.values import whole
 
 _UNKNOWN: Final = "\N{EN DASH}"
-STATES: Final = {
-    JobState.QUEUED: "waiting",
-    JobState.RUNNING: "being sent",
-    JobState.VERIFYING: "being read back",
-    JobState.VERIFIED: "verified",
-    JobState.CLEANED: "verified, and removed here",
-    JobState.RESUMABLE: "goes on at the next start",
-    JobState.FAILED: "failed",
-    JobState.CANCELLED: "cancelled",
-}
-"""What a person reads for a state."""
-_WAITING: Final = {
-    WaitReason.DESTINATION_OFFLINE: Markup(
-        "{destination} is offline since {since}. It is looked for all the time, and syncing goes on by itself."
-    ),
-    WaitReason.DESTINATION_FULL: Markup(
-        "{destination} is full since {since}. Make room there; syncing goes on by itself."
-    ),
-    WaitReason.SOURCE_CHANGING: Markup("Still being written since {since}. It is synced when the instrument is done."),
-    WaitReason.EARLIER_ATTEMPT: Markup(
-        "An earlier attempt hangs since {since}. It goes on by itself when that one ends."
-    ),
-}
 
 
 def name(text: Json) -> Markup:
     """Return a name from outside: nothing in it can be a tag, turn the writing around or break the line."""
-    return Markup('<bdi class="name">{}</bdi>').format(plain(str(text)))
+    return Markup('<bdi class="name">{}</bdi>').format(visible(str(text)))
 
 
 def run_name(path: Json) -> Markup:
     """Return the last part of a run's path, with the whole path in the tooltip."""
-    whole_path = plain(str(path))
-    # Elsewhere than on Windows a backslash is part of a name, and of how bytes are shown that are no text.
-    last = str(path).replace(os.sep, "/").rstrip("/").rpartition("/")[2]
-    return Markup('<bdi class="name" title="{}">{}</bdi>').format(whole_path, plain(last) or whole_path)
+    # Elsewhere than on Windows a backslash is part of a name.
+    last = names.run_name(str(path), os.sep)
+    return Markup('<bdi class="name" title="{}">{}</bdi>').format(visible(str(path)), last)
 
 
 def moment(text: Json) -> Markup:
@@ -66,46 +46,54 @@ def day_and_time(text: Json) -> Markup:
     return _time(text, short=False)
 
 
-def rate(bytes_s: float | None) -> str:
-    """Return bytes per second in words."""
-    return _UNKNOWN if bytes_s is None else f"{size(bytes_s)}/s"
+def state(value: Json) -> str:
+    """Return the word for a state."""
+    return sentence(STATES[JobState(str(value))])
 
 
-def count(number: int) -> str:
-    """Return a number with its thousands apart."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+def placed(job: Record) -> Markup:
+    """Return the state of a job with its destination."""
+    return escape(sentence(PLACED[JobState(str(job["state"]))])).format(destination=name(job["destination"]))
+
+
+def waiting(reason: Json) -> str:
+    """Return what a job waits for, in a sentence."""
+    return f"Waiting: {WAITS[WaitReason(str(reason))].reason}."
 
 
 def waits(row: Record) -> Markup:
     """Return what jobs wait for, since when, and what to do."""
-    sentence = _WAITING[WaitReason(str(row["waiting_on"]))]
-    return sentence.format(destination=name(row["destination"]), since=moment(row["since"]))
+    wait = WAITS[WaitReason(str(row["waiting_on"]))]
+    begun = escape(wait.begun).format(destination=name(row["destination"]))
+    return Markup("{} since {}. {}").format(begun, moment(row["since"]), wait.outlook)
 
 
-def percent(job: Record) -> float | None:
-    """Return how far a job is, 0 to 100: half the way is sending, half is reading back; None where unknown."""
-    total = whole(job["bytes_total"])
-    if not total:
-        return None
-    return min(100.0, 50 * (whole(job["bytes_done"]) + whole(job["bytes_verified"])) / total)
+def done_percent(job: Record) -> float | None:
+    """Return how far a job is, 0 to 100; None while unknown."""
+    return percent_done(*(whole(job[name]) for name in ("bytes_total", "bytes_done", "bytes_verified")))
 
 
 FILTERS: Final = {
-    "count": count,
-    "day_and_time": day_and_time,
+    "about": about,
     "address": address,
+    "day_and_time": day_and_time,
     "duration": duration,
+    "facts": facts,
     "moment": moment,
     "name": name,
-    "plain": plain,
+    "number": number,
+    "percent": percent,
+    "placed": placed,
+    "plain": visible,
     "plural": plural,
+    "promise": promise,
     "rate": rate,
     "run_name": run_name,
     "sign": state_sign,
     "size": size,
-    "state": state_word,
-    "towards": state_towards,
-    "waiting": waiting_words,
+    "state": state,
+    "verb": verb,
+    "waiting": waiting,
     "waits": waits,
 }
 """What templates may say; each knows no clock but the local zone."""
@@ -116,7 +104,7 @@ def _time(text: Json, *, short: bool) -> Markup:
         at = from_text(str(text))
         local = at.astimezone()
     except (ValueError, OverflowError):  # written by hand into the database
-        return Markup("{}").format(plain(str(text)) if text else _UNKNOWN)
+        return Markup("{}").format(visible(str(text)) if text else _UNKNOWN)
     today = local.date() == datetime.now(UTC).astimezone().date()
     shown = f"{local:%H:%M}" if today and short else f"{local:%Y-%m-%d %H:%M}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(str(text), f"{at:%Y-%m-%d %H:%M:%S} UTC", shown)

@@ -37,7 +37,7 @@ def test_after_a_bad_end_it_says_how_many_runs_were_resumed(runs: int, said: str
     notice = resumed(recovery(resumed_jobs=runs))
     assert notice is not None
     assert (notice.title, notice.page) == (said, "/")
-    assert notice.body.startswith(f"{said} after the last session ended unexpectedly.")
+    assert notice.body.startswith(f"{said} after ExLab-Wizard ended unexpectedly.")
 
 
 def test_nothing_is_said_after_a_good_end_or_when_nothing_was_cut_off() -> None:
@@ -56,9 +56,9 @@ def test_the_question_names_operations_percent_bytes_and_time_and_says_the_truth
     notice = asked(standing(blocker(), blocker(2, "/runs/run-2", None)))
     assert notice.title == "2 operations still running. Force quit anyway?"
     assert notice.body.splitlines() == [
-        "run-1, 41 %, 3.0 GiB left to send, about 4 min",
-        "run-2, 3.0 GiB left to send, about 4 min",
-        "It will resume at the next launch.",
+        "run-1: 41%, 3.0 GiB left to send, about 4 min left",
+        "run-2: 3.0 GiB left to send, about 4 min left",
+        "They will resume at the next launch.",
     ]
     assert [title for _, title in notice.buttons] == ["Force quit", "Wait", "Keep running"]
 
@@ -146,8 +146,8 @@ def test_an_outage_is_said_once_after_ten_minutes() -> None:
     assert outages.due(0.0, 600.0) == 600.0
     assert outages.look({NAS: 3}, 0, 599.9, 600.0) == []
     (notice,) = outages.look({NAS: 3}, 0, 600.0, 600.0)
-    assert notice.title == "nas is offline since 10 min"
-    assert notice.body.startswith("3 runs wait.")
+    assert notice.title == "nas has been offline for 10 min"
+    assert notice.body.startswith("3 runs are waiting.")
     assert outages.due(600.0, 600.0) == NEVER
     assert outages.look({NAS: 4}, 0, 5000.0, 600.0) == []
 
@@ -157,7 +157,7 @@ def test_two_destinations_are_two_outages_and_a_full_one_says_so() -> None:
     held = {NAS: 1, ("archive", FULL): 2}
     outages.look(held, 0, 0.0, 600.0)
     titles = [notice.title for notice in outages.look(held, 0, 600.0, 600.0)]
-    assert titles == ["nas is offline since 10 min", "archive is full since 10 min"]
+    assert titles == ["nas has been offline for 10 min", "archive has been full for 10 min"]
 
 
 def test_an_outage_that_ends_before_it_was_said_is_never_said() -> None:
@@ -194,7 +194,7 @@ def test_that_it_is_back_is_said_once_it_is_proven_and_only_then(proof: str) -> 
     assert outages.back("nas", arrived=False, sent={7: 100, 8: 5000}) == []
     arrived, sent = (True, {}) if proof == "arrived" else (False, {7: 101})
     (notice,) = outages.back("nas", arrived=arrived, sent=sent)
-    assert notice.title == "nas is back"
+    assert notice.title == "nas is back online"
     assert outages.maybe_over(2000.0) == []
 
 

@@ -168,7 +168,7 @@ def test_an_outage_of_ten_minutes_is_told_and_that_it_is_over_when_a_run_has_arr
     assert bench.look() == 600.0
     assert bench.look(599.0) == 1.0
     bench.look(1.0)
-    assert bench.board.titles() == ["nas is offline since 10 min"]
+    assert bench.board.titles() == ["nas has been offline for 10 min"]
     bench.store.jobs.release("nas", WaitReason.DESTINATION_OFFLINE)
     assert bench.look(60.0) == 10.0
     bench.look(10.0)
@@ -176,7 +176,7 @@ def test_an_outage_of_ten_minutes_is_told_and_that_it_is_over_when_a_run_has_arr
     job = given.claim(bench.store, bench.recovery.launch_id)
     assert bench.store.jobs.all_sent(job.job_id, job.claim_id)
     bench.look(1.0)
-    assert bench.board.titles()[1:] == ["nas is back"]
+    assert bench.board.titles()[1:] == ["nas is back online"]
     bench.look(600.0)
     assert len(bench.board.shown) == 2
 

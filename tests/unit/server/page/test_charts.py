@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exlab_wizard.domain.text import size
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.server.page import charts
 from exlab_wizard.store.reports.metrics import Quarter
 

@@ -8,7 +8,8 @@ import pytest
 
 from exlab_wizard.domain.job import TRANSITIONS, ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import AttemptHistory, Completed, Deferred, Failed, Interrupted, decide_next
-from exlab_wizard.server.page.timeline import REMEDIES, budget, step, waiting_words
+from exlab_wizard.server.page.timeline import budget, step
+from exlab_wizard.server.page.words import waiting
 from exlab_wizard.store.reports.rows import Record
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -39,13 +40,13 @@ def test_no_reason_of_ours_is_shown_as_the_program_writes_it(outcome: Completed 
 def test_a_move_by_hand_says_so(move: object) -> None:
     target = getattr(move, "target", None)
     assert isinstance(target, JobState)
-    assert step(event(target, "changed with SQL")).words.endswith("(by hand, in the database)")
+    assert step(event(target, "changed with SQL")).words.endswith("(by SQL)")
 
 
 @pytest.mark.parametrize("ended", ["crashed", "host_restarted", "forced"])
 def test_what_recovery_writes_twice_reads_as_two_steps(ended: str) -> None:
-    assert step(event(JobState.RESUMABLE, ended)).words.startswith("Cut off")
-    assert step(event(JobState.QUEUED, ended)).words.startswith("Queued again by the next start")
+    assert step(event(JobState.RESUMABLE, ended)).words.startswith("Interrupted")
+    assert step(event(JobState.QUEUED, ended)).words.startswith("Queued again by the next launch")
 
 
 def test_a_reason_of_somebody_else_stands_as_it_was_written() -> None:
@@ -59,11 +60,7 @@ def test_the_error_is_told_where_it_matters() -> None:
 
 @pytest.mark.parametrize("reason", WaitReason)
 def test_what_is_waited_for_reads_the_same_now_and_in_the_timeline(reason: WaitReason) -> None:
-    assert waiting_words(reason) == step(event(JobState.QUEUED, f"waits: {reason}")).words
-
-
-def test_every_kind_of_failure_has_a_remedy() -> None:
-    assert set(REMEDIES) == set(ErrorKind)
+    assert waiting(reason) == f"{step(event(JobState.QUEUED, f'waits: {reason}')).words}."
 
 
 def test_budgets_are_explained_only_where_there_is_something_to_explain() -> None:

@@ -18,7 +18,7 @@ def offered(overview: Overview) -> list[tuple[Act, str]]:
 def test_the_menu_opens_pauses_and_quits() -> None:
     assert offered(Overview(in_flight=3, percent=41, left_s=360)) == [
         (Act.OPEN, OPEN),
-        (Act.OPEN, "Syncing 3 runs, 41 %, about 6 min left"),
+        (Act.OPEN, "Syncing 3 runs, 41%, about 6 min left"),
         (Act.PAUSE, PAUSE),
         (Act.QUIT, QUIT),
     ]

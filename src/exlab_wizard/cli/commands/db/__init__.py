@@ -14,8 +14,9 @@ from exlab_wizard.cli.lazy import LazyGroup
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
-from exlab_wizard.cli.terminal.words import moment, size
+from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import StoreError, UsageError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import InstanceLock

@@ -12,8 +12,9 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, note, say
-from exlab_wizard.cli.terminal.words import moment, plural, size
+from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import InstanceLock, is_running

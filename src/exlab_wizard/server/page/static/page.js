@@ -117,11 +117,13 @@ function tick() {
   }
 }
 
+// As `duration` of domain/text/amounts.py; no countdown lasts a day.
 function span(seconds) {
   const whole = Math.round(seconds);
+  const unlessZero = (count, unit) => (count ? ` ${count} ${unit}` : "");
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${unlessZero(whole % 60, "s")}`;
+  return `${Math.floor(whole / 3600)} h${unlessZero(Math.floor((whole % 3600) / 60), "min")}`;
 }
 
 // ---- buttons
