@@ -1,7 +1,6 @@
-"""Makes what was written survive a power cut: a file's bytes, and apart from them its name.
+"""Makes writes survive a power cut: a file's bytes, and separately its name.
 
-A file that is new, renamed or deleted is so for certain only when its folder was synced too: syncing the file is not
-enough. Nothing here says what is written or where.
+A new, renamed or deleted file is durable only when its folder was synced too: syncing the file is not enough.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Make a folder and what is missing above it; all their names are durable, also of one that was there already.
+    """Make a folder and the missing ones above it; all their names are durable, including existing ones.
 
     Raises:
         OSError: it cannot be made.
@@ -69,13 +68,13 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         missing.append(missing[-1].parent)
     for one in reversed(missing):
         one.mkdir(mode=mode if one is folder else 0o777, exist_ok=True)
-        # What may not be read was made by somebody who may, as system services have it.
+        # A parent that we may not read was created, durably, by an account that may: common for system services.
         with contextlib.suppress(PermissionError):
             sync_folder(one.parent)
 
 
 def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Put `content` in the place of a file in one step, durably: after a power cut it is the old file or the new one.
+    """Replace a file by `content` in one step, durably: after a power cut it is the old file or the new one.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.

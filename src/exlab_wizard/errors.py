@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person in front of the screen: what, where, what to do."""
+"""The errors of this program, each a sentence for people: the thing, the cause, the remedy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class ExlabError(Exception):
-    """Anything that this program reports in one line. `exit_status` is what the command line ends with."""
+    """Anything that this program reports in one line. `exit_status` is that of the command line."""
 
     exit_status = 1
 
 
 class UsageError(ExlabError):
-    """The words of a command cannot be meant as they stand."""
+    """The command's arguments are invalid."""
 
     exit_status = 2
 
@@ -27,7 +27,7 @@ class ApplicationNotRunningError(ExlabError):
 
 
 class RefusedError(ExlabError):
-    """The state of things forbids what was asked for; nothing was changed."""
+    """The current state forbids the request; nothing was changed."""
 
     exit_status = 4
 
@@ -43,19 +43,19 @@ class StoreError(ExlabError):
 
 
 class RuleError(StoreError):
-    """The database refuses the change itself: a CHECK, a trigger or a unique index. Trying again does not help."""
+    """The database rejects the change: a CHECK, a trigger or a unique index. A retry does not help."""
 
 
 class DamagedError(StoreError):
-    """What stands in the database file is no database any more, or only in part. Trying again does not help."""
+    """The database file is damaged or not a database. A retry does not help."""
 
 
 class PredicateUnreadableError(StoreError):
-    """Whether anything is in flight is unknown. Never to be taken as idle."""
+    """It is unknown whether anything is in flight. Never treat it as idle."""
 
 
 class ClaimLostError(ExlabError):
-    """The job was cancelled, requeued or taken over while we worked on it: stop and touch nothing."""
+    """The job was cancelled, requeued or taken over during the attempt: stop and touch nothing."""
 
 
 class StoppedError(ExlabError):
@@ -66,15 +66,15 @@ class TransferError(ExlabError):
     """A transfer failed at `op` on `path`. `hint` is the remedy, `kind` decides what happens next."""
 
     def __init__(self, op: str, path: str, hint: str, kind: ErrorKind, cause: str = "") -> None:
-        """Compose the sentence from its parts; `cause` is the operating system's own word, if there is one."""
+        """Compose the sentence from its parts; `cause` is the operating system's message, if there is one."""
         self.op, self.path, self.hint, self.kind = op, path, hint, kind
         super().__init__(f"{op} {path!r}{f': {cause}' if cause else ''}. {hint}")
 
 
 class TransferWaitError(ExlabError):
-    """The transfer cannot go on now, through no fault of the job: it waits for `reason` to pass."""
+    """The transfer cannot continue now, through no fault of the job: it waits for `reason` to pass."""
 
     def __init__(self, reason: WaitReason, detail: str) -> None:
-        """Keep what is waited for, and the sentence for the operator."""
+        """Keep the reason to wait and the sentence for the operator."""
         self.reason, self.detail = reason, detail
         super().__init__(detail)

@@ -1,6 +1,6 @@
-"""Where things lie on this machine: the state dir and what is in it, and the configuration file.
+"""The paths on this machine: the state dir with its files, and the configuration file.
 
-`EXLAB_STATE_DIR` and `EXLAB_CONFIG` override the places that the operating system proposes.
+`EXLAB_STATE_DIR` and `EXLAB_CONFIG` override the operating system's defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ APP = "exlab-wizard"
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """The state dir and the names in it; a contract, since people look in here."""
+    """The state dir and the names in it; a contract, since people use them."""
 
     root: Path
     database: Path
@@ -54,14 +54,14 @@ class StateDir:
         """
         try:
             make_folder(self.root, 0o700)
-            # One name for all: what a killed start leaves, the next one removes; two at once take turns.
+            # One fixed name: the next start removes what a killed one leaves.
             probe = self.root / ".write-test"
             probe.write_bytes(b"")
             probe.unlink(missing_ok=True)
         except OSError as error:
             msg = (
                 f"the state dir {str(self.root)!r} cannot be written: {error.strerror}. "
-                "Make it writable for your account, or name another with --state-dir."
+                "Make it writable for your account, or choose another with --state-dir."
             )
             raise UsageError(msg) from error
 
@@ -73,10 +73,10 @@ def default_state_dir() -> Path:
 
 
 def default_config(state_dir: Path, *, state_dir_named: bool) -> Path:
-    """Return `EXLAB_CONFIG`, or where the configuration lies by default.
+    """Return `EXLAB_CONFIG`, or the default path of the configuration.
 
-    With a state dir that was named on purpose the configuration lies inside it, so that a trial in a scratch folder
-    never changes the user's own settings.
+    With an explicit state dir the configuration is inside it, so that a trial in a scratch folder never changes the
+    user's own settings.
     """
     named = os.environ.get("EXLAB_CONFIG")
     if named:

@@ -1,7 +1,6 @@
 """`config.toml`: read, checked key by key, and changed without losing its comments.
 
-A file that cannot be used as a whole is not used at all: each fault is one line with file, key, value and what is
-allowed.
+A file with any fault is not used: each fault is one line with file, key, value and what is allowed.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ class _Section(BaseModel):
 
 
 class QuitSettings(_Section):
-    """How long a quit takes at most before it asks or forces."""
+    """How long a quit waits before it prompts or forces."""
 
     window_s: float = Field(
-        30.0, ge=0, le=86_400, description="seconds that a quit waits for work to end before it asks"
+        30.0, ge=0, le=86_400, description="seconds that a quit waits for work to finish before it prompts"
     )
     session_end_window_s: float = Field(
         5.0,
         ge=3,
         le=60,
-        description="seconds from SIGTERM, log-off or shutdown to the end of the process, all included",
+        description="seconds in which the process exits after SIGTERM, log-off or shutdown",
     )
 
 
@@ -44,44 +43,47 @@ class SyncSettings(_Section):
     """How runs are moved."""
 
     workers: int = Field(2, ge=1, le=32, description="runs that are synced at the same time")
-    settle_s: float = Field(2.0, ge=0, le=3_600, description="a run with a file younger than this many seconds waits")
+    settle_s: float = Field(2.0, ge=0, le=3_600, description="seconds that a run must be unchanged before it is copied")
     stall_s: float = Field(
-        120.0, ge=1, le=86_400, description="seconds without a byte after which a transfer is given up and tried again"
+        120.0, ge=1, le=86_400, description="seconds without a byte after which a transfer is abandoned and retried"
     )
 
 
 class SessionSettings(_Section):
     """Session leases."""
 
-    ttl_s: float = Field(60.0, ge=1, le=3_600, description="seconds that a session lives without a heartbeat")
+    ttl_s: float = Field(60.0, ge=1, le=3_600, description="seconds that a session stays open without a heartbeat")
 
 
-def _absolute_folder(root: str) -> str:
-    if not Path(root).is_absolute():
-        msg = "name an absolute folder, such as /data/runs"
+def _absolute_folder(folder: str) -> str:
+    if not Path(folder).is_absolute():
+        msg = "this must be an absolute folder, such as /mnt/nas/lab"
         raise ValueError(msg)
-    return root
+    return folder
 
 
 class ServerSettings(_Section):
     """The HTTP API."""
 
     roots: tuple[Annotated[str, AfterValidator(_absolute_folder)], ...] = Field(
-        (), description="folders in which runs may lie that are handed in over HTTP; without any, everywhere"
+        (), description="the only folders from which runs may be queued over HTTP; empty allows any folder"
     )
 
 
 class NotificationSettings(_Section):
-    """What is told by notification on the desktop."""
+    """Desktop notifications."""
 
-    enabled: bool = Field(default=True, description="whether anything is, a quit's question included")
+    enabled: bool = Field(default=True, description="whether to show them, including the prompt of a quit")
     offline_after_s: float = Field(
-        600.0, ge=1, le=86_400, description="seconds that a destination is offline, or full, before that is told"
+        600.0,
+        ge=1,
+        le=86_400,
+        description="seconds that a destination is offline or full before a notification",
     )
 
 
 class ScheduleEntry(_Section):
-    """Hours of the week in which the bandwidth limit holds, in local time."""
+    """Hours of the week in which the bandwidth limit applies, in local time."""
 
     days: str = Field(description="`mon-fri`, `sat`, `mon,wed-fri`")
     from_: time = Field(alias="from", description="start, `HH:MM`, included")
@@ -98,31 +100,43 @@ class ScheduleEntry(_Section):
         return Window(parse_days(self.days), self.from_, self.to)
 
 
-def _supported_target(target: str) -> str:
+def supported_target(target: str) -> str:
+    """Return `target` unless it is of a kind that no version supports yet.
+
+    Raises:
+        ValueError: it is; the message says what to do instead.
+    """
     if target.startswith(("ssh://", "rclone:")):
-        msg = "only folders are supported as targets by this version; mount the share and name its folder"
-        raise ValueError(msg)
-    if not Path(target).is_absolute():
-        msg = "name an absolute folder, such as /mnt/nas/lab"
+        msg = "this version supports only folders as targets; mount the share and give its folder"
         raise ValueError(msg)
     return target
+
+
+def plain_name(name: str) -> str:
+    """Return `name` if a destination can have it.
+
+    Raises:
+        ValueError: it cannot; the message says which names are allowed.
+    """
+    if not NAME.fullmatch(name):
+        msg = f"the name {name!r} is invalid: use at most 63 letters, digits, - and _, beginning with a letter or digit"
+        raise ValueError(msg)
+    return name
 
 
 class DestinationSettings(_Section):
     """A named NAS target."""
 
-    target: Annotated[str, AfterValidator(_supported_target)] = Field(
+    target: Annotated[str, AfterValidator(supported_target), AfterValidator(_absolute_folder)] = Field(
         description="the folder of the mounted share, absolute"
     )
     marker: str = Field(
-        "", max_length=64, description="the id in its marker file; a share with another one is not written to"
+        "", max_length=64, description="the id in its marker file; a share with a different id is never written to"
     )
     bandwidth_mib_s: float | None = Field(
-        None, gt=0, le=100_000, description="MiB per second that all transfers to it share; absent is unlimited"
+        None, gt=0, le=100_000, description="MiB per second that all transfers to it share; absent means no limit"
     )
-    schedule: tuple[ScheduleEntry, ...] = Field(
-        (), description="hours in which the limit holds; without any it always holds"
-    )
+    schedule: tuple[ScheduleEntry, ...] = Field((), description="hours in which the limit applies; empty means always")
 
     @property
     def folder(self) -> Path:
@@ -153,37 +167,33 @@ class Settings(_Section):
     @field_validator("destinations")
     @classmethod
     def _plain_names(cls, value: dict[str, DestinationSettings]) -> dict[str, DestinationSettings]:
-        for name in value:
-            if not NAME.fullmatch(name):
-                msg = f"the name {name!r} may hold letters, digits, - and _ only, at most 63"
-                raise ValueError(msg)
-        return value
+        return {plain_name(name): destination for name, destination in value.items()}
 
 
 class SettingsFile:
     """The configuration file, read again when it changes on disk."""
 
     def __init__(self, path: Path) -> None:
-        """Work on `path`; a file that does not exist stands for the defaults."""
+        """Work on `path`; a file that does not exist means the defaults."""
         self.path = path
         self._seen: tuple[int, int, int] | None = None
-        self._held_something = False
+        self._had_content = False
         self._current = Settings()
 
     def read(self) -> Settings:
         """Return the settings as the file holds them now.
 
         Raises:
-            SettingsError: the file cannot be read or used; one line for each fault. A file that has become empty, or
-                is gone, is one that somebody is replacing.
+            SettingsError: the file cannot be read or used; one line for each fault. A file that has become empty or
+                is gone may be in the middle of being replaced.
         """
         self._seen = self._stamp()
         text = self.text()
-        if self._held_something and not text.strip():
-            msg = f"{self.path}: is gone, or empty. Write it again; to go on without any settings, start anew."
+        if self._had_content and not text.strip():
+            msg = f"{self.path}: is missing or empty. Restore it, or restart the application to use the defaults."
             raise SettingsError(msg)
         self._current = parse(text, str(self.path))
-        self._held_something = bool(text.strip())
+        self._had_content = bool(text.strip())
         return self._current
 
     def text(self) -> str:
@@ -194,7 +204,7 @@ class SettingsFile:
         """
         try:
             if self.path.stat().st_size > LARGEST_BYTES:
-                msg = f"{self.path}: has more than {LARGEST_BYTES:,} bytes; this is no configuration"
+                msg = f"{self.path}: is larger than {LARGEST_BYTES:,} bytes, too large for a configuration file"
                 raise SettingsError(msg)
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -205,11 +215,11 @@ class SettingsFile:
 
     @property
     def current(self) -> Settings:
-        """The settings that were read last and were good."""
+        """The valid settings that were read last."""
         return self._current
 
     def changed(self) -> bool:
-        """Return whether the file on disk is not the one that was read last."""
+        """Return whether the file on disk has changed since it was read."""
         return self._stamp() != self._seen
 
     def _stamp(self) -> tuple[int, int, int] | None:
@@ -222,7 +232,7 @@ class SettingsFile:
     def add_destination(
         self, name: str, target: str, bandwidth_mib_s: float | None = None, *, marker: str = ""
     ) -> Settings:
-        """Add a destination, keep what else stands in the file, comments included, and return the new settings.
+        """Add a destination, keep everything else in the file including comments, and return the new settings.
 
         Raises:
             SettingsError: the result would not be usable; nothing was changed.
@@ -243,7 +253,7 @@ class SettingsFile:
         return self.replace(tomlkit.dumps(document))
 
     def replace(self, text: str) -> Settings:
-        """Put `text` in the place of the file in one step, and return the settings in it.
+        """Replace the file by `text` in one step, and return the settings in it.
 
         Raises:
             SettingsError: it would not be usable, or cannot be written; nothing was changed.
@@ -266,7 +276,7 @@ def parse(text: str, where: str) -> Settings:
         msg = f"{where}: not valid TOML: {error}"
         raise SettingsError(msg) from error
     except RecursionError as error:
-        msg = f"{where}: not valid TOML: too many brackets inside each other"
+        msg = f"{where}: not valid TOML: brackets are nested too deeply"
         raise SettingsError(msg) from error
     except ValidationError as error:
         lines = [_fault(where, fault["loc"], fault["msg"], fault["input"], fault["type"]) for fault in error.errors()]
@@ -284,19 +294,19 @@ def _fault(where: str, location: tuple[int | str, ...], message: str, value: obj
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put `text` in the place of the file in one step, durable, readable by its owner only."""
+    """Replace the file by `text` in one step, durably, readable by its owner only."""
     path = path.resolve()  # where it is a link, that stays, and leads to the new file
     try:
         make_folder(path.parent)
         _remove_abandoned(path)
         replace_file(path, text.encode(), 0o600)
     except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or name another file with --config."
+        msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or choose another file with --config."
         raise SettingsError(msg) from error
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what programs left beside the file that died while they replaced it."""
+    """Remove partial files left by programs that died while they replaced the file."""
     import psutil  # noqa: PLC0415 - only a change needs it, and every command reads
 
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part")

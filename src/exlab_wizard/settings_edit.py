@@ -1,7 +1,7 @@
-"""Changes of `config.toml` that somebody makes in a form: checked field by field, never over another change.
+"""Changes `config.toml` from a form: checked field by field, and never on top of another change.
 
-Whoever shows the values keeps the token of the file that they came from; with another file under it, nothing is saved.
-What is not changed stays as it was written, comments and order included.
+A form keeps the token of the file that its values came from; if the file has changed since, nothing is saved.
+Everything else in the file stays as it was written, comments and order included.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Key = tuple[str, ...]
 
 
 class SettingsChangedError(ExlabError):
-    """The file is not the one any more whose values were shown; nothing was saved."""
+    """The file has changed since its values were shown; nothing was saved."""
 
 
 class FieldsError(ExlabError):
-    """Values that are not allowed; nothing was saved. `faults` has a sentence for each key, in parts."""
+    """Values are not allowed; nothing was saved. `faults` maps each key, in parts, to a sentence."""
 
     def __init__(self, faults: Mapping[tuple[int | str, ...], str]) -> None:
         """Keep them."""
@@ -51,7 +51,7 @@ class SettingsChange:
         self._lock = threading.Lock()
 
     def read(self) -> SettingsSnapshot:
-        """Return what the file holds now, which may be newer than what the application uses.
+        """Return what the file contains now, which may be newer than what the application uses.
 
         Raises:
             SettingsError: it cannot be used as it is.
@@ -60,7 +60,7 @@ class SettingsChange:
         return SettingsSnapshot(parse(text, str(self._file.path)), _token(text))
 
     def save(self, token: str, values: Mapping[Key, Toml]) -> bool:
-        """Set `values`, None removes a key; return whether anything had to be written. They count at once.
+        """Set `values`, None removes a key; return whether anything was written. They take effect at once.
 
         Raises:
             SettingsChangedError: the file is not the one that `token` is of.
@@ -72,7 +72,7 @@ class SettingsChange:
         with self._lock:
             text = self._file.text()
             if _token(text) != token:
-                msg = f"{self._file.path} was changed meanwhile. Nothing was saved; look at the values as they are now."
+                msg = f"{self._file.path} was changed in the meantime. Nothing was saved; check the current values."
                 raise SettingsChangedError(msg)
             parse(text, str(self._file.path))
             held = tomllib.loads(text)
@@ -86,7 +86,7 @@ class SettingsChange:
             _check(held)
             written = tomlkit.dumps(document)
             if tomllib.loads(written) != held:
-                msg = f"{self._file.path} is written in a way that cannot be changed here. Change it in an editor."
+                msg = f"{self._file.path} is written in a form that cannot be changed here. Edit it in a text editor."
                 raise SettingsError(msg)
             self._file.replace(written)
             return True
@@ -120,7 +120,7 @@ def _set(table: MutableMapping[str, object], key: Key, value: object) -> None:
     for part in above:
         deeper = table.setdefault(part, {})
         if not isinstance(deeper, MutableMapping):
-            msg = f"{'.'.join(key)} cannot be set: {part} is no table"
+            msg = f"{'.'.join(key)} cannot be set: {part} is not a table"
             raise SettingsError(msg)
         table = deeper
     if value is None:

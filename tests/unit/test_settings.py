@@ -95,10 +95,14 @@ def test_an_unknown_key_is_named(text: str, key: str) -> None:
         (
             '[destinations.nas]\ntarget = "ssh://u@h/x"',
             "config.toml: destinations.nas.target = 'ssh://u@h/x': ",
-            "only folders are supported",
+            "only folders as targets",
         ),
         ("[destinations.nas]", "config.toml: destinations.nas.target: ", "is missing"),
-        ('[destinations."a b"]\ntarget = "/mnt"', "config.toml: destinations = ", "letters, digits, - and _ only"),
+        (
+            '[destinations."a b"]\ntarget = "/mnt"',
+            "config.toml: destinations = ",
+            "use at most 63 letters, digits, - and _",
+        ),
         (
             '[destinations.n]\ntarget = "/m"\nschedule = [{ days = "mo", from = "08:00", to = "09:00" }]',
             "config.toml: destinations.n.schedule.0.days = 'mo': ",
@@ -199,6 +203,6 @@ def test_a_change_on_disk_is_noticed_and_a_bad_one_keeps_the_good_settings(tmp_p
     for replace in (path.unlink, path.touch):  # the moments in which an editor writes the file anew
         replace()
         assert file.changed()
-        with pytest.raises(SettingsError, match="is gone, or empty"):
+        with pytest.raises(SettingsError, match="is missing or empty"):
             file.read()
         assert file.current.sync.workers == 7

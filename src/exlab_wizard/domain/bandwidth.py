@@ -1,7 +1,7 @@
-"""How fast a transfer may go at a given moment of the week.
+"""The bandwidth limit at a given moment of the week.
 
-Without a schedule the limit always holds; with one it holds inside the named hours only. Read again while a transfer
-runs, so that a job which starts before the working day slows down when it begins.
+Without a schedule the limit always applies; with one it applies only inside the named hours. It is evaluated
+again while a transfer runs, so that a job which starts before the working day slows down when that begins.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The one text form of time: UTC, millisecond width, so that times compare as text and people can read them.
 
-Nothing here reads a clock. `Clock` is what the floors above are given to read one with.
+Nothing here reads a clock. The floors above get a `Clock` to read one with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def from_text(text: str) -> datetime:
 
 
 def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta:
-    """Return by how much the wall clock was set between two looks, or zero.
+    """Return by how much the wall clock was set between two readings, or zero.
 
     Time spent asleep counts as a step, since the monotonic clock stood still. Differences up to
     `CLOCK_STEP_TOLERANCE_SECONDS` are the slewing of NTP and the jitter of a busy machine.

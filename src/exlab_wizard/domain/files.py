@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class FileState(StrEnum):
-    """How far one file of a run has come."""
+    """The state of one file of a run."""
 
     PENDING = "pending"
     """Not sent, or sent in part: `bytes_done` bytes are durable on the destination."""

@@ -18,7 +18,7 @@ from typing import Final
 
 
 class JobState(StrEnum):
-    """Where a sync job stands."""
+    """The state of a sync job."""
 
     QUEUED = "queued"
     """Waits for a worker, or for `not_before`, or for what `waiting_on` names."""
@@ -27,19 +27,19 @@ class JobState(StrEnum):
     VERIFYING = "verifying"
     """All bytes are sent and durable; what is left of them is being read back, then published."""
     VERIFIED = "verified"
-    """Every byte was read back, matched, and stands at its final path."""
+    """Every byte was read back, matched, and is at its final path."""
     CLEANED = "cleaned"
     """Verified, and the local copy was removed under the interlocks."""
     RESUMABLE = "resumable"
-    """Was in flight when the application ended; the next launch queues it and goes on at the byte."""
+    """Was in flight when the application ended; the next launch queues it and resumes at the byte."""
     FAILED = "failed"
     """Nothing happens until an operator retries or cancels it."""
     CANCELLED = "cancelled"
-    """An operator decided that it is not wanted."""
+    """An operator cancelled it."""
 
 
 class WaitReason(StrEnum):
-    """What a queued job waits for; it uses no attempt and goes on by itself."""
+    """What a queued job waits for; waiting uses no attempt, and the job resumes automatically."""
 
     DESTINATION_OFFLINE = "destination_offline"
     DESTINATION_FULL = "destination_full"
@@ -49,7 +49,7 @@ class WaitReason(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why an attempt failed; the kind decides whether it is tried again."""
+    """Why an attempt failed; the kind decides whether it is retried."""
 
     AUTH = "auth"
     CONFIG = "config"

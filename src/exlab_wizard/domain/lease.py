@@ -1,6 +1,6 @@
-"""Session leases: a promise that foreground work goes on, kept alive by heartbeats.
+"""Session leases: foreground work is in progress, kept alive by heartbeats.
 
-A lease that is not renewed in time expires by itself, so that a dead client never keeps the application from quitting.
+A lease that is not renewed in time expires, so that a dead client never keeps the application from quitting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_TTL_SECONDS: Final = 3600.0
 
 
 class LeaseState(StrEnum):
-    """Where a session lease stands; only `active` ones hold back a quit, and no other state is ever left."""
+    """The state of a session lease; only `active` ones delay a quit, and every other state is final."""
 
     ACTIVE = "active"
     COMPLETED = "completed"
@@ -28,7 +28,7 @@ class SessionKind(StrEnum):
     RUN = "run"
     """An acquisition writes its run."""
     PROJECT = "project"
-    """Somebody fills in a creation wizard."""
+    """A person fills in a creation wizard."""
 
 
 def expiry(now: datetime, ttl_s: float) -> datetime:

@@ -1,7 +1,7 @@
-"""What an attempt ended with, and what follows from it.
+"""The outcome of an attempt, and the decision that follows from it.
 
-An attempt returns one of the `Outcome` values; `decide_next` turns it into the row's next state. Three budgets that
-never mix: attempts are for failures, interruptions are given back without limit, crashes are counted by recovery.
+An attempt returns one of the `Outcome` values; `decide_next` turns it into the row's next state. Three budgets never
+mix: failures use attempts, interruptions give them back without limit, recovery counts crashes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 
 RETRY_DELAYS_SECONDS: Final = (30, 120, 480, 1800, 7200)
 LONGEST_WAIT: Final = timedelta(days=1, seconds=max(RETRY_DELAYS_SECONDS))
-"""Nothing waits longer by itself, even by a clock that is a day off: what does was put off by a clock set wrong."""
+"""No delay is longer, even by a clock that is a day off: a longer one was set by a wrong clock."""
 CRASH_LIMIT: Final = 3
 SUSPECT_AFTER_CRASHES: Final = 2
 OFFLINE_RECHECK_SECONDS: Final = 600
@@ -43,7 +43,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now: the attempt is given back and the job waits for `reason` to pass."""
+    """The attempt is given back and the job waits for `reason` to pass."""
 
     reason: WaitReason
     detail: str
@@ -51,7 +51,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A quit or a pause asked the worker to stop; what was sent stays."""
+    """A quit or a pause stopped the transfer; the bytes sent so far stay."""
 
     reason: str
 
@@ -66,7 +66,7 @@ Outcome = Completed | Failed | Deferred | Interrupted | Superseded
 
 @dataclass(frozen=True, slots=True)
 class AttemptHistory:
-    """What the row knew when it was claimed; `attempts` includes the one that just ended."""
+    """The row's history when it was claimed; `attempts` includes the one that just ended."""
 
     attempts: int
     last_error: ErrorKind | None
@@ -75,7 +75,7 @@ class AttemptHistory:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The row's next state and what is written beside it."""
+    """The row's next state and the columns written with it."""
 
     state: JobState
     state_reason: str
@@ -93,7 +93,7 @@ def decide_next(history: AttemptHistory, outcome: Outcome, now: datetime, *, set
         case Completed():
             return Decision(JobState.VERIFIED, "read back and published")
         case Interrupted(reason) if reason == PAUSED:
-            # Queued at once: a pause ends within this launch, and whoever ends it need not know what it cut off.
+            # Queued at once: a pause ends within this launch, and ending it does not require knowing what it cut off.
             return Decision(JobState.QUEUED, PAUSED, attempt_given_back=True)
         case Interrupted(reason):
             return Decision(JobState.RESUMABLE, reason, attempt_given_back=True, interrupted=True)
@@ -130,7 +130,7 @@ def _after_failure(history: AttemptHistory, kind: ErrorKind, detail: str, now: d
 
 
 def _recheck_after(reason: WaitReason, history: AttemptHistory, now: datetime, settle_s: float) -> timedelta:
-    """A probe ends the wait for a destination earlier; a source that changes for hours is looked at less often."""
+    """A probe ends the wait for a destination earlier; a source that keeps changing is checked less often."""
     match reason:
         case WaitReason.DESTINATION_OFFLINE:
             return timedelta(seconds=OFFLINE_RECHECK_SECONDS)

@@ -1,7 +1,7 @@
 """Turns the operating system's errors into sentences for the operator and a kind that decides what happens next.
 
-Which side an error came from matters more than its number: an unreadable source file is the run's fault, an unreachable
-destination is nobody's.
+Which side an error came from matters more than its number: an unreadable source file needs a person, an unreachable
+destination only needs time.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _NETWORK: Final = _numbers(
 )  # fmt: skip
 
 EXHAUSTED_HINT: Final = (
-    "This computer has run out of memory, threads or open files: close programs, or raise the limits of the account"
-    " that runs exlab-wizard; it is tried again."
+    "This computer has run out of memory, threads or open files. Close programs, or raise the limits of the account"
+    " that runs exlab-wizard. exlab-wizard retries automatically."
 )
 
 
@@ -74,7 +74,7 @@ class FailureClassifier:
         """Return what an error while reading `name` (relative to the run) means."""
         path, cause = str(self._run_path / name), error.strerror or str(error)
         if _is_gone(self._run_path):
-            hint = "The run folder is gone: bring it back, or cancel the job."
+            hint = "The run folder no longer exists: restore it, or cancel the job."
             return TransferError(op, str(self._run_path), hint, ErrorKind.SOURCE_MISSING, cause)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return changing(path)
@@ -97,7 +97,7 @@ class FailureClassifier:
         if error.errno in _FULL:
             return TransferWaitError(
                 WaitReason.DESTINATION_FULL,
-                f"{str(self._destination)!r} is full ({cause}). Free space there; the job goes on by itself.",
+                f"{str(self._destination)!r} is full ({cause}). Free up space there; the job resumes automatically.",
             )
         return _target_failure(op, str(self._destination / path), error, cause)
 
@@ -108,19 +108,19 @@ def _target_failure(op: str, full: str, error: OSError, cause: str) -> TransferE
         hint = f"Make the folder {folder!r} writable for the account that runs exlab-wizard, then retry the job."
         return TransferError(op, full, hint, ErrorKind.AUTH, cause)
     if error.errno in _NAME:
-        hint = "The destination cannot take this name: rename the file in the run, then retry the job."
+        hint = "The destination does not support this name: rename the file in the run, then retry the job."
         return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
     if error.errno == errno.EFBIG:
-        hint = "The destination's file system cannot hold a file this large: use another destination."
+        hint = "The destination's file system cannot store a file this large: use another destination."
         return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
     if error.errno in _NETWORK:
         return TransferError(op, full, "Check the network and the NAS.", ErrorKind.NETWORK, cause)
-    hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "See the log; it is tried again."
+    hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "See the log; exlab-wizard retries automatically."
     return TransferError(op, full, hint, ErrorKind.UNKNOWN, cause)
 
 
 def _is_gone(folder: Path) -> bool:
-    """Return whether there is no such folder; one that cannot be looked at is not gone."""
+    """Return whether there is no such folder; one that cannot be read is not gone."""
     try:
         return not stat.S_ISDIR(folder.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +130,7 @@ def _is_gone(folder: Path) -> bool:
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Return whether this computer had no memory, thread or descriptor left, whoever used them up."""
+    """Return whether this computer had no memory, thread or descriptor left."""
     if isinstance(error, OSError):
         return error.errno in _EXHAUSTED
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
@@ -142,7 +142,6 @@ def exhausted(error: BaseException) -> str:
 
 
 def changing(path: str) -> TransferWaitError:
-    """Return the error for a source file that is not at rest."""
-    return TransferWaitError(
-        WaitReason.SOURCE_CHANGING, f"{path!r} is still being changed. It is copied when the instrument has finished."
-    )
+    """Return the error for a source file that is still being written."""
+    detail = f"{path!r} is still being changed. exlab-wizard copies the run when the instrument has finished."
+    return TransferWaitError(WaitReason.SOURCE_CHANGING, detail)

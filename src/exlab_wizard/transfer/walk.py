@@ -1,7 +1,7 @@
 """The walk of one run to a mounted destination: probe, scan, copy aside, read back, publish.
 
-The run's folder is never changed. Until the one rename at the end nobody sees anything at the final path; from it on
-everybody sees all of it. Whatever cuts it off, the next walk resumes from what checkpoints and destination agree on.
+The run's folder is never changed. Until the one rename at the end nothing is visible at the final path; from then on
+all of it is. Whatever cuts it off, the next walk resumes from what checkpoints and destination agree on.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class MountTransfer:
         self._started_at = datetime.now(UTC)
 
     def run(self) -> Completed:
-        """Return when the run stands at its final path, read back and equal. On errors too, all threads have ended.
+        """Return when the run is at its final path, read back and equal. On errors too, all threads have ended.
 
         Raises:
             TransferError: the attempt failed; `kind` decides what happens next.
@@ -92,8 +92,8 @@ class MountTransfer:
                 remove_empty(self._incoming.parent)
             else:
                 self._publish()
-        except OSError as error:  # no path leads here that is known; the operator still gets a sentence
-            raise self._failures.of_target("Cannot work in", self._request.destination, error) from error
+        except OSError as error:  # not expected here; the operator still gets a sentence
+            raise self._failures.of_target("Cannot use", self._request.destination, error) from error
         reached(Point.PUBLISH_DONE)
         return Completed(str(self._final))
 
@@ -110,12 +110,12 @@ class MountTransfer:
         if not self._request.final_parts or any(
             part in _FORBIDDEN_PARTS or "/" in part or os.sep in part for part in parts
         ):
-            hint = "The final path must be plain folder names below the destination: correct the settings."
+            hint = "The final path must consist of plain folder names below the destination: correct the settings."
             raise TransferError("Cannot publish to", str(self._final), hint, ErrorKind.CONFIG)
 
     def _is_published(self) -> bool:
         """Whether an earlier attempt ended between the rename and the note that it was done."""
-        with self._failures.target("Cannot look at", self._final):
+        with self._failures.target("Cannot read", self._final):
             if os.path.lexists(self._incoming) or not self._final.is_dir():
                 return False
             with Tree(self._final) as final:
@@ -147,7 +147,7 @@ class MountTransfer:
                 else:
                     self._publish_new(source, manifest)
                 return
-        raise conflict(self._final, "It appears and disappears while the run is published.")
+        raise conflict(self._final, "It keeps appearing and disappearing while the run is being published.")
 
     def _publish_new(self, source: Tree, manifest: Manifest) -> None:
         with self._failures.target("Cannot open", self._incoming):
@@ -158,7 +158,7 @@ class MountTransfer:
             self._filler.clear_unknown(target, manifest, {})
             self._write_own(target, manifest, {path: row.sha256 or "" for path, row in ledger.rows.items()})
             self._finish_folders(target, manifest)
-        # Closed before the rename: file servers refuse to rename a folder that somebody holds open.
+        # Closed before the rename: file servers refuse to rename an open folder.
         make_folders(self._request.destination, self._request.final_parts[:-1], self._failures)
         self._failures.check_online()
         publish_whole(self._incoming, self._final, self._request.destination, self._failures)
@@ -185,7 +185,7 @@ class MountTransfer:
                 sweep(target, (), (), ())
         with self._failures.target("Cannot remove", self._incoming):
             self._incoming.rmdir()
-            # Whoever published the run first may have been cut off before its name was durable.
+            # The job that published the run first may have been cut off before the name was durable.
             sync_way(self._request.destination, self._final)
             with suppress(FileNotFoundError):  # another job that ended found it empty
                 sync_folder(self._incoming.parent)

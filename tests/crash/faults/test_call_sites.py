@@ -35,7 +35,7 @@ class Kind:
 AWAY: Final = Kind(("EIO", "ETIMEDOUT", "ESTALE"), "tried again: network", "Check the network and the NAS.")
 DENIED: Final = Kind(("EACCES", "EROFS"), "failed: auth", "writable for the account that runs exlab-wizard")
 NO_ROOM: Final = Kind(
-    ("ENOSPC", "EDQUOT"), "waits: destination_full", "Free space there; the job goes on by itself", "{nas}"
+    ("ENOSPC", "EDQUOT"), "waits: destination_full", "Free up space there; the job resumes automatically", "{nas}"
 )
 EXHAUSTED: Final = Kind(("EMFILE", "ENFILE", "ENOMEM"), "tried again: unknown", "This computer has run out")
 OFFLINE: Final = Kind(("EIO", "ESTALE", "EACCES", "ENOENT"), "waits: destination_offline", "Mount the share", "{nas}")

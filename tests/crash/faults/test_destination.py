@@ -31,12 +31,12 @@ def test_another_destination_in_the_place_of_the_right_one_gets_nothing(program:
             what="the job to wait",
         )
     detail = str(program.value("SELECT error_detail FROM sync_jobs WHERE id = ?", job))
-    assert f"'{program.nas}' is another destination" in detail
+    assert f"'{program.nas}' is a different destination" in detail
     assert "Mount the right share" in detail
     assert [path.name for path in program.nas.iterdir()] == [MARKER]
     answer = program.call("destination", "test", "nas")
     assert answer.returncode == 1
-    assert "is another destination" in answer.stdout
+    assert "is a different destination" in answer.stdout
     (program.nas / MARKER).unlink()
     program.nas.rmdir()
     right.rename(program.nas)
@@ -52,6 +52,6 @@ def test_a_marker_that_says_nothing_is_not_the_one_that_is_asked_for(program: Fa
     assert program.call("destination", "add", "nas", str(program.nas)).returncode == 0
     good = (program.nas / MARKER).read_bytes()
     (program.nas / MARKER).write_bytes(content)
-    assert "is another destination" in program.call("destination", "test", "nas").stdout
+    assert "is a different destination" in program.call("destination", "test", "nas").stdout
     (program.nas / MARKER).write_bytes(good)
     assert program.call("destination", "test", "nas").returncode == 0

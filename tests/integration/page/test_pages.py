@@ -181,7 +181,7 @@ def test_a_receipt_that_cannot_be_read_says_why(place: Place) -> None:
             or "program version" in place.get(f"/runs/{number}/receipt").text
         )
         receipt.write_text("[]", "utf-8")
-        assert "this is no receipt" in told(place.get(f"/runs/{number}/receipt"))
+        assert "this is not a receipt" in told(place.get(f"/runs/{number}/receipt"))
         receipt.unlink()
         missing = place.get(f"/runs/{number}/receipt")
         assert (missing.status_code, "No such file" in told(missing)) == (404, True)

@@ -107,10 +107,10 @@ def test_whoever_takes_the_port_in_between_gets_nothing_by_passing_on_what_the_p
     port = program.port()
     program.kill()
     expect(visitor.page.get_by_role("heading", name="Connection lost")).to_be_visible()
-    with socket.socket() as keeper:  # so that the next launch finds the port taken
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        keeper.bind(("127.0.0.1", port))
-        keeper.listen()
+    with socket.socket() as watchdog:  # so that the next launch finds the port taken
+        watchdog.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        watchdog.bind(("127.0.0.1", port))
+        watchdog.listen()
         program.start()
         elsewhere = program.port()
         assert elsewhere != port

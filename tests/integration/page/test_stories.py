@@ -29,7 +29,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     page = visit(program, "/").page
     page.get_by_role("link", name="Look and retry").click()
     page.get_by_role("link", name=stage.FAILED).click()
-    expect(page.locator("#error")).to_contain_text("Will not replace")
+    expect(page.locator("#error")).to_contain_text("Refusing to replace")
     expect(page.locator("#error")).to_contain_text("move the other away, then retry")
     late = visit(program, f"/runs/{job}", script=False, may_fail=True).page
     shutil.rmtree(program.nas / "scope-2" / stage.FAILED)
@@ -131,7 +131,7 @@ def test_what_somebody_else_wrote_into_the_file_is_never_overwritten(program: Pr
     waits = page.get_by_label("Seconds that a quit waits")
     waits.fill("60")
     page.get_by_role("button", name="Save the times").click()
-    expect(page.get_by_role("alert").filter(has_text="Not saved")).to_contain_text("was changed meanwhile")
+    expect(page.get_by_role("alert").filter(has_text="Not saved")).to_contain_text("was changed in the meantime")
     expect(waits).to_have_value("45")
     assert program.config.read_text("utf-8") == theirs
     waits.fill("60")

@@ -15,7 +15,7 @@ from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
 from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError
-from exlab_wizard.settings import NAME, DestinationSettings, SettingsFile
+from exlab_wizard.settings import DestinationSettings, SettingsFile, plain_name, supported_target
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
 
@@ -76,12 +76,11 @@ def add(  # noqa: PLR0913 - one parameter for each option
 
 
 def _folder(name: str, target: str) -> Path:
-    if not NAME.fullmatch(name):
-        msg = f"the name {name!r} is invalid: use at most 63 letters, digits, - and _, beginning with a letter or digit"
-        raise UsageError(msg)
-    if target.startswith(("ssh://", "rclone:")):
-        msg = "this version supports only folders as targets; mount the share and give its folder"
-        raise UsageError(msg)
+    try:
+        plain_name(name)
+        supported_target(target)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if not target:
         msg = "the target is empty; give the folder of a mounted share"
         raise UsageError(msg)

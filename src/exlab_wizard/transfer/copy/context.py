@@ -72,8 +72,8 @@ class Attempt:
             ClaimLostError: the job is no longer ours.
         """
         self.ledger.record([restarted(row)])
-        hint = "What was read back differs from what was sent. If it happens again, check NAS and network."
-        return TransferError("Read back", str(self.target.root / row.path), hint, ErrorKind.HASH_MISMATCH)
+        hint = "The data read back differs from the data sent. If this happens again, check the NAS and the network."
+        return TransferError("Cannot verify", str(self.target.root / row.path), hint, ErrorKind.HASH_MISMATCH)
 
 
 def restarted(row: FileRecord) -> FileRecord:

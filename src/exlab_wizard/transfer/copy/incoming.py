@@ -54,7 +54,7 @@ class Incoming:
         """
         self.clear_unknown(target, manifest, published)
         check_names(manifest, target, self._failures)
-        with self._failures.target("Cannot look at", target.root):
+        with self._failures.target("Cannot read", target.root):
             plan = reconcile(manifest.files, self._checkpoints.load(), published, target)
         ledger = Ledger(self._checkpoints, plan.rows, (len(manifest.files), manifest.size))
         ledger.start(plan.put, plan.drop)
@@ -112,32 +112,30 @@ class Incoming:
         for link in links:
             self._control.check()
             try:
-                stands = target.exists(link.path)
-                if stands and os.fsdecode(target.readlink(link.path)) != link.target:
+                exists = target.exists(link.path)
+                if exists and os.fsdecode(target.readlink(link.path)) != link.target:
                     target.unlink(link.path)
-                    stands = False
-                if not stands:
+                    exists = False
+                if not exists:
                     target.symlink(link.target, link.path)
-                # Also of one that stands: an earlier attempt may have been killed before it came to this.
+                # Also if it existed: an earlier attempt may have been killed before this.
                 tolerate_unsupported(target.utime, link.path, link.mtime_ns)
             except OSError as error:
                 self._failures.check_online()
-                hint = "The destination cannot keep symlinks: replace it in the run by what it points to, or remove it."
-                raise TransferError(
-                    "Cannot create the symlink",
-                    str(target.root / link.path),
-                    hint,
-                    ErrorKind.CONFIG,
-                    error.strerror or "",
-                ) from error
+                hint = (
+                    "The destination does not support symlinks: in the run, replace it with what it points to,"
+                    " or remove it; then retry the job."
+                )
+                path, cause = str(target.root / link.path), error.strerror or ""
+                raise TransferError("Cannot create the symlink", path, hint, ErrorKind.CONFIG, cause) from error
 
     def _check_links(self, target: Tree, links: Collection[SourceLink]) -> None:
         for link in links:
             with self._failures.target("Cannot read back", target.root / link.path):
                 found = os.fsdecode(target.readlink(link.path))
             if found != link.target:
-                hint = f"The symlink should point to {link.target!r} and points to {found!r}."
-                raise TransferError("Read back", str(target.root / link.path), hint, ErrorKind.HASH_MISMATCH)
+                hint = f"It points to {found!r} instead of {link.target!r}. If this happens again, check the NAS."
+                raise TransferError("Cannot verify", str(target.root / link.path), hint, ErrorKind.HASH_MISMATCH)
 
     def dress_folders(self, target: Tree, folders: Collection[SourceFolder]) -> None:
         """Give folders the times and permissions of their sources; the owner can always write into them.
@@ -147,7 +145,7 @@ class Incoming:
             TransferWaitError: the destination is offline.
         """
         for folder in folders:
-            with self._failures.target("Cannot set times of", target.root / folder.path):
+            with self._failures.target("Cannot set the times of", target.root / folder.path):
                 if os.name != "nt":
                     tolerate_unsupported(target.chmod, folder.path, (folder.mode & PERMISSIONS) | _OWNER)
                 tolerate_unsupported(target.utime, folder.path, folder.mtime_ns)

@@ -1,6 +1,6 @@
-"""What is left to do: the run as it is now, against what the checkpoints remember and what lies on the destination.
+"""The work that is left: the run as it is now, compared with its checkpoints and with the files on the destination.
 
-Nothing is believed that cannot be seen: a row counts only while its file is there with the right size.
+A row counts only while its file is there with the right size.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def reconcile(
     """Return the plan for `files`; `published` holds the hashes of those that stand at the final path already.
 
     Raises:
-        OSError: the destination cannot be looked at.
+        OSError: the destination cannot be read.
     """
     old = {row.path: row for row in remembered}
     plan = Plan()
@@ -51,7 +51,7 @@ def reconcile(
         if (known := published.get(file.path)) is not None:
             row = FileRecord(file.path, file.size, file.mtime_ns, FileState.VERIFIED, file.size, None, known)
         else:
-            row = _standing(file, before, incoming)
+            row = _valid_row(file, before, incoming)
             if row.state is FileState.PENDING:
                 plan.send.append(file)
             elif row.state is FileState.COPIED:
@@ -69,18 +69,18 @@ def check_room(plan: Plan, destination: Path, failures: FailureClassifier) -> No
     Raises:
         TransferWaitError: it has not; both numbers are in the message.
     """
-    with failures.target("Cannot ask for free space on", destination):
+    with failures.target("Cannot determine the free space of", destination):
         space = shutil.disk_usage(destination)
     needed = plan.bytes_to_send
-    if space.total and space.free < needed:  # some network file systems report nothing at all
+    if space.total and space.free < needed:  # some network file systems report zeros
         detail = (
-            f"{str(destination)!r} is full: {needed:,} bytes are to be sent, {space.free:,} are free."
-            " Free space there; the job goes on by itself."
+            f"{str(destination)!r} is full: {needed:,} bytes are still to be sent, but only {space.free:,} are free."
+            " Free up space there; the job resumes automatically."
         )
         raise TransferWaitError(WaitReason.DESTINATION_FULL, detail)
 
 
-def _standing(file: SourceFile, row: FileRecord | None, incoming: Tree) -> FileRecord:
+def _valid_row(file: SourceFile, row: FileRecord | None, incoming: Tree) -> FileRecord:
     fresh = FileRecord(file.path, file.size, file.mtime_ns)
     if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns) or row.bytes_done <= 0 < row.size:
         return fresh

@@ -57,7 +57,7 @@ def read_hash(tree: Tree, path: str, size: int, control: TransferControl, *, cac
 def update_from(digest: Digest, fd: int, start: int, size: int, step: Callable[[int], bool]) -> int:
     """Feed `size` bytes from `start` of an open file to `digest`; return how many there were.
 
-    `step` is told each piece's size and answers whether to go on.
+    `step` gets each piece's size and returns whether to continue.
     """
     os.lseek(fd, start, os.SEEK_SET)
     buffer = memoryview(bytearray(BUFFER))

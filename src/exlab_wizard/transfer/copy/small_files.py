@@ -37,7 +37,7 @@ class SmallFiles:
     """Sends many small files of one attempt."""
 
     def __init__(self, attempt: Attempt, read_back: ReadBack) -> None:
-        """Prepare; `read_back` is told of every durable batch."""
+        """Prepare; `read_back` gets every durable batch."""
         self._attempt, self._read_back = attempt, read_back
         self._at_once = attempt.target.syncs_at_once()
 
@@ -131,7 +131,7 @@ class SmallFiles:
         try:
             attempt.dress(file)
         except OSError as error:
-            raise attempt.target_error("Cannot set times of", path, error) from error
+            raise attempt.target_error("Cannot set the times of", path, error) from error
         return digest.hexdigest()
 
     def _pump(self, file: SourceFile, source: int, target: int, update: Callable[[bytes], object]) -> None:

@@ -1,6 +1,6 @@
-"""Reads a published run back: what its receipt and its checksum list say, and what lies there.
+"""Reads a published run back: its receipt, its checksum list and its files.
 
-Nothing is changed and nothing is believed: every hash is of bytes that came from the destination just now.
+Nothing is changed; every hash is of bytes that came from the destination just now.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exlab_wizard.transfer.source.manifest import CHECKSUMS, scan
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A folder on a destination as it stands; `found` is path to size of every file but our own two."""
+    """A folder on a destination; `found` is path to size of every file but our own two."""
 
     root: Path
     owner: Owner | None
@@ -35,12 +35,12 @@ class Published:
 
     @classmethod
     def at(cls, root: Path) -> Self:
-        """Look at the folder `root`, reading none of the run's own bytes.
+        """Inspect the folder `root` without reading any of the run's own bytes.
 
         Raises:
             OSError: it is missing or cannot be read.
             TransferError: something in it cannot be read, or is neither file, folder nor symlink.
-            ValueError: the checksum list is none.
+            ValueError: the checksum list is invalid.
         """
         with Tree(root) as tree:
             manifest = scan(tree, FailureClassifier(root, root, check_online=lambda: probe(root)), lambda: None)

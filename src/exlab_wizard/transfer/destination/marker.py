@@ -1,6 +1,6 @@
-"""The marker file by which a destination is told from the empty folder that an unmounted share leaves behind.
+"""The marker file: it distinguishes a destination from the empty folder that an unmounted share leaves behind.
 
-It holds an id, by which it is told from another destination that is mounted in its place.
+Its id distinguishes the destination from another one that is mounted in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARKER: Final = ".exlab-destination"
 
 
 def probe(destination: Path, marker_id: str = "") -> None:
-    """Return when `destination` is there and carries its marker, the one of that id if there is one to ask for.
+    """Return when `destination` is there and has its marker, with the id `marker_id` unless that is empty.
 
     Raises:
         TransferWaitError: it is offline, for whatever reason.
@@ -29,14 +29,14 @@ def probe(destination: Path, marker_id: str = "") -> None:
         found = read_id(destination) if marker_id else ""
     except OSError as error:
         detail = (
-            f"{str(destination)!r} is offline: its marker file {MARKER} cannot be seen ({error.strerror or error})."
-            " Mount the share, or run `exlab-wizard destination add` for a new one."
+            f"{str(destination)!r} is offline: its marker file {MARKER} cannot be read ({error.strerror or error})."
+            " Mount the share, or run `exlab-wizard destination add` to set up a new one."
         )
         raise TransferWaitError(WaitReason.DESTINATION_OFFLINE, detail) from error
     if found != marker_id:
         detail = (
-            f"{str(destination)!r} is another destination: its marker file {MARKER} has the id {found!r}, not"
-            f" {marker_id!r}. Mount the right share, or correct `marker` of the destination in the configuration."
+            f"{str(destination)!r} is a different destination: its marker file {MARKER} has the id {found!r}, not"
+            f" {marker_id!r}. Mount the right share, or correct the destination's `marker` in the configuration."
         )
         raise TransferWaitError(WaitReason.DESTINATION_OFFLINE, detail)
 
@@ -66,7 +66,7 @@ def create_marker(destination: Path, name: str) -> str:
     content = {"name": name, "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"), "id": uuid.uuid4().hex}
     try:
         if (destination / MARKER).exists():
-            sync_folder(destination)  # whoever put it there may have been cut off before this
+            sync_folder(destination)  # its creator may have been cut off before this
             return read_id(destination)
         replace_file(destination / MARKER, (json.dumps(content) + "\n").encode())
         return read_id(destination)

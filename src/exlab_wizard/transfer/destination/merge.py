@@ -21,27 +21,27 @@ def is_known_run(final: Path, request: TransferRequest, failures: FailureClassif
     """Return whether `final` holds an earlier state of this very run; False when the path is free.
 
     Raises:
-        TransferError: conflict when it belongs to another run, another workstation or nobody we know.
+        TransferError: conflict when it belongs to another run or workstation, or has no receipt.
         TransferWaitError: the destination is offline.
     """
-    with failures.target("Cannot look at", final):
+    with failures.target("Cannot read", final):
         try:
             status = final.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         if not stat.S_ISDIR(status.st_mode):
-            raise conflict(final, f"It is no folder, and {str(request.run_path)!r} is to be published there.")
+            raise conflict(final, f"It is not a folder, but {str(request.run_path)!r} is to be published there.")
         with Tree(final) as tree:
             with tree.entries("") as entries:
                 if next(entries, None) is None:
                     return False
             owner = read_owner(tree)
     if owner is None:
-        raise conflict(final, f"It has no receipt, and {str(request.run_path)!r} is to be published there.")
+        raise conflict(final, f"It has no receipt, but {str(request.run_path)!r} is to be published there.")
     if (owner.host, owner.run_path) != (request.host, str(request.run_path)):
         what = (
-            f"It holds the run {owner.run_path!r} of {owner.host!r},"
-            f" and {str(request.run_path)!r} of {request.host!r} is to be published there."
+            f"It contains the run {owner.run_path!r} of {owner.host!r},"
+            f" but {str(request.run_path)!r} of {request.host!r} is to be published there."
         )
         raise conflict(final, what)
     return True
@@ -98,7 +98,7 @@ class Comparison:
         return sha256
 
     def _mode(self, path: str) -> int | None:
-        with self._failures.target("Cannot look at", self._final.root / path):
+        with self._failures.target("Cannot read", self._final.root / path):
             try:
                 return self._final.lstat(path).st_mode
             except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,6 @@
-"""What cancelled jobs leave on a destination: found by the name of the incoming folder, and removed.
+"""Removes the incoming folders that cancelled jobs leave on a destination.
 
-Only folders of this installation are looked at: other workstations share the destination.
+It touches only folders of this installation: other workstations share the destination.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def remove_leftovers(
 
     Raises:
         TransferWaitError: the destination is offline.
-        OSError: a folder cannot be removed; the next look tries again.
+        OSError: a folder cannot be removed; the next poll tries again.
     """
     probe(destination, marker_id)
     ours = re.compile(rf"{re.escape(installation)}-(\d+)")

@@ -29,7 +29,7 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EO
 
 
 class FinalPathTakenError(Exception):
-    """The final path came into being while the run was copied: look at it again."""
+    """The final path was created while the run was being copied: compare it again."""
 
 
 def make_folders(destination: Path, parts: Iterable[str], failures: FailureClassifier) -> Path:
@@ -60,12 +60,12 @@ def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
             above, here = here, f"{here}/{part}" if here else part
             with suppress(FileExistsError):
                 tree.mkdir(here)
-            tree.sync_folder(above)  # also for one that was there: whoever made it may have been cut off before this
+            tree.sync_folder(above)  # also if it existed: its creator may have been cut off before this
     return destination / here
 
 
 def sync_way(destination: Path, final: Path) -> None:
-    """Make the names on the way from `destination` down to `final` durable, whoever made them and when.
+    """Make the names on the way from `destination` down to `final` durable, including those that existed before.
 
     Raises:
         OSError: they are not.
@@ -100,7 +100,7 @@ def publish_whole(incoming: Path, final: Path, destination: Path, failures: Fail
     """Rename the closed folder `incoming` to `final` below `destination`, whose parent exists, and make that durable.
 
     Raises:
-        FinalPathTakenError: something stands at the final path by now; nothing was changed.
+        FinalPathTakenError: the final path exists by now; nothing was changed.
         TransferError: the rename is refused.
         TransferWaitError: the destination is offline.
     """
@@ -135,19 +135,19 @@ def publish_file(incoming: Tree, final: Tree, path: str, failures: FailureClassi
         try:
             incoming.link_to(path, final)
         except FileExistsError as error:
-            raise conflict(final.root / path, "It came into being while the run was copied.") from error
+            raise conflict(final.root / path, "It was created while the run was being copied.") from error
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
             if final.exists(path):
-                raise conflict(final.root / path, "It came into being while the run was copied.") from error
+                raise conflict(final.root / path, "It was created while the run was being copied.") from error
             incoming.move_to(path, final)
 
 
 def conflict(path: Path, what: str) -> TransferError:
     """Return the error for something at the final path that must not be replaced."""
-    hint = f"{what} Move it away, or rename the run or give it an equipment id, then retry the job."
-    return TransferError("Will not replace", str(path), hint, ErrorKind.CONFLICT)
+    hint = f"{what} Move it away, rename the run, or give it an equipment id; then retry the job."
+    return TransferError("Refusing to replace", str(path), hint, ErrorKind.CONFLICT)
 
 
 def remove_empty(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The receipt that lies beside a published run: whose it is, what was verified and when.
 
-It is written last and read first: a final folder with our receipt is known, one without is somebody else's.
+It is written last and read first: a final folder without our receipt belongs to someone else.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def read_receipt(final: Path) -> dict[str, object]:
 
     Raises:
         OSError: there is none, or it cannot be read.
-        ValueError: it is no receipt.
+        ValueError: it is not a receipt.
     """
     with Tree(final) as tree, open(tree.open(RECEIPT, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
         content = file.read(LARGEST_BYTES + 1)
     found = json.loads(content) if len(content) <= LARGEST_BYTES else None
     if not isinstance(found, dict):
-        msg = "this is no receipt"
+        msg = "this is not a receipt"
         raise ValueError(msg)  # noqa: TRY004 - the file's content is wrong, not a caller's type
     return found

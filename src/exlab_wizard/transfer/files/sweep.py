@@ -1,4 +1,4 @@
-"""Clears an incoming folder of everything that the run does not have: leftovers of earlier attempts and of others."""
+"""Deletes everything from an incoming folder that the run does not have: leftovers of earlier attempts."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class Tree:
             self.sync_folder(folder)
 
     def syncs_at_once(self) -> bool:
-        """Return whether `sync_all` is to be had here."""
+        """Return whether `sync_all` is available here."""
         return self._fd is not None and durability.syncs_at_once(self._fd)
 
     def sync_all(self) -> None:

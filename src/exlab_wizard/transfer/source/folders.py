@@ -1,7 +1,7 @@
 """Lists folders below a root for people who choose one, and never leaves the root.
 
 Each step down is opened by a descriptor of the folder above it and never through a symlink, so that neither `..`, nor a
-link, nor a folder that is exchanged meanwhile leads elsewhere. How much is looked at is bounded.
+link, nor a folder that is exchanged meanwhile leads elsewhere. The number of entries read is bounded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies in a folder: its folders, the newest first; how many files, hidden folders and links; all of it?"""
+    """The contents of a folder: its folders, the newest first, and counts; `complete` unless there were too many."""
 
     folders: list[Folder]
     files: int
@@ -52,10 +52,10 @@ def steps_of(below: str) -> tuple[str, ...]:
     for step in steps:
         # On Windows the name of `C:` or `a:b` is not the whole of it: such a step would lead to another drive.
         if step in ("", "..") or Path(step).name != step or "\0" in step or len(step) > _LONGEST_NAME:
-            msg = f"{below!r} is no way down from a folder"
+            msg = f"{below!r} is not a path below the folder"
             raise ValueError(msg)
     if len(steps) > MOST_STEPS:
-        msg = f"{below[:80]!r}… leads more than {MOST_STEPS} folders down"
+        msg = f"{below[:80]!r}… is more than {MOST_STEPS} folders deep"
         raise ValueError(msg)
     return steps
 
@@ -105,7 +105,7 @@ def _opened(root: Path, steps: tuple[str, ...]) -> Iterator[int | str]:
 
 
 def _walked(root: Path, steps: tuple[str, ...]) -> str:
-    """Look at each step instead: on Windows folders cannot be opened, and making links takes an administrator."""
+    """Check each step instead: on Windows folders cannot be opened, and creating links takes an administrator."""
     place = root
     for step in steps:
         place /= step

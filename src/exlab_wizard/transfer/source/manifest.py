@@ -1,6 +1,6 @@
-"""What a run consists of at one moment: files, folders and symlinks, read without following any link.
+"""The contents of a run at one moment: files, folders and symlinks, read without following any link.
 
-Anything that cannot be copied (devices, sockets, what we may not read) is named before a byte moves.
+Anything that cannot be copied (devices, sockets, unreadable files) is named before a byte moves.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def scan(tree: Tree, failures: FailureClassifier, check: Callable[[], None]) -> 
 
     Raises:
         TransferError: config when something in it cannot be copied, source_missing when the run is gone.
-        TransferWaitError: it is being changed under our eyes.
+        TransferWaitError: it is being changed during the scan.
     """
     with failures.source("Cannot read the run", ""):
         status = tree.lstat("")
@@ -169,7 +169,7 @@ _KINDS: Final = {
 def _refuse(root: Path, refused: list[str]) -> None:
     more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
     hint = (
-        f"These cannot be copied: {', '.join(refused[:_NAMED])}{more}."
+        f"These entries cannot be copied: {', '.join(refused[:_NAMED])}{more}."
         " Remove them or make them readable for the account that runs exlab-wizard, then retry the job."
     )
     raise TransferError("Cannot copy", str(root), hint, ErrorKind.CONFIG)

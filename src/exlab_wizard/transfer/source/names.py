@@ -1,6 +1,6 @@
-"""Which names of a run a destination cannot take; asked before a byte is sent.
+"""Finds the names of a run that a destination does not support, before a byte is sent.
 
-Only names that some system is known to refuse are tried out, each once, so that ordinary runs cost nothing.
+Only names that some system is known to refuse are tried, each once, so that ordinary runs cost nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _collisions(paths: list[str]) -> list[str]:
 
 
 def _takes(target: Tree, name: str) -> bool:
-    """Create `name`, and look whether it is listed as itself: some servers replace what they cannot store."""
+    """Create `name`, and check that it is listed as itself: some servers replace what they cannot store."""
     path = f"{PROBE_FOLDER}/{name}"
     try:
         os.close(target.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -99,9 +99,9 @@ def _clear(target: Tree) -> None:
 
 
 def _refuse(target: Tree, refused: list[str], folded: list[str]) -> None:
-    faults = [f"{path!r} (name not possible there)" for path in refused]
-    faults += [f"{path!r} (differs from another only in upper and lower case)" for path in folded]
+    faults = [f"{path!r} (not supported)" for path in refused]
+    faults += [f"{path!r} (differs from another name only in upper and lower case)" for path in folded]
     more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
     listed = ", ".join(faults[:_NAMED]) + more
-    hint = f"The destination cannot take {listed}. Rename them in the run, then retry the job."
+    hint = f"The destination does not support these names: {listed}. Rename them in the run, then retry the job."
     raise TransferError("Cannot copy to", str(target.root), hint, ErrorKind.CONFIG)

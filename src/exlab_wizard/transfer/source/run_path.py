@@ -1,6 +1,6 @@
-"""Refuses run paths and instrument names that cannot be meant, in one line that says what to do instead.
+"""Refuses invalid run paths and equipment ids, in one line that says what to do instead.
 
-The command line and the HTTP API ask here, so that both accept the same.
+The command line and the HTTP API both check here, so that they accept the same.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _EQUIPMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
 
 
 def equipment_fault(equipment: str) -> str | None:
-    """Return what is wrong with the id of an instrument, which becomes a folder on the destination; None: nothing."""
+    """Return what is wrong with an equipment id, which becomes a folder on the destination; None if it is valid."""
     if _EQUIPMENT.fullmatch(equipment) and ".." not in equipment and equipment[-1] not in ". ":
         return None
     return (
-        f"the equipment id {equipment!r} must be a plain folder name: it begins with a letter or digit, holds"
-        " letters, digits, space, . _ - only, at most 63, no '..', and ends in neither space nor dot"
+        f"the equipment id {equipment!r} must be a plain folder name: up to 63 letters, digits, spaces, dots, _ or -,"
+        " beginning with a letter or digit, not ending in a space or dot, without '..'"
     )
 
 
 def plain_path(path: str) -> str:
-    """Return `path` as the absolute path under which a run is known; nothing is looked at."""
+    """Return `path` as the absolute path under which a run is known, without touching the disk."""
     # Not resolve(): a run that is reached through a link keeps the name it was given.
     return os.path.abspath(path)  # noqa: PTH100 - it also takes out "..", which Path.absolute() leaves
 
@@ -46,7 +46,7 @@ def checked_run(path: str, destinations: Mapping[str, Path], state_dir: Path) ->
     except OSError as error:
         raise _refused(Path(run), "Give a path that this account can read.", ErrorKind.CONFIG, error) from error
     if inside:
-        # The application would read its own live database as a file, and by that drop SQLite's locks on it.
+        # Reading its own live database as a file, the application would drop SQLite's locks on it.
         hint = f"It contains the state dir {str(state_dir)!r}: give one run folder below it."
         raise _refused(Path(run), hint, ErrorKind.CONFIG)
     return run
@@ -67,7 +67,7 @@ def check_run_path(run_path: Path, destinations: Mapping[str, Path]) -> None:
     except (OSError, ValueError) as error:
         raise _refused(run_path, "Give a path that this account can read.", ErrorKind.CONFIG, error) from error
     if not run_path.is_dir():
-        raise _refused(run_path, "It is a file: give the run folder that holds it.", ErrorKind.CONFIG)
+        raise _refused(run_path, "It is a file: give the run folder that contains it.", ErrorKind.CONFIG)
     if not os.access(run_path, os.R_OK | os.X_OK):
         hint = "Make it readable for the account that runs exlab-wizard."
         raise _refused(run_path, hint, ErrorKind.CONFIG)
@@ -75,7 +75,7 @@ def check_run_path(run_path: Path, destinations: Mapping[str, Path]) -> None:
     for name, destination in destinations.items():
         there = destination.resolve()
         if here.is_relative_to(there):
-            hint = f"It lies inside the destination {name!r} ({there}): give the local folder of the run."
+            hint = f"It is inside the destination {name!r} ({there}): give the local folder of the run."
             raise _refused(run_path, hint, ErrorKind.CONFIG)
         if there.is_relative_to(here):
             hint = f"It contains the destination {name!r} ({there}): give one run folder below it."
