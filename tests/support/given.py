@@ -107,8 +107,7 @@ def row(store: Store, job_id: int) -> dict[str, object]:
 
 
 def moves(store: Store, job_id: int) -> list[tuple[str | None, str]]:
-    found = store.rows.events(job_id)
-    return [(None if e["from_state"] is None else str(e["from_state"]), str(e["to_state"])) for e in found]
+    return [(event.from_state, event.to_state) for event in store.rows.events(job_id)]
 
 
 def sent(name: str, size: int, done: int) -> FileRecord:

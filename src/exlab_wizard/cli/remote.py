@@ -6,13 +6,15 @@ too: then the command goes to the database, which knows the same and says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exlab_wizard.cli.locations import Locations
-from exlab_wizard.domain.codec import Row
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from exlab_wizard.client import Client
 
 _Answer = TypeVar("_Answer")
@@ -50,25 +52,10 @@ def url_of(locations: Locations) -> str | None:
         return None
 
 
-def rows_of(document: Mapping[str, object], name: str) -> list[Row] | None:
-    """Return the rows of an answer; None where it holds anything else."""
-    found = document.get(name)
-    if not isinstance(found, list):
-        return None
-    rows = [row_of(one) for one in found]
-    return None if None in rows else [row for row in rows if row is not None]
+def is_exact(views: Iterable[DataclassInstance]) -> bool:
+    r"""Return whether each name in the views is as it is on the disk.
 
-
-def row_of(document: object) -> Row | None:
-    r"""Return one row of an answer; None where it is anything else, or a name in it is not shown as it is.
-
-    The application shows bytes that are no text as `\xNN`; only the database has them.
+    The application shows bytes that are not text as `\xNN`; only the database has them.
     """
-    if not isinstance(document, dict):
-        return None
-    row: Row = {}
-    for name, value in document.items():
-        if not (value is None or isinstance(value, str | int | float)) or (isinstance(value, str) and "\\x" in value):
-            return None
-        row[str(name)] = value
-    return row
+    values = (getattr(view, field.name) for view in views for field in fields(view))
+    return not any(isinstance(value, str) and "\\x" in value for value in values)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.remote import from_application, row_of
+from exlab_wizard.cli.remote import from_application, is_exact
 from exlab_wizard.cli.terminal.display import Display, LineDisplay, LiveDisplay, Silent
 from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
-from exlab_wizard.domain.codec import Row
+from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
+from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.launch import Options
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
@@ -46,19 +47,19 @@ class WatchedJobs:
             return Silent()
         return LiveDisplay() if sys.stdout.isatty() else LineDisplay()
 
-    def look(self, store: Store) -> list[Row]:
+    def look(self, store: Store) -> list[Job]:
         """Return the jobs as they are now."""
         found = [store.rows.job(number) for number in dict.fromkeys(self.ids)]
         return [job for job in found if job is not None]
 
-    def report(self, jobs: Sequence[Row]) -> int:
+    def report(self, jobs: Sequence[Job]) -> int:
         """Say what went wrong, one line for each job, and return the exit status."""
-        bad = [job for job in jobs if _state(job) not in _GOOD]
+        bad = [job for job in jobs if job.state not in _GOOD]
         if self.as_json:
-            emit({"jobs": jobs})
+            emit({"jobs": [document_of(job) for job in jobs]})
         for job in bad:
-            told = job["error_detail"] or job["state_reason"] or "it goes on with the next `exlab-wizard run`"
-            complain(f"job {job['id']} {job['run_path']} is {job['state']}: {told}")
+            told = job.error_detail or job.state_reason or "it goes on with the next `exlab-wizard run`"
+            complain(f"job {job.id} {job.run_path} is {job.state}: {told}")
         return 1 if bad else 0
 
 
@@ -94,30 +95,29 @@ def follow_application(locations: Locations, watched: WatchedJobs) -> int:
     return watched.report(jobs)
 
 
-def _listen(client: Client, watched: WatchedJobs, display: Display) -> list[Row] | None:
+def _listen(client: Client, watched: WatchedJobs, display: Display) -> list[Job] | None:
     """Show the jobs whenever the application says that something happened to one, and return them at their end."""
     ids = set(watched.ids)
     for event in client.events(timeout_s=_AWAY_SECONDS):
         if event.data.get("job_id", event.data.get("id")) not in ids and event.kind not in ("hello", "resync"):
             continue
-        jobs = [row_of(client.call("GET", f"/jobs/{number}")) for number in dict.fromkeys(watched.ids)]
-        rows = [job for job in jobs if job is not None]
-        if len(rows) < len(jobs):
+        jobs = [client.job(number) for number in dict.fromkeys(watched.ids)]
+        if not is_exact(jobs):
             return None
-        display.show(rows)
-        if all(_state(job) in _DECIDED for job in rows):
-            return rows
+        display.show(jobs)
+        if all(job.state in _DECIDED for job in jobs):
+            return jobs
     return None
 
 
-def _look_on(locations: Locations, watched: WatchedJobs, display: Display) -> list[Row]:
+def _look_on(locations: Locations, watched: WatchedJobs, display: Display) -> list[Job]:
     """Show the jobs as the database has them, and return them at their end."""
     looked = 0.0
     with opened(locations.state_dir) as store:
         while True:
             jobs = watched.look(store)
             display.show(jobs)
-            if all(_state(job) in _DECIDED for job in jobs):
+            if all(job.state in _DECIDED for job in jobs):
                 return jobs
             if time.monotonic() - looked > _ALIVE_SECONDS:
                 looked = time.monotonic()
@@ -152,7 +152,7 @@ def _accompany(store: Store, watched: WatchedJobs, display: Display) -> int:
     while True:
         jobs = watched.look(store)
         display.show(jobs)
-        states = {_state(job) for job in jobs}
+        states = {job.state for job in jobs}
         if states <= _DECIDED:
             return 0
         launch = store.launches.open_launch()
@@ -160,10 +160,6 @@ def _accompany(store: Store, watched: WatchedJobs, display: Display) -> int:
         if leaving and states.isdisjoint(IN_FLIGHT):
             return 1
         time.sleep(POLL_INTERVAL_SECONDS)
-
-
-def _state(job: Row) -> JobState:
-    return JobState(str(job["state"]))
 
 
 _GONE: Final = "exlab-wizard was quit before the sync was done; it goes on with the next `exlab-wizard run`"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Phase, QuitEvent
@@ -22,6 +22,11 @@ from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
 from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_View = TypeVar("_View", bound="DataclassInstance")
 
 
 class WindowControl(Protocol):
@@ -93,6 +98,12 @@ class Backend:
     def destinations(self) -> Mapping[str, Path]:
         """Return the configured destinations and their folders."""
         return {name: value.folder for name, value in self.settings.current.destinations.items()}
+
+
+def view_as_utf8(view: _View) -> _View:
+    """Return a view whose texts can be sent as UTF-8."""
+    values = {field.name: getattr(view, field.name) for field in fields(view)}
+    return replace(view, **{name: printable(value) for name, value in values.items() if type(value) is str})
 
 
 def as_utf8(record: Record) -> Record:

@@ -20,12 +20,12 @@ import psutil
 from exlab_wizard.crash_points import Point
 from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.views import Job
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.jobs import NewJob
-from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.testing.application import KILLED, PATIENCE_SECONDS, RUN, Application, Process, until
 from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes
@@ -180,19 +180,18 @@ class Lab(Application):
             rows = {handed.job_id: store.rows.job(handed.job_id) for handed in self.handed}
         for handed in self.handed:
             row = rows[handed.job_id]
-            if row is None or row["run_path"] != str(handed.run):
+            if row is None or row.run_path != str(handed.run):
                 lost.append(f"{handed.run} was handed in as job {handed.job_id}, and that job is {row}")
         for handed in {handed.run: handed for handed in self.handed}.values():  # as it was handed in last
-            lost += self._differences(handed, rows[handed.job_id] or {})
+            lost += self._differences(handed, rows[handed.job_id])
         return lost
 
-    def _differences(self, handed: Handed, row: Record) -> list[str]:
+    def _differences(self, handed: Handed, job: Job | None) -> list[str]:
         if picture(handed.run) != handed.content:
             return [f"{handed.run} is not what it was when it was handed in"]
-        if row.get("state") != JobState.VERIFIED:
+        if job is None or job.state is not JobState.VERIFIED:
             return []
-        equipment = row["equipment_id"]
-        final = self.nas.joinpath(*final_parts(str(handed.run), None if equipment is None else str(equipment)))
+        final = self.nas.joinpath(*final_parts(str(handed.run), job.equipment_id))
         published = picture(final)
         return [
             f"{final / name} is {published.get(name)}, and {handed.run / name} is {wanted}"

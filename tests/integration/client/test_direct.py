@@ -53,7 +53,7 @@ def test_an_open_session_is_closed_with_its_runs(store: Store, session_id: str, 
     assert complete(StateDir.at(state_dir), session_id, "sem", [RUN]) == [1]
     job = store.rows.job(1)
     assert job is not None
-    assert (job["session_id"], job["equipment_id"], job["state"]) == (session_id, "sem", "queued")
+    assert (job.session_id, job.equipment_id, job.state) == (session_id, "sem", "queued")
     assert store.drain.count(NOW).active_sessions == 0
 
 

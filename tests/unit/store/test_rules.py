@@ -206,9 +206,9 @@ def test_a_run_path_comes_back_as_it_went_in(store: Store, launch_id: int, place
     job_id = store.jobs.enqueue(NewJob(path, "nas"), given.NOW).job_id
     assert store.jobs.enqueue(NewJob(path, "nas"), given.NOW).job_id == job_id
     assert given.claim(store, launch_id).run_path == path
-    record = store.rows.job(job_id)
-    assert record is not None
-    assert record["run_path"] == path
+    job = store.rows.job(job_id)
+    assert job is not None
+    assert job.run_path == path
     assert path in store.drain.blockers()[0].label
     assert given.shell(place.database, "SELECT run_path FROM pending_work").returncode == 0
 

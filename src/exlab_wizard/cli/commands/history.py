@@ -9,6 +9,7 @@ from exlab_wizard.cli.options import limit_option
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
+from exlab_wizard.domain.codec import document_of
 from exlab_wizard.process.open_store import opened
 
 
@@ -21,20 +22,20 @@ def command(locations: Locations, *, limit: int, as_json: bool) -> None:
     with opened(locations.state_dir) as store:
         launches, quits = store.rows.launches(limit=limit), store.rows.quits(limit=limit)
     if as_json:
-        emit({"launches": launches, "quits": quits})
+        emit({"launches": [document_of(it) for it in launches], "quits": [document_of(it) for it in quits]})
         return
     if not launches:
         say("the application has never been started")
         return
-    names = ("ended", "jobs_resumed", "pid", "version")
     rows = [
-        (it["id"], moment(it["started_at"]), moment(it["ended_at"]), *(it[name] for name in names)) for it in launches
+        (it.id, moment(it.started_at), moment(it.ended_at), it.ended, it.jobs_resumed, it.pid, it.version)
+        for it in launches
     ]
     table(("launch", "started", "ended", "how", "resumed", "pid", "version"), rows)
     if quits:
         say()
         fields = ("trigger", "outcome", "took_s", "prompts", "waits", "blocking_sessions", "blocking_jobs", "launch_id")
-        quitted = [(it["id"], moment(it["requested_at"]), *(it[name] for name in fields)) for it in quits]
+        quitted = [(it.id, moment(it.requested_at), *(getattr(it, name) for name in fields)) for it in quits]
         table(
             ("quit", "requested", "by", "outcome", "took s", "prompts", "waits", "sessions", "jobs", "launch"), quitted
         )

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+import dataclasses
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, no_such_job
-from exlab_wizard.cli.remote import from_application, row_of, rows_of
+from exlab_wizard.cli.remote import from_application, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields, table
 from exlab_wizard.cli.terminal.words import moment, progress, standing
-from exlab_wizard.domain.codec import Row
+from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.views import Job, JobEvent
 from exlab_wizard.errors import UsageError
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
-
-_TIMES: Final = ("enqueued_at", "claimed_at", "finished_at", "verified_at", "not_before")
 
 
 @click.command(
@@ -43,30 +43,26 @@ def command(  # noqa: PLR0913 - one parameter for each option
         _one(locations, job_id, as_json=as_json)
         return
     wanted = limit or PAGE
-    found = _page(locations, wanted, before, state)
+    found = _page(locations, wanted, before, JobState(state) if state else None)
     if as_json:
-        emit(found)
+        emit([document_of(job) for job in found])
     elif not found:
         say("no matching jobs" if state or before else "no jobs yet; queue one with: exlab-wizard sync PATH")
     else:
         table(
             ("id", "state", "run", "to", "progress", ""),
-            [
-                (job["id"], job["state"], job["run_path"], job["destination"], progress(job), standing(job))
-                for job in found
-            ],
+            [(job.id, job.state, job.run_path, job.destination, progress(job), standing(job)) for job in found],
         )
         if len(found) == wanted:
-            note(f"older jobs: exlab-wizard jobs --before {found[-1]['id']}")
+            note(f"older jobs: exlab-wizard jobs --before {found[-1].id}")
 
 
-def _page(locations: Locations, limit: int, before: int | None, state: str | None) -> list[Row]:
-    query = urlencode(
-        {name: value for name, value in (("limit", limit), ("before", before), ("state", state)) if value}
-    )
-
-    def request(client: Client) -> list[Row] | None:
-        return rows_of(client.call("GET", f"/jobs?{query}"), "jobs") if limit <= LONGEST_ANSWER else None
+def _page(locations: Locations, limit: int, before: int | None, state: JobState | None) -> list[Job]:
+    def request(client: Client) -> list[Job] | None:
+        if limit > LONGEST_ANSWER:
+            return None
+        jobs = client.jobs(state=state, limit=limit, before=before)
+        return jobs if is_exact(jobs) else None
 
     found = from_application(locations, request)
     if found is not None:
@@ -74,19 +70,15 @@ def _page(locations: Locations, limit: int, before: int | None, state: str | Non
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
 
     with opened(locations.state_dir) as store:
-        return store.rows.jobs(limit=limit, before=before, in_state=JobState(state) if state else None)
+        return store.rows.jobs(limit=limit, before=before, in_state=state)
 
 
-def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
+def _with_events(locations: Locations, job_id: int) -> tuple[Job, list[JobEvent]]:
     """Return a job and everything that happened to it, the oldest first."""
 
-    def request(client: Client) -> tuple[Row, list[Row]] | None:
-        job = row_of(client.call("GET", f"/jobs/{job_id}"))
-        answer = client.call("GET", f"/jobs/{job_id}/events?limit={LONGEST_ANSWER}")
-        events = rows_of(answer, "events")
-        if job is None or events is None or answer.get("next") is not None:
-            return None
-        return job, events[::-1]
+    def request(client: Client) -> tuple[Job, list[JobEvent]] | None:
+        job, events = client.job(job_id), client.job_events(job_id)
+        return (job, events) if is_exact([job, *events]) else None
 
     found = from_application(locations, request)
     if found is not None:
@@ -103,22 +95,23 @@ def _with_events(locations: Locations, job_id: int) -> tuple[Row, list[Row]]:
 def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
     job, events = _with_events(locations, job_id)
     if as_json:
-        emit({**job, "events": events})
+        emit({**document_of(job), "events": [document_of(event) for event in events]})
         return
     _print_job(job)
     say()
     table(
         ("at", "from", "to", "why", "detail"),
-        [(moment(e["at"]), e["from_state"], e["to_state"], e["reason"], e["detail"]) for e in events],
+        [(moment(e.at), e.from_state, e.to_state, e.reason, e.detail) for e in events],
     )
 
 
-def _print_job(job: Row) -> None:
-    say(f"job {job['id']}: {job['state']}")
+def _print_job(job: Job) -> None:
+    say(f"job {job.id}: {job.state}")
+    known = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
     fields(
         [
-            (name.replace("_", " "), moment(value) if name in _TIMES else value)
-            for name, value in job.items()
+            (name.replace("_", " "), moment(value) if isinstance(value, datetime) else value)
+            for name, value in known.items()
             if name not in ("id", "state") and value is not None
         ]
     )

@@ -8,11 +8,13 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
-from exlab_wizard.cli.remote import from_application, rows_of
+from exlab_wizard.cli.remote import from_application, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
-from exlab_wizard.domain.codec import Row
+from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.views import SessionRow
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
@@ -26,22 +28,23 @@ def command(locations: Locations, *, limit: int, as_json: bool) -> None:
     """List sessions, the active ones first. A session is foreground work that a quit waits for; heartbeats renew it."""
     found = _sessions(locations, limit)
     if as_json:
-        emit(found)
+        emit([document_of(session) for session in found])
     elif not found:
         say("no sessions")
     else:
-        names = ("id", "kind", "label", "operator", "state")
-        rows = [(*(row[name] for name in names), moment(row["opened_at"]), moment(row["expires_at"])) for row in found]
-        table((*names, "opened", "expires"), rows)
+        rows = [
+            (it.id, it.kind, it.label, it.operator, it.state, moment(it.opened_at), moment(it.expires_at))
+            for it in found
+        ]
+        table(("id", "kind", "label", "operator", "state", "opened", "expires"), rows)
 
 
-def _sessions(locations: Locations, limit: int) -> list[Row]:
-    def request(client: Client) -> list[Row] | None:
-        answer = client.call("GET", f"/sessions?limit={LONGEST_ANSWER}")
-        found = rows_of(answer, "sessions")
-        if found is None or answer.get("next") is not None:
+def _sessions(locations: Locations, limit: int) -> list[SessionRow]:
+    def request(client: Client) -> list[SessionRow] | None:
+        found = client.sessions(limit=LONGEST_ANSWER)
+        if len(found) == LONGEST_ANSWER or not is_exact(found):
             return None
-        return sorted(found, key=lambda row: row["state"] != "active")[:limit]
+        return sorted(found, key=lambda session: session.state is not LeaseState.ACTIVE)[:limit]
 
     found = from_application(locations, request)
     if found is not None:

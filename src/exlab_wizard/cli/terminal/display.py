@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from exlab_wizard.cli.terminal.output import say
-from exlab_wizard.cli.terminal.words import number, standing
+from exlab_wizard.cli.terminal.words import standing
+from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.text.amounts import about, rate, size
 from exlab_wizard.domain.text.names import visible
-from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.domain.views import Job
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,7 +25,7 @@ _LONGEST_NAME: Final = 40
 class Display:
     """Shows jobs; the base shows nothing. Enter it before the first `show`."""
 
-    def show(self, jobs: Sequence[Record]) -> None:
+    def show(self, jobs: Sequence[Job]) -> None:
         """Show how the jobs stand now."""
 
     def __enter__(self) -> Self:
@@ -48,15 +49,15 @@ class LineDisplay(Display):
         """Begin with nothing said."""
         self._said: dict[object, tuple[object, ...]] = {}
 
-    def show(self, jobs: Sequence[Record]) -> None:
+    def show(self, jobs: Sequence[Job]) -> None:
         """Print what is new."""
         for job in jobs:
-            seen = (job["state"], job["waiting_on"], job["error_kind"], job["not_before"])
-            if self._said.get(job["id"]) == seen:
+            seen = (job.state, job.waiting_on, job.error_kind, job.not_before)
+            if self._said.get(job.id) == seen:
                 continue
-            self._said[job["id"]] = seen
+            self._said[job.id] = seen
             told = standing(job)
-            say(f"job {job['id']} {job['run_path']}: {job['state']}{f' ({told})' if told else ''}")
+            say(f"job {job.id} {job.run_path}: {job.state}{f' ({told})' if told else ''}")
 
 
 class Rate:
@@ -98,31 +99,31 @@ class LiveDisplay(Display):
         """Leave the last picture standing."""
         self._progress.stop()
 
-    def show(self, jobs: Sequence[Record]) -> None:
+    def show(self, jobs: Sequence[Job]) -> None:
         """Redraw."""
         for job in jobs:
-            key = job["id"]
+            key = job.id
             if key not in self._tasks:
-                name = visible(str(job["run_path"]))
+                name = visible(job.run_path)
                 short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
                 self._tasks[key] = self._progress.add_task(f"job {key} {short}", total=None, told="")
                 self._rates[key] = Rate()
-            moved = number(job["bytes_done"]) + number(job["bytes_verified"])
-            total = 2 * number(job["bytes_total"])
+            moved = job.bytes_done + job.bytes_verified
+            total = 2 * job.bytes_total
             told = visible(_told(job, self._rates[key].add(time.monotonic(), moved)))
             self._progress.update(self._tasks[key], completed=moved, total=total or None, told=told)
 
 
-def _told(job: Record, speed: float | None) -> str:
+def _told(job: Job, speed: float | None) -> str:
     """Return what stands beside the bar."""
-    parts = [str(job["state"])]
-    total = number(job["bytes_total"])
+    parts = [job.state.value]
+    total = job.bytes_total
     if total:
-        parts.append(f"{number(job['files_done'])}/{number(job['files_total'])} files")
-        moved = number(job["bytes_verified" if job["state"] == "verifying" else "bytes_done"])
+        parts.append(f"{job.files_done}/{job.files_total} files")
+        moved = job.bytes_verified if job.state is JobState.VERIFYING else job.bytes_done
         parts.append(f"{size(moved)} of {size(total)}")
-    if speed and job["state"] in ("running", "verifying"):
-        left = 2 * total - number(job["bytes_done"]) - number(job["bytes_verified"])
+    if speed and job.state in IN_FLIGHT:
+        left = 2 * total - job.bytes_done - job.bytes_verified
         parts += [rate(speed), f"{about(left / speed)} left"]
     said = standing(job)
     return " · ".join([*parts, said] if said else parts)

@@ -9,6 +9,7 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import Blocker
 from exlab_wizard.domain.text import jobs
 from exlab_wizard.domain.text import quit as quits
+from exlab_wizard.domain.views import Job
 
 Value = str | int | float | None
 
@@ -19,29 +20,22 @@ def moment(at: datetime | Value) -> str:
     return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(known, datetime) else ""
 
 
-def number(value: Value) -> int:
-    """Return a counter of a row; nothing counts as zero."""
-    return value if isinstance(value, int) else 0
-
-
-def progress(job: dict[str, Value]) -> str:
+def progress(job: Job) -> str:
     """Return how far a job is; empty while unknown."""
-    total = number(job["bytes_total"])
-    done = (
-        ("bytes_total", "bytes_total") if job["state"] in ("verified", "cleaned") else ("bytes_done", "bytes_verified")
-    )
-    return jobs.progress(total, *(number(job[name]) for name in done))
+    over = job.state in (JobState.VERIFIED, JobState.CLEANED)
+    done = (job.bytes_total, job.bytes_total) if over else (job.bytes_done, job.bytes_verified)
+    return jobs.progress(job.bytes_total, *done)
 
 
-def standing(job: dict[str, Value]) -> str:
+def standing(job: Job) -> str:
     """Return the details of a job's state: what it waits for, or what went wrong."""
-    if job["waiting_on"] is not None:
-        return f"waiting: {jobs.waiting(str(job['waiting_on']))}"
-    if job["state"] == "queued" and job["not_before"] is not None:
-        return f"next attempt at {moment(job['not_before'])}: {job['error_detail'] or job['error_kind']}"
-    if job["state"] == "failed":
-        return f"{job['error_kind']}: {job['error_detail']}"
-    if job["state"] == "resumable":
+    if job.waiting_on is not None:
+        return f"waiting: {jobs.waiting(job.waiting_on)}"
+    if job.state is JobState.QUEUED and job.not_before is not None:
+        return f"next attempt at {moment(job.not_before)}: {job.error_detail or job.error_kind}"
+    if job.state is JobState.FAILED:
+        return f"{job.error_kind}: {job.error_detail}"
+    if job.state is JobState.RESUMABLE:
         return jobs.STATES[JobState.RESUMABLE]
     return ""
 

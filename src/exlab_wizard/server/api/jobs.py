@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
-from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.job import JobState, OperatorMove, legal_moves, refusal
-from exlab_wizard.domain.views import Job, JobEvent, JobEventPage, JobPage
+from exlab_wizard.domain.views import Job, JobEventPage, JobPage
 from exlab_wizard.errors import RuleError
 from exlab_wizard.server.api.answers import answer
 from exlab_wizard.server.api.models import LARGEST_ID, EnqueueJob
@@ -76,8 +75,7 @@ class JobRoutes:
         """List jobs, the newest first."""
 
         def read() -> Response:
-            found = self._backend.store.rows.jobs(limit=limit, before=before, in_state=state)
-            jobs = [decode(Job, job) for job in found]
+            jobs = self._backend.store.rows.jobs(limit=limit, before=before, in_state=state)
             return answer(JobPage(jobs, jobs[-1].id if len(jobs) == limit else None))
 
         return await self._pools.reads.run(read)
@@ -91,8 +89,7 @@ class JobRoutes:
 
         def read() -> Response:
             self._found(job_id)
-            found = self._backend.store.rows.events_page(job_id, limit=limit, before=before)
-            events = [decode(JobEvent, event) for event in found]
+            events = self._backend.store.rows.events_page(job_id, limit=limit, before=before)
             return answer(JobEventPage(events, (events[-1].id or None) if len(events) == limit else None))
 
         return await self._pools.reads.run(read)
@@ -124,10 +121,10 @@ class JobRoutes:
         return answer(await self._pools.writes.run(cancel))
 
     def _found(self, job_id: int) -> Job:
-        record = self._backend.store.rows.job(job_id)
-        if record is None:
+        job = self._backend.store.rows.job(job_id)
+        if job is None:
             raise ApiError(Code.NOT_FOUND, f"There is no job {job_id}.")
-        return decode(Job, record)
+        return job
 
 
 def _illegal(job: Job, move: OperatorMove) -> ApiError:

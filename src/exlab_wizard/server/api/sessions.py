@@ -9,7 +9,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.domain.views import ClosedSession, Lease, SessionPage, SessionRow
 from exlab_wizard.errors import RefusedError
@@ -21,7 +20,6 @@ from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
-from exlab_wizard.store.sqlite.values import whole
 from exlab_wizard.transfer.source.run_path import plain_path
 
 log = logging.getLogger(__name__)
@@ -59,7 +57,7 @@ class SessionRoutes:
 
     def _open(self, body: OpenSession) -> tuple[SessionRow, bool]:
         now = self._backend.now()
-        if body.id is not None and (found := self._session(body.id)) is not None:
+        if body.id is not None and (found := self._backend.store.rows.session(body.id)) is not None:
             return _same(found, body), False
         ttl_s = body.ttl_s or self._backend.settings.current.sessions.ttl_s
         wanted = NewSession(body.kind, body.label, ttl_s, body.operator, body.equipment_id, body.run_path, body.id)
@@ -78,13 +76,8 @@ class SessionRoutes:
         before: Annotated[int | None, Query(ge=0, le=LARGEST_ID)] = None,
     ) -> Response:
         """List sessions, the newest first."""
-
-        def read() -> Response:
-            found = self._backend.store.rows.sessions_page(limit=limit, before=before)
-            following = whole(found[-1]["number"]) if len(found) == limit else None
-            return answer(SessionPage([decode(SessionRow, one) for one in found], following))
-
-        return await self._pools.reads.run(read)
+        rows = self._backend.store.rows
+        return await self._pools.reads.run(lambda: answer(rows.sessions_page(limit=limit, before=before)))
 
     async def look(self, session_id: str) -> Response:
         """Show one session."""
@@ -140,12 +133,8 @@ class SessionRoutes:
             log.info("session %s aborted", session_id, extra={"session": session_id})
         return ClosedSession(id=session_id, state=LeaseState.ABORTED, jobs=[])
 
-    def _session(self, session_id: str) -> SessionRow | None:
-        record = self._backend.store.rows.session(session_id)
-        return None if record is None else decode(SessionRow, record)
-
     def _found(self, session_id: str) -> SessionRow:
-        session = self._session(session_id)
+        session = self._backend.store.rows.session(session_id)
         if session is None:
             raise ApiError(Code.NOT_FOUND, f"There is no session {session_id!r}.")
         return session

@@ -88,7 +88,7 @@ class Poller:
         for number, session in before.sessions.items():
             if number not in now.sessions:
                 found = self._backend.store.rows.session(str(number))
-                yield Update("session", {**session, "state": found["state"] if found else "expired"})
+                yield Update("session", {**session, "state": found.state if found else "expired"})
 
 
 def _last(rows: list[Record], name: str, otherwise: int) -> int:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.domain.views import Job
+from exlab_wizard.server.backend import Backend, as_utf8, view_as_utf8
 from exlab_wizard.server.page.words import done_percent
-from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.store.sqlite.values import whole
 
 RATE_SECONDS: Final = 12.0
 """The rate is that of so many seconds: short enough to show that a share hangs, long enough not to flicker."""
@@ -24,7 +22,7 @@ _POLL_INTERVAL_SECONDS: Final = 0.4
 class Moving:
     """A run on its way; rates in bytes per second, times in seconds, None where nothing is known yet."""
 
-    job: Record
+    job: Job
     percent: float | None
     rate: float | None
     eta_s: float | None
@@ -33,7 +31,7 @@ class Moving:
     @property
     def reading_back(self) -> bool:
         """Whether all is sent, and what is left is being read back."""
-        return self.job["state"] == JobState.VERIFYING
+        return self.job.state is JobState.VERIFYING
 
 
 class Rates:
@@ -44,18 +42,18 @@ class Rates:
         self._lock = threading.Lock()
         self._looks: dict[int, deque[tuple[float, int, int]]] = {}
 
-    def look(self, jobs: list[Record], now: float) -> dict[int, tuple[float, float]]:
+    def look(self, jobs: list[Job], now: float) -> dict[int, tuple[float, float]]:
         """Note how far `jobs` are at monotonic time `now`; return bytes per second, sent and read back, of each.
 
         What was not seen twice is not in the answer. Jobs that are not among `jobs` are forgotten.
         """
         rates: dict[int, tuple[float, float]] = {}
         with self._lock:
-            here = {whole(job["id"]): job for job in jobs}
+            here = {job.id: job for job in jobs}
             self._looks = {number: self._looks.get(number, deque()) for number in here}
             for number, job in here.items():
                 looks = self._looks[number]
-                look = (now, whole(job["bytes_done"]), whole(job["bytes_verified"]))
+                look = (now, job.bytes_done, job.bytes_verified)
                 if looks and (look[1] < looks[-1][1] or look[2] < looks[-1][2]):
                     looks.clear()  # it began again
                 if not looks or now - looks[-1][0] >= _POLL_INTERVAL_SECONDS:
@@ -86,40 +84,29 @@ class Now:
         jobs = activity.in_flight()
         rates = self._rates.look(jobs, self._backend.clock.monotonic())
         files = self._backend.workers.status().files
-        moving = [self._moving(job, rates.get(whole(job["id"])), files, now) for job in jobs]
+        moving = [self._moving(job, rates.get(job.id), files, now) for job in jobs]
         return {
             "moving": moving,
-            "bytes_left": sum(whole(job["bytes_total"]) - whole(job["bytes_done"]) for job in jobs),
-            "due": [as_utf8(job) for job in activity.due()],
-            "retried": [as_utf8(job) for job in activity.retried()],
+            "bytes_left": sum(job.bytes_total - job.bytes_done for job in jobs),
+            "due": [view_as_utf8(job) for job in activity.due()],
+            "retried": [view_as_utf8(job) for job in activity.retried()],
             "waiting": [as_utf8(group) for group in activity.waiting()],
-            "sessions": [{**as_utf8(one), "left_s": _left(one["expires_at"], now)} for one in activity.sessions()],
-            "arrived": [as_utf8(job) for job in activity.verified()],
+            "sessions": [(view_as_utf8(one), (one.expires_at - now).total_seconds()) for one in activity.sessions()],
+            "arrived": [view_as_utf8(job) for job in activity.verified()],
             "destinations": list(self._backend.destinations()),
         }
 
     @staticmethod
-    def _moving(job: Record, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Moving:
+    def _moving(job: Job, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Moving:
         sent, back = rates or _average(job, now)
-        total = whole(job["bytes_total"])
-        left = 2 * total - whole(job["bytes_done"]) - whole(job["bytes_verified"])
-        rate = back if job["state"] == JobState.VERIFYING else sent
-        eta = left / (sent + back) if total and sent + back > 0 else None
-        return Moving(
-            as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(whole(job["id"]))
-        )
+        left = 2 * job.bytes_total - job.bytes_done - job.bytes_verified
+        rate = back if job.state is JobState.VERIFYING else sent
+        eta = left / (sent + back) if job.bytes_total and sent + back > 0 else None
+        return Moving(view_as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
 
 
-def _average(job: Record, now: datetime) -> tuple[float, float]:
+def _average(job: Job, now: datetime) -> tuple[float, float]:
     """Return the rates since the job was claimed, for the first look at it."""
-    since = -_left(job["claimed_at"], now)
-    sent = max(0, whole(job["bytes_done"]) - whole(job["bytes_resumed"]))
+    since = 0.0 if job.claimed_at is None else (now - job.claimed_at).total_seconds()
+    sent = max(0, job.bytes_done - job.bytes_resumed)
     return (sent / since, sent / since) if since > 1 else (0.0, 0.0)
-
-
-def _left(moment: object, now: datetime) -> float:
-    """Return how many seconds `moment` is ahead of `now`; negative where it is over."""
-    try:
-        return (from_text(str(moment)) - now).total_seconds()
-    except ValueError:  # written by hand into the database
-        return 0.0

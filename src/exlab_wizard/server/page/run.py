@@ -8,12 +8,13 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from exlab_wizard.domain.job import IN_FLIGHT, ErrorKind, JobState, operator_moves
+from exlab_wizard.domain.job import IN_FLIGHT, JobState, operator_moves
 from exlab_wizard.domain.text.jobs import REMEDIES
+from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LARGEST_ID
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.server.backend import Backend, as_utf8, view_as_utf8
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.addresses import path_of
 from exlab_wizard.server.page.folder_reads import FolderReads
@@ -22,7 +23,6 @@ from exlab_wizard.server.page.timeline import budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import done_percent
 from exlab_wizard.server.thread_pools import ThreadPools
-from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import read_receipt
 from exlab_wizard.workers.attempt import final_parts
@@ -67,17 +67,16 @@ class RunRoutes:
     def _read(self, run_id: int, before: int | None, after: str) -> Values:
         store = self._backend.store
         job = self._found(run_id)
-        session = None if job["session_id"] is None else store.rows.session(str(job["session_id"]))
+        session = None if job.session_id is None else store.rows.session(job.session_id)
         events = store.rows.events_page(run_id, limit=STEPS, before=before)
         files = store.rows.files(run_id, limit=FILES, after=after)
-        state = JobState(str(job["state"]))
-        kind = None if job["error_kind"] is None else ErrorKind(str(job["error_kind"]))
+        state, kind = job.state, job.error_kind
         return {
-            "job": as_utf8(job),
+            "job": view_as_utf8(job),
             "percent": done_percent(job),
-            "session": None if session is None else as_utf8(session),
-            "steps": [step(as_utf8(event)) for event in events],
-            "older": events[-1]["id"] if len(events) == STEPS else None,
+            "session": None if session is None else view_as_utf8(session),
+            "steps": [step(view_as_utf8(event)) for event in events],
+            "older": events[-1].id if len(events) == STEPS else None,
             "newest": before is None,
             "files": [as_utf8(file) for file in files.files],
             "after": after,
@@ -89,7 +88,7 @@ class RunRoutes:
             "verified": state in (JobState.VERIFIED, JobState.CLEANED),
         }
 
-    def _found(self, run_id: int) -> Record:
+    def _found(self, run_id: int) -> Job:
         job = self._backend.store.rows.job(run_id)
         if job is None:
             raise ApiError(Code.NOT_FOUND, f"There is no run with the number {run_id}.")
@@ -110,21 +109,20 @@ class RunRoutes:
         job = await self._pools.reads.run(lambda: self._found(run_id))
         try:
             found, fault = (
-                await self._folders.run(str(job["destination"]), lambda: self._receipt(job), TIMEOUT_SECONDS),
+                await self._folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS),
                 "",
             )
         except TimeoutError:
             found, fault = {}, f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Look after it."
         except (TransferWaitError, OSError, ValueError) as error:
             found, fault = {}, f"{error}"
-        rows = {"job": as_utf8(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
+        rows = {"job": view_as_utf8(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
         return await self._views.show(request, "receipt.html", lambda: rows, status=404 if fault else 200)
 
-    def _receipt(self, job: Record) -> Mapping[str, object]:
-        destination = self._backend.settings.current.destinations.get(str(job["destination"]))
+    def _receipt(self, job: Job) -> Mapping[str, object]:
+        destination = self._backend.settings.current.destinations.get(job.destination)
         if destination is None:
-            msg = f"The destination {job['destination']!r} is not configured any more."
+            msg = f"The destination {job.destination!r} is not configured any more."
             raise ValueError(msg)
         probe(destination.folder, destination.marker)
-        equipment = None if job["equipment_id"] is None else str(job["equipment_id"])
-        return read_receipt(destination.folder.joinpath(*final_parts(str(job["run_path"]), equipment)))
+        return read_receipt(destination.folder.joinpath(*final_parts(job.run_path, job.equipment_id)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.text.amounts import times
 from exlab_wizard.domain.text.jobs import WAITS
-from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.store.sqlite.values import whole
+from exlab_wizard.domain.views import Job, JobEvent
 
 _WAITS: Final = {f"waits: {reason}": f"Waiting: {wait.reason}" for reason, wait in WAITS.items()}
 _REASONS: Final = _WAITS | {
@@ -54,7 +54,7 @@ class Step:
     """One line of the timeline; `sign` is the name of an icon."""
 
     number: int
-    at: str
+    at: datetime
     sign: str
     words: str
     detail: str | None
@@ -66,19 +66,11 @@ def state_sign(state: object) -> str:
     return _SIGNS[JobState(str(state))]
 
 
-def step(event: Record) -> Step:
+def step(event: JobEvent) -> Step:
     """Return a move of a job in words; a reason written by an administrator is kept as it is."""
-    state, reason = JobState(str(event["to_state"])), str(event["reason"] or "")
-    detail = None if event["detail"] is None else str(event["detail"])
-    number, launch = event["id"], event["launch_id"]
-    return Step(
-        number if isinstance(number, int) else 0,
-        str(event["at"]),
-        _SIGNS[state],
-        _words(state, reason),
-        detail if state in (JobState.FAILED, JobState.QUEUED) else None,
-        launch if isinstance(launch, int) else None,
-    )
+    state, reason = event.to_state, event.reason or ""
+    detail = event.detail if state in (JobState.FAILED, JobState.QUEUED) else None
+    return Step(event.id, event.at, _SIGNS[state], _words(state, reason), detail, event.launch_id)
 
 
 def _words(state: JobState, reason: str) -> str:
@@ -96,9 +88,9 @@ def _words(state: JobState, reason: str) -> str:
     return entered if reason in ours else f"{entered}: {reason}"
 
 
-def budget(job: Record) -> list[str]:
+def budget(job: Job) -> list[str]:
     """Return what the counters of a job mean, in sentences; none where there is nothing to explain."""
-    attempts, interruptions, crashes = (whole(job[name] or 0) for name in ("attempts", "interruptions", "crashes"))
+    attempts, interruptions, crashes = job.attempts, job.interruptions, job.crashes
     told = []
     if attempts > 1:
         told.append(f"Attempted {times(attempts)}. After five retries a network error needs you.")

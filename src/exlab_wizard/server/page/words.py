@@ -8,18 +8,18 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.text import names
 from exlab_wizard.domain.text.amounts import about, duration, number, percent, plural, rate, size, verb
 from exlab_wizard.domain.text.jobs import PLACED, STATES, WAITS, percent_done
 from exlab_wizard.domain.text.names import sentence, visible
 from exlab_wizard.domain.text.quit import facts, promise
+from exlab_wizard.domain.views import Job
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
 from exlab_wizard.server.page.timeline import state_sign
 from exlab_wizard.store.reports.rows import Record
-from exlab_wizard.store.sqlite.values import whole
 
 _UNKNOWN: Final = "\N{EN DASH}"
 
@@ -36,14 +36,14 @@ def run_name(path: Json) -> Markup:
     return Markup('<bdi class="name" title="{}">{}</bdi>').format(visible(str(path)), last)
 
 
-def moment(text: Json) -> Markup:
+def moment(at: datetime | Json) -> Markup:
     """Return a time of the database in local time, today without its date; UTC is in the tooltip."""
-    return _time(text, short=True)
+    return _time(at, short=True)
 
 
-def day_and_time(text: Json) -> Markup:
+def day_and_time(at: datetime | Json) -> Markup:
     """Return a time of the database in local time with its date; UTC is in the tooltip."""
-    return _time(text, short=False)
+    return _time(at, short=False)
 
 
 def state(value: Json) -> str:
@@ -51,9 +51,10 @@ def state(value: Json) -> str:
     return sentence(STATES[JobState(str(value))])
 
 
-def placed(job: Record) -> Markup:
+def placed(job: Job | Record) -> Markup:
     """Return the state of a job with its destination."""
-    return escape(sentence(PLACED[JobState(str(job["state"]))])).format(destination=name(job["destination"]))
+    state, destination = (job.state, job.destination) if isinstance(job, Job) else (job["state"], job["destination"])
+    return escape(sentence(PLACED[JobState(str(state))])).format(destination=name(destination))
 
 
 def waiting(reason: Json) -> str:
@@ -68,9 +69,9 @@ def waits(row: Record) -> Markup:
     return Markup("{} since {}. {}").format(begun, moment(row["since"]), wait.outlook)
 
 
-def done_percent(job: Record) -> float | None:
+def done_percent(job: Job) -> float | None:
     """Return how far a job is, 0 to 100; None while unknown."""
-    return percent_done(*(whole(job[name]) for name in ("bytes_total", "bytes_done", "bytes_verified")))
+    return percent_done(job.bytes_total, job.bytes_done, job.bytes_verified)
 
 
 FILTERS: Final = {
@@ -92,6 +93,7 @@ FILTERS: Final = {
     "sign": state_sign,
     "size": size,
     "state": state,
+    "utc": to_text,
     "verb": verb,
     "waiting": waiting,
     "waits": waits,
@@ -99,7 +101,8 @@ FILTERS: Final = {
 """What templates may say; each knows no clock but the local zone."""
 
 
-def _time(text: Json, *, short: bool) -> Markup:
+def _time(known: datetime | Json, *, short: bool) -> Markup:
+    text = to_text(known) if isinstance(known, datetime) else known
     try:
         at = from_text(str(text))
         local = at.astimezone()

@@ -9,7 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.store.reports.rows import Record, records
+from exlab_wizard.domain.views import Job, SessionRow
+from exlab_wizard.store.reports.rows import JOB_COLUMNS, Record, records, views
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.tables import IS_ACTIVE, IS_DELAYED, IS_DUE, IS_IN_FLIGHT, session_leases, sync_jobs
@@ -20,12 +21,7 @@ _SAMPLE: Final = 20
 
 _job, _lease = sync_jobs.c, session_leases.c
 _limit: Final[sa.ColumnElement[int]] = sa.literal_column(str(MOST_ROWS))
-_COLUMNS: Final = (
-    "id", "run_path", "destination", "equipment_id", "state", "state_reason", "not_before", "waiting_on",
-    "error_kind", "error_detail", "claimed_at", "enqueued_at", "files_total", "files_done", "bytes_total",
-    "bytes_done", "bytes_verified", "bytes_resumed",
-)  # fmt: skip
-_jobs: Final = sa.select(*(_job[name] for name in _COLUMNS)).limit(_limit)
+_jobs: Final = sa.select(*JOB_COLUMNS).limit(_limit)
 
 IN_FLIGHT: Final = Statement(_jobs.where(IS_IN_FLIGHT).order_by(_job.claimed_at, _job.id))
 DUE: Final = Statement(_jobs.where(IS_DUE).order_by(_job.priority.desc(), _job.id))
@@ -44,18 +40,11 @@ WAITING: Final = Statement(
         f" GROUP BY destination, waiting_on LIMIT {MOST_ROWS}) w"
     )
 )
-SESSIONS: Final = Statement(
-    sa.select(
-        _lease.id, _lease.kind, _lease.label, _lease.operator, _lease.equipment_id, _lease.opened_at, _lease.expires_at
-    )
-    .where(IS_ACTIVE)
-    .order_by(_lease.opened_at, _lease.id)
-    .limit(_limit)
-)
+SESSIONS: Final = Statement(sa.select(*_lease).where(IS_ACTIVE).order_by(_lease.opened_at, _lease.id).limit(_limit))
 VERIFIED: Final = Statement(
     sa.text(
-        f"SELECT {', '.join(f'j.{name}' for name in _COLUMNS)}, e.at AS arrived_at FROM"
-        f" (SELECT id, job_id, at, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
+        f"SELECT {', '.join(f'j.{column.name}' for column in JOB_COLUMNS)} FROM"
+        f" (SELECT id, job_id, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
         " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.to_state = 'verified' ORDER BY e.id DESC LIMIT 5"
     )
 )
@@ -68,17 +57,17 @@ class ActivityReport:
         """Read from `database`."""
         self._db = database
 
-    def in_flight(self) -> list[Record]:
+    def in_flight(self) -> list[Job]:
         """Return the jobs that are being sent or read back, the first claimed first."""
-        return records(self._db, IN_FLIGHT, {})
+        return views(self._db, Job, IN_FLIGHT, {})
 
-    def due(self) -> list[Record]:
+    def due(self) -> list[Job]:
         """Return the jobs that wait for a worker only, in the order in which they are claimed."""
-        return records(self._db, DUE, {})
+        return views(self._db, Job, DUE, {})
 
-    def retried(self) -> list[Record]:
+    def retried(self) -> list[Job]:
         """Return the jobs that failed and are retried automatically, the next first."""
-        return records(self._db, RETRIED, {})
+        return views(self._db, Job, RETRIED, {})
 
     def waiting(self) -> list[Record]:
         """Return `destination, waiting_on, jobs, since, run_path, next_look` for each thing that jobs wait for.
@@ -87,10 +76,10 @@ class ActivityReport:
         """
         return records(self._db, WAITING, {})
 
-    def sessions(self) -> list[Record]:
+    def sessions(self) -> list[SessionRow]:
         """Return the active sessions, the oldest first."""
-        return records(self._db, SESSIONS, {})
+        return views(self._db, SessionRow, SESSIONS, {})
 
-    def verified(self) -> list[Record]:
-        """Return the jobs that were verified last, if that is not long ago; `arrived_at` is when."""
-        return records(self._db, VERIFIED, {})
+    def verified(self) -> list[Job]:
+        """Return the jobs that were verified last, if that is not long ago."""
+        return views(self._db, Job, VERIFIED, {})

@@ -1,37 +1,44 @@
 """Rows for the command line and the page: jobs, a job's events and files, sessions, launches and quits.
 
-Rows are dictionaries with the column names of the schema, newest first, a keyset page at a time.
+The newest come first, a keyset page at a time.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
 
+from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, SessionPage, SessionRow
+from exlab_wizard.errors import StoreError
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_to_sql
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import session_leases, sync_files, sync_jobs
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_View = TypeVar("_View", bound="DataclassInstance")
 _b = sa.bindparam
 _file = sync_files.c
 Record = dict[str, str | int | float | None]
 
-_SUMMARY: Final = [column for column in sync_jobs.c if column.name not in ("progress_mark", "claim_id")]
+JOB_COLUMNS: Final = [sync_jobs.c[field.name] for field in fields(Job)]
 JOBS: Final = Statement(
-    sa.select(*_SUMMARY).where(sync_jobs.c.id < _b("before")).order_by(sync_jobs.c.id.desc()).limit(_b("limit"))
+    sa.select(*JOB_COLUMNS).where(sync_jobs.c.id < _b("before")).order_by(sync_jobs.c.id.desc()).limit(_b("limit"))
 )
 JOBS_IN_STATE: Final = Statement(
-    sa.select(*_SUMMARY)
+    sa.select(*JOB_COLUMNS)
     .where(sync_jobs.c.id < _b("before"), sync_jobs.c.state == _b("state"))
     .order_by(sync_jobs.c.id.desc())
     .limit(_b("limit"))
 )
-JOB: Final = Statement(sa.select(*_SUMMARY).where(sync_jobs.c.id == _b("job")))
+JOB: Final = Statement(sa.select(*JOB_COLUMNS).where(sync_jobs.c.id == _b("job")))
 # Being queued is no move; the timeline begins with it all the same.
 _EVENTS: Final = (
     "SELECT * FROM (SELECT 0 AS id, id AS job_id, enqueued_at AS at, NULL AS from_state, 'queued' AS to_state,"
@@ -88,27 +95,26 @@ class RowsReport:
         """Read from `database`."""
         self._db = database
 
-    def jobs(self, *, limit: int, before: int | None = None, in_state: JobState | None = None) -> list[Record]:
+    def jobs(self, *, limit: int, before: int | None = None, in_state: JobState | None = None) -> list[Job]:
         """Return jobs below id `before`, newest first."""
         params: dict[str, Value] = {"before": MAX_ID if before is None else before, "limit": limit}
         if in_state is None:
-            return records(self._db, JOBS, params)
-        return records(self._db, JOBS_IN_STATE, {**params, "state": in_state.value})
+            return views(self._db, Job, JOBS, params)
+        return views(self._db, Job, JOBS_IN_STATE, {**params, "state": in_state.value})
 
-    def job(self, job_id: int) -> Record | None:
+    def job(self, job_id: int) -> Job | None:
         """Return one job, or None."""
-        found = records(self._db, JOB, {"job": job_id})
+        found = views(self._db, Job, JOB, {"job": job_id})
         return found[0] if found else None
 
-    def events(self, job_id: int, *, limit: int = 10_000) -> list[Record]:
+    def events(self, job_id: int, *, limit: int = 10_000) -> list[JobEvent]:
         """Return a job's timeline, oldest first."""
-        return records(self._db, EVENTS, {"job": job_id, "limit": limit, "before": MAX_ID})
+        return views(self._db, JobEvent, EVENTS, {"job": job_id, "limit": limit, "before": MAX_ID})
 
-    def events_page(self, job_id: int, *, limit: int, before: int | None = None) -> list[Record]:
+    def events_page(self, job_id: int, *, limit: int, before: int | None = None) -> list[JobEvent]:
         """Return a job's moves below id `before`, newest first; the last of all is being queued, with id 0."""
-        return records(
-            self._db, EVENTS_PAGE, {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
-        )
+        params: dict[str, Value] = {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
+        return views(self._db, JobEvent, EVENTS_PAGE, params)
 
     def files(self, job_id: int, *, limit: int, after: str = "") -> FilePage:
         """Return the files of a job behind the path `after`, which is in the form of `os.fsdecode`, by path."""
@@ -116,26 +122,51 @@ class RowsReport:
         following = str(found[limit - 1]["path"]) if len(found) > limit else None
         return FilePage(found[:limit], following)
 
-    def session(self, lease_id: str) -> Record | None:
+    def session(self, lease_id: str) -> SessionRow | None:
         """Return one session, or None."""
-        found = records(self._db, SESSION, {"id": lease_id})
+        found = views(self._db, SessionRow, SESSION, {"id": lease_id})
         return found[0] if found else None
 
-    def sessions_page(self, *, limit: int, before: int | None = None) -> list[Record]:
-        """Return sessions in the reverse order of their opening, each with its `number`, those below `before`."""
-        return records(self._db, SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
+    def sessions_page(self, *, limit: int, before: int | None = None) -> SessionPage:
+        """Return sessions in the reverse order of their opening, those below the number `before`."""
+        params: dict[str, Value] = {"limit": limit, "before": MAX_ID if before is None else before}
+        found = records(self._db, SESSIONS_PAGE, params)
+        following = whole(found[-1]["number"]) if len(found) == limit else None
+        return SessionPage([view(SessionRow, row) for row in found], following)
 
-    def sessions(self, *, limit: int) -> list[Record]:
+    def sessions(self, *, limit: int) -> list[SessionRow]:
         """Return sessions, the active ones first."""
-        return records(self._db, SESSIONS, {"limit": limit})
+        return views(self._db, SessionRow, SESSIONS, {"limit": limit})
 
-    def launches(self, *, limit: int) -> list[Record]:
+    def launches(self, *, limit: int) -> list[LaunchRow]:
         """Return launches, newest first."""
-        return records(self._db, LAUNCHES, {"limit": limit})
+        return views(self._db, LaunchRow, LAUNCHES, {"limit": limit})
 
-    def quits(self, *, limit: int) -> list[Record]:
+    def quits(self, *, limit: int) -> list[QuitRow]:
         """Return quits, newest first."""
-        return records(self._db, QUITS, {"limit": limit})
+        return views(self._db, QuitRow, QUITS, {"limit": limit})
+
+
+def views(database: Database, kind: type[_View], statement: Statement, params: dict[str, Value]) -> list[_View]:
+    """Return the rows of a query as views, whose fields are their columns.
+
+    Raises:
+        StoreError: the database cannot be read, or a row holds what no column of its kind holds.
+    """
+    return [view(kind, row) for row in records(database, statement, params)]
+
+
+def view(kind: type[_View], row: Record) -> _View:
+    """Return a row as a view.
+
+    Raises:
+        StoreError: it holds what no column of its kind holds.
+    """
+    try:
+        return decode(kind, row)
+    except DecodeError as error:
+        msg = f"a row of the database cannot be read: {error} (id {row.get('id')}). Correct it with SQL."
+        raise StoreError(msg) from error
 
 
 def records(database: Database, statement: Statement, params: dict[str, Value]) -> list[Record]:

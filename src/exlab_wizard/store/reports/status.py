@@ -12,9 +12,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.views import LaunchRow, Pending, SessionRow, Status, Waiting
+from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.views import Pending, Status, Waiting
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue.drain import DrainQueries
 from exlab_wizard.store.queue.launches import Launches
@@ -124,17 +124,15 @@ class StatusReport:
             StoreError: the database cannot be read.
         """
         rows = RowsReport(self._db)
-        ended = [row for row in rows.launches(limit=2) if row["ended_at"] is not None]
+        ended = [row for row in rows.launches(limit=2) if row.ended_at is not None]
         return Status(
             launch=Launches(self._db).open_launch(),
             pending=self.pending(),
             in_flight=DrainQueries(self._db).blockers(),
             waiting=self.waiting(),
             failed=self.counts().failed,
-            sessions=[
-                decode(SessionRow, row) for row in rows.sessions(limit=_MOST_SESSIONS) if row["state"] == "active"
-            ],
-            last_launch=decode(LaunchRow, ended[0]) if ended else None,
+            sessions=[one for one in rows.sessions(limit=_MOST_SESSIONS) if one.state is LeaseState.ACTIVE],
+            last_launch=ended[0] if ended else None,
         )
 
     def summary(self, launch_id: int, now: datetime) -> LaunchSummary:

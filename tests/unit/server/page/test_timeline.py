@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from tests.support import views
 
 from exlab_wizard.domain.job import TRANSITIONS, ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import AttemptHistory, Completed, Deferred, Failed, Interrupted, decide_next
+from exlab_wizard.domain.views import JobEvent
 from exlab_wizard.server.page.timeline import budget, step
 from exlab_wizard.server.page.words import waiting
-from exlab_wizard.store.reports.rows import Record
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 OUTCOMES = [
@@ -22,8 +23,8 @@ OUTCOMES = [
 ]
 
 
-def event(state: JobState, reason: str | None, detail: str | None = None) -> Record:
-    return {"id": 5, "at": "x", "to_state": state, "reason": reason, "detail": detail, "launch_id": 1}
+def event(state: JobState, reason: str | None, detail: str | None = None) -> JobEvent:
+    return views.event(to_state=state, reason=reason, detail=detail)
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=str)
@@ -64,8 +65,8 @@ def test_what_is_waited_for_reads_the_same_now_and_in_the_timeline(reason: WaitR
 
 
 def test_budgets_are_explained_only_where_there_is_something_to_explain() -> None:
-    assert budget({"attempts": 1, "interruptions": 0, "crashes": 0}) == []
-    told = " ".join(budget({"attempts": 3, "interruptions": 2, "crashes": 1}))
+    assert budget(views.job(attempts=1)) == []
+    told = " ".join(budget(views.job(attempts=3, interruptions=2, crashes=1)))
     assert "3 times" in told
     assert "twice" in told
     assert "once" in told

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.support import views
 
+from exlab_wizard.domain.views import Job
 from exlab_wizard.server.page.forms import local
 from exlab_wizard.server.page.now import RATE_SECONDS, Rates
 from exlab_wizard.server.page.words import moment, name, run_name
-from exlab_wizard.store.reports.rows import Record
 
 MIB = 1 << 20
 
@@ -38,8 +39,8 @@ def test_a_form_goes_back_to_where_it_was() -> None:
     assert local("/history?state=failed") == "/history?state=failed"
 
 
-def _job(done: int, verified: int = 0) -> Record:
-    return {"id": 1, "bytes_done": done, "bytes_verified": verified}
+def _job(done: int, verified: int = 0) -> Job:
+    return views.job(bytes_done=done, bytes_verified=verified)
 
 
 def test_the_rate_is_that_of_the_last_seconds_and_of_this_attempt() -> None:

@@ -46,7 +46,7 @@ def test_what_was_in_flight_is_queued_again_and_only_a_crash_counts_against_it(
     for job, state in ((running, "running"), (verifying, "verifying")):
         assert budgets(store, job.job_id) == ["queued", *counted, None]
         assert given.moves(store, job.job_id)[-2:] == [(state, "resumable"), ("resumable", "queued")]
-        assert {event["reason"] for event in store.rows.events(job.job_id)[-2:]} == {reason}
+        assert {event.reason for event in store.rows.events(job.job_id)[-2:]} == {reason}
     ended = given.execute(store, f"SELECT end_reason, ended_at FROM launches WHERE id = {launch_id}")
     assert ended == [(reason, "2026-03-01T12:00:00.000Z")]
     assert all(finding.ok for finding in check(store.database))

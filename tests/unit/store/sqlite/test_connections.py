@@ -67,7 +67,7 @@ def test_a_database_that_is_closed_under_a_thread_that_hangs_in_it_ends_nobody(p
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
     with closing(Database(place.database)) as database:
-        assert [job["run_path"] for job in Store(database).rows.jobs(limit=5)] == ["/runs/late"]
+        assert [job.run_path for job in Store(database).rows.jobs(limit=5)] == ["/runs/late"]
 
 
 def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: StateDir) -> None:
