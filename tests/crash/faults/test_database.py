@@ -35,7 +35,7 @@ class Trouble:
         return f"{self.calls.name}-{self.error}".lower()
 
 
-FULL: Final = Trouble(Call.WRITE, "ENOSPC", "Make room on the disk of the state dir.")
+FULL: Final = Trouble(Call.WRITE, "ENOSPC", "Free space on the disk of the state dir.")
 TROUBLES: Final = (
     FULL,
     Trouble(Call.WRITE, "EIO", "disk I/O error. Check the disk of the state dir"),
@@ -103,7 +103,7 @@ def test_another_program_that_holds_the_database_for_longer_than_the_timeout_cos
     holder.execute("BEGIN IMMEDIATE")
     try:
         until(lambda: "locked" in running.log(), what="the copy to say that it waits")
-        assert "Another program holds a transaction open on it; close that program." in running.log()
+        assert "Another program has a transaction open; close that program." in running.log()
     finally:
         holder.close()
     running.verified(job)
@@ -122,7 +122,7 @@ def test_a_launch_that_finds_the_database_held_by_somebody_else_says_who_has_to_
     finally:
         holder.close()
     assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
-    assert "Another program holds a transaction open on it; close that program." in answer.stderr
+    assert "Another program has a transaction open; close that program." in answer.stderr
     assert program.query("SELECT count(*) FROM launches") == [(1,)]
     program.configure()
     program.start()
@@ -181,7 +181,7 @@ def test_queueing_on_a_full_disk_says_so_and_leaves_nothing_half_done(running: F
     with FULL.arm(running):
         answer = running.call("sync", str(run))
         assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
-        assert "Make room on the disk of the state dir." in answer.stderr
+        assert "Free space on the disk of the state dir." in answer.stderr
     assert running.query("SELECT count(*) FROM sync_jobs") == before
     assert running.call("sync", str(run)).returncode == 0
     until((running.nas / run.name).exists, what="the run to arrive")
@@ -275,4 +275,4 @@ def test_a_database_that_may_only_be_read_is_one_line_that_says_what_to_do(progr
     with program.faults.arm(Call.OPEN, f"{program.database}*", number_of("EROFS"), times=2):
         answer = program.call("run", "--headless")
         assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
-        assert "Check that the state dir exists and that your account may write it." in answer.stderr
+        assert "Check that the state dir exists and that your account can write to it." in answer.stderr

@@ -451,7 +451,7 @@ _QUIT: Final = (
         "a predicate that fails closed",
         "store/queue/drain.py",
         """\
-            msg = f"whether work is in flight is unknown: {error}"
+            msg = f"cannot tell whether work is in flight: {error}"
             raise PredicateUnreadableError(msg) from error""",
         "            return DrainCount(0, len(str(error)) * 0)",
         ("tests/unit/store/queue/test_drain.py::test_a_database_that_is_not_there_is_not_idle",),

@@ -21,17 +21,17 @@ from exlab_wizard.store.sqlite.values import Value
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 TYPED = re.compile(r"^```sql\n(?P<sql>.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
-INTRODUCTION = """# Ready questions
+INTRODUCTION = """# Saved questions
 
-`exlab-wizard sql --list` names them, `exlab-wizard sql --run NAME` asks one, `--param NAME=VALUE` changes a default,
-and `--csv` or `--json` is for programs. Each is a plain file in the package, `store/questions/NAME.sql`: copy one and
-change it. What is shown here is the answer on the prepared database of the tests, whose clock stands at
+`exlab-wizard sql --list` lists them, `exlab-wizard sql --run NAME` runs one, `--param NAME=VALUE` changes a default,
+and `--csv` or `--json` is for programs. Each is a plain file in the package, `store/readonly/questions/NAME.sql`: copy
+one and change it. The answers below come from the prepared database of the tests, whose clock is set to
 2026-03-02 12:00 UTC.
 """
 
 
 def questions_page(database: Path) -> str:
-    """Return the page of the ready questions with their answers."""
+    """Return the page of the saved questions with their answers."""
     return "\n".join([INTRODUCTION, *(_section(database, asked) for asked in questions())])
 
 

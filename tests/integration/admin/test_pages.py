@@ -1,4 +1,4 @@
-"""What the cookbook and the page of ready questions show is what comes out: typed on a prepared database."""
+"""What the cookbook and the page of saved questions show is what comes out: typed on a prepared database."""
 
 from __future__ import annotations
 

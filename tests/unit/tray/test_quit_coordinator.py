@@ -195,7 +195,7 @@ def test_a_surface_that_fails_ends_in_force_not_in_a_hang(virtual: VirtualQuit, 
 def test_what_cannot_be_read_is_never_idle_and_is_said_once(
     virtual: VirtualQuit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    virtual.predicate.unreadable = "whether work is in flight is unknown: the file is gone"
+    virtual.predicate.unreadable = "cannot tell whether work is in flight: the file is gone"
     virtual.question.answers = ["wait"]
     assert quit_after(virtual, (70.0, lambda: virtual.coordinator.post(QuitEvent.QUIT))) is QuitOutcome.FORCED
     assert virtual.gate.found is None

@@ -23,7 +23,7 @@ class ExtraMissingError(ExlabError):
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, as_json: bool) -> None:
-    """Browse the live database in the window: tables and views with their meanings, ready questions, SQL.
+    """Browse the live database in the window: tables and views with their meanings, saved questions, SQL.
 
     It is read-only. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
     starts the application if it is not running, and prints a link where there is no desktop.

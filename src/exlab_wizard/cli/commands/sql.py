@@ -41,8 +41,8 @@ _LENIENCE_SECONDS: Final = 5.0
     ),
 )
 @click.argument("text", metavar="[QUERY]", required=False)
-@click.option("--list", "listing", is_flag=True, help="List the ready questions: what each answers, and who asks it.")
-@click.option("--run", "ready", metavar="NAME", help="Ask a ready question; --param changes its defaults.")
+@click.option("--list", "listing", is_flag=True, help="List the saved questions: what each answers, and who asks it.")
+@click.option("--run", "ready", metavar="NAME", help="Ask a saved question; --param changes its defaults.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @json_option
 @click.option(
@@ -143,7 +143,7 @@ def _ended_for_certain(seconds: float) -> Iterator[None]:
     """End the process when a query outlives its time: inside one function call SQLite does not look at the clock."""
 
     def end() -> None:
-        complain(f"the query was ended: it did not stop at its time limit of {seconds:g} s; narrow it")
+        complain(f"the query was stopped: it did not stop at its time limit of {seconds:g} s; narrow it")
         os._exit(1)
 
     # The time that a query may wait for its turn is half of its own.
@@ -169,7 +169,7 @@ def _tell(name: str | None, *, as_csv: bool, as_json: bool) -> None:
         ("name", "kind", "holds"), [(it.name, it.kind, it.holds) for it in relations()], as_csv=as_csv, as_json=False
     )
     if not as_csv:
-        note("columns: exlab-wizard sql NAME; ready questions: exlab-wizard sql --list")
+        note("columns: exlab-wizard sql NAME; saved questions: exlab-wizard sql --list")
 
 
 def _list_questions(*, as_csv: bool, as_json: bool) -> None:

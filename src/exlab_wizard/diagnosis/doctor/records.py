@@ -140,5 +140,5 @@ def _stale(file: RawDatabase, now: datetime) -> CheckResult:
 def _way_back(state_dir: StateDir) -> str:
     newest = Backups(state_dir).newest()
     if newest is None:
-        return "There is no backup; keep the file, and move it away to start with an empty database."
+        return "There is no backup: to start with an empty database, move the file away and keep it."
     return f"Restore the newest backup with: exlab-wizard db restore {str(newest)!r}"

@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 TIME_LIMIT_MS: Final = 1_000
 ROWS: Final = 1_000
 QUESTION: Final = "ask-"
-"""The prefix of each ready question: one has the name of a table."""
+"""The prefix of each saved question: one has the name of a table."""
 _SETTINGS: Final[Mapping[str, int | bool | str]] = {
     "sql_time_limit_ms": TIME_LIMIT_MS,
     "max_returned_rows": ROWS,
@@ -162,7 +162,7 @@ def _metadata(name: str) -> dict[str, object]:
 
 
 def _canned(question: SavedQuestion) -> dict[str, object]:
-    """Return a ready question; an empty field of its form means the default."""
+    """Return a saved question; an empty field of its form means the default."""
     sql = question.sql
     for parameter in question.parameters:
         given = f"coalesce(nullif(:{parameter.name}, ''), {_literal(parameter.default)})"

@@ -43,7 +43,7 @@ class DrainQueries:
             self._db.require_in_place()
             sessions, jobs = self._db.read(COUNT, {"now": to_text(now)})[0]
         except StoreError as error:
-            msg = f"whether work is in flight is unknown: {error}"
+            msg = f"cannot tell whether work is in flight: {error}"
             raise PredicateUnreadableError(msg) from error
         return DrainCount(active_sessions=whole(sessions), in_flight_jobs=whole(jobs))
 
@@ -56,7 +56,7 @@ class DrainQueries:
         try:
             rows = self._db.read(BLOCKERS)
         except StoreError as error:
-            msg = f"what is in flight is unknown: {error}"
+            msg = f"cannot tell what is in flight: {error}"
             raise PredicateUnreadableError(msg) from error
         return [
             Blocker(

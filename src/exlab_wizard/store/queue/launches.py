@@ -157,8 +157,8 @@ END: Final = Statement(
 INSTALLATION: Final = Statement(sa.select(installation.c.id))
 
 CRASH_LOOP_DETAIL: Final = (
-    f"The application ended {CRASH_LIMIT} times while it worked on this run, without progress in between. "
-    "Look at the log of those launches, then retry the job."
+    f"The application crashed {CRASH_LIMIT} times while working on this run, without progress in between. "
+    "Check the log of those launches, then retry the job."
 )
 
 

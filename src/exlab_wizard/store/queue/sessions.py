@@ -135,7 +135,7 @@ class Sessions:
             return LeaseStatus(lease_id, LeaseState.ACTIVE, expires_at)
         found = self.find(lease_id)
         if found is None:
-            msg = "no new session: the application is shutting down. Open it again after the next start."
+            msg = "cannot open a session: the application is shutting down. Open it after the next start."
             raise RefusedError(msg)
         return found
 
@@ -184,7 +184,7 @@ class Sessions:
             ended = transaction.run(EXPIRE, {"now": to_text(now)})
         for (lease_id,) in ended:
             log.warning(
-                "session %s ended without being closed: its client stopped sending heartbeats",
+                "session %s expired: its client stopped sending heartbeats",
                 lease_id,
                 extra={"session": lease_id},
             )

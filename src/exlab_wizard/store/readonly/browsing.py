@@ -77,7 +77,7 @@ class Readers:
         if held is None:
             held = self._local.connection = self._open()
         if self._closed:
-            msg = "the application is quitting; the database can be browsed when it runs again"
+            msg = "the application is quitting; browse the database after the next start"
             raise StoreError(msg)
         return held
 
@@ -94,7 +94,7 @@ class Readers:
             )
             connection.execute("PRAGMA query_only = 1")
         except driver.Error as error:
-            msg = f"the database {str(self._path)!r} cannot be browsed: {error}"
+            msg = f"the database {str(self._path)!r} cannot be opened for browsing: {error}"
             raise StoreError(msg) from error
         connection.row_factory = driver.Row
         connection.text_factory = _decoded

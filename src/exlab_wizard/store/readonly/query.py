@@ -133,7 +133,9 @@ class _Limits:
                 self._when_long()
             self._next_look = now + _POLL_INTERVAL_SECONDS
             if self._wal_bytes() > WAL_ENDS_QUERY_BYTES:
-                self.ended_by = "because the database's log cannot begin anew while it runs; narrow it or try later"
+                self.ended_by = (
+                    "because it kept the database's write-ahead log from being reset; narrow it or try later"
+                )
         return int(bool(self.ended_by))
 
     def _wal_bytes(self) -> int:
@@ -159,9 +161,9 @@ def authorize(action: int, first: str | None, second: str | None, _database: str
 def _explained(error: Exception, limits: _Limits) -> RefusedError | UsageError | StoreError:
     text = str(error)
     if limits.ended_by:
-        return StoreError(f"the query was ended {limits.ended_by}")
+        return StoreError(f"the query was stopped {limits.ended_by}")
     if any(word in text for word in ("not authorized", "authorization denied", "prohibited", "readonly", "read-only")):
-        return RefusedError(f"only reading is allowed here: {text}. Changes are made with the sqlite3 shell.")
+        return RefusedError(f"only reading is allowed here: {text}. Use the sqlite3 shell to change data.")
     if "locked" in text or "unable to open" in text or "disk I/O" in text or "malformed" in text:
         return StoreError(f"the database cannot be read: {text}")
     return UsageError(f"SQL: {text}")

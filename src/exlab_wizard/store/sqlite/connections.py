@@ -54,7 +54,7 @@ class Connections:
         held: ThreadConnection | None = getattr(self._local, "held", None)
         if held is None:
             if self._over:
-                msg = "the database was closed: the application is about to end"
+                msg = "the database is closed: the application is exiting"
                 raise StoreError(msg)
             held = ThreadConnection(self._open(), left_open=getattr(self._local, "left_open", False))
             self._local.own = self._local.held = held
@@ -100,7 +100,7 @@ class Connections:
             self._held -= ours
         for held in ours:
             if not held.lock.acquire(blocking=False):
-                log.warning("a thread hangs in the database; its connection ends with the process")
+                log.warning("a thread hangs in the database; its connection stays open until the process ends")
                 continue
             try:
                 held.proxy.close()

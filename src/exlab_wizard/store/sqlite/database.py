@@ -101,7 +101,9 @@ class Database:
             connection.execute(f"PRAGMA {pragma} = {wanted}")
             held = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
             if held != wanted:
-                msg = f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; it says {held}"
+                msg = (
+                    f"the database {str(self.path)!r} cannot be opened with {pragma} = {wanted}; SQLite reports {held}"
+                )
                 raise StoreError(msg)
 
     def connection(self) -> driver.Connection:
@@ -210,7 +212,8 @@ class Database:
     def _acquire_write_lock(self) -> None:
         if not self._writing.acquire(self._busy_timeout_s):
             self.refused_as_busy += 1
-            msg = f"the database {str(self.path)!r} is busy: another write has not ended in {self._busy_timeout_s:g} s"
+            waited = f"{self._busy_timeout_s:g} s"
+            msg = f"the database {str(self.path)!r} is busy: another write did not finish within {waited}"
             raise StoreError(msg)
 
     def _begin(self) -> ThreadConnection:
@@ -280,7 +283,10 @@ class Database:
             except driver.OperationalError as error:
                 if "full" not in str(error):
                     raise self._explained("write", error) from error
-                log.warning("the WAL stays small, and commits may find room: %s", self._explained("write", error))
+                log.warning(
+                    "the WAL could not be grown in advance; commits may still find space: %s",
+                    self._explained("write", error),
+                )
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

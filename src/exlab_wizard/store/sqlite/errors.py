@@ -18,15 +18,15 @@ def store_error(path: str, op: str, error: driver.Error) -> StoreError:
     if isinstance(error, driver.IntegrityError):
         return RuleError(f"the database {path!r} refuses the change: {text}")
     if type(error) is driver.DatabaseError:  # its subclasses are about everything else
-        way_back = "Quit exlab-wizard, then: exlab-wizard db backup --list, exlab-wizard db restore FILE"
+        way_back = "Quit exlab-wizard, then run: exlab-wizard db backup --list, exlab-wizard db restore FILE"
         return DamagedError(f"the database {path!r} is damaged: {text}. {way_back}")
     hint = "Run `exlab-wizard db check`."
     if is_busy(error):
-        hint = "Another program holds a transaction open on it; close that program."
+        hint = "Another program has a transaction open; close that program."
     elif "unable to open" in text or "readonly" in text:
-        hint = "Check that the state dir exists and that your account may write it."
+        hint = "Check that the state dir exists and that your account can write to it."
     elif "I/O" in text:
         hint = "Check the disk of the state dir: it may be failing, or full."
     elif "full" in text:
-        hint = "Make room on the disk of the state dir."
+        hint = "Free space on the disk of the state dir."
     return StoreError(f"cannot {op} the database {path!r}: {text}. {hint}".rstrip())

@@ -89,10 +89,10 @@ class Backups:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock.acquire(timeout=_TIMEOUT_SECONDS)
         except Timeout as error:
-            msg = f"another program has been writing a backup into {str(self._folder)!r} for long; try again later"
+            msg = f"another program is still writing a backup to {str(self._folder)!r}; try again later"
             raise StoreError(msg) from error
         except OSError as error:
-            msg = f"cannot write backups into {str(self._folder)!r}: {error}"
+            msg = f"cannot write backups to {str(self._folder)!r}: {error}"
             raise StoreError(msg) from error
         try:
             yield
@@ -107,7 +107,7 @@ class Backups:
             StoreError: it cannot be written; nothing is left behind.
         """
         if target.exists():
-            msg = f"{str(target)!r} exists already; name another file"
+            msg = f"{str(target)!r} already exists; choose another file"
             raise RefusedError(msg)
         part = target.with_name(target.name + _PART)
         try:
@@ -189,7 +189,7 @@ def _keep(database: Path, kept: Path) -> None:
                 part.replace(kept.with_name(kept.name + suffix))
     else:
         if not free:
-            msg = f"another program has the database {str(database)!r} open; close it, then restore again"
+            msg = f"another program has the database {str(database)!r} open; close that program, then restore again"
             raise RefusedError(msg)
         part.replace(kept)
     sync_folder(database.parent)
@@ -228,7 +228,7 @@ def check_backup(source: Path) -> None:
         RefusedError: it is not; the message says why.
     """
     if not source.is_file():
-        msg = f"{str(source)!r} is not a file; `exlab-wizard db backup --list` names the backups"
+        msg = f"{str(source)!r} is not a file; `exlab-wizard db backup --list` lists the backups"
         raise RefusedError(msg)
     connection = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
     try:

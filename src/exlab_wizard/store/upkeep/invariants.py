@@ -58,12 +58,12 @@ def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_re
 
 INVARIANTS: Final = (
     (
-        "jobs in flight, and only those, have a claim",
+        "exactly the jobs in flight have a claim",
         f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)",
     ),
     (
         # A forced quit that could not mark its rows leaves them to the next launch, which recovers all there are.
-        "jobs in flight belong to the last launch, which is open or was forced",
+        "jobs in flight belong to the last launch, which is running or was forced to quit",
         (
             "SELECT 'job ' || j.id FROM sync_jobs j LEFT JOIN launches l ON l.id = j.launch_id"
             f" WHERE j.state IN {_IN_FLIGHT} AND (l.id IS NOT (SELECT max(id) FROM launches)"
@@ -75,7 +75,7 @@ INVARIANTS: Final = (
         "SELECT 'launch ' || id FROM launches WHERE ended_at IS NULL AND id <> (SELECT max(id) FROM launches)",
     ),
     (
-        "a run is pending once for each destination",
+        "a run is pending at most once for each destination",
         (
             "SELECT 'jobs ' || group_concat(id) FROM sync_jobs"
             " WHERE state NOT IN ('verified', 'cleaned', 'failed', 'cancelled')"
@@ -83,7 +83,7 @@ INVARIANTS: Final = (
         ),
     ),
     (
-        "finished jobs, and only those, have an end",
+        "exactly the finished jobs have a finish time",
         f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_FINISHED}) <> (finished_at IS NOT NULL)",
     ),
     (
@@ -94,7 +94,7 @@ INVARIANTS: Final = (
         ),
     ),
     (
-        "every event continues the one before it, and is a legal move",
+        "every event continues the previous one and is a legal move",
         (
             "SELECT 'event ' || id || ' of job ' || job_id FROM (SELECT id, job_id, from_state, to_state,"
             " lag(to_state, 1, 'queued') OVER (PARTITION BY job_id ORDER BY id) AS before FROM job_events) e"
@@ -103,7 +103,7 @@ INVARIANTS: Final = (
         ),
     ),
     (
-        "the last event of a job is its state",
+        "the last event of a job matches its state",
         (
             "SELECT 'job ' || id FROM sync_jobs j WHERE state IS NOT coalesce("
             "(SELECT to_state FROM job_events e WHERE e.job_id = j.id ORDER BY e.id DESC LIMIT 1), 'queued')"
@@ -111,22 +111,22 @@ INVARIANTS: Final = (
     ),
     (
         # A job retried by an operator begins with fresh budgets.
-        "attempts are the claims that were not given back",
+        "attempts equal the claims that were not given back",
         _budget(
             "attempts", f"(e.to_state = 'running') - ({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})", "=", since_retry=True
         ),
     ),
     (
-        "interruptions are the quits and machine restarts that cut a job off",
+        "interruptions equal the quits and machine restarts that interrupted a job",
         _budget("interruptions", f"{_CUT_OFF} AND e.reason <> 'crashed'", "=", since_retry=False),
     ),
     (
         # Progress clears the count.
-        "crashes are at most the launches that died with the job in flight",
+        "crashes do not exceed the launches that crashed with the job in flight",
         _budget("crashes", f"({_CUT_OFF} AND e.reason = 'crashed') OR {_GIVEN_UP}", "<=", since_retry=True),
     ),
     (
-        "a launch that cut a job off ended that way",
+        "a launch that interrupted a job ended as its events say",
         (
             "SELECT 'event ' || e.id || ' of job ' || e.job_id FROM job_events e"
             f" LEFT JOIN launches l ON l.id = e.launch_id WHERE {_CUT_OFF}"
@@ -134,14 +134,14 @@ INVARIANTS: Final = (
         ),
     ),
     (
-        "closed sessions, and only those, have an end",
+        "exactly the closed sessions have a closing time",
         "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)",
     ),
 )
 
 WAYS_FORWARD: Final = (
     (
-        "what was cut off is queued by the launch that runs now",
+        "interrupted jobs are queued again by the running launch",
         (
             "SELECT 'job ' || j.id FROM sync_jobs j, launches l WHERE j.state = 'resumable'"
             " AND l.id = (SELECT max(id) FROM launches) AND l.ended_at IS NULL AND l.draining_since IS NULL"
@@ -175,8 +175,8 @@ def check(database: Database, *rules: tuple[str, str]) -> list[InvariantResult]:
     """
     migration.require_current(database)
     schema_looks: list[tuple[str, Callable[[], str]]] = [
-        ("the legal moves are this program's", lambda: _other_moves(database)),
-        ("tables, indexes, triggers and views are this program's", lambda: _other_objects(database)),
+        ("the legal moves match this program", lambda: _other_moves(database)),
+        ("tables, indexes, triggers and views match this program", lambda: _other_objects(database)),
     ]
     return [*check_rows(database, *rules), *(_finding(name, look) for name, look in schema_looks)]
 
@@ -185,7 +185,7 @@ def check_rows(database: Database, *rules: tuple[str, str]) -> list[InvariantRes
     """Look at the file and its rows, and at more `rules` of the form of `INVARIANTS`."""
     looks: list[tuple[str, Callable[[], str]]] = [
         ("the file is undamaged", lambda: _broken(database, f"PRAGMA integrity_check({SHOWN + 1})", [("ok",)])),
-        ("references lead somewhere", lambda: _broken(database, "PRAGMA foreign_key_check", [])),
+        ("references point to existing rows", lambda: _broken(database, "PRAGMA foreign_key_check", [])),
         *((name, partial(_broken, database, sql, [])) for name, sql in (*INVARIANTS, *rules)),
     ]
     return [_finding(name, look) for name, look in looks]

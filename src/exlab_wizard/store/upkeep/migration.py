@@ -50,7 +50,7 @@ def check_library() -> None:
     """
     if driver.sqlite_version_info < OLDEST_VERSION:
         wanted = ".".join(map(str, OLDEST_VERSION))
-        msg = f"SQLite {driver.sqlite_version} is too old; {wanted} is needed. Install the package pysqlite3."
+        msg = f"SQLite {driver.sqlite_version} is too old: {wanted} or later is required. Install pysqlite3."
         raise StoreError(msg)
 
 
@@ -69,7 +69,7 @@ def revision(database: Database) -> str | None:
         if rows:
             return str(rows[0][0])
     if names - {"alembic_version"}:
-        raise damaged(database.path, "it holds tables, but does not say of which schema they are")
+        raise damaged(database.path, "it has tables but no schema version")
     return None
 
 
@@ -79,7 +79,7 @@ def damaged(path: Path, reason: str) -> DamagedDatabaseError:
     remedy = (
         f"Restore the newest backup with: exlab-wizard db restore {str(newest)!r} (the damaged file is kept beside it)."
         if newest
-        else "There is no backup; keep the file and move it away to start with an empty database."
+        else "There is no backup: to start with an empty database, move the file away and keep it."
     )
     return DamagedDatabaseError(f"the database {str(path)!r} is damaged: {reason}. Nothing was changed. {remedy}")
 
@@ -116,7 +116,7 @@ def require_current(database: Database) -> None:
         return
     if held is not None and held not in KNOWN_REVISIONS:
         raise _newer(database, held)
-    msg = f"the database has schema {held}, this program needs {HEAD_REVISION}. Run: exlab-wizard db upgrade"
+    msg = f"the database has schema {held}, but this program needs {HEAD_REVISION}. Run: exlab-wizard db upgrade"
     raise RefusedError(msg)
 
 
@@ -128,7 +128,7 @@ def _read(database: Database, sql: str) -> list[Row]:
     try:
         return database.connection().execute(sql).fetchall()
     except driver.OperationalError as error:
-        msg = f"the database {str(database.path)!r} cannot be read now: {error}"
+        msg = f"the database {str(database.path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
     except driver.DatabaseError as error:
         raise damaged(database.path, str(error)) from error
@@ -158,7 +158,7 @@ def _newer(database: Database, held: str) -> NewerDatabaseError:
     written_by = f" (last used by exlab-wizard {row[0]})" if row else ""
     return NewerDatabaseError(
         f"the database {str(database.path)!r} has schema {held}{written_by}, which is newer than this program, "
-        f"exlab-wizard {__version__} with schema {HEAD_REVISION}. Install the newer program; nothing was changed."
+        f"exlab-wizard {__version__} with schema {HEAD_REVISION}. Install the newer version; nothing was changed."
     )
 
 
@@ -177,6 +177,6 @@ def _migrate(database: Database) -> None:
             reached(Point.MIGRATION_BEFORE_COMMIT)
             connection.exec_driver_sql("COMMIT")
         except sa.exc.DBAPIError as error:
-            msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. It is as it was before."
+            msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. Nothing was changed."
             raise StoreError(msg) from error
     reached(Point.MIGRATION_AFTER)

@@ -114,7 +114,7 @@ class Prune:
         try:
             self._db.connection().execute("VACUUM")
         except driver.Error as error:
-            msg = f"the database {str(self._db.path)!r} cannot be made smaller: {error}. What was forgotten stays so."
+            msg = f"the database {str(self._db.path)!r} cannot be shrunk: {error}. The pruned history stays deleted."
             raise StoreError(msg) from error
         self._db.checkpoint()
         return replace(gone, free_bytes=self._free_bytes())

@@ -68,7 +68,7 @@ def test_writers_go_on_and_the_log_stays_bounded_while_inspectors_ask_without_en
     said = [line for process in inspectors for line in json.loads(process.communicate()[0])]
     assert len(said) >= 4
     assert {text for text, _ in said} == {
-        "the query was ended at its time limit of 0.4 s; narrow it or raise --timeout"
+        "the query was stopped at its time limit of 0.4 s; narrow it or raise --timeout"
     }
     assert len(waits) > 20
     assert sorted(waits)[len(waits) // 2] < 0.4, "a writer waits for no query"
@@ -110,7 +110,7 @@ def test_a_query_that_keeps_the_log_from_beginning_anew_is_ended(
     monkeypatch.setattr(readonly, "WAL_LIMIT_BYTES", 1 << 30)
     writer = threading.Timer(0.2, grow_wal, (store,))
     writer.start()
-    with pytest.raises(StoreError, match="log cannot begin anew while it runs"):
+    with pytest.raises(StoreError, match="write-ahead log from being reset"):
         query(place.database, ENDLESS, seconds=PATIENCE_SECONDS)
     writer.join()
 

@@ -109,5 +109,5 @@ def test_a_thread_that_comes_after_the_close_for_good_opens_nothing(tmp_path: Pa
     thread = threading.Thread(target=late)
     thread.start()
     thread.join(PATIENCE_SECONDS)
-    assert errors == ["the database was closed: the application is about to end"]
+    assert errors == ["the database is closed: the application is exiting"]
     assert [path.name for path in tmp_path.iterdir()] == ["exlab-wizard.db"]

@@ -243,28 +243,28 @@ LATER_LAUNCH = (
     ("fault", "sql"),
     [
         (
-            "jobs in flight, and only those, have a claim",
+            "exactly the jobs in flight have a claim",
             "UPDATE sync_jobs SET claim_id = NULL WHERE state = 'running'",
         ),
         (
-            "jobs in flight, and only those, have a claim",
+            "exactly the jobs in flight have a claim",
             "UPDATE sync_jobs SET claim_id = 'x' WHERE state = 'verified'",
         ),
         (
-            "jobs in flight belong to the last launch, which is open or was forced",
+            "jobs in flight belong to the last launch, which is running or was forced to quit",
             "UPDATE launches SET ended_at = 'x', end_reason = 'drained'",
         ),
         (
-            "jobs in flight belong to the last launch, which is open or was forced",
+            "jobs in flight belong to the last launch, which is running or was forced to quit",
             LATER_LAUNCH,
         ),
         ("only the last launch is open", LATER_LAUNCH),
         (
-            "finished jobs, and only those, have an end",
+            "exactly the finished jobs have a finish time",
             "UPDATE sync_jobs SET finished_at = NULL WHERE state = 'verified'",
         ),
         (
-            "finished jobs, and only those, have an end",
+            "exactly the finished jobs have a finish time",
             "UPDATE sync_jobs SET finished_at = 'x' WHERE state = 'running'",
         ),
         (
@@ -276,44 +276,47 @@ LATER_LAUNCH = (
             "INSERT INTO sync_files (job_id, path, size, mtime_ns) VALUES (1, 'x', 1, 1)",
         ),
         (
-            "every event continues the one before it, and is a legal move",
+            "every event continues the previous one and is a legal move",
             "DELETE FROM job_events WHERE to_state = 'verifying'",
         ),
-        ("the last event of a job is its state", "UPDATE sync_jobs SET state = 'cleaned' WHERE state = 'verified'"),
-        ("attempts are the claims that were not given back", "UPDATE sync_jobs SET attempts = 7"),
         (
-            "attempts are the claims that were not given back",
+            "the last event of a job matches its state",
+            "UPDATE sync_jobs SET state = 'cleaned' WHERE state = 'verified'",
+        ),
+        ("attempts equal the claims that were not given back", "UPDATE sync_jobs SET attempts = 7"),
+        (
+            "attempts equal the claims that were not given back",
             (
                 "INSERT INTO job_events (job_id, at, from_state, to_state, reason)"
                 " VALUES (2, 'x', 'queued', 'running', 'claimed')"
             ),
         ),
         (
-            "interruptions are the quits and machine restarts that cut a job off",
+            "interruptions equal the quits and machine restarts that interrupted a job",
             "UPDATE sync_jobs SET interruptions = 1 WHERE state = 'running'",
         ),
         (
-            "crashes are at most the launches that died with the job in flight",
+            "crashes do not exceed the launches that crashed with the job in flight",
             "UPDATE sync_jobs SET crashes = 1 WHERE state = 'running'",
         ),
         (
-            "a launch that cut a job off ended that way",
+            "a launch that interrupted a job ended as its events say",
             (
                 "INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id)"
                 " VALUES (2, 'x', 'running', 'resumable', 'crashed', 1)"
             ),
         ),
         (
-            "closed sessions, and only those, have an end",
+            "exactly the closed sessions have a closing time",
             (
                 "INSERT INTO session_leases (id, kind, label, state, ttl_s, opened_at, renewed_at, expires_at)"
                 " VALUES ('s', 'run', 'x', 'aborted', 60, 'a', 'a', 'a')"
             ),
         ),
-        ("references lead somewhere", "UPDATE sync_jobs SET session_id = 'nobody' WHERE state = 'verified'"),
-        ("the legal moves are this program's", "DELETE FROM job_transitions WHERE from_state = 'verified'"),
-        ("tables, indexes, triggers and views are this program's", "DROP INDEX jobs_unsettled"),
-        ("tables, indexes, triggers and views are this program's", "CREATE TABLE notes (x)"),
+        ("references point to existing rows", "UPDATE sync_jobs SET session_id = 'nobody' WHERE state = 'verified'"),
+        ("the legal moves match this program", "DELETE FROM job_transitions WHERE from_state = 'verified'"),
+        ("tables, indexes, triggers and views match this program", "DROP INDEX jobs_unsettled"),
+        ("tables, indexes, triggers and views match this program", "CREATE TABLE notes (x)"),
     ],
 )
 def test_a_row_that_contradicts_the_rules_is_named(store: Store, launch_id: int, fault: str, sql: str) -> None:
@@ -352,7 +355,7 @@ def test_work_that_nobody_will_go_on_with_is_named(store: Store, launch_id: int)
                 " ('/a', 'nas', 'x', '2999-01-01T00:00:00.000Z')")  # fmt: skip
     found = {finding.name: finding.detail for finding in check_rows(store.database, *WAYS_FORWARD) if not finding.ok}
     assert found == {
-        "what was cut off is queued by the launch that runs now": "job 1",
+        "interrupted jobs are queued again by the running launch": "job 1",
         "no job waits longer than the longest delay": "job 2 waits until 2999-01-01T00:00:00.000Z",
     }
     store.launches.drain(launch_id, given.NOW)
@@ -363,8 +366,8 @@ def test_work_that_nobody_will_go_on_with_is_named(store: Store, launch_id: int)
 def test_two_pending_jobs_of_one_run_are_named(store: Store) -> None:
     insert = "INSERT INTO sync_jobs (run_path, destination, enqueued_at) VALUES ('/runs/a', 'nas', 'x')"
     found = broken(store, "DROP INDEX jobs_one_unfinished", insert, insert)
-    assert found["a run is pending once for each destination"] == "jobs 1,2"
-    assert found["tables, indexes, triggers and views are this program's"] == "missing: index jobs_one_unfinished"
+    assert found["a run is pending at most once for each destination"] == "jobs 1,2"
+    assert found["tables, indexes, triggers and views match this program"] == "missing: index jobs_one_unfinished"
 
 
 def test_a_thread_that_opens_the_file_while_it_is_away_makes_no_empty_one_in_its_place(store: Store) -> None:

@@ -194,6 +194,6 @@ def test_the_file_becomes_smaller_only_when_it_is_asked_for(store: Store, histor
     assert pruning.shrink(gone).free_bytes == 0
     assert place.database.stat().st_size < held // 2
     given.execute(store, "BEGIN")
-    with pytest.raises(StoreError, match="cannot be made smaller"):
+    with pytest.raises(StoreError, match="cannot be shrunk"):
         pruning.shrink(gone)
     given.execute(store, "ROLLBACK")

@@ -1,4 +1,4 @@
-"""The ready questions: one `.sql` file each, whose first comment lines say what it answers, who asks it, and with what.
+"""The saved questions: one `.sql` file each, whose first comment lines say what it answers, who asks it, and with what.
 
 A file begins with `-- ` lines: the question, `-- Asked by: ` somebody, and for each parameter `-- :name = default`
 followed by its meaning. The rest is one SELECT.
@@ -31,7 +31,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class SavedQuestion:
-    """A ready question; `sql` may be run with the defaults of `parameters`."""
+    """A saved question; `sql` may be run with the defaults of `parameters`."""
 
     name: str
     asks: str
@@ -47,7 +47,7 @@ class SavedQuestion:
 
 @cache
 def questions() -> tuple[SavedQuestion, ...]:
-    """Return all ready questions, by name."""
+    """Return all saved questions, by name."""
     return tuple(_read(file) for file in sorted(_FOLDER.glob("*.sql")))
 
 
@@ -64,7 +64,7 @@ def question(name: str) -> SavedQuestion:
 
     near = difflib.get_close_matches(name, [known.name for known in questions()], 3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    msg = f"there is no ready question {name!r}; {hint}`exlab-wizard sql --list` names them all"
+    msg = f"there is no saved question {name!r}; {hint}`exlab-wizard sql --list` lists them all"
     raise UsageError(msg)
 
 

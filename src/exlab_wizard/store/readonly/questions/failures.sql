@@ -1,4 +1,4 @@
--- What failed in the last days, by kind, and what does the newest of each kind say?
+-- What failed recently, by kind, and what was the latest error of each kind?
 -- Asked by: the administrator on Monday morning.
 -- :days = 7 How many days to look back.
 SELECT replace(e.reason, 'failed: ', '') AS kind, count(*) AS failures, count(DISTINCT e.job_id) AS jobs,

@@ -1,5 +1,5 @@
--- Which instrument has not delivered for how long?
--- Asked by: the person who answers for the instruments.
+-- How long ago did each instrument last deliver a run?
+-- Asked by: the person responsible for the instruments.
 SELECT coalesce(equipment_id, '(none)') AS instrument, count(*) AS runs, max(enqueued_at) AS last_handed_in,
   round(julianday('now') - julianday(max(enqueued_at)), 1) AS days_ago, max(verified_at) AS last_verified,
   sum(state NOT IN ('verified', 'cleaned', 'cancelled')) AS open

@@ -1,4 +1,4 @@
--- What did the end of the last launch cut off, and where does it stand now?
+-- What did the end of the last launch interrupt, and what is its state now?
 -- Asked by: the operator after a power cut, a crash or a forced quit.
 SELECT e.at AS cut_off_at, e.reason, j.id, CAST(j.run_path AS TEXT) AS run_path, j.destination, j.state,
   round(100.0 * j.bytes_done / nullif(j.bytes_total, 0), 1) AS percent_sent, j.interruptions, j.crashes

@@ -1,6 +1,6 @@
--- Which runs were handed in days ago and are not verified on a destination yet?
--- Asked by: the person who answers for the data.
--- :days = 2 For how many days.
+-- Which runs were queued days ago and are still not verified at a destination?
+-- Asked by: the person responsible for the data.
+-- :days = 2 Minimum age in days.
 SELECT id, CAST(run_path AS TEXT) AS run_path, destination, state,
   CAST(julianday('now') - julianday(enqueued_at) AS INTEGER) AS days, coalesce(error_detail, waiting_on) AS why
 FROM sync_jobs j

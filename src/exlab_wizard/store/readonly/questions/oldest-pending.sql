@@ -1,5 +1,5 @@
--- What has been pending longest, for each destination?
--- Asked by: the administrator of the NAS, to see which share is in trouble.
+-- Which run has been pending longest for each destination?
+-- Asked by: the NAS administrator, to see which share has a problem.
 SELECT destination, count(*) AS pending, min(enqueued_at) AS oldest_since,
   round((julianday('now') - julianday(min(enqueued_at))) * 24, 1) AS oldest_h,
   CAST(run_path AS TEXT) AS oldest_run,

@@ -1,5 +1,5 @@
 -- Which sessions are open, and which ended without being closed?
--- Asked by: whoever writes the software of an instrument.
+-- Asked by: the developer of the software for an instrument.
 -- :days = 7 How many days to look back.
 SELECT state, kind, label, coalesce(operator, '') AS operator, opened_at, renewed_at,
   round((julianday(coalesce(closed_at, 'now')) - julianday(opened_at)) * 1440, 1) AS open_min,

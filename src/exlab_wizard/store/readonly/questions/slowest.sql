@@ -1,7 +1,7 @@
 -- Which runs were copied slowest, from the last claim to the end?
--- Asked by: the administrator of the network.
+-- Asked by: the network administrator.
 -- :days = 30 How many days to look back.
--- :most = 10 How many to show.
+-- :most = 10 How many to list.
 SELECT id, CAST(run_path AS TEXT) AS run_path, destination, files_total AS files,
   round(bytes_total / 1048576.0, 1) AS mib,
   round((julianday(verified_at) - julianday(claimed_at)) * 86400, 1) AS seconds,

@@ -1,5 +1,5 @@
--- How much has arrived on each day?
--- Asked by: the head of the lab, and whoever plans the NAS.
+-- How much data arrived each day?
+-- Asked by: the head of the lab, and anyone planning NAS capacity.
 -- :days = 14 How many days to look back.
 SELECT substr(verified_at, 1, 10) AS day, count(*) AS runs, sum(files_total) AS files,
   round(sum(bytes_total) / 1073741824.0, 2) AS gib,

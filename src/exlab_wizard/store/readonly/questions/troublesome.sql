@@ -1,5 +1,5 @@
--- Which verified runs took several attempts, or were cut off often?
--- Asked by: the administrator who looks for a weak cable before it breaks.
+-- Which verified runs took several attempts or were often interrupted?
+-- Asked by: an administrator looking for a weak cable before it breaks.
 -- :days = 30 How many days to look back.
 SELECT id, CAST(run_path AS TEXT) AS run_path, destination, attempts, interruptions, verified_at,
   round((julianday(verified_at) - julianday(enqueued_at)) * 24, 1) AS h_to_arrive

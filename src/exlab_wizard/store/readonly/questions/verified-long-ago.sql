@@ -1,6 +1,6 @@
--- Which runs were last read back from their destination more than some days ago?
--- Asked by: the person who answers for the archive.
--- :days = 90 How many days ago.
+-- Which runs have not been read back from their destination for a long time?
+-- Asked by: the person responsible for the archive.
+-- :days = 90 Minimum number of days since the last read-back.
 SELECT id, CAST(run_path AS TEXT) AS run_path, destination, verified_at, verify_passes,
   round(bytes_total / 1073741824.0, 2) AS gib
 FROM sync_jobs
