@@ -273,7 +273,7 @@ import sys, urllib.error, urllib.parse, urllib.request
 sql = urllib.parse.urlencode({{"sql": {ENDLESS!r}}})
 request = urllib.request.Request(f"{{sys.argv[1]}}?{{sql}}", headers={{"Authorization": sys.argv[2]}})
 try:
-    urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
+    urllib.request.urlopen(request, timeout={PATIENCE_SECONDS})
 except urllib.error.HTTPError as error:
     sys.exit(0 if error.code == 400 and b"ran longer than 1 s" in error.read() else 1)
 except OSError:

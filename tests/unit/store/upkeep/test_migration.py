@@ -190,7 +190,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
 def test_an_older_database_is_not_used_outside_a_launch(store: Store, next_version: Path) -> None:
     assert next_version.exists()
-    with pytest.raises(RefusedError, match=r"has schema 0002, this program needs 0003\. Run: exlab-wizard db upgrade"):
+    with pytest.raises(RefusedError, match=r"has schema 0002, but this program needs 0003\. Run: exlab-wizard db upgrade"):
         migration.require_current(store.database)
 
 
@@ -327,7 +327,7 @@ def test_a_restore_is_refused_while_another_program_has_the_database_open(
         other.stdout.readline()
         store.close()
         names = sorted(path.name for path in place.root.iterdir())
-        with pytest.raises(RefusedError, match=r"another program has the database .* open; close it"):
+        with pytest.raises(RefusedError, match=r"another program has the database .* open; close that program"):
             Backups(place).restore(backup, given.NOW)
         assert store.jobs.state_of(new) is JobState.QUEUED
         store.close()
