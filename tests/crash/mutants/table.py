@@ -467,7 +467,7 @@ _QUIT: Final = (
     Mutant(
         "the gate that is closed before anything is counted",
         "tray/quit_coordinator.py",
-        "self._closed = self._closed or await self._note(self._gate.close)",
+        "self._closed = self._closed or await self._attempt(self._gate.close)",
         "self._closed = True",
         (f"{_COORDINATOR}test_idle_does_not_count_until_the_gate_is_known_to_be_closed",),
     ),

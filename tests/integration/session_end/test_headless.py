@@ -11,7 +11,6 @@ from tests.support.program import until, write_run
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.xfail(reason="app.py imports them at its top")
 def test_a_headless_service_loads_neither_the_desktop_nor_the_icon(frank: Frank) -> None:
     frank.start()
     job = frank.enqueue(write_run(frank.home / "run", {"a": 10}))
