@@ -43,13 +43,10 @@ def from_application(locations: Locations, ask: Callable[[Client], _Answer | Non
 
 def url_of(locations: Locations) -> str | None:
     """Return where the running application's pages are, as it wrote down; None where it has no server."""
-    from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - as above
-    from exlab_wizard.client.location import read_location  # noqa: PLC0415 - as above
+    from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - as above
 
-    try:
-        return read_location(locations.state_dir.server).url
-    except UnreachableError:
-        return None
+    address = read_server_file(locations.state_dir.server)
+    return None if address is None else address.url
 
 
 def is_exact(views: Iterable[DataclassInstance]) -> bool:

@@ -17,10 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exlab_wizard.client.errors import AnswerError, UnreachableError
-from exlab_wizard.client.location import Location, read_location
 from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
+from exlab_wizard.process.server_json import (
+    CHALLENGE_HEADER,
+    ServerAddress,
+    ServerFileError,
+    proof_of,
+    require_server_file,
+)
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
@@ -68,7 +73,7 @@ class _Held:
     """A connection whose other end has proved itself, and whose process made it."""
 
     connection: HTTPConnection
-    location: Location
+    address: ServerAddress
     pid: int
 
 
@@ -88,13 +93,13 @@ class Wire:
         self._answer_s = answer_s
         self._local = threading.local()
 
-    def location(self) -> Location:
+    def location(self) -> ServerAddress:
         """Return where the server is, once it has proved itself on this thread's connection.
 
         Raises:
             UnreachableError: no server that is ours answers.
         """
-        return self._connected().location
+        return self._connected().address
 
     def call(
         self,
@@ -143,11 +148,11 @@ class Wire:
         try:
             try:
                 _set_timeout(held.connection, silence_s)
-                held.connection.request("GET", API + path, headers={**_authority(held.location), **headers})
+                held.connection.request("GET", API + path, headers={**_authority(held.address), **headers})
                 response = held.connection.getresponse()
                 content = b"" if response.status < _FIRST_ERROR else response.read()
             except faults() as error:
-                raise _unreachable(held.location, error, sent=False) from error
+                raise _unreachable(held.address, error, sent=False) from error
             if response.status >= _FIRST_ERROR:
                 raise _error_of(Answer(response.status, _document_in(content)))
             with response:
@@ -166,7 +171,7 @@ class Wire:
     def _exchange(self, method: str, path: str, body: Document | None, answer_s: float | None) -> Answer:
         held = self._connected()
         payload = None if body is None else json.dumps(body, allow_nan=False)
-        headers = _authority(held.location)
+        headers = _authority(held.address)
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -176,7 +181,7 @@ class Wire:
             content = response.read()
         except faults() as error:
             self.release()
-            raise _unreachable(held.location, error, sent=True) from error
+            raise _unreachable(held.address, error, sent=True) from error
         if response.will_close:
             self.release()
         return Answer(response.status, _document_in(content))
@@ -193,17 +198,20 @@ class Wire:
     def _open(self) -> _Held:
         from http.client import HTTPConnection  # noqa: PLC0415 - a third of the import; only who connects needs it
 
-        location = read_location(self._state_dir.server)
-        connection = HTTPConnection("127.0.0.1", location.port, timeout=self._proof_s)
         try:
-            _require_proof(connection, location)
+            address = require_server_file(self._state_dir.server)
+        except ServerFileError as error:
+            raise UnreachableError(str(error)) from error
+        connection = HTTPConnection("127.0.0.1", address.port, timeout=self._proof_s)
+        try:
+            _require_proof(connection, address)
         except faults() as error:
             connection.close()
-            raise _unreachable(location, error, sent=False) from error
+            raise _unreachable(address, error, sent=False) from error
         except UnreachableError:
             connection.close()
             raise
-        return _Held(connection, location, os.getpid())
+        return _Held(connection, address, os.getpid())
 
 
 def faults() -> tuple[type[Exception], ...]:
@@ -213,8 +221,8 @@ def faults() -> tuple[type[Exception], ...]:
     return HTTPException, OSError
 
 
-def _authority(location: Location) -> dict[str, str]:
-    return {"Authorization": f"Bearer {location.token}"}
+def _authority(address: ServerAddress) -> dict[str, str]:
+    return {"Authorization": f"Bearer {address.token}"}
 
 
 def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
@@ -222,7 +230,7 @@ def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
         connection.sock.settimeout(seconds)
 
 
-def _require_proof(connection: HTTPConnection, location: Location) -> None:
+def _require_proof(connection: HTTPConnection, address: ServerAddress) -> None:
     """Let the other end prove that it knows the token, without telling it."""
     challenge = os.urandom(16).hex()
     connection.connect()
@@ -234,9 +242,9 @@ def _require_proof(connection: HTTPConnection, location: Location) -> None:
     document = _document_in(response.read(1 << 20))
     proof = document.get("proof")
     if not (
-        isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(location.token, challenge).encode())
+        isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(address.token, challenge).encode())
     ):
-        msg = f"what answers at port {location.port} is not the application that server.json is of; it got no token"
+        msg = f"what answers at port {address.port} is not the application that server.json is of; it got no token"
         raise UnreachableError(msg)
 
 
@@ -264,7 +272,7 @@ def _error_of(answer: Answer) -> AnswerError:
     return AnswerError(answer.status, "unknown", msg)
 
 
-def _unreachable(location: Location, error: Exception, *, sent: bool) -> UnreachableError:
+def _unreachable(address: ServerAddress, error: Exception, *, sent: bool) -> UnreachableError:
     said = str(error) or type(error).__name__
-    msg = f"the application's server at {location.url} (pid {location.pid}) does not answer: {said}"
+    msg = f"the application's server at {address.url} (pid {address.pid}) does not answer: {said}"
     return UnreachableError(msg, sent=sent)

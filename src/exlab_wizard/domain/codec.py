@@ -25,9 +25,6 @@ _Reader = Callable[[str, object], object]
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
-Row = dict[str, str | int | float | None]
-"""A row of the database, by the names of its columns."""
-
 
 class DecodeError(ValueError):
     """A document is not what its reader expects; the text names the field and its value."""

@@ -1,6 +1,8 @@
 """`server.json`: where the running application answers, and the token that lets its owner in.
 
-Readable by its owner only from its first byte, replaced in one step, gone when the server is.
+Its owner alone can read it from its first byte; it is replaced in one step, and gone when the server is. A reader
+trusts no file that others may read or write. What it says may still be stale: the port may belong to another program
+by now, so the token goes only to a server that has proved that it knows it.
 """
 
 from __future__ import annotations
@@ -8,10 +10,22 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
+
+from exlab_wizard.domain.codec import decode
+from exlab_wizard.errors import ExlabError
+
+CHALLENGE_HEADER: Final = "X-Exlab-Challenge"
+_LONGEST: Final = 4096
+_HIGHEST_PORT: Final = 65_535
+
+
+class ServerFileError(ExlabError):
+    """`server.json` is missing, not trusted, or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +35,12 @@ class ServerAddress:
     port: int
     pid: int
     started_at: str
-    token: str
+    token: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address for a browser or a script; without the token it shows nothing."""
+        return f"http://127.0.0.1:{self.port}/"
 
 
 def write_server_file(path: Path, address: ServerAddress) -> None:
@@ -47,11 +66,32 @@ def write_private(path: Path, document: Mapping[str, object]) -> None:
     part.replace(path)
 
 
-def read_server_file(path: Path) -> ServerAddress | None:
-    """Return what the file holds; None where there is none that can be read."""
+def require_server_file(path: Path) -> ServerAddress:
+    """Return what the file holds.
+
+    Raises:
+        ServerFileError: it is missing, not ours alone, or damaged.
+    """
     try:
-        return ServerAddress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        text = _text(path)
+    except FileNotFoundError as error:
+        msg = f"there is no {path.name} in {str(path.parent)!r}: the application does not run, or has no server yet"
+        raise ServerFileError(msg) from error
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read {str(path)!r}: {error}"
+        raise ServerFileError(msg) from error
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"{str(path)!r} is damaged, or belongs to another program: {error}. Restart the application."
+        raise ServerFileError(msg) from error
+
+
+def read_server_file(path: Path) -> ServerAddress | None:
+    """Return what the file holds; None where `require_server_file` raises."""
+    try:
+        return require_server_file(path)
+    except ServerFileError:
         return None
 
 
@@ -60,9 +100,43 @@ def remove_server_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-CHALLENGE_HEADER: Final = "X-Exlab-Challenge"
-
-
 def proof_of(token: str, challenge: str) -> str:
-    """Return what only who knows `token` can answer to `challenge`."""
+    """Return the answer to `challenge` that only a process that knows `token` can compute."""
     return hmac.digest(token.encode(), f"exlab-wizard server {challenge}".encode(), "sha256").hex()
+
+
+def _text(path: Path) -> str:
+    # Opened first, checked then: what is judged is what is read.
+    with open(path, "rb", opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            msg = "it is not a regular file"
+            raise OSError(msg)
+        if os.name == "posix":
+            _require_ours(status)
+        return file.read(_LONGEST).decode()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open as usual, but never wait for the other end of a pipe that lies in the file's place."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _require_ours(status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        msg = "it belongs to another account, so it is not trusted"
+        raise PermissionError(msg)
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        msg = "other accounts may read or write it, so it is not trusted; its mode must be 0600"
+        raise PermissionError(msg)
+
+
+def _parsed(text: str) -> ServerAddress:
+    address = decode(ServerAddress, json.loads(text))
+    if not (0 < address.port <= _HIGHEST_PORT and address.token.isascii() and address.token.isprintable()):
+        msg = "its port or token is not valid"
+        raise ValueError(msg)
+    if not address.token:
+        msg = "its token is empty"
+        raise ValueError(msg)
+    return address

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.location import read_location
+from exlab_wizard.process.server_json import ServerFileError, read_server_file, require_server_file
 
 GOOD = {"port": 40_001, "pid": 4711, "started_at": "2026-01-02T03:04:05.000Z", "token": "t" * 43}
 
@@ -22,7 +21,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_what_the_application_wrote_is_read_and_the_token_is_never_shown(file: Path) -> None:
-    location = read_location(file)
+    location = require_server_file(file)
+    assert read_server_file(file) == location
     assert (location.port, location.url, location.token) == (40_001, "http://127.0.0.1:40001/", "t" * 43)
     assert location.token not in repr(location)
 
@@ -47,8 +47,9 @@ def test_what_the_application_wrote_is_read_and_the_token_is_never_shown(file: P
 )
 def test_a_file_that_is_half_written_or_garbage_is_no_address(file: Path, text: str) -> None:
     file.write_text(text, "utf-8")
-    with pytest.raises(UnreachableError, match=r"server\.json"):
-        read_location(file)
+    with pytest.raises(ServerFileError, match=r"server\.json"):
+        require_server_file(file)
+    assert read_server_file(file) is None
 
 
 def other_bytes(file: Path) -> None:
@@ -80,11 +81,11 @@ def writable_by_the_group(file: Path) -> None:
 @pytest.mark.parametrize("spoil", [other_bytes, missing, a_folder, a_pipe, readable_by_others, writable_by_the_group])
 def test_a_file_that_is_not_ours_alone_is_not_trusted(file: Path, spoil: Callable[[Path], None]) -> None:
     spoil(file)
-    with pytest.raises(UnreachableError, match=r"server\.json"):
-        read_location(file)
+    with pytest.raises(ServerFileError, match=r"server\.json"):
+        require_server_file(file)
 
 
 def test_a_file_of_another_account_is_not_trusted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
-    with pytest.raises(UnreachableError, match="another account"):
-        read_location(file)
+    with pytest.raises(ServerFileError, match="another account"):
+        require_server_file(file)
