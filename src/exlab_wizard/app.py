@@ -42,7 +42,7 @@ from exlab_wizard.process.logs import Logbook
 from exlab_wizard.process.session.port import SessionCallbacks
 from exlab_wizard.process.session.watch import SessionWatch, host_of_this_system
 from exlab_wizard.process.signals import signals_into
-from exlab_wizard.process.supervisor import Component
+from exlab_wizard.process.supervisor import Supervised
 from exlab_wizard.process.threads import begin
 from exlab_wizard.server.auth.page_json import PageFile, keep_page_file, read_page_file
 from exlab_wizard.server.backend import Backend
@@ -177,9 +177,11 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
     )
     maintenance = Maintenance(store, opened.backups, settings, clock, check=opened.ended_well)
     for component in (
-        Component("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
-        Component("watchdog", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start),
-        Component("maintenance", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
+        Supervised("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
+        Supervised(
+            "watchdog", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start
+        ),
+        Supervised("maintenance", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
     ):
         launch.supervisor.add(component)
     return Core(workers=workers, watchdog=watchdog, maintenance=maintenance, supervisor=launch.supervisor)
@@ -202,7 +204,7 @@ def _build_http(opened: Opened, launch: Launch) -> Http:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         url = None
     launch.supervisor.add(
-        Component("server", lambda: server.alive, "page and API do not answer; start the application again")
+        Supervised("server", lambda: server.alive, "page and API do not answer; start the application again")
     )
     return Http(server=server, backend=backend, url=url)
 
@@ -249,7 +251,7 @@ def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> Se
         changes=launch.changes,
         release=opened.store.database.release,
     )
-    launch.supervisor.add(Component("session", lambda: session_end.alive, "shutdowns are not delayed"))
+    launch.supervisor.add(Supervised("session", lambda: session_end.alive, "shutdowns are not delayed"))
     return session_end
 
 

@@ -13,7 +13,7 @@ from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Component, Service
+from exlab_wizard.process.supervisor import Service, Supervised
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.icon.controller import Desktop as IconController
 from exlab_wizard.tray.icon.controller import Icon
@@ -114,8 +114,8 @@ def desktop_services(
     )
     icon = _icon(opened, launch, desktop.window, actions)
     for component in (
-        Component("notifications", lambda: notifier.alive and watcher.alive, "look at the window for news"),
-        Component("icon", lambda: icon.alive, "the window is there, and exlab-wizard quit"),
+        Supervised("notifications", lambda: notifier.alive and watcher.alive, "look at the window for news"),
+        Supervised("icon", lambda: icon.alive, "the window is there, and exlab-wizard quit"),
     ):
         launch.supervisor.add(component)
     autostart = AutostartRepair(opened.options.state_dir, opened.options.config)

@@ -14,7 +14,7 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.safe_mode import LaunchHealth
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.settings import SettingsFile
@@ -60,7 +60,7 @@ class Launch:
     id: int
     host: str
     recovery: Recovery
-    health: Health
+    health: LaunchHealth
     changes: Changes
     presence: Presence
     supervisor: Components
@@ -104,7 +104,7 @@ def recover(opened: Opened) -> Launch:
     """
     store, clock, process = opened.store, opened.clock, this_process()
     recovery = store.launches.recover(process, clock.now())
-    health = Health(store, recovery.launch_id, clock)
+    health = LaunchHealth(store, recovery.launch_id, clock)
     health.begin(recovery)
     changes = Changes()
     return Launch(

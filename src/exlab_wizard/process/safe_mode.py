@@ -20,7 +20,7 @@ SAFE_MODE_SECONDS: Final = 600.0
 """How long a launch in safe mode stays paused when nobody looks. A cause that is still there kills one launch more."""
 
 
-class Health:
+class LaunchHealth:
     """A launch becomes healthy with its first durable checkpoint, or by living for some seconds."""
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:

@@ -21,7 +21,7 @@ LONGEST_BACKOFF_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Component:
+class Supervised:
     """A part with threads of its own. `alive` is true before its start, too, and when it was told to end.
 
     `loss` says what does not work without it and what to do; `revive` starts it again, where that is possible.
@@ -42,16 +42,16 @@ class Components:
         self._monotonic = monotonic
         self._revive_after: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._known: tuple[Component, ...] = ()
+        self._known: tuple[Supervised, ...] = ()
         self._said: set[str] = set()
         self._revived: Counter[str] = Counter()
 
-    def add(self, component: Component) -> None:
+    def add(self, component: Supervised) -> None:
         """Watch over one more."""
         with self._lock:
             self._known = (*self._known, component)
 
-    def dead(self) -> list[Component]:
+    def dead(self) -> list[Supervised]:
         """Return those that have ended, as of now."""
         return [component for component in self._known if not _lives(component)]
 
@@ -73,7 +73,7 @@ class Components:
             if new:
                 self._changed()
 
-    def _revive(self, component: Component, revive: Callable[[], None]) -> None:
+    def _revive(self, component: Supervised, revive: Callable[[], None]) -> None:
         now = self._monotonic()
         if now < self._revive_after.get(component.name, now):
             return
@@ -89,14 +89,14 @@ class Components:
             self._revive_after[component.name] = now + pause
             self._said.discard(component.name)
 
-    def _trouble(self, component: Component, dead: set[str]) -> str:
+    def _trouble(self, component: Supervised, dead: set[str]) -> str:
         if component.name in dead:
             return f"has ended by an error that nobody foresaw: {component.loss}"
         times = self._revived[component.name]
         return f"has ended unexpectedly and was started again ({times} times); see the log" if times else ""
 
 
-def _lives(component: Component) -> bool:
+def _lives(component: Supervised) -> bool:
     try:
         return component.alive()
     except Exception:  # boundary: who cannot even be asked is not well

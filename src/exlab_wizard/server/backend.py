@@ -13,7 +13,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.safe_mode import LaunchHealth
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.process.window_request import Shown
 from exlab_wizard.settings import SettingsFile
@@ -76,7 +76,7 @@ class Backend:
     components: Components
     progress: EventCounts
     window: WindowControl
-    health: Health
+    health: LaunchHealth
 
     def now(self) -> datetime:
         """Return wall time."""

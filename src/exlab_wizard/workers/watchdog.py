@@ -13,7 +13,7 @@ from typing import Final
 
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.process.log_once import Complaint
-from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.safe_mode import LaunchHealth
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.threads import LastingThread
 from exlab_wizard.settings import SettingsFile
@@ -38,7 +38,7 @@ class Watchdog:
         launch_id: int,
         clock: SteadyClock,
         *,
-        health: Health,
+        health: LaunchHealth,
         quit_asked: Callable[[list[PendingQuit]], None],
         changed: Callable[[], None],
     ) -> None:

@@ -11,7 +11,7 @@ from tests.support.bench import Bench
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.safe_mode import LaunchHealth
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.server.asgi import build
@@ -37,7 +37,7 @@ class NoQuit:
 
 def backend_of(bench: Bench, home: Path) -> Backend:
     """Return the backend, wired as the application wires it; nothing runs."""
-    health = Health(bench.store, bench.launch_id, bench.clock)
+    health = LaunchHealth(bench.store, bench.launch_id, bench.clock)
     changes = Changes()
     watchdog = Watchdog(
         bench.store,

@@ -14,7 +14,7 @@ from tests.support.desktop import Panel, display, session_bus
 from tests.support.program import MIB, Program, folder_in_memory, until, write_run
 from tests.support.slow_copy import SLOW_MIB_S, in_flight, last_end
 
-from exlab_wizard.process.supervisor import Component, Components
+from exlab_wizard.process.supervisor import Components, Supervised
 from exlab_wizard.testing import Process
 
 pytestmark = pytest.mark.slow
@@ -165,8 +165,8 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     def fail() -> None:
         raise RuntimeError("can't start new thread")
 
-    components.add(Component("icon", lambda: alive["icon"], "open the page instead", fail))
-    components.add(Component("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
+    components.add(Supervised("icon", lambda: alive["icon"], "open the page instead", fail))
+    components.add(Supervised("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
     components.look()
     assert (components.troubles(), told) == ({"icon": "", "watchdog": ""}, [])
     alive.update(icon=False, watchdog=False)
@@ -183,7 +183,7 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
 def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
     clock, starts = HandClock(), list[float]()
     components = Components(lambda: None, clock.monotonic)
-    components.add(Component("watchdog", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
+    components.add(Supervised("watchdog", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
     for _ in range(400):
         components.look()
         clock.pass_time(1)
@@ -197,5 +197,5 @@ def test_who_cannot_even_be_asked_counts_as_dead() -> None:
         raise OSError("gone")
 
     components = Components(lambda: None)
-    components.add(Component("icon", ask, "open the page instead"))
+    components.add(Supervised("icon", ask, "open the page instead"))
     assert [component.name for component in components.dead()] == ["icon"]

@@ -10,7 +10,7 @@ import pytest
 from tests.support.bench import START, Bench
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, LaunchHealth
 from exlab_wizard.store.queue.launches import Recovery, ThisProcess
 
 PROCESS = ThisProcess("lab-1", "boot-1", 2, to_text(START), "0")
@@ -24,10 +24,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def launched_again(bench: Bench, times: int) -> tuple[Health, Recovery]:
+def launched_again(bench: Bench, times: int) -> tuple[LaunchHealth, Recovery]:
     """Launch `times` more often; each launch finds that the one before it has died."""
     recovery = [bench.store.launches.recover(PROCESS, bench.clock.now()) for _ in range(times)][-1]
-    return Health(bench.store, recovery.launch_id, bench.clock), recovery
+    return LaunchHealth(bench.store, recovery.launch_id, bench.clock), recovery
 
 
 def paused(bench: Bench, recovery: Recovery) -> bool:

@@ -16,7 +16,7 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.errors import StoreError
-from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, Health
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, LaunchHealth
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
@@ -63,7 +63,7 @@ class Kept:
         self.quits: list[PendingQuit] = []
         self.outside = Store(Database(bench.database.path))
         self.clock = SteadyClock(bench.clock)
-        self.health = Health(bench.store, bench.launch_id, bench.clock)
+        self.health = LaunchHealth(bench.store, bench.launch_id, bench.clock)
         self.watchdog = Watchdog(
             bench.store,
             bench.settings,

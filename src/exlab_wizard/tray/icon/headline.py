@@ -8,7 +8,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.headline import Overview
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
-from exlab_wizard.process.safe_mode import Health
+from exlab_wizard.process.safe_mode import LaunchHealth
 from exlab_wizard.process.supervisor import Components
 from exlab_wizard.store.store import Store
 
@@ -27,7 +27,7 @@ class Overviews:
     """The snapshots of one launch. Thread-safe, as its parts are."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - wired once, in the assembly
-        self, store: Store, launch_id: int, clock: Clock, quitting: Phased, components: Components, health: Health
+        self, store: Store, launch_id: int, clock: Clock, quitting: Phased, components: Components, health: LaunchHealth
     ) -> None:
         """Read `launch_id` in `store`; phase and dead parts come from this process."""
         self._store = store

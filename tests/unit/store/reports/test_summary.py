@@ -10,8 +10,8 @@ from exlab_wizard.domain.headline import Condition, Overview, condition
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
-from exlab_wizard.process.safe_mode import Health
-from exlab_wizard.process.supervisor import Component, Components
+from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.supervisor import Components, Supervised
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.status import LaunchSummary
 from exlab_wizard.store.store import Store
@@ -52,10 +52,10 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
 ) -> None:
     launch_id = given.launch(store).launch_id
     components, clock = Components(lambda: None), VirtualClock()
-    overviews = Overviews(store, launch_id, clock, Running(), components, Health(store, launch_id, clock))
+    overviews = Overviews(store, launch_id, clock, Running(), components, LaunchHealth(store, launch_id, clock))
     assert clock.now() == MIDNIGHT
     assert overviews.look() == Overview()
-    components.add(Component("icon", lambda: False, "there is no icon"))
+    components.add(Supervised("icon", lambda: False, "there is no icon"))
     assert overviews.look().trouble == "Needs a restart: icon ended unexpectedly"
     # While a run is copied and the rest is paused, too: it asks for the most.
     given.enqueue(store, "a")
