@@ -1,7 +1,7 @@
-"""The one form of every refusal and failure: an envelope with a code for programs, a sentence for people, a trace id.
+"""The one form of every error answer: an envelope with a code for programs, a sentence for people, and a trace id.
 
-The trace id is in the log line of the same request. Nothing of a request is repeated that it did not itself name, and
-no exception's text reaches a client unless it was written for people.
+The log line of the same request has the trace id. The text of an exception reaches a client only if it was written for
+people, and values of a request are not repeated.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
@@ -23,81 +23,65 @@ MEDIA_TYPE: Final = "application/json"
 
 
 class Code(StrEnum):
-    """What went wrong, for programs; each has one status."""
+    """The kinds of errors, for programs, each with its HTTP status."""
 
-    BAD_REQUEST = "bad_request"
-    """400: not HTTP, not JSON, or nothing that can be read as a request."""
-    BAD_HOST = "bad_host"
-    """400: the request names another host than this machine's loopback address with our port."""
-    UNAUTHORIZED = "unauthorized"
-    """401: neither a valid token nor a valid cookie."""
-    CROSS_ORIGIN = "cross_origin"
-    """403: a browser sent this on behalf of another site."""
-    OUTSIDE_ROOTS = "outside_roots"
-    """403: the run lies outside the folders that `server.roots` allows."""
-    NOT_FOUND = "not_found"
-    """404: there is no such page, session or job."""
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    """405: `Allow` names the methods that this path knows."""
-    SESSION_EXPIRED = "session_expired"
-    """409: its heartbeats stopped for longer than its time to live."""
-    SESSION_CLOSED = "session_closed"
-    """409: it was completed or aborted before, with another content."""
-    ID_TAKEN = "id_taken"
-    """409: the id that the client chose names a session with another content."""
-    ILLEGAL_MOVE = "illegal_move"
-    """409: the job's state forbids it; `details.legal_moves` names what it may become."""
-    NO_QUESTION = "no_question"
-    """409: no quit waits for an answer."""
-    NO_WINDOW = "no_window"
-    """409: the application cannot open its window where it runs."""
-    TOO_LARGE = "too_large"
-    """413: the body is larger than 1 MiB."""
-    INVALID = "invalid"
-    """422: a value is missing or not allowed; `field` names the first, `details.errors` all."""
-    RUN_REFUSED = "run_refused"
-    """422: the run cannot be synced as it is; `details.kind` says in which way."""
-    UNKNOWN_DESTINATION = "unknown_destination"
-    """422: no destination of that name is configured; `details.known` names those that are."""
-    TOO_MANY_STREAMS = "too_many_streams"
-    """429: more event streams are open than the server keeps."""
-    INTERNAL = "internal"
-    """500: a fault of the program; the log has its trace under the trace id."""
-    SHUTTING_DOWN = "shutting_down"
-    """503: the application drains; no session opens until its next start."""
-    BUSY = "busy"
-    """503: too much waits already, or the lease is just being judged; the same request again will do."""
-    DATABASE_UNAVAILABLE = "database_unavailable"
-    """503: the database could not be read or written in time; nothing was changed."""
-    PATH_UNREACHABLE = "path_unreachable"
-    """503: the file system of the run, or of a destination, did not answer in time."""
+    status: int
+
+    def __new__(cls, value: str, status: int) -> Self:
+        """Make a member that is its value, and knows its status."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.status = status
+        return member
+
+    BAD_REQUEST = "bad_request", 400
+    """Not HTTP, not JSON, or a request that cannot be read."""
+    BAD_HOST = "bad_host", 400
+    """`Host` is not this machine's loopback address with our port."""
+    UNAUTHORIZED = "unauthorized", 401
+    """Neither a valid token nor a valid cookie."""
+    CROSS_ORIGIN = "cross_origin", 403
+    """A browser sent this on behalf of another site."""
+    OUTSIDE_ROOTS = "outside_roots", 403
+    """The run lies outside the folders that `server.roots` allows."""
+    NOT_FOUND = "not_found", 404
+    """There is no such page, session or job."""
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405
+    """`Allow` names the methods of this path."""
+    SESSION_EXPIRED = "session_expired", 409
+    """The heartbeats stopped for longer than the session's time to live."""
+    SESSION_CLOSED = "session_closed", 409
+    """The session was completed or aborted before, with other content."""
+    ID_TAKEN = "id_taken", 409
+    """The id that the client chose belongs to a session with other content."""
+    ILLEGAL_MOVE = "illegal_move", 409
+    """The job's state forbids it; `details.legal_moves` names the states it may enter."""
+    NO_QUESTION = "no_question", 409
+    """No quit waits for an answer."""
+    NO_WINDOW = "no_window", 409
+    """The application cannot open its window where it runs."""
+    TOO_LARGE = "too_large", 413
+    """The body is larger than 1 MiB."""
+    INVALID = "invalid", 422
+    """A value is missing or not allowed; `field` names the first, `details.errors` all."""
+    RUN_REFUSED = "run_refused", 422
+    """The run cannot be synced as it is; `details.kind` says why."""
+    UNKNOWN_DESTINATION = "unknown_destination", 422
+    """No destination of that name is configured; `details.known` names those that are."""
+    TOO_MANY_STREAMS = "too_many_streams", 429
+    """More event streams are open than the server allows."""
+    INTERNAL = "internal", 500
+    """A fault of the program; the log has its trace under the trace id."""
+    SHUTTING_DOWN = "shutting_down", 503
+    """The application is quitting; no session opens until its next launch."""
+    BUSY = "busy", 503
+    """Too many requests wait, or the lease is just being judged; send the same request again."""
+    DATABASE_UNAVAILABLE = "database_unavailable", 503
+    """The database could not be read or written in time; nothing was changed."""
+    PATH_UNREACHABLE = "path_unreachable", 503
+    """The file system of the run, or of a destination, did not answer in time."""
 
 
-STATUS: Final[dict[Code, int]] = {
-    Code.BAD_REQUEST: 400,
-    Code.BAD_HOST: 400,
-    Code.UNAUTHORIZED: 401,
-    Code.CROSS_ORIGIN: 403,
-    Code.OUTSIDE_ROOTS: 403,
-    Code.NOT_FOUND: 404,
-    Code.METHOD_NOT_ALLOWED: 405,
-    Code.SESSION_EXPIRED: 409,
-    Code.SESSION_CLOSED: 409,
-    Code.ID_TAKEN: 409,
-    Code.ILLEGAL_MOVE: 409,
-    Code.NO_QUESTION: 409,
-    Code.NO_WINDOW: 409,
-    Code.TOO_LARGE: 413,
-    Code.INVALID: 422,
-    Code.RUN_REFUSED: 422,
-    Code.UNKNOWN_DESTINATION: 422,
-    Code.TOO_MANY_STREAMS: 429,
-    Code.INTERNAL: 500,
-    Code.SHUTTING_DOWN: 503,
-    Code.BUSY: 503,
-    Code.DATABASE_UNAVAILABLE: 503,
-    Code.PATH_UNREACHABLE: 503,
-}
 NOTHING_HERE: Final = "There is nothing at this path. docs/api.md lists the paths."
 _RETRY_AFTER_SECONDS: Final[dict[Code, int]] = {
     Code.TOO_MANY_STREAMS: 5,
@@ -109,13 +93,13 @@ _RETRY_AFTER_SECONDS: Final[dict[Code, int]] = {
 
 
 class ErrorContent(BaseModel):
-    """What went wrong."""
+    """The error."""
 
-    code: Code = Field(description="for programs; the list is closed within a version")
-    message: str = Field(description="one or two sentences for people: what, where, what to do")
-    field: str | None = Field(default=None, description="the part of the request that is meant, such as `runs.0.path`")
-    details: dict[str, object] | None = Field(default=None, description="more for programs, by code")
-    trace_id: str = Field(description="16 hexadecimal digits that are in the log line of this request too")
+    code: Code = Field(description="for programs; the list is fixed within a version")
+    message: str = Field(description="one or two sentences for people: what happened, where, and what to do")
+    field: str | None = Field(default=None, description="the part of the request at fault, such as `runs.0.path`")
+    details: dict[str, object] | None = Field(default=None, description="more for programs, depending on the code")
+    trace_id: str = Field(description="16 hexadecimal digits, which the log line of this request has too")
 
 
 class ErrorBody(BaseModel):
@@ -125,33 +109,33 @@ class ErrorBody(BaseModel):
 
 
 class ApiError(HTTPException):
-    """A refusal that a handler decided on."""
+    """An error that a handler raises."""
 
     def __init__(
         self, code: Code, message: str, *, field: str | None = None, details: Mapping[str, Json] | None = None
     ) -> None:
-        """Compose it; the status and `Retry-After` follow from the code."""
-        super().__init__(STATUS[code], message)
+        """Create it; the status and `Retry-After` follow from the code."""
+        super().__init__(code.status, message)
         self.code, self.message, self.field, self.details = code, message, field, details
 
 
 _MEANINGS: Final[dict[int, str]] = {
-    400: "Not readable, or for another host",
+    400: "Malformed, or for another host",
     401: "No valid token or cookie",
-    403: "Refused",
-    404: "No such thing",
-    409: "The state of things forbids it",
+    403: "Forbidden",
+    404: "Not found",
+    409: "Not possible in the present state",
     413: "The body is too large",
     422: "A value is missing or not allowed",
     429: "Too many event streams",
     500: "A fault of the program",
-    503: "Not now; `Retry-After` says when",
+    503: "Not available now; `Retry-After` says when to try again",
 }
 _ANYWHERE: Final = (400, 401, 403, 413, 500, 503)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Return, for the documentation, the refusals of a route: `statuses` and those that every route has."""
+    """Return the error answers of a route for the schema: `statuses` and those that every route has."""
     return {
         status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in sorted({*_ANYWHERE, *statuses})
     }
@@ -163,7 +147,7 @@ def new_trace_id() -> str:
 
 
 def envelope(error: ApiError, trace_id: str) -> bytes:
-    """Return the body of a refusal."""
+    """Return the body of an error answer."""
     content: dict[str, Json] = {"code": error.code.value, "message": error.message}
     if error.field is not None:
         content["field"] = error.field
@@ -173,7 +157,7 @@ def envelope(error: ApiError, trace_id: str) -> bytes:
 
 
 def refusal(error: ApiError, trace_id: str) -> Response:
-    """Return the whole answer."""
+    """Return the whole error answer."""
     headers = dict(error.headers or {})
     if error.code in _RETRY_AFTER_SECONDS:
         headers["Retry-After"] = str(_RETRY_AFTER_SECONDS[error.code])
@@ -183,7 +167,7 @@ def refusal(error: ApiError, trace_id: str) -> Response:
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """Return what a client is told about `error`; what nobody foresaw is a fault of ours and stays in the log."""
+    """Return the error that a client gets for `error`; details of an unexpected one stay in the log."""
     match error:
         case ApiError():
             return error
@@ -192,20 +176,18 @@ def as_api_error(error: Exception) -> ApiError:
         case HTTPException(status_code=404):
             return ApiError(Code.NOT_FOUND, NOTHING_HERE)
         case HTTPException(status_code=405, headers=headers):
-            refused = ApiError(
-                Code.METHOD_NOT_ALLOWED, "This path does not know this method; Allow names those it knows."
-            )
+            refused = ApiError(Code.METHOD_NOT_ALLOWED, "This path does not support this method; see the Allow header.")
             refused.headers = headers
             return refused
         case HTTPException(status_code=400):
-            return ApiError(Code.BAD_REQUEST, "The body cannot be read; send JSON in UTF-8.")
+            return ApiError(Code.BAD_REQUEST, "The body cannot be read. Send JSON in UTF-8.")
         case _:
-            message = "The application made a mistake. Its log has the details under this trace id."
+            message = "The application failed to handle this request. Its log has the details under this trace id."
             return ApiError(Code.INTERNAL, message)
 
 
 def trace_id_of(request: Request) -> str:
-    """Return the trace id that the request was given when it came in."""
+    """Return the trace id of the request."""
     return str(request.state.trace_id)
 
 
@@ -213,12 +195,12 @@ def _invalid(error: RequestValidationError) -> ApiError:
     faults = [(_field(fault["loc"]), str(fault["msg"]), str(fault["type"])) for fault in error.errors()]
     field, message, kind = faults[0]
     if kind == "json_invalid":
-        return ApiError(Code.BAD_REQUEST, "The body is not JSON.")
+        return ApiError(Code.BAD_REQUEST, "The body is not valid JSON.")
     errors = [{"field": name, "message": said} for name, said, _ in faults]
     sentence = f"{field}: {message}." if field else f"{message}."
     return ApiError(Code.INVALID, sentence, field=field or None, details={"errors": errors})
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """Return where in body, path or query the fault is; the first part only says which of the three."""
+    """Return the place of the fault in body, path or query; the first part of a location says which."""
     return ".".join(str(part) for part in location[1:])

@@ -38,7 +38,7 @@ def look(bench: Bench, tmp_path: Path) -> Iterator[Callable[[], Health]]:
     pools = ThreadPools(bench.database)
     routes = HealthRoutes(backend_of(bench, tmp_path), pools, "token")
     request = Request({"type": "http", "state": {"authenticated": True}})
-    yield lambda: decode(Health, json.loads(bytes(asyncio.run(routes.look(request)).body)))
+    yield lambda: decode(Health, json.loads(bytes(asyncio.run(routes.read(request)).body)))
     pools.close()
 
 
@@ -58,7 +58,7 @@ def test_a_worker_at_work_is_told(bench: Bench, look: Callable[[], Health]) -> N
     bench.pool.wake()
     until(lambda: bench.state(job) == "running", what="the claim")
     until(lambda: look().bytes_last_minute == 1000, what="the bytes")
-    assert look().components["workers"].reason == "1 of 1 at work"
+    assert look().components["workers"].reason == "1 of 1 busy"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -71,7 +71,7 @@ def test_a_worker_that_has_ended_is_an_error(bench: Bench, look: Callable[[], He
     bench.pool.wake()
     until(lambda: look().status == "error", what="the dead worker to be seen")
     workers = look().components["workers"]
-    assert (workers.status, workers.reason) == ("error", "1 of 1 workers have ended; start the application again")
+    assert (workers.status, workers.reason) == ("error", "1 of 1 worker ended unexpectedly; restart the application")
 
 
 def test_a_watchdog_that_cannot_look_is_an_error(bench: Bench, look: Callable[[], Health]) -> None:
@@ -87,4 +87,4 @@ def test_jobs_that_wait_for_a_destination_are_a_warning(bench: Bench, look: Call
     )
     bench.database.connection().execute(sql, (job,))
     destinations = look().components["destinations"]
-    assert (destinations.status, destinations.reason) == ("warn", "jobs wait for other: destination_offline")
+    assert (destinations.status, destinations.reason) == ("warn", "jobs are waiting for other: destination_offline")

@@ -48,7 +48,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def scrape(bench: Bench, home: Path) -> str:
     pools = ThreadPools(bench.database)
-    return bytes(MetricsRoutes(backend_of(bench, home), pools)._look().body).decode()  # noqa: SLF001 - without a server
+    return bytes(MetricsRoutes(backend_of(bench, home), pools).scrape().body).decode()
 
 
 def test_the_metrics_of_a_running_application_are_true(program: Program, api: Api) -> None:
@@ -170,7 +170,7 @@ def test_a_scrape_beside_a_long_history_costs_what_one_beside_none_does(bench: B
 
         def once() -> float:
             begun = time.perf_counter()
-            routes._look()  # noqa: SLF001 - without a server
+            routes.scrape()
             return time.perf_counter() - begun
 
         return min(once() for _ in range(20))

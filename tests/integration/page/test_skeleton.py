@@ -68,7 +68,7 @@ def test_what_goes_wrong_is_a_page_for_people_and_the_envelope_for_programs(prog
             400,
             "bad_request",
         )
-        assert "No quit waits for an answer now." in form.text
+        assert "No quit is waiting for an answer." in form.text
         assert code_of(api.http.post("/quit/answer", content=b"{", headers={"Content-Type": "text/plain"})) == (
             400,
             "bad_request",

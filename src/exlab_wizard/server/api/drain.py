@@ -1,6 +1,6 @@
-"""The quit over HTTP: what it waits for, asking for one, answering its question.
+"""The quit over HTTP: its blockers, a request to quit, the answer to its question.
 
-A quit that is asked for here goes the way of every other: a row that the application notices by itself.
+A request is a row in the database, like every other quit; the application finds it there.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ class DrainRoutes:
         self._pools = pools
         self.router = APIRouter(tags=["quit"])
         add = self.router.add_api_route
-        add("/drain", self.look, methods=["GET"], response_model=Drain, responses=refusals(503))
-        add("/quit", self.ask, methods=["POST"], status_code=ACCEPTED, responses=refusals(422, 503))
+        add("/drain", self.read, methods=["GET"], response_model=Drain, responses=refusals(503))
+        add("/quit", self.quit, methods=["POST"], status_code=ACCEPTED, responses=refusals(422, 503))
         add("/quit/answer", self.answer, methods=["POST"], status_code=ACCEPTED, responses=refusals(409, 422))
 
-    async def look(self) -> Response:
-        """Show what a quit waits for, or would wait for. Whoever looks during a quit can be asked its question."""
+    async def read(self) -> Response:
+        """Show what a quit waits for, or would wait for. A client that polls this can answer the quit's question."""
         self._backend.presence.seen()
         return await self._pools.reads.run(lambda: answer(drain_view(self._backend)))
 
-    async def ask(self, body: AskQuit | None = None) -> QuitAsked:
-        """Ask for a quit; it begins within half a second. A second one while the question stands forces."""
+    async def quit(self, body: AskQuit | None = None) -> QuitAsked:
+        """Request a quit; it begins within half a second. A second one while the question is open forces it."""
         return QuitAsked(quit_id=await self.request(QuitTrigger.API, force=body is not None and body.force))
 
     async def request(self, trigger: QuitTrigger, *, force: bool) -> int:
-        """Note the quit that somebody wants, and return its row; the application finds it there."""
+        """Record a quit request, and return its row; the application finds it there."""
         self._backend.presence.seen()
         quits, backend = self._backend.store.quits, self._backend
         return await self._pools.writes.run(
@@ -58,19 +58,19 @@ class DrainRoutes:
         )
 
     async def answer(self, body: AnswerQuit) -> AnswerTaken:
-        """Answer the question of a quit; the first answer counts. Before the question, a quit can be taken back."""
+        """Answer the question of a quit; the first answer counts. Before the question, a quit can be cancelled."""
         self._backend.presence.seen()
-        takes_back = body.answer == "keep_running" and self._backend.quit.phase is Phase.DRAINING
-        if self._backend.quit.phase is not Phase.ASKING and not takes_back:
+        cancels = body.answer == "keep_running" and self._backend.quit.phase is Phase.DRAINING
+        if self._backend.quit.phase is not Phase.ASKING and not cancels:
             raise ApiError(
-                Code.NO_QUESTION, "No quit waits for an answer now.", details={"phase": self._backend.quit.phase}
+                Code.NO_QUESTION, "No quit is waiting for an answer.", details={"phase": self._backend.quit.phase}
             )
         self._backend.quit.post(_EVENTS[body.answer])
         return AnswerTaken(answer=body.answer)
 
 
 def drain_view(backend: Backend) -> Drain:
-    """Return the predicate as it is now, and what it counts. What cannot be read is unknown, never idle."""
+    """Return the present state of the drain. If it cannot be read it is unknown, never idle."""
     phase = backend.quit.phase
     count: DrainCount | None = None
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""Sync jobs over HTTP: queue, look, retry, cancel."""
+"""Sync jobs over HTTP: queue, read, retry, cancel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exlab_wizard.store.queue.jobs import NewJob
 
 CREATED: Final = 201
 JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the job's id")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="the most entries to return")]
 Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next` of the page before")]
 
 
@@ -34,10 +34,10 @@ class JobRoutes:
         self.router = APIRouter(tags=["jobs"])
         add, one = self.router.add_api_route, "/jobs/{job_id}"
         responses = refusals(403, 422, 503)
-        responses[200] = {"model": Job, "description": "The run is pending for that destination already"}
+        responses[200] = {"model": Job, "description": "The run is already pending for that destination"}
         add("/jobs", self.enqueue, methods=["POST"], response_model=Job, status_code=CREATED, responses=responses)
         add("/jobs", self.page, methods=["GET"], response_model=JobPage, responses=refusals(422, 503))
-        add(one, self.look, methods=["GET"], response_model=Job, responses=refusals(404, 422, 503))
+        add(one, self.read, methods=["GET"], response_model=Job, responses=refusals(404, 422, 503))
         events = refusals(404, 422, 503)
         add(f"{one}/events", self.events, methods=["GET"], response_model=JobEventPage, responses=events)
         moved = refusals(404, 409, 422, 503)
@@ -45,7 +45,7 @@ class JobRoutes:
         add(f"{one}/cancel", self.cancel, methods=["POST"], response_model=Job, responses=moved)
 
     async def enqueue(self, body: EnqueueJob) -> Response:
-        """Queue a run for a destination, durably; one that is pending there already is found, not doubled."""
+        """Queue a run for a destination, durably; if it is already pending there, return that job."""
         job, created = await self.queue(body)
         return answer(job, CREATED if created else 200)
 
@@ -80,12 +80,12 @@ class JobRoutes:
 
         return await self._pools.reads.run(read)
 
-    async def look(self, job_id: JobId) -> Response:
+    async def read(self, job_id: JobId) -> Response:
         """Show one job."""
         return await self._pools.reads.run(lambda: answer(self._found(job_id)))
 
     async def events(self, job_id: JobId, limit: Limit = 100, before: Before = None) -> Response:
-        """List the moves of a job, the newest first; the last of all is being queued."""
+        """List the moves of a job, the newest first; the oldest is being queued."""
 
         def read() -> Response:
             self._found(job_id)
@@ -107,7 +107,7 @@ class JobRoutes:
         return answer(job)
 
     async def cancel(self, job_id: JobId) -> Response:
-        """Cancel an unfinished or failed job; a running copy of it stops within a second. Again, it stays cancelled."""
+        """Cancel an unfinished or failed job; a running copy stops within a second. Harmless when cancelled before."""
 
         def cancel() -> Job:
             if (job := self._found(job_id)).state is JobState.CANCELLED:

@@ -1,4 +1,4 @@
-"""Metrics in the OpenMetrics text form, which Prometheus reads, made for each scrape from what is there now.
+"""Metrics in the OpenMetrics text format, which Prometheus reads, computed at each scrape.
 
 Counters begin with the launch, except those of launches and quits, which are rows in the database. Nothing of other
 libraries is exported: the registry is our own.
@@ -38,16 +38,16 @@ class MetricsRoutes:
         self._lock = threading.Lock()
         self._began = backend.now()
         self.router = APIRouter(tags=["metrics"])
-        self.router.add_api_route(
-            "/metrics", self.look, methods=["GET"], response_class=Response, responses=refusals(503)
-        )
+        responses = refusals(503)
+        self.router.add_api_route("/metrics", self.read, methods=["GET"], response_class=Response, responses=responses)
 
-    async def look(self) -> Response:
-        """Show what monitoring wants to know, in OpenMetrics text."""
-        return await self._pools.reads.run(self._look)
+    async def read(self) -> Response:
+        """Show the metrics in OpenMetrics text."""
+        return await self._pools.reads.run(self.scrape)
 
-    def _look(self) -> Response:
-        from prometheus_client.openmetrics import exposition  # noqa: PLC0415 - only who is monitored loads it
+    def scrape(self) -> Response:
+        """Return the answer to a scrape; it reads the database."""
+        from prometheus_client.openmetrics import exposition  # noqa: PLC0415 - loaded only where monitoring is used
         from prometheus_client.registry import CollectorRegistry  # noqa: PLC0415 - likewise
 
         registry = CollectorRegistry(auto_describe=False)
@@ -57,11 +57,11 @@ class MetricsRoutes:
         return Response(text, media_type=exposition.CONTENT_TYPE_LATEST)
 
     def describe(self) -> list[Metric]:
-        """Tell the registry nothing ahead of time: that would be a scrape of its own."""
+        """Describe nothing in advance: that would be a scrape of its own."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each family, with everything that it may count, also what is zero."""
+        """Yield each family with all its samples, zeros included."""
         yield from self._jobs()
         yield from self._moves()
         yield from self._ends()
@@ -73,23 +73,13 @@ class MetricsRoutes:
         metrics, now = self._backend.store.metrics, self._backend.now()
         unfinished, failed = metrics.unfinished(), metrics.failed()
         names = sorted({*self._backend.destinations(), *(one.destination for one in unfinished), *failed})
-        jobs = Gauge(
-            "exlab_wizard_jobs", "Jobs that are not done, and those that failed.", labels=["state", "destination"]
-        )
+        jobs = Gauge("exlab_wizard_jobs", "Unfinished and failed jobs.", labels=["state", "destination"])
         counts = {(one.state, one.destination): one.jobs for one in unfinished}
         counts |= {(JobState.FAILED.value, name): count for name, count in failed.items()}
-        left = Gauge(
-            "exlab_wizard_pending_bytes",
-            "Bytes that are not on the destination yet.",
-            labels=["destination"],
-            unit="bytes",
-        )
-        age = Gauge(
-            "exlab_wizard_oldest_pending_age_seconds",
-            "Age of the job that is pending for longest; 0 for none.",
-            labels=["destination"],
-            unit="seconds",
-        )
+        about = "Bytes that are not on the destination yet."
+        left = Gauge("exlab_wizard_pending_bytes", about, labels=["destination"], unit="bytes")
+        about = "Age of the oldest pending job; 0 for none."
+        age = Gauge("exlab_wizard_oldest_pending_age_seconds", about, labels=["destination"], unit="seconds")
         for name in names:
             label = printable(name)
             for state in (*_UNFINISHED, JobState.FAILED):
@@ -105,16 +95,16 @@ class MetricsRoutes:
         metrics = self._backend.store.metrics
         progress = self._backend.progress
         metrics.count(progress)
-        moves = Counter("exlab_wizard_job_moves", "Moves of jobs into a state.", labels=["state"])
+        moves = Counter("exlab_wizard_job_moves", "Moves of jobs into each state.", labels=["state"])
         for state in JobState:
             moves.add_metric([state.value], progress.moves.get(state.value, 0), created=self._created)
         yield moves
-        for name, told, value in (
-            ("verified", "Bytes of runs that were read back, found equal and published.", progress.verified_bytes),
-            ("resumed", "Of these, bytes that had been sent before an interruption.", progress.resumed_bytes),
+        for name, about, value in (
+            ("verified", "Bytes of runs that were read back, matched and were published.", progress.verified_bytes),
+            ("resumed", "Of these, bytes that were sent before an interruption.", progress.resumed_bytes),
             ("moved", "Bytes that were sent or read back.", self._backend.workers.throughput.total),
         ):
-            counter = Counter(f"exlab_wizard_{name}_bytes", told, labels=[], unit="bytes")
+            counter = Counter(f"exlab_wizard_{name}_bytes", about, labels=[], unit="bytes")
             counter.add_metric([], value, created=self._created)
             yield counter
 
@@ -123,17 +113,13 @@ class MetricsRoutes:
 
         metrics = self._backend.store.metrics
         quits, ends, sessions = metrics.quits(), metrics.launch_ends(), metrics.active_sessions()
-        drain = core.SummaryMetricFamily(
-            "exlab_wizard_drain_seconds",
-            "Quits, and the time from asking to the decision.",
-            labels=["outcome"],
-            unit="seconds",
-        )
+        about = "Quits, and the time from the request to the decision."
+        drain = core.SummaryMetricFamily("exlab_wizard_drain_seconds", about, labels=["outcome"], unit="seconds")
         for outcome in QuitOutcome:
             ended = quits.get(outcome.value, QuitTotals(0, 0.0))
             drain.add_metric([outcome.value], ended.quits, ended.seconds)
         launches = core.CounterMetricFamily(
-            "exlab_wizard_launches_ended", "Launches of this state dir, by how they ended.", labels=["reason"]
+            "exlab_wizard_launches_ended", "Launches of this state dir, by their end.", labels=["reason"]
         )
         for reason in END_REASONS:
             launches.add_metric([reason], ends.get(reason, 0))
@@ -153,18 +139,19 @@ class MetricsRoutes:
         uptime = (self._backend.now() - self._began).total_seconds()
         database = self._backend.store.database
         wal = database.path.with_name(f"{database.path.name}-wal")
+        wal_bytes = wal.stat().st_size if wal.exists() else 0
         workers = self._backend.workers.status()
-        for name, told, unit, value in (
-            ("uptime_seconds", "Time since the server of this launch began.", "seconds", uptime),
+        for name, about, unit, value in (
+            ("uptime_seconds", "Time since the server of this launch started.", "seconds", uptime),
             ("launch", "The id of this launch.", "", self._backend.launch_id),
             ("paused", "1 while syncing is paused.", "", self._paused()),
-            ("workers_busy", "Workers that sync a run now.", "", workers.busy),
-            ("workers_alive", "Workers that live.", "", workers.alive),
-            ("database_wal_bytes", "Size of the database's log.", "bytes", wal.stat().st_size if wal.exists() else 0),
+            ("workers_busy", "Workers that are syncing a run.", "", workers.busy),
+            ("workers_alive", "Workers that are running.", "", workers.alive),
+            ("database_wal_bytes", "Size of the database's write-ahead log.", "bytes", wal_bytes),
         ):
-            yield core.GaugeMetricFamily(f"exlab_wizard_{name}", told, value, unit=unit)
+            yield core.GaugeMetricFamily(f"exlab_wizard_{name}", about, value, unit=unit)
         busy = core.CounterMetricFamily(
-            "exlab_wizard_database_busy", "Statements that did not get a lock in time, and are tried again.", labels=[]
+            "exlab_wizard_database_busy", "Statements that did not get a lock in time and are retried.", labels=[]
         )
         busy.add_metric([], database.refused_as_busy, created=self._created)
         yield busy

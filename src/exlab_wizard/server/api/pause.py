@@ -1,4 +1,4 @@
-"""Pausing over HTTP: copies stop within a second and keep what they sent; queueing goes on, claiming does not."""
+"""Pausing over HTTP: copies stop within a second and keep what they sent; runs can be queued, but none is claimed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ class PauseRoutes:
     async def pause(self) -> PauseView:
         """Pause syncing until it is resumed, or until the next launch. Harmless while paused."""
         if self._backend.shutting_down:
-            raise ApiError(Code.SHUTTING_DOWN, "The application is quitting; there is nothing to pause.")
+            raise ApiError(
+                Code.SHUTTING_DOWN,
+                "The application is quitting. Cancel the quit to pause syncing.",
+            )
         launches, launch_id = self._backend.store.launches, self._backend.launch_id
         await self._pools.writes.run(lambda: launches.pause(launch_id, self._backend.now()))
-        return await self._look()
+        return await self._read()
 
     async def resume(self) -> PauseView:
-        """End the pause; what it stopped goes on at the byte. Harmless while not paused."""
+        """End the pause; interrupted copies resume where they stopped. Harmless while not paused."""
         launches, launch_id = self._backend.store.launches, self._backend.launch_id
         await self._pools.writes.run(lambda: launches.resume(launch_id))
-        return await self._look()
+        return await self._read()
 
-    async def _look(self) -> PauseView:
+    async def _read(self) -> PauseView:
         launch = await self._pools.reads.run(self._backend.store.launches.open_launch)
         return PauseView(paused_since=None if launch is None else launch.paused_since)

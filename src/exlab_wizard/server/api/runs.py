@@ -1,4 +1,4 @@
-"""The runs that a client names, checked before the database hears of them, in threads that a hanging share may keep."""
+"""Checks the runs that a client names before they are queued, in threads that a hanging share may block."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TIMEOUT_SECONDS: Final = 10.0
 
 
 class RunCheck:
-    """Refuses runs that cannot be meant."""
+    """Refuses runs that cannot be synced."""
 
     def __init__(self, backend: Backend, pool: ThreadPool) -> None:
-        """Look at paths in `pool`."""
+        """Read paths in `pool`."""
         self._backend = backend
         self._pool = pool
 
     async def check(self, jobs: Sequence[NewJob], fields: Sequence[str]) -> list[NewJob]:
-        """Return `jobs` with their paths made plain; `fields` is what the request calls each path.
+        """Return `jobs` with normalized paths; `fields` names each path in the request.
 
         Raises:
             ApiError: one of them cannot be synced.
@@ -34,7 +34,8 @@ class RunCheck:
             return await self._pool.run(lambda: self._checked(jobs, fields), TIMEOUT_SECONDS)
         except TimeoutError:
             message = (
-                f"A file system did not answer in {TIMEOUT_SECONDS:g} s: the run's, or a destination's. Look after it."
+                f"The file system of the run or of a destination did not answer within {TIMEOUT_SECONDS:g} s."
+                " Check that both are reachable, then try again."
             )
             raise ApiError(Code.PATH_UNREACHABLE, message) from None
 
@@ -46,14 +47,14 @@ class RunCheck:
             _check_names(job, field, list(destinations))
             run = self._run(job.run_path, field)
             if roots and not any(Path(run).resolve().is_relative_to(root.resolve()) for root in roots):
-                message = f"The run {run!r} lies outside the folders that `server.roots` in the settings allows."
+                message = f"The run {run!r} is outside the folders that `server.roots` allows. Add its folder there."
                 raise ApiError(Code.OUTSIDE_ROOTS, message, field=field)
             checked.append(NewJob(run, job.destination, job.equipment_id, job.session_id, job.priority))
         return checked
 
     def _run(self, path: str, field: str) -> str:
         if not Path(path).is_absolute():
-            message = f"{field}: name the run by its absolute path."
+            message = f"{field}: give the absolute path of the run."
             raise ApiError(Code.INVALID, message, field=field)
         try:
             return checked_run(path, self._backend.destinations(), self._backend.state_dir)
@@ -62,10 +63,10 @@ class RunCheck:
 
 
 def check_equipment(equipment: str | None) -> None:
-    """Return when it is a plain name, or none.
+    """Check that the instrument is a plain name, or not given.
 
     Raises:
-        ApiError: it is not.
+        ApiError: it is another name.
     """
     fault = None if equipment is None else equipment_fault(equipment)
     if fault:

@@ -1,4 +1,4 @@
-"""Sessions over HTTP: open, look, renew, complete, abort. Every one of these may be sent again after a lost answer."""
+"""Sessions over HTTP: open, read, renew, complete, abort. Each request may be sent again after a lost answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SessionRoutes:
         responses[200] = {"model": Lease, "description": "The same session was opened before"}
         add("/sessions", self.open, methods=["POST"], response_model=Lease, status_code=CREATED, responses=responses)
         add("/sessions", self.page, methods=["GET"], response_model=SessionPage, responses=refusals(422, 503))
-        add(one, self.look, methods=["GET"], response_model=SessionRow, responses=refusals(404, 422, 503))
+        add(one, self.read, methods=["GET"], response_model=SessionRow, responses=refusals(404, 422, 503))
         over = refusals(404, 409, 422, 503)
         add(f"{one}/heartbeat", self.heartbeat, methods=["POST"], response_model=Lease, responses=over)
         completed = refusals(403, 404, 409, 422, 503)
@@ -50,7 +50,7 @@ class SessionRoutes:
         add(f"{one}/abort", self.abort, methods=["POST"], response_model=ClosedSession, responses=over)
 
     async def open(self, body: OpenSession) -> Response:
-        """Open a session: quitting waits for it as long as its heartbeats come."""
+        """Open a session: a quit waits for it as long as heartbeats arrive."""
         check_equipment(body.equipment_id)
         session, created = await self._pools.writes.run(lambda: self._open(body))
         return self._lease(session, CREATED if created else 200)
@@ -79,12 +79,12 @@ class SessionRoutes:
         rows = self._backend.store.rows
         return await self._pools.reads.run(lambda: answer(rows.sessions_page(limit=limit, before=before)))
 
-    async def look(self, session_id: str) -> Response:
+    async def read(self, session_id: str) -> Response:
         """Show one session."""
         return await self._pools.reads.run(lambda: answer(self._found(session_id)))
 
     async def heartbeat(self, session_id: str) -> Response:
-        """Say that the work goes on; the answer says whether a quit waits for it."""
+        """Renew the session; the answer says whether a quit waits for it."""
         return self._lease(await self._pools.writes.run(lambda: self._renewed(session_id)))
 
     def _renewed(self, session_id: str) -> SessionRow:
@@ -92,12 +92,12 @@ class SessionRoutes:
             found = self._found(session_id)
             if found.state is LeaseState.ACTIVE:
                 # After a sleep of the machine the watchdog moves the leases within a second, or ends them.
-                raise ApiError(Code.BUSY, "Whether this session has expired is being decided. Ask again in a second.")
+                raise ApiError(Code.BUSY, "The session may have expired; this is being decided. Try again in a second.")
             raise _over(found)
         return self._found(session_id)
 
     async def complete(self, session_id: str, body: CompleteSession) -> Response:
-        """Close a session and queue its runs, both or neither; the same again answers the same."""
+        """Close a session and queue its runs, both or neither; repeating it returns the same answer."""
         found = await self._pools.reads.run(lambda: self._found(session_id))
         jobs = [NewJob(run.path, run.destination, found.equipment_id, session_id, run.priority) for run in body.runs]
         if found.state is LeaseState.ACTIVE:
@@ -121,7 +121,7 @@ class SessionRoutes:
         return ClosedSession(id=session_id, state=LeaseState.COMPLETED, jobs=before)
 
     async def abort(self, session_id: str) -> Response:
-        """Close a session without result; the same again answers the same."""
+        """Close a session without result; repeating it returns the same answer."""
         return answer(await self._pools.writes.run(lambda: self._aborted(session_id)))
 
     def _aborted(self, session_id: str) -> ClosedSession:
@@ -152,7 +152,7 @@ class SessionRoutes:
 
 
 def _same(session: SessionRow, body: OpenSession) -> SessionRow:
-    """Return the session that was found under the id of `body`, if it is what `body` asks for."""
+    """Return the session with the id of `body`, if its content is that of `body`."""
     wanted = (body.kind, body.label, body.operator, body.equipment_id, body.run_path)
     if (session.kind, session.label, session.operator, session.equipment_id, session.run_path) != wanted:
         raise ApiError(Code.ID_TAKEN, "Another session has this id. Choose a random one.", field="id")
@@ -162,16 +162,16 @@ def _same(session: SessionRow, body: OpenSession) -> SessionRow:
 
 
 def _over(session: SessionRow) -> ApiError:
-    """Return the refusal for a session that is not active, with what its client can do."""
+    """Return the error for a session that is not active, with the remedies."""
     state = session.state
     details = {"state": state.value, "closed_at": None if session.closed_at is None else to_text(session.closed_at)}
     if state is LeaseState.EXPIRED:
         after = session.expires_at - session.renewed_at
         message = (
-            f"The session expired: no heartbeat came for {after.total_seconds():g} s. Its work is not lost:"
-            " open a new session to go on, or queue the run itself with POST /api/v1/jobs."
+            f"The session expired: no heartbeat arrived for {after.total_seconds():g} s. Its work is not lost:"
+            " open a new session to continue, or queue the run with POST /api/v1/jobs."
         )
         remedy = ["POST /api/v1/sessions", "POST /api/v1/jobs"]
         return ApiError(Code.SESSION_EXPIRED, message, details={**details, "remedies": remedy})
-    message = f"The session was {state} before, and stays so. Queue further runs with POST /api/v1/jobs."
+    message = f"The session is already {state}. Queue more runs with POST /api/v1/jobs."
     return ApiError(Code.SESSION_CLOSED, message, details={**details, "remedies": ["POST /api/v1/jobs"]})

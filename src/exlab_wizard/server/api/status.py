@@ -1,4 +1,4 @@
-"""What runs, waits and failed, as `exlab-wizard status` shows it."""
+"""The status of the application, as `exlab-wizard status` shows it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class StatusRoutes:
         self._backend = backend
         self._pools = pools
         self.router = APIRouter(tags=["status"])
-        self.router.add_api_route("/status", self.look, methods=["GET"], response_model=Status, responses=refusals(503))
+        self.router.add_api_route("/status", self.read, methods=["GET"], response_model=Status, responses=refusals(503))
 
-    async def look(self) -> Response:
-        """Show what runs, waits and failed, and who is at work."""
+    async def read(self) -> Response:
+        """Show runs in progress, waiting and failed, and active sessions."""
         status = await self._pools.reads.run(self._backend.store.status.read)
-        # Escaped here: bytes of a name that are no text stand as lone surrogates, which UTF-8 cannot carry.
+        # JSON escapes bytes of a name that are not UTF-8; they are lone surrogates here.
         return Response(json.dumps(encode(status)), media_type=MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""The window over HTTP: the page says whether the operator works in it, a command wants it to be seen."""
+"""The window over HTTP: pages report whether they have the focus, commands open the window."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ class WindowRoutes:
     """`/api/v1/window` and `/api/v1/window/open`."""
 
     def __init__(self, backend: Backend, pool: ThreadPool) -> None:
-        """Build the router; what may take seconds waits in `pool`."""
+        """Build the router; opening the window, which may take seconds, runs in `pool`."""
         self._backend = backend
         self._pool = pool
         self.router = APIRouter(tags=["window"])
-        self.router.add_api_route("/window", self.look, methods=["GET"])
+        self.router.add_api_route("/window", self.read, methods=["GET"])
         self.router.add_api_route("/window", self.focus, methods=["POST"], responses=refusals(422))
         self.router.add_api_route("/window/open", self.open, methods=["POST"], responses=refusals(409, 422, 503))
 
-    async def look(self) -> WindowView:
-        """Show whether the window is open, and whether the operator works in it."""
+    async def read(self) -> WindowView:
+        """Show whether the window is open, and whether it has the focus."""
         return WindowView(open=self._backend.window.alive, focused=self._backend.presence.focused)
 
     async def focus(self, body: WindowFocus) -> WindowFocus:
-        """Say whether the operator works in the page now: then nothing is notified that stands in it."""
+        """Report whether the page has the focus: then no notification repeats what it shows."""
         self._backend.presence.focus(focused=body.focused)
         return body
 
     async def open(self, body: OpenWindow | None = None) -> WindowShown:
-        """Open the window, or bring the open one to the front; answers when that was done, within seconds."""
+        """Open the window, or bring it to the front; answers when it is done, within seconds."""
         page = "/" if body is None else body.page
         try:
             shown = await self._pool.run(lambda: self._backend.window.show(page))
