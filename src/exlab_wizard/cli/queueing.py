@@ -16,10 +16,10 @@ from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
 
 def queue_runs(locations: Locations, request: SyncRequest) -> list[QueuedRun]:
-    """Return the receipt of each run, once all are durable.
+    """Return the job of each run, once all are durable.
 
     Raises:
-        UsageError: one of them cannot be meant as it stands; nothing was queued.
+        UsageError: a run, the destination or the equipment is invalid; nothing was queued.
     """
     destinations = {key: value.folder for key, value in SettingsFile(locations.config).read().destinations.items()}
     destination = _choose(destinations, request.destination)
@@ -43,21 +43,21 @@ def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
         raise UsageError(msg)
     if name is None:
         if len(destinations) > 1:
-            msg = f"there are several destinations; name one with --to: {known}"
+            msg = f"there are several destinations; choose one with --to: {known}"
             raise UsageError(msg)
         return next(iter(destinations))
     if name not in destinations:
-        msg = f"there is no destination {name!r}; known: {known}"
+        msg = f"there is no destination {name!r}; configured: {known}"
         raise UsageError(msg)
     return name
 
 
 def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
-    """Return the runs as absolute paths, links in them kept as they are, each once."""
+    """Return the runs as absolute paths with their links kept, each once."""
     runs: list[str] = []
     for path in paths:
         if not path:
-            msg = "an empty path names no run"
+            msg = "the path of a run is empty; give the folder of the run"
             raise UsageError(msg)
         try:
             run = checked_run(path, destinations, state_dir)

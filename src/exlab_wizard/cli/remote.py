@@ -1,7 +1,7 @@
-"""The running application, asked over HTTP, where that is quicker than the database: it is awake and has all loaded.
+"""Calls the running application over HTTP, which is quicker than the database: it is awake and has everything loaded.
 
-Nothing here fails. An application that is older, hung, just starting or not there is `None`, and whatever it refuses
-too: then the command goes to the database, which knows the same and says why.
+Nothing here fails. If the application is older, hung, still starting or not running, or refuses, the result is `None`:
+then the command uses the database, which has the same data and gives the reason.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _Answer = TypeVar("_Answer")
 
 PROOF_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 3.0
-"""Longer than the application ever takes when it is well; a person waits for it before the database is asked."""
+"""Longer than a healthy application ever takes; a person waits this long before the command uses the database."""
 
 
-def from_application(locations: Locations, ask: Callable[[Client], _Answer | None]) -> _Answer | None:
-    """Return what `ask` gets from the running application; None where the database is to be asked instead."""
+def from_application(locations: Locations, call: Callable[[Client], _Answer | None]) -> _Answer | None:
+    """Return what `call` gets from the running application; None if the command has to use the database instead."""
     if not locations.state_dir.server.exists():
         return None
-    # Imported where there is somebody to talk to; the database needs none of it.
+    # Imported only if there is an application to talk to; the database needs none of it.
     from exlab_wizard.client import AnswerError, Client, UnreachableError  # noqa: PLC0415 - see above
     from exlab_wizard.client.http import Wire  # noqa: PLC0415 - see above
 
     client = Client(locations.state_dir, Wire(locations.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
     try:
-        return ask(client)
+        return call(client)
     except (AnswerError, UnreachableError):
         return None
     finally:
@@ -42,7 +42,7 @@ def from_application(locations: Locations, ask: Callable[[Client], _Answer | Non
 
 
 def url_of(locations: Locations) -> str | None:
-    """Return where the running application's pages are, as it wrote down; None where it has no server."""
+    """Return the address of the running application from its `server.json`; None if it has no server."""
     from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - as above
 
     address = read_server_file(locations.state_dir.server)
@@ -50,9 +50,9 @@ def url_of(locations: Locations) -> str | None:
 
 
 def is_exact(views: Iterable[DataclassInstance]) -> bool:
-    r"""Return whether each name in the views is as it is on the disk.
+    r"""Return whether every name in the views is exactly as on the disk.
 
-    The application shows bytes that are not text as `\xNN`; only the database has them.
+    The application escapes bytes that are not UTF-8 as `\xNN`; only the database has them.
     """
     values = (getattr(view, field.name) for view in views for field in fields(view))
     return not any(isinstance(value, str) and "\\x" in value for value in values)

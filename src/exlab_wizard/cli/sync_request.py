@@ -1,4 +1,4 @@
-"""What `sync` is asked for, and what it gives back for each run."""
+"""The request of `sync`, and its result for each run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """Runs as they were typed, for a destination, or for the only one where none is named."""
+    """Runs as they were typed, for a destination; None means the only one."""
 
     paths: tuple[str, ...]
     destination: str | None
@@ -17,7 +17,7 @@ class SyncRequest:
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A run that is queued for a destination: its job, and whether that was made now or was pending already."""
+    """A run that is queued for a destination: its job, and whether that is new or was already pending."""
 
     id: int
     run_path: str

@@ -160,7 +160,7 @@ def test_what_happened_to_a_published_run_is_named(nas_lab: Lab, case: Case) -> 
 
 def test_a_run_whose_job_was_pruned_is_read_back_by_its_own_list(nas_lab: Lab) -> None:
     nas_lab.query("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
-    assert nas_lab.call("db", "prune", "--older-than", "1y").stdout.startswith("forgot what was over before ")
+    assert nas_lab.call("db", "prune", "--older-than", "1y").stdout.startswith("deleted history from before ")
     assert nas_lab.query("SELECT id FROM sync_jobs") == [(2,)]
     settings = SettingsFile(nas_lab.config).read()
     with nas_lab.store() as store:
@@ -215,9 +215,9 @@ def test_a_check_looks_for_partial_copies_where_the_destination_can_be_seen(nas_
     assert incoming()["ok"] is False
     assert "left behind" in str(incoming()["detail"])
     (nas_lab.nas / ".exlab-destination").unlink()
-    assert (incoming()["ok"], incoming()["detail"]) == (True, "not looked at, offline: nas")
+    assert (incoming()["ok"], incoming()["detail"]) == (True, "not checked because offline: nas")
     nas_lab.config.write_text("[nonsense", "utf-8")
-    assert (incoming()["ok"], str(incoming()["detail"])[:14]) == (True, "not looked at:")
+    assert (incoming()["ok"], str(incoming()["detail"])[:12]) == (True, "not checked:")
 
 
 def test_what_others_keep_on_the_share_is_their_business(nas_lab: Lab) -> None:

@@ -142,7 +142,7 @@ def test_prune_says_what_would_go_and_then_what_went(cli: Cli, store: Store, sta
     store.jobs.cancel(moved)
     store.database.connection().execute("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
     would = cli("db", "prune", "--older-than", "1y", "--dry-run")
-    assert would.out.startswith("would forget what was over before ")
+    assert would.out.startswith("would delete history from before ")
     assert would.out.rstrip().endswith(": 1 job, 0 files, 1 event, 0 sessions")
     assert store.jobs.state_of(1) is JobState.CANCELLED
     with InstanceLock(StateDir.at(state_dir)):

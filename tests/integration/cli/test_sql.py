@@ -207,7 +207,7 @@ def test_parameters_of_a_ready_question(cli: Cli, store: Store) -> None:
     assert cli("sql", "--run", "find-run", "--param", "word=RUN-17", "--json").document != []
     assert cli("sql", "--run", "find-run", "--param", "word=elsewhere", "--json").document == []
     strange = cli("sql", "--run", "find-run", "--param", "days=1")
-    assert (strange.status, "it can be given: word" in strange.err) == (2, True)
+    assert (strange.status, "its parameters: word" in strange.err) == (2, True)
     mistyped = cli("sql", "--run", "pendign")
     assert (mistyped.status, "did you mean pending" in mistyped.err) == (2, True)
     assert cli("sql", "--run", "pending", "SELECT 1").status == 2

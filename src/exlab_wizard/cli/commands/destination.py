@@ -89,7 +89,7 @@ def _folder(name: str, target: str) -> Path:
     except UnicodeEncodeError as error:
         msg = f"the name of the folder {target!r} contains bytes that config.toml cannot store; mount it elsewhere"
         raise UsageError(msg) from error
-    return Path(os.path.abspath(target))  # noqa: PTH100 - links stay as they are, ".." goes
+    return Path(os.path.abspath(target))  # noqa: PTH100 - resolves "..", and keeps links
 
 
 def _make(folder: Path, *, create: bool) -> bool:
@@ -164,7 +164,7 @@ def test(locations: Locations, *, name: str, as_json: bool) -> None:
     """Test a destination as a sync uses it: reachable, marked, writable, able to rename, and how much space is free."""
     known = SettingsFile(locations.config).read().destinations
     if name not in known:
-        msg = f"there is no destination {name!r}; known: {', '.join(known) or 'none'}"
+        msg = f"there is no destination {name!r}; configured: {', '.join(known) or 'none'}"
         raise UsageError(msg)
     test = Check("answers", lambda: share.examine(known[name].folder, known[name].marker), share.REMEDY)
     findings = list(check_up([test]))

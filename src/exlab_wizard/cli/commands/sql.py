@@ -1,4 +1,4 @@
-"""`sql`: read-only SQL on the live database, what there is to ask, and questions that are ready to be asked."""
+"""`sql`: read-only SQL on the live database, the list of its views and tables, and saved questions."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _LENIENCE_SECONDS: Final = 5.0
     ),
 )
 @click.argument("text", metavar="[QUERY]", required=False)
-@click.option("--list", "listing", is_flag=True, help="List the saved questions: what each answers, and who asks it.")
-@click.option("--run", "ready", metavar="NAME", help="Ask a saved question; --param changes its defaults.")
+@click.option("--list", "listing", is_flag=True, help="List the saved questions, what each answers, and who asks it.")
+@click.option("--run", "ready", metavar="NAME", help="Run a saved question; --param changes its defaults.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @json_option
 @click.option(
@@ -54,10 +54,14 @@ _LENIENCE_SECONDS: Final = 5.0
     type=click.FloatRange(0, _LONGEST_SECONDS, min_open=True),
     default=DEFAULT_SECONDS,
     show_default=True,
-    help="The query is ended after this time.",
+    help="Time limit of the query.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1, _MOST_ROWS), default=DEFAULT_ROWS, show_default=True, help="Rows, at most."
+    "--limit",
+    type=click.IntRange(1, _MOST_ROWS),
+    default=DEFAULT_ROWS,
+    show_default=True,
+    help="Maximum rows.",
 )
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -72,22 +76,22 @@ def command(  # noqa: PLR0913 - one parameter for each option
     timeout: float,
     limit: int,
 ) -> None:
-    """Answer a QUERY on the live database; without one, list the views and tables. `-` reads the query from stdin.
+    """Run a QUERY on the live database; without one, list the views and tables. `-` reads the query from stdin.
 
-    The name of a view or table alone tells its columns. Nothing can be changed here, and the application is never
-    held up. Repairs are made with the sqlite3 shell on the file that `exlab-wizard db path` prints; its rules hold.
+    The name of a view or table lists its columns. The query is read-only and never blocks the application. For repairs
+    use the sqlite3 shell on the file that `exlab-wizard db path` prints; the rules of the database still apply.
     """
     if as_csv and as_json:
-        msg = "either --csv or --json, not both"
+        msg = "give either --csv or --json, not both"
         raise UsageError(msg)
     if sum((text is not None, ready is not None, listing)) > 1:
-        msg = "either a QUERY, or --run NAME, or --list"
+        msg = "give only one of QUERY, --run NAME and --list"
         raise UsageError(msg)
     if listing:
         _list_questions(as_csv=as_csv, as_json=as_json)
         return
-    if ready is None and not _is_query(text):
-        _tell(text, as_csv=as_csv, as_json=as_json)
+    if ready is None and not _is_sql(text):
+        _list_relations(text, as_csv=as_csv, as_json=as_json)
         return
     bound = dict(_param(param) for param in params)
     if ready is not None:
@@ -95,32 +99,32 @@ def command(  # noqa: PLR0913 - one parameter for each option
         statement, bound = asked.sql, _with_defaults(asked, bound)
     else:
         statement = _query(text or "")
-    with _ended_for_certain(timeout):
+    with _time_limit(timeout):
         answer = query(locations.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
     _show(answer, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
-        note(f"only the first {limit} rows are shown; there are more (--limit)")
+        note(f"showing the first {limit} rows of more; raise --limit to see them")
 
 
-def _is_query(text: str | None) -> bool:
+def _is_sql(text: str | None) -> bool:
     return text is not None and all(text.strip() != relation.name for relation in relations())
 
 
 def _query(text: str) -> str:
     asked = sys.stdin.read() if text == "-" else text
     if not asked.strip() or "\0" in asked:
-        msg = "the query is empty" if not asked.strip() else "the query holds a NUL character"
+        msg = "the query is empty" if not asked.strip() else "the query contains a NUL character"
         raise UsageError(msg)
     try:
         asked.encode()
     except UnicodeEncodeError as error:
-        msg = "the query holds bytes that are no text; give them with --param"
+        msg = "the query contains bytes that are not UTF-8; pass them with --param"
         raise UsageError(msg) from error
     return asked
 
 
 def _param(text: str) -> tuple[str, Value]:
-    """Return a named value; what reads back as the same integer is one."""
+    """Return a name and its value; text that is the normal form of an integer becomes one."""
     name, equals, value = text.partition("=")
     if not equals or not _NAME.fullmatch(name):
         msg = f"the parameter {text!r} must have the form NAME=VALUE"
@@ -132,21 +136,21 @@ def _param(text: str) -> tuple[str, Value]:
 
 def _with_defaults(asked: SavedQuestion, given: dict[str, Value]) -> dict[str, Value]:
     if strange := given.keys() - asked.defaults.keys():
-        known = ", ".join(asked.defaults) or "nothing"
-        msg = f"the question {asked.name!r} has no parameter {', '.join(sorted(strange))}; it can be given: {known}"
+        known = ", ".join(asked.defaults) or "none"
+        msg = f"the question {asked.name!r} has no parameter {', '.join(sorted(strange))}; its parameters: {known}"
         raise UsageError(msg)
     return asked.defaults | given
 
 
 @contextlib.contextmanager
-def _ended_for_certain(seconds: float) -> Iterator[None]:
-    """End the process when a query outlives its time: inside one function call SQLite does not look at the clock."""
+def _time_limit(seconds: float) -> Iterator[None]:
+    """End the process when a query exceeds its time limit: inside one function call SQLite checks no clock."""
 
     def end() -> None:
-        complain(f"the query was stopped: it did not stop at its time limit of {seconds:g} s; narrow it")
+        complain(f"the query was killed because it did not stop at its time limit of {seconds:g} s; narrow it")
         os._exit(1)
 
-    # The time that a query may wait for its turn is half of its own.
+    # A query may wait for its turn for half of its own time.
     net = threading.Timer(1.5 * seconds + _LENIENCE_SECONDS, end)
     net.daemon = True
     net.start()
@@ -156,8 +160,8 @@ def _ended_for_certain(seconds: float) -> Iterator[None]:
         net.cancel()
 
 
-def _tell(name: str | None, *, as_csv: bool, as_json: bool) -> None:
-    """Say what there is to ask: all views and tables, or the columns of one."""
+def _list_relations(name: str | None, *, as_csv: bool, as_json: bool) -> None:
+    """Print all views and tables, or the columns of one."""
     if name is not None:
         (told,) = (relation for relation in relations() if relation.name == name.strip())
         _print(("column", "means"), list(told.columns.items()), as_csv=as_csv, as_json=as_json)
@@ -176,11 +180,11 @@ def _list_questions(*, as_csv: bool, as_json: bool) -> None:
     if as_json:
         emit([_document(it) for it in questions()])
         return
-    rows = [(it.name, it.asks, " ".join(map(_told, it.parameters)), it.asked_by) for it in questions()]
+    rows = [(it.name, it.asks, " ".join(map(_default, it.parameters)), it.asked_by) for it in questions()]
     _print(("name", "answers", "parameters", "asked by"), rows, as_csv=as_csv, as_json=False)
 
 
-def _told(parameter: Parameter) -> str:
+def _default(parameter: Parameter) -> str:
     return f"{parameter.name}={'NULL' if parameter.default is None else parameter.default!s}"
 
 
@@ -217,12 +221,12 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    # As bytes, so that a name that is no text comes out as it is.
+    # As bytes, so that a name that is not UTF-8 is written unchanged.
     click.echo(text.getvalue().encode("utf-8", "surrogateescape"), nl=False)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Return the names with a number behind those that are there already."""
+    """Return the names, with a number appended to each repetition."""
     seen: dict[str, int] = {}
     distinct: list[str] = []
     for name in names:

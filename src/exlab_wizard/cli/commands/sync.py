@@ -1,6 +1,6 @@
-"""`sync`: queue runs, by the running application where it answers, else in the database.
+"""`sync`: queues runs through the running application if it answers, else in the database.
 
-The application queues one; several at once are for the database, which takes all of them or none.
+The application queues one run; several at once go to the database, which takes all of them or none.
 """
 
 from __future__ import annotations
@@ -32,17 +32,15 @@ HIGHEST_PRIORITY: Final = 1_000
     ),
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--to", "name", metavar="NAME", help="The destination; not needed if there is exactly one.")
-@click.option(
-    "--equipment", metavar="ID", help="The instrument that wrote the runs; becomes a folder on the destination."
-)
+@click.option("--to", "name", metavar="NAME", help="Destination; may be omitted if there is only one.")
+@click.option("--equipment", metavar="ID", help="Instrument that wrote the runs; becomes a folder on the destination.")
 @click.option(
     "--priority",
     type=click.IntRange(-HIGHEST_PRIORITY, HIGHEST_PRIORITY),
     default=0,
-    help="Higher goes first; 0 is ordinary.",
+    help="Higher values go first; the default is 0.",
 )
-@click.option("--wait", is_flag=True, help="Show progress until all are verified; status 1 if one is not.")
+@click.option("--wait", is_flag=True, help="Show progress until all runs are verified; exit status 1 if one is not.")
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -55,47 +53,47 @@ def command(  # noqa: PLR0913 - one parameter for each option
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Queue runs (folders) for a destination; a run that is pending there already is not queued twice.
+    """Queue runs (folders) for a destination; a run that is already pending there is not queued twice.
 
-    This works whether the application runs or not; without it the sync starts with the next `exlab-wizard run`. With
-    --wait and no application, this command is the application until the sync is done.
+    This works whether or not the application is running; if it is not, the sync starts with the next `exlab-wizard
+    run`. With --wait and no running application, this command is the application until the sync is finished.
     """
     request = SyncRequest(paths, name, equipment, priority)
     queued = _by_the_application(locations, request)
     running = queued is not None
     if queued is None:
-        from exlab_wizard.cli.queueing import queue_runs  # noqa: PLC0415 - most calls are answered by the application
+        from exlab_wizard.cli.queueing import queue_runs  # noqa: PLC0415 - the application answers most calls
         from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
         queued = queue_runs(locations, request)
         running = is_running(locations.state_dir)
     if not as_json:
-        _tell(queued, running=running, wait=wait)
+        _print(queued, running=running, wait=wait)
     elif not wait:
-        emit({"running": running, "jobs": [asdict(receipt) for receipt in queued]})
+        emit({"running": running, "jobs": [asdict(run) for run in queued]})
     if not wait:
         return 0
-    from exlab_wizard.cli.watch import WatchedJobs, watch  # noqa: PLC0415 - only who waits loads it
+    from exlab_wizard.cli.watch import WatchedJobs, watch  # noqa: PLC0415 - only --wait loads it
 
-    return watch(locations, WatchedJobs([receipt.id for receipt in queued], as_json=as_json), running=running)
+    return watch(locations, WatchedJobs([run.id for run in queued], as_json=as_json), running=running)
 
 
 def _by_the_application(locations: Locations, request: SyncRequest) -> list[QueuedRun] | None:
-    def ask(client: Client) -> list[QueuedRun] | None:
+    def enqueue(client: Client) -> list[QueuedRun] | None:
         from exlab_wizard.client.queue_runs import is_text  # noqa: PLC0415 - loaded by now, since there is a client
 
         destination = request.destination or _only_destination(locations.config)
         if destination is None or len(request.paths) != 1 or not request.paths[0] or not is_text(request.paths[0]):
             return None
-        run = os.path.abspath(request.paths[0])  # noqa: PTH100 - links stay as they are, ".." goes
+        run = os.path.abspath(request.paths[0])  # noqa: PTH100 - resolves "..", and keeps links
         queued = client.enqueue(run, destination, priority=request.priority, equipment_id=request.equipment)
         return [QueuedRun(queued.job_id, run, destination, created=queued.created)]
 
-    return from_application(locations, ask)
+    return from_application(locations, enqueue)
 
 
 def _only_destination(config: Path) -> str | None:
-    """Return the name of the only destination. The file is checked by whoever queues."""
+    """Return the name of the only destination; the settings are checked where the run is queued."""
     try:
         known: object = tomllib.loads(config.read_text("utf-8")).get("destinations")
     except (OSError, ValueError):
@@ -103,9 +101,9 @@ def _only_destination(config: Path) -> str | None:
     return str(next(iter(known))) if isinstance(known, dict) and len(known) == 1 else None
 
 
-def _tell(queued: Sequence[QueuedRun], *, running: bool, wait: bool) -> None:
-    for receipt in queued:
-        done = "queued" if receipt.created else "already pending"
-        say(f"job {receipt.id}: {receipt.run_path} → {receipt.destination} ({done})")
+def _print(queued: Sequence[QueuedRun], *, running: bool, wait: bool) -> None:
+    for run in queued:
+        done = "queued" if run.created else "already pending"
+        say(f"job {run.id}: {run.run_path} → {run.destination} ({done})")
     if not running and not wait:
-        note("exlab-wizard is not running: the sync starts with the next `exlab-wizard run`")
+        note("exlab-wizard is not running; the sync starts with the next `exlab-wizard run`")

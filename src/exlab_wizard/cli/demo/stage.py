@@ -1,4 +1,4 @@
-"""The demo's stage: a scratch folder, runs to sync, and the real program as a process that can be killed."""
+"""The stage of the demo: a scratch folder, runs to sync, and the real program as a process that can be killed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from exlab_wizard.errors import ExlabError
 
 LARGE_MIB: Final = 192
 SMALL_FILES: Final = 300
-SLOW_MIB_S: Final = 48
+SLOW_MIB_S: Final = 24
+CRAWL_MIB_S: Final = 2
+"""So slow that even a busy machine, which starts processes in seconds, kills or quits in the middle of a copy."""
 _SMALL_BYTES: Final = 40_000
-_TIMEOUT_SECONDS: Final = 40.0
+_TIMEOUT_SECONDS: Final = 120.0
 _POLL_INTERVAL_SECONDS: Final = 0.05
 _AN_HOUR: Final = 3600
 ODD_NAMES: Final = ("-rf", "two  spaces", "ümlaut.txt", "[red]brackets")
@@ -30,32 +32,32 @@ _POSIX_ONLY: Final = ("new\nline", "back\\slash", "*?.dat", os.fsdecode(b"not-ut
 
 
 class DemoFailedError(ExlabError):
-    """Something that the demo shows did not hold."""
+    """A promise that the demo shows was broken."""
 
 
 class DemoStage:
     """A scratch folder with a state dir, a destination and runs, and at most one running application."""
 
     def __init__(self, root: Path) -> None:
-        """Set up below `root`, which exists and is empty."""
+        """Use the folder `root`, which exists and is empty."""
         self.root, self.state, self.nas = root, root / "state", root / "nas"
         self.process: subprocess.Popen[str] | None = None
         self.nas.mkdir()
 
     def program(self, *arguments: str) -> str:
-        """Run one command of the real program and return what it printed.
+        """Run one command of the real program and return its output.
 
         Raises:
-            DemoFailedError: it did not end with status 0.
+            DemoFailedError: the exit status is not 0.
         """
         done = subprocess.run(self._command(*arguments), capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            msg = f"`exlab-wizard {' '.join(arguments)}` ended with {done.returncode}: {done.stderr}"
+            msg = f"`exlab-wizard {' '.join(arguments)}` exited with status {done.returncode}: {done.stderr}"
             raise DemoFailedError(msg)
         return done.stdout
 
     def sql(self, query: str) -> list[dict[str, Json]]:
-        """Return the rows that `exlab-wizard sql` answers."""
+        """Return the rows of `exlab-wizard sql`."""
         rows: list[dict[str, Json]] = json.loads(self.program("sql", query, "--json"))
         return rows
 
@@ -68,10 +70,10 @@ class DemoStage:
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def launch(self) -> dict[str, Json]:
-        """Start the application and return what it said when it was ready.
+        """Start the application and return its ready message.
 
         Raises:
-            DemoFailedError: it did not come up.
+            DemoFailedError: it did not start.
         """
         log = (self.root / "application.log").open("a", encoding="utf-8")
         with log:
@@ -92,34 +94,34 @@ class DemoStage:
         return process.wait(_TIMEOUT_SECONDS)
 
     def wait_for_exit(self) -> int:
-        """Return the application's exit status when it has quit by itself."""
+        """Return the exit status of the application, which was asked to quit."""
         return self._running().wait(_TIMEOUT_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:
         """Return when `holds()`.
 
         Raises:
-            DemoFailedError: it does not within the demo's timeout; `what` says what was waited for.
+            DemoFailedError: it does not within the demo's timeout; `what` names the condition.
         """
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not holds():
             if time.monotonic() > deadline:
-                msg = f"waited {_TIMEOUT_SECONDS:g} s in vain: {what}"
+                msg = f"waited {_TIMEOUT_SECONDS:g} s, but this did not happen: {what}"
                 raise DemoFailedError(msg)
             if self.process is not None and self.process.poll() is not None:
-                msg = f"the application ended by itself with {self.process.returncode}: {what}"
+                msg = f"the application exited with status {self.process.returncode} before this happened: {what}"
                 raise DemoFailedError(msg)
             time.sleep(_POLL_INTERVAL_SECONDS)
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """Kill the application if it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
     def _running(self) -> subprocess.Popen[str]:
         if self.process is None:
-            raise DemoFailedError("the application does not run")
+            raise DemoFailedError("the application was not started")
         return self.process
 
     def _command(self, *arguments: str) -> list[str]:
@@ -127,7 +129,7 @@ class DemoStage:
 
 
 def make_run(folder: Path, seed: int, large_mib: int, small_files: int) -> int:
-    """Write a run of one large file, small ones and odd names, as if an hour ago; return its bytes."""
+    """Write a run of one large file, small ones and odd names, dated an hour ago; return its bytes."""
     noise = random.Random(seed)  # noqa: S311 - test data, no secret
     folder.mkdir(parents=True)
     with (folder / "detector.raw").open("wb") as large:
@@ -151,7 +153,7 @@ def make_run(folder: Path, seed: int, large_mib: int, small_files: int) -> int:
 
 @contextmanager
 def stage(*, keep: bool) -> Iterator[DemoStage]:
-    """Lend a stage in a temporary place, and clear it away unless `keep`."""
+    """Lend a stage in a temporary folder, and remove the folder afterwards unless `keep`."""
     root = Path(tempfile.mkdtemp(prefix="exlab-wizard-demo-"))
     here = DemoStage(root)
     try:

@@ -1,7 +1,7 @@
-"""`demo`: the whole story on this machine, with the real program, a real kill and a real read-back.
+"""The story of the demo: the real program, a real kill and a real read-back.
 
-Every figure that it tells is read from the database or the file system at that moment. A step that does not hold ends
-the demo with status 1 and says which.
+Every figure is read from the database or the file system at that moment. The first promise that is broken ends the
+demo with status 1 and is named.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.cli.demo.stage import (
+    CRAWL_MIB_S,
     LARGE_MIB,
     SLOW_MIB_S,
     SMALL_FILES,
@@ -39,7 +40,7 @@ class Story:
         self.facts: dict[str, Json] = {}
 
     def run(self) -> None:
-        """Go through all steps; the first that does not hold ends it."""
+        """Go through all steps; the first broken promise ends it."""
         self._prepare()
         self._kill_in_the_middle()
         self._resume()
@@ -52,7 +53,6 @@ class Story:
     def _prepare(self) -> None:
         self._heading(f"A run of one {LARGE_MIB} MiB file, {SMALL_FILES} small ones and odd names; a destination")
         made = make_run(self._here.root / "runs" / "run-17", 17, LARGE_MIB, SMALL_FILES)
-        # Slow enough that there is a middle to kill it in.
         self._here.program("destination", "add", "nas", str(self._here.nas), "--bandwidth", str(SLOW_MIB_S))
         self._say(f"{size(made)} in {self._here.root / 'runs' / 'run-17'}")
         self.facts["bytes"] = made
@@ -63,12 +63,13 @@ class Story:
         self._here.program("sync", str(self._here.root / "runs" / "run-17"))
         third = LARGE_MIB * (1 << 20) // 3
         self._here.until("a third of the large file is sent", lambda: _whole(self._job(1)["bytes_done"]) > third)
+        self._here.limit(CRAWL_MIB_S)
         status = self._here.kill()
         row = self._job(1)
         self._require(status in _KILLED, f"the process was killed, exit status {status}")
-        self._require(row["state"] == "running", "the row still says running: nobody had time to tidy up")
-        self._require(not (self._here.nas / "run-17").exists(), "nothing is visible at the final path")
-        self._say(f"killed: exit status {status}. What SQL sees now:")
+        self._require(row["state"] == "running", "the row still says running: the program had no time to clean up")
+        self._require(not (self._here.nas / "run-17").exists(), "the final path does not exist yet")
+        self._say(f"killed, exit status {status}; the job in the database now:")
         self._show(row)
         self.facts |= {"kill_status": status, "bytes_at_kill": row["bytes_done"]}
 
@@ -76,59 +77,63 @@ class Story:
         self._heading("Start it again")
         self._here.limit(None)
         ready = self._here.launch()
-        self._require(ready["resumed"] == 1, f"1 run resumed, the launch says {ready['resumed']}")
+        self._require(ready["resumed"] == 1, f"the launch resumed 1 run: {ready['resumed']}")
         self._until_verified(1)
         row = self._job(1)
         kept, total = _whole(row["bytes_resumed"]), _whole(row["bytes_total"])
-        self._require(kept > 0, "bytes that were sent before the kill were not sent again")
-        self._say(f"1 run resumed; {size(kept)} were not sent again, {size(total - kept)} were sent now.")
+        self._require(kept > 0, "bytes that were sent before the kill are not sent again")
+        self._say(f"1 run resumed; {size(kept)} were not sent again, {size(total - kept)} were sent now")
         self._show(row)
         self.facts |= {"resumed": ready["resumed"], "bytes_resumed": kept}
 
     def _verify(self, run: str) -> None:
-        self._heading("Let somebody else check: sha256sum -c in the folder on the NAS")
-        self._here.limit(SLOW_MIB_S)  # for the next step; the application reads it meanwhile
+        self._heading("Check the copy with another program: sha256sum -c in the folder on the NAS")
         checked = _check(self._here.nas / run)
-        self._say(f"{checked} files: OK")
+        self._say(f"{checked} files are OK")
         self.facts["files_checked"] = checked
 
     def _force_quit(self) -> None:
-        self._heading("Quit by force while a second run is in flight")
+        self._heading("Quit, queue a second run while the program is not running, start it, force a quit in mid-copy")
+        self._quit()
+        self._here.limit(CRAWL_MIB_S)
         make_run(self._here.root / "runs" / "run-18", 18, LARGE_MIB // 2, 10)
         self._here.program("sync", str(self._here.root / "runs" / "run-18"))
+        self._here.launch()
         self._here.until("the second run is in flight", lambda: _whole(self._job(2)["bytes_done"]) > 0)
         began = time.monotonic()
-        self._here.program("quit", "--force")
-        status = self._here.wait_for_exit()
+        status = self._quit("--force")
         took = time.monotonic() - began
         row = self._job(2)
         ended = self._here.sql(LAST_LAUNCH)[0]
         self._require(row["state"] == "resumable", f"the row says resumable: {row['state']}")
-        self._require(row["attempts"] == 0, f"the attempt is given back: {row['attempts']}")
-        self._say(f"gone after {took:.1f} s, exit status {status}; its receipt says: {ended['ended']}")
+        self._require(row["attempts"] == 0, f"the interrupted attempt does not count: {row['attempts']}")
+        self._say(f"exited after {took:.1f} s with status {status}; its exit receipt says: {ended['ended']}")
         self._show(row)
         self.facts |= {"forced_state": row["state"], "forced_receipt": ended["ended"]}
 
     def _finish(self) -> None:
-        self._heading("Start it once more, let it finish, quit")
+        self._heading("Start it again, let it finish, quit")
         self._here.limit(None)
         self._here.launch()
         self._until_verified(2)
         kept = _whole(self._job(2)["bytes_resumed"])
-        self._here.program("quit")
-        status = self._here.wait_for_exit()
+        status = self._quit()
         states = [row["state"] for row in self._here.sql(JOB_STATES)]
         self._require(states == ["verified", "verified"], f"both runs are verified: {states}")
         left = [path.name for path in self._here.nas.iterdir() if path.name not in ("run-17", "run-18")]
-        self._require(left == [".exlab-destination"], f"nothing else is left on the NAS: {left}")
+        self._require(left == [".exlab-destination"], f"nothing else is on the NAS: {left}")
         checked = _check(self._here.nas / "run-18")
         self._say(f"{size(kept)} of the second run were not sent again")
-        self._say(f"both runs verified ({checked} more files: OK), nothing left behind; exit status {status}")
+        self._say(f"both runs are verified ({checked} more files are OK), nothing else is left; exit status {status}")
         self.facts |= {
             "states": states,
             "bytes_resumed_after_force": kept,
             "seconds": round(time.monotonic() - self._began, 1),
         }
+
+    def _quit(self, *options: str) -> int:
+        self._here.program("quit", *options)
+        return self._here.wait_for_exit()
 
     def _until_verified(self, job: int) -> None:
         def done() -> bool:
@@ -154,12 +159,12 @@ class Story:
 
     def _require(self, holds: object, what: str) -> None:
         if not holds:
-            msg = f"the demo failed; this does not hold: {what}"
+            msg = f"the demo failed: expected that {what}"
             raise DemoFailedError(msg)
 
 
 def _check(folder: Path) -> int:
-    """Check a published run with `sha256sum -c`, or here where there is none; return how many files were right."""
+    """Check a published run with `sha256sum -c`, or without it if it is missing; return the number of files."""
     listed = folder / ".exlab-wizard" / "checksums.sha256"
     with listed.open("rb") as file:
         hashes = parse_checksums(file)
@@ -174,13 +179,13 @@ def _check(folder: Path) -> int:
     for path, wanted in hashes.items():
         with (folder / path).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                msg = f"{path!r} in {folder} is not what its checksum says"
+                msg = f"{path!r} in {folder} does not match its checksum"
                 raise DemoFailedError(msg)
     return len(hashes)
 
 
 def _whole(value: Json) -> int:
     if not isinstance(value, int):
-        msg = f"the database answered {value!r} where a number belongs"
+        msg = f"the database returned {value!r} instead of a number"
         raise DemoFailedError(msg)
     return value

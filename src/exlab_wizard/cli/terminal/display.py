@@ -23,39 +23,35 @@ _LONGEST_NAME: Final = 40
 
 
 class Display:
-    """Shows jobs; the base shows nothing. Enter it before the first `show`."""
+    """Shows the progress of jobs; this base class shows nothing. Enter it before the first `show`."""
 
     def show(self, jobs: Sequence[Job]) -> None:
-        """Show how the jobs stand now."""
+        """Show the present state of the jobs."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Enter."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the terminal as it was found."""
-
-
-class Silent(Display):
-    """Shows nothing."""
+        """Restore the terminal."""
 
 
 class LineDisplay(Display):
-    """One line for each change of a job."""
+    """Prints one line for each change of a job."""
 
     def __init__(self) -> None:
-        """Begin with nothing said."""
-        self._said: dict[object, tuple[object, ...]] = {}
+        """Start with nothing printed."""
+        self._printed: dict[object, tuple[object, ...]] = {}
 
     def show(self, jobs: Sequence[Job]) -> None:
-        """Print what is new."""
+        """Print the jobs that changed."""
         for job in jobs:
             seen = (job.state, job.waiting_on, job.error_kind, job.not_before)
-            if self._said.get(job.id) == seen:
+            if self._printed.get(job.id) == seen:
                 continue
-            self._said[job.id] = seen
+            self._printed[job.id] = seen
             told = standing(job)
             say(f"job {job.id} {job.run_path}: {job.state}{f' ({told})' if told else ''}")
 
@@ -64,11 +60,11 @@ class Rate:
     """Bytes per second over the last seconds."""
 
     def __init__(self) -> None:
-        """Begin without a sample."""
+        """Start without a sample."""
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, at: float, count: int) -> float | None:
-        """Note that `count` bytes were moved by the time `at`; return the rate, None while it is unknown."""
+        """Add a sample: `count` bytes moved by the time `at`. Return the rate, None while it is unknown."""
         samples = self._samples
         if samples and count < samples[-1][1]:
             samples.clear()
@@ -80,23 +76,23 @@ class Rate:
 
 
 class LiveDisplay(Display):
-    """A bar for each job: files, bytes, rate, time left, state."""
+    """Draws a bar for each job: files, bytes, rate, time left, state."""
 
     def __init__(self) -> None:
-        """Prepare; nothing is drawn before it is entered."""
+        """Prepare; drawing starts when it is entered."""
         self._progress = _bars()
         self._tasks: dict[object, TaskID] = {}
         self._rates: dict[object, Rate] = {}
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last picture standing."""
+        """Stop drawing; the last state stays on the screen."""
         self._progress.stop()
 
     def show(self, jobs: Sequence[Job]) -> None:
@@ -106,16 +102,16 @@ class LiveDisplay(Display):
             if key not in self._tasks:
                 name = visible(job.run_path)
                 short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
-                self._tasks[key] = self._progress.add_task(f"job {key} {short}", total=None, told="")
+                self._tasks[key] = self._progress.add_task(f"job {key} {short}", total=None, details="")
                 self._rates[key] = Rate()
             moved = job.bytes_done + job.bytes_verified
             total = 2 * job.bytes_total
-            told = visible(_told(job, self._rates[key].add(time.monotonic(), moved)))
-            self._progress.update(self._tasks[key], completed=moved, total=total or None, told=told)
+            details = visible(_details(job, self._rates[key].add(time.monotonic(), moved)))
+            self._progress.update(self._tasks[key], completed=moved, total=total or None, details=details)
 
 
-def _told(job: Job, speed: float | None) -> str:
-    """Return what stands beside the bar."""
+def _details(job: Job, speed: float | None) -> str:
+    """Return the text beside the bar."""
     parts = [job.state.value]
     total = job.bytes_total
     if total:
@@ -136,7 +132,7 @@ def _bars() -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[told]}", markup=False),
+        TextColumn("{task.fields[details]}", markup=False),
         console=Console(highlight=False),
         refresh_per_second=5,
     )

@@ -1,7 +1,7 @@
-"""How commands print. Text is for people: one line at a time, whatever a name holds. JSON is for programs.
+"""How commands print: text for people, one line at a time whatever a name contains, and JSON for programs.
 
-Names come from disks and may hold newlines, terminal codes, bytes that are no text, and words in brackets; they are
-shown, never obeyed.
+Names come from disks and may contain newlines, terminal codes, bytes that are not UTF-8, and markup; they are printed,
+never interpreted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Cell: TypeAlias = "str | int | float | None"
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 json_option: Final[Callable[[_Command], _Command]] = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs."
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, for programs."
 )
 
 
 def example(*lines: str) -> str:
-    """Return the end of a help text: example calls, kept as they are."""
+    """Return the end of a help text: example calls, without line wrapping."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -37,7 +37,7 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print one line for the person beside the result, on stderr."""
+    """Print a remark beside the result: one line on stderr."""
     click.echo(visible(text), err=True)
 
 
@@ -47,7 +47,7 @@ def complain(text: str) -> None:
 
 
 def emit(document: Json) -> None:
-    """Print `document` as one line of JSON; bytes that are no text appear as lone surrogates, as Python has them."""
+    """Print `document` as one line of JSON; bytes that are not UTF-8 appear as lone surrogates, as in Python."""
     click.echo(json.dumps(_finite(document), ensure_ascii=True, allow_nan=False))
 
 
@@ -63,7 +63,7 @@ def _finite(document: Json) -> Json:
 
 @contextmanager
 def bar(label: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar while the block runs, on a terminal only; what is yielded is told how much is done, and of what."""
+    """Draw a bar while the block runs, on a terminal only; yield the function that sets how much of what is done."""
     if hidden or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

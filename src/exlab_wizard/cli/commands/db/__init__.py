@@ -1,4 +1,4 @@
-"""`db`: the database file itself. Its rows are `sql`'s business."""
+"""`db`: the database file itself; `sql` is for its rows."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class _DatabaseCommands(LazyGroup):
 def command() -> None:
     """Check, back up, restore and upgrade the database.
 
-    Never copy the live file with other tools: a copy taken in the middle of a write is damaged. `db backup` is safe at
-    any time.
+    Never copy the live file with other tools: a copy made during a write is damaged. `db backup` is safe at any time.
     """
 
 
@@ -46,30 +45,30 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def path(locations: Locations, *, as_json: bool) -> None:
-    """Print where the database lies, whether it exists or not."""
+    """Print the path of the database, whether or not it exists."""
     file = locations.state_dir.database
     if as_json:
         emit({"path": str(file), "exists": file.exists()})
     else:
-        # Its very bytes: this is for other programs to open.
+        # The exact bytes, for other programs to open.
         click.echo(os.fsencode(file))
 
 
 @command.command(
     "backup",
-    short_help="Back the database up while it is in use.",
+    short_help="Back up the database, also while it is in use.",
     epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"),
 )
 @click.argument("file", required=False)
-@click.option("--list", "listing", is_flag=True, help="List the backups instead, the oldest first.")
+@click.option("--list", "listing", is_flag=True, help="List the backups, the oldest first.")
 @json_option
 @click.pass_obj
 def backup(locations: Locations, *, file: str | None, listing: bool, as_json: bool) -> None:
-    """Back the database up while it is in use, to FILE or into the state dir, where the last five are kept."""
+    """Back up the database, also while it is in use: to FILE, or to the state dir, where the last five are kept."""
     backups = Backups(locations.state_dir)
     if listing:
         if file is not None:
-            msg = "either a FILE to write, or --list; not both"
+            msg = "give either a FILE to write or --list, not both"
             raise UsageError(msg)
         _list(backups, as_json=as_json)
         return
@@ -100,7 +99,7 @@ def _list(backups: Backups, *, as_json: bool) -> None:
             ]
         )
     elif not found:
-        say("no backups yet; make one with: exlab-wizard db backup")
+        say("no backups yet; create one with: exlab-wizard db backup")
     else:
         rows = [(moment(at), size(status.st_size), str(file)) for (file, status), at in zip(found, made, strict=True)]
         table(("made", "size", "file"), rows)
@@ -113,10 +112,10 @@ def _list(backups: Backups, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def restore(locations: Locations, *, file: str, as_json: bool) -> None:
-    """Put the backup FILE in the place of the database; the file that was there is kept beside it.
+    """Replace the database with the backup FILE; the old file is kept beside it.
 
-    The application must not run. What happened since the backup is not in it: runs that were queued since have to be
-    queued again, and those that were synced since are found to be on the destination.
+    The application must not be running. The backup lacks everything that happened since: runs that were queued since
+    must be queued again, and runs that were synced since are recognised on the destination.
     """
     locations.state_dir.create()
     try:
@@ -132,14 +131,14 @@ def restore(locations: Locations, *, file: str, as_json: bool) -> None:
         return
     say(f"restored: {locations.state_dir.database}")
     if kept is not None:
-        say(f"the old file is kept: {kept}")
+        say(f"old file kept: {kept}")
 
 
 @command.command("upgrade", epilog=example("exlab-wizard db upgrade"))
 @json_option
 @click.pass_obj
 def upgrade(locations: Locations, *, as_json: bool) -> None:
-    """Bring the database to this program's schema, with a backup first. `run` does this by itself."""
+    """Upgrade the database to this program's schema, with a backup first. `run` does this automatically."""
     if not locations.state_dir.database.exists():
         raise database_missing(locations.state_dir)
     with InstanceLock(locations.state_dir):

@@ -1,4 +1,4 @@
-"""`db check`: damage, broken references, rows that contradict each other; on demand, every published run as well."""
+"""`db check`: finds damage, broken references and contradicting rows, and with `--runs` checks published runs too."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, InvariantResult, 
 
 
 class CheckFailedError(ExlabError):
-    """Something did not pass."""
+    """A check failed."""
 
 
 @click.command("check", epilog=example("exlab-wizard db check", "exlab-wizard db check --runs"))
-@click.option("--runs", is_flag=True, help="Also read every published run back, and look for what nobody verified.")
+@click.option("--runs", is_flag=True, help="Also read every published run back, and find unverified folders.")
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
-    """Look for damage, for rows that contradict each other, and for partial copies on destinations that nobody needs.
+    """Check for damage, for rows that contradict each other, and for orphaned partial copies on the destinations.
 
     It reads the whole file and changes nothing.
 
-    With --runs it also reads every run on every destination back and compares each byte; that takes as long as reading
-    takes. It may run beside the application.
+    With --runs it also reads back every run on every destination and compares each byte, which may take long. It may
+    run while the application is running.
 
-    Status 1 when something is wrong, 4 when it is damaged beyond reading or of another schema.
+    The exit status is 1 if something is wrong, and 4 if the database is unreadable or has another schema.
     """
     if not locations.state_dir.database.exists():
         raise database_missing(locations.state_dir)
@@ -55,14 +55,14 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
 
 
 def _incoming(locations: Locations, database: Database) -> InvariantResult:
-    """Look for partial copies that belong to no work; a destination that cannot be read now is no fault."""
+    """Find partial copies that belong to no job; a destination that cannot be read now is not a fault."""
     try:
         faults, unseen = audit_incoming(Store(database), SettingsFile(locations.config).read())
     except SettingsError as error:
-        return InvariantResult(Rule.INCOMING.value, ok=True, detail=f"not looked at: {str(error).splitlines()[0]}")
-    said = [f"{fault.subject}: {fault.detail}" for fault in faults]
-    said += [f"not looked at, offline: {', '.join(unseen)}"] if unseen else []
-    return InvariantResult(Rule.INCOMING.value, ok=not faults, detail="; ".join(said))
+        return InvariantResult(Rule.INCOMING.value, ok=True, detail=f"not checked: {str(error).splitlines()[0]}")
+    details = [f"{fault.subject}: {fault.detail}" for fault in faults]
+    details += [f"not checked because offline: {', '.join(unseen)}"] if unseen else []
+    return InvariantResult(Rule.INCOMING.value, ok=not faults, detail="; ".join(details))
 
 
 def _read_back(locations: Locations, database: Database, *, as_json: bool) -> list[Fault]:
@@ -93,7 +93,7 @@ def _report(
             say(f"{fault.subject}: {fault.detail}")
     if wrong:
         what = ", ".join(wrong)
-        msg = f"the database {str(database.path)!r} has faults: {what}. `exlab-wizard db backup --list` names backups"
+        msg = f"the database {str(database.path)!r} has faults: {what}. `exlab-wizard db backup --list` lists backups"
         if faults:
-            msg = f"not everything is as it should be: {what}. `exlab-wizard sync` brings back a run that is missing"
+            msg = f"the check failed: {what}. `exlab-wizard sync` copies a missing run again"
         raise CheckFailedError(msg)

@@ -1,4 +1,4 @@
-"""`db prune`: forgets history that nobody asks for any more."""
+"""`db prune`: deletes old history from the database."""
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ _MOST_DAYS: Final = 36_500
     ),
 )
 @click.option(
-    "--older-than", metavar="TIME", required=True, help="Days, weeks, months or years: 90d, 12w, 6m, 2y; at least 1d."
+    "--older-than",
+    metavar="TIME",
+    required=True,
+    help="Minimum age in days, weeks, months or years, such as 90d, 12w, 6m, 2y.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("--shrink", is_flag=True, help="Then make the file smaller; the application must not run.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
+@click.option("--shrink", is_flag=True, help="Then shrink the file; the application must not be running.")
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: bool, as_json: bool) -> None:
-    """Forget jobs that were verified, cleaned or cancelled before that TIME, with their files and events, and sessions.
+    """Delete jobs that were verified, cleaned or cancelled before that TIME, their files and events, and old sessions.
 
-    Nothing that is unfinished or failed goes, nor the receipts: launches and quits here, checksums and receipts on the
-    destinations. Syncing a forgotten run again compares it with what stands there. It may run beside the application,
-    which is not held up.
+    Unfinished and failed jobs are kept, and so are launches and quits in the database, and checksums and receipts on
+    the destinations. Syncing a deleted run again compares it with the copy on the destination. This command may run
+    while the application is running, and does not block it.
     """
     now = SystemClock().now()
     before = now - timedelta(days=_days(older_than))
@@ -57,7 +60,7 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
         if dry_run:
             gone = pruning.preview()
         else:
-            with bar("forgetting", hidden=as_json) as progress:
+            with bar("deleting", hidden=as_json) as progress:
                 gone = pruning.run(progress)
             if shrink:
                 gone = pruning.shrink(gone)
@@ -65,13 +68,13 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
     if as_json:
         emit({"dry_run": dry_run, "before": to_text(before), "file_bytes": held, **asdict(gone)})
         return
-    say(f"{'would forget' if dry_run else 'forgot'} what was over before {moment(to_text(before))}: {_counts(gone)}")
+    say(f"{'would delete' if dry_run else 'deleted'} history from before {moment(to_text(before))}: {_counts(gone)}")
     if shrink and not dry_run:
-        say(f"the database has {size(held)} now")
+        say(f"the database file is now {size(held)}")
     elif not dry_run and gone.free_bytes:
         how = "quit the application first, then: " if is_running(locations.state_dir) else ""
         note(
-            f"{size(gone.free_bytes)} of its {size(held)} are free for what comes; to make the file smaller, "
+            f"{size(gone.free_bytes)} of the {size(held)} of the file are free for reuse; to shrink the file, "
             f"{how}exlab-wizard db prune --older-than {older_than} --shrink"
         )
 
