@@ -14,6 +14,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from exlab_wizard.domain.bandwidth import Window, parse_days
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.durable import make_folder, replace_file
 from exlab_wizard.errors import SettingsError
 
@@ -204,7 +205,7 @@ class SettingsFile:
         """
         try:
             if self.path.stat().st_size > LARGEST_BYTES:
-                msg = f"{self.path}: is larger than {LARGEST_BYTES:,} bytes, too large for a configuration file"
+                msg = f"{self.path}: is larger than {size(LARGEST_BYTES)}, too large for a configuration file"
                 raise SettingsError(msg)
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import errors
+from exlab_wizard.domain.text.amounts import plural, verb
 from exlab_wizard.errors import ExlabError, RefusedError
 
 _BAD_REQUEST: Final = 400
@@ -71,5 +72,6 @@ class RunsNotQueuedError(ExlabError):
     def __init__(self, runs: Sequence[RunToSync], why: Sequence[str]) -> None:
         """Name every run with the command that queues it."""
         commands = "; ".join(f"exlab-wizard sync --to {run.destination} {shlex.quote(run.path)}" for run in runs)
-        super().__init__(f"{len(runs)} run(s) of the session are not queued: {'; '.join(why)}. Queue them: {commands}")
+        count = f"{plural(len(runs), 'run')} of the session {verb(len(runs), 'is')} not queued"
+        super().__init__(f"{count}: {'; '.join(why)}. Queue them: {commands}")
         self.runs = tuple(runs)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.process.log_once import Complaint
 from exlab_wizard.process.threads import LastingThread
@@ -97,10 +98,10 @@ class Maintenance:
         """Warn when another program keeps reading the database: meanwhile its log cannot shrink, and fills the disk."""
         database = self._store.database.path
         wal = database.with_name(f"{database.name}-wal")
-        size = wal.stat().st_size if wal.exists() else 0
-        if size > WAL_LIMIT_BYTES:
+        grown = wal.stat().st_size if wal.exists() else 0
+        if grown > WAL_LIMIT_BYTES:
             log.warning(
-                "the database's log has grown to %d MiB because another program has been reading it for a long time. "
+                "the database's log has grown to %s because another program has been reading it for a long time. "
                 "Close that program; the log then shrinks automatically.",
-                size >> 20,
+                size(grown),
             )

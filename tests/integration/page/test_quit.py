@@ -55,7 +55,7 @@ def test_the_question_takes_the_focus_and_force_quit_ends_on_the_last_page(busy:
     sent = busy.number("SELECT bytes_done FROM sync_jobs")
     busy.configure()
     busy.start()
-    banner = visitor.page.get_by_role("region", name="Last time ExLab-Wizard was quit while work was going on")
+    banner = visitor.page.get_by_role("region", name="Last time ExLab-Wizard quit while runs were in flight")
     expect(banner).to_contain_text("1 run was interrupted and resumes automatically.")
     expect(banner).to_contain_text("run-1: verified")
     kept = busy.number("SELECT bytes_resumed FROM sync_jobs")

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlab_wizard.domain.text.amounts import about, duration, number, percent, plural, rate, rounded, size, times, verb
+from exlab_wizard.domain.text.amounts import (
+    about,
+    duration,
+    elapsed,
+    number,
+    percent,
+    plural,
+    rate,
+    rounded,
+    size,
+    times,
+    verb,
+)
 
 SIZES = st.floats(0, 2.0**60) | st.integers(0, 1 << 60)
 SPANS = st.floats(0, 1e9)
@@ -81,6 +93,10 @@ def test_a_duration_has_two_units_and_no_zero_in_the_second(seconds: float, word
 def test_an_estimate_has_one_unit(seconds: float, words: str) -> None:
     assert rounded(seconds) == words
     assert about(seconds) == f"about {words}"
+
+
+def test_a_short_time_keeps_its_fraction() -> None:
+    assert [elapsed(seconds) for seconds in (0.0309, 2.5, 9.99, 95)] == ["0.0309 s", "2.5 s", "9.99 s", "1 min 35 s"]
 
 
 @pytest.mark.parametrize(("share", "words"), [(0, "0%"), (0.9, "0%"), (41.9, "41%"), (99.99, "99%"), (100, "100%")])

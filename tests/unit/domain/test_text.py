@@ -6,15 +6,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitStatus
-from exlab_wizard.domain.text.jobs import ERRORS, PLACED, REMEDIES, STATES, WAITS, percent_done, progress, waiting
+from exlab_wizard.domain.text.jobs import (
+    ERRORS,
+    FILE_STATES,
+    PLACED,
+    REMEDIES,
+    STATES,
+    WAITS,
+    percent_done,
+    progress,
+    waiting,
+)
 from exlab_wizard.domain.text.names import run_name, sentence, shortened, visible
-from exlab_wizard.domain.text.quit import describe, farewell, promise, question, question_in_full
+from exlab_wizard.domain.text.quit import (
+    ENDINGS,
+    describe,
+    ending,
+    farewell,
+    promise,
+    question,
+    question_in_full,
+    resumption,
+)
+from exlab_wizard.server.api.metrics import END_REASONS
 
 
 def test_every_state_reason_and_error_has_its_words() -> None:
     assert set(STATES) == set(PLACED) == set(JobState)
+    assert set(FILE_STATES) == set(FileState)
+    assert set(ENDINGS) == set(END_REASONS)
     assert set(WAITS) == set(WaitReason)
     assert set(ERRORS) == set(REMEDIES) == set(ErrorKind)
     assert all("{destination}" in phrase for phrase in PLACED.values())
@@ -74,6 +97,13 @@ def test_the_whole_question_names_what_runs_or_why_it_is_unknown() -> None:
 )
 def test_the_farewell_says_what_the_next_launch_does(resumable: int, queued: int, words: str) -> None:
     assert farewell(resumable, queued) == words
+
+
+def test_how_a_launch_ended_is_said_and_what_somebody_wrote_is_kept() -> None:
+    assert ending("crashed") == "ended unexpectedly"
+    assert ending("by hand") == "by hand"
+    assert resumption(1, unexpected=True) == "1 run resumed after ExLab-Wizard ended unexpectedly."
+    assert resumption(2, unexpected=False) == "2 runs resumed after ExLab-Wizard quit while runs were in flight."
 
 
 def test_names_are_visible_and_short() -> None:

@@ -100,7 +100,7 @@ def test_too_little_free_space_is_said_with_both_numbers_before_copying(
     world.write("a.dat", b"x" * 5000)
     usage = type("Usage", (), {"total": 10**6, "used": 10**6, "free": 1234})
     monkeypatch.setattr("exlab_wizard.transfer.copy.plan.shutil.disk_usage", lambda _path: usage)
-    with pytest.raises(TransferWaitError, match=r"5,000 .* 1,234") as caught:
+    with pytest.raises(TransferWaitError, match=r"4.9 KiB .* 1.2 KiB") as caught:
         world.sync()
     assert caught.value.reason is WaitReason.DESTINATION_FULL
 

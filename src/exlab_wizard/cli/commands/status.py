@@ -14,6 +14,7 @@ from exlab_wizard.cli.terminal.words import blocking, moment
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.domain.text.jobs import waiting
+from exlab_wizard.domain.text.quit import ending
 from exlab_wizard.domain.views import Status
 
 _NOTHING = Status(None, {}, [], [], 0, [], None)
@@ -87,7 +88,7 @@ def _launch(seen: _Seen) -> Iterator[str]:
     if not seen.running and launch is not None:
         yield f"the last launch (pid {launch.pid}) ended without a receipt; the next one resumes its work"
     elif last is not None:
-        yield f"the last launch ended {moment(last.ended_at)}: {last.ended}"
+        yield f"the last launch {ending(last.ended)}, {moment(last.ended_at)}"
 
 
 def _work(status: Status) -> Iterator[str]:

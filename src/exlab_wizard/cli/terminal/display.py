@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from exlab_wizard.cli.terminal.output import say
 from exlab_wizard.cli.terminal.words import standing
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
-from exlab_wizard.domain.text.amounts import about, rate, size
+from exlab_wizard.domain.text.amounts import about, number, plural, rate, size
 from exlab_wizard.domain.text.names import visible
 from exlab_wizard.domain.views import Job
 
@@ -115,7 +115,7 @@ def _details(job: Job, speed: float | None) -> str:
     parts = [job.state.value]
     total = job.bytes_total
     if total:
-        parts.append(f"{job.files_done}/{job.files_total} files")
+        parts.append(f"{number(job.files_done)} of {plural(job.files_total, 'file')}")
         moved = job.bytes_verified if job.state is JobState.VERIFYING else job.bytes_done
         parts.append(f"{size(moved)} of {size(total)}")
     if speed and job.state in IN_FLIGHT:

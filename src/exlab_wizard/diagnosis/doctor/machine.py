@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import boot_id, is_network_path
 
@@ -21,7 +22,6 @@ ERROR_ROOM_BYTES: Final = 64 << 20
 WARN_ROOM_BYTES: Final = 1 << 30
 SCRATCH: Final = ".exlab-test-"
 MOST_SKEW_SECONDS: Final = 5.0
-_MIB: Final = 1 << 20
 _VERSION_SECONDS: Final = 5.0
 _EARLIEST_YEAR: Final = 2026
 _TOOLS: Final = {
@@ -61,8 +61,8 @@ def logs(state_dir: StateDir) -> Iterator[CheckResult]:
     if fault:
         yield doubtful("log", f"{folder} cannot be written: {fault}", "Make it writable, or remove it.")
         return
-    size = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
-    yield good("log", f"{folder}, {size / _MIB:.1f} MiB")
+    total = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
+    yield good("log", f"{folder}, {size(total)}")
 
 
 def clock(state_dir: StateDir) -> Iterator[CheckResult]:
@@ -92,7 +92,7 @@ def programs() -> Iterator[CheckResult]:
 def room(name: str, folder: Path) -> CheckResult:
     """Return how much room the disk of `folder` has."""
     usage = shutil.disk_usage(folder)
-    detail = f"{usage.free / _MIB:,.0f} MiB free of {usage.total / _MIB:,.0f}"
+    detail = f"{size(usage.free)} free of {size(usage.total)}"
     remedy = f"Make room on the disk of {folder}."
     if usage.free < ERROR_ROOM_BYTES:
         return bad(name, detail, remedy)

@@ -8,6 +8,7 @@ from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
@@ -107,11 +108,11 @@ def _structure(file: RawDatabase) -> CheckResult:
 
 def _journal(state_dir: StateDir, mode: str) -> CheckResult:
     wal = state_dir.database.with_name(f"{state_dir.database.name}-wal")
-    size = wal.stat().st_size if wal.exists() else 0
-    if size > WAL_LIMIT_BYTES:
+    grown = wal.stat().st_size if wal.exists() else 0
+    if grown > WAL_LIMIT_BYTES:
         remedy = "Close the program that has been reading the database for long; the log shrinks by itself then."
-        return doubtful("journal", f"{mode}, grown to {size >> 20} MiB", remedy)
-    return good("journal", f"{mode}, {size >> 20} MiB")
+        return doubtful("journal", f"{mode}, grown to {size(grown)}", remedy)
+    return good("journal", f"{mode}, {size(grown)}")
 
 
 def _exits(exits: list[Exit], now: datetime) -> CheckResult:

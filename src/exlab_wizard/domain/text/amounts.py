@@ -7,6 +7,7 @@ from typing import Final
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
+_EXACT_BELOW: Final = 10
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
@@ -42,6 +43,11 @@ def duration(seconds: float) -> str:
     else:
         first, second = plural(whole // _DAY, "day"), _unless_zero(whole % _DAY // _HOUR, "h")
     return f"{first}{second}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return a measured time, with three digits while it is short: `0.031 s`, then as `duration`."""
+    return f"{seconds:.3g} s" if seconds < _EXACT_BELOW else duration(seconds)
 
 
 def rounded(seconds: float) -> str:

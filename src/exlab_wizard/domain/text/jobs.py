@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.text.amounts import percent, size
 
@@ -18,6 +19,7 @@ STATES: Final = {
     JobState.FAILED: "failed",
     JobState.CANCELLED: "cancelled",
 }
+FILE_STATES: Final = {FileState.PENDING: "not sent", FileState.COPIED: "sent", FileState.VERIFIED: "verified"}
 PLACED: Final = {
     JobState.QUEUED: "waiting to sync to {destination}",
     JobState.RUNNING: "sending to {destination}",
@@ -59,8 +61,8 @@ WAITS: Final = {
         "full",
         "the destination is full",
         "{destination} has been full",
-        "Free space there; syncing resumes automatically.",
-        "free space there",
+        "Free up space there; syncing resumes automatically.",
+        "free up space there",
     ),
     WaitReason.SOURCE_CHANGING: Wait(
         "not ready",

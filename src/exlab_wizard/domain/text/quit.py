@@ -13,6 +13,13 @@ CHOICES: Final[tuple[tuple[QuitAnswer, str], ...]] = (
     ("wait", "Wait"),
     ("keep_running", "Keep running"),
 )
+ENDINGS: Final = {
+    "drained": "quit with nothing in flight",
+    "forced": "quit while runs were in flight",
+    "crashed": "ended unexpectedly",
+    "host_restarted": "ended when the computer restarted or lost power",
+}
+"""How a launch ended, after its subject."""
 
 
 def question(operations: int | None) -> str:
@@ -50,10 +57,14 @@ def facts(blocker: Blocker) -> list[str]:
     return [fact for fact in (done, left, time) if fact is not None]
 
 
+def ending(reason: str) -> str:
+    """Return how a launch ended; a reason that an administrator wrote is kept."""
+    return ENDINGS.get(reason, reason)
+
+
 def resumption(runs: int, *, unexpected: bool) -> str:
     """Return what a launch resumed; `unexpected` says how the last one ended."""
-    ended = "ended unexpectedly" if unexpected else "was quit"
-    return f"{plural(runs, 'run')} resumed after ExLab-Wizard {ended}."
+    return f"{plural(runs, 'run')} resumed after ExLab-Wizard {ENDINGS['crashed' if unexpected else 'forced']}."
 
 
 def farewell(resumable: int, queued: int) -> str:

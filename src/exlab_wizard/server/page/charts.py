@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.text.amounts import duration, plural, size
+from exlab_wizard.domain.text.amounts import elapsed, plural, size
 from exlab_wizard.store.reports.metrics import Quarter
 from exlab_wizard.store.reports.rows import Record
 
@@ -30,7 +30,6 @@ _SHARE_OF_BAR: Final = 0.7
 _LEAST: Final = 2.0
 """What is more than nothing is seen: a bar is at least so high."""
 _MOST_LINES: Final = 4
-_TENTHS_BELOW_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,8 @@ def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
         took = drain["took_s"]
         seconds = float(took) if isinstance(took, int | float) else 0.0
         at = from_text(str(drain["draining_since"])).astimezone(zone)
-        columns.append(_Column(seconds, "", f"{at:%Y-%m-%d %H:%M}", _span(seconds), str(drain["end_reason"])))
-    return _chart(columns, _round_step, _span)
+        columns.append(_Column(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), str(drain["end_reason"])))
+    return _chart(columns, _round_step, elapsed)
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:
@@ -135,10 +134,6 @@ def _told(amount: int, runs: int) -> str:
 
 def _round_size(amount: float) -> str:
     return size(amount).replace(".0 ", " ")
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < _TENTHS_BELOW_S else duration(seconds)
 
 
 def _round_step(top: float) -> float:

@@ -28,11 +28,6 @@ class Moving:
     eta_s: float | None
     file: str | None
 
-    @property
-    def reading_back(self) -> bool:
-        """Whether all is sent, and what is left is being read back."""
-        return self.job.state is JobState.VERIFYING
-
 
 class Rates:
     """How fast each job moves, from what its rows showed in the last seconds. Thread-safe."""

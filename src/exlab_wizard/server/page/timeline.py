@@ -9,6 +9,7 @@ from typing import Final
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.text.amounts import times
 from exlab_wizard.domain.text.jobs import WAITS
+from exlab_wizard.domain.text.quit import ENDINGS
 from exlab_wizard.domain.views import Job, JobEvent
 
 _WAITS: Final = {f"waits: {reason}": f"Waiting: {wait.reason}" for reason, wait in WAITS.items()}
@@ -21,12 +22,7 @@ _REASONS: Final = _WAITS | {
     "no worker held its claim": "Queued again: no worker was processing it",
     "cut off by a quit": "Interrupted by a quit; resumes at the next launch",
 }
-_INTERRUPTED: Final = {
-    "crashed": "Interrupted: ExLab-Wizard ended unexpectedly",
-    "host_restarted": "Interrupted: the computer restarted or lost power",
-    "forced": "Interrupted by a forced quit",
-    "drained": "Interrupted by a quit",
-}
+_INTERRUPTED: Final = {reason: f"Interrupted: ExLab-Wizard {ended}" for reason, ended in ENDINGS.items()}
 _ENTERED: Final = {
     JobState.QUEUED: "Queued again",
     JobState.RUNNING: "Sending started",

@@ -9,12 +9,13 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.text import names
 from exlab_wizard.domain.text.amounts import about, duration, number, percent, plural, rate, size, verb
-from exlab_wizard.domain.text.jobs import PLACED, STATES, WAITS, percent_done
+from exlab_wizard.domain.text.jobs import FILE_STATES, PLACED, STATES, WAITS, percent_done
 from exlab_wizard.domain.text.names import sentence, visible
-from exlab_wizard.domain.text.quit import facts, promise
+from exlab_wizard.domain.text.quit import ending, facts, promise
 from exlab_wizard.domain.views import Job
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.addresses import address
@@ -51,6 +52,11 @@ def state(value: Json) -> str:
     return sentence(STATES[JobState(str(value))])
 
 
+def file_state(value: Json) -> str:
+    """Return the word for a file's state."""
+    return FILE_STATES[FileState(str(value))]
+
+
 def placed(job: Job | Record) -> Markup:
     """Return the state of a job with its destination."""
     state, destination = (job.state, job.destination) if isinstance(job, Job) else (job["state"], job["destination"])
@@ -79,7 +85,9 @@ FILTERS: Final = {
     "address": address,
     "day_and_time": day_and_time,
     "duration": duration,
+    "ending": ending,
     "facts": facts,
+    "file_state": file_state,
     "moment": moment,
     "name": name,
     "number": number,
@@ -90,6 +98,7 @@ FILTERS: Final = {
     "promise": promise,
     "rate": rate,
     "run_name": run_name,
+    "sentence": sentence,
     "sign": state_sign,
     "size": size,
     "state": state,

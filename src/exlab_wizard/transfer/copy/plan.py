@@ -13,6 +13,7 @@ from pathlib import Path
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
@@ -74,7 +75,7 @@ def check_room(plan: Plan, destination: Path, failures: FailureClassifier) -> No
     needed = plan.bytes_to_send
     if space.total and space.free < needed:  # some network file systems report zeros
         detail = (
-            f"{str(destination)!r} is full: {needed:,} bytes are still to be sent, but only {space.free:,} are free."
+            f"{str(destination)!r} is full: {size(needed)} are left to send, but only {size(space.free)} are free."
             " Free up space there; the job resumes automatically."
         )
         raise TransferWaitError(WaitReason.DESTINATION_FULL, detail)
