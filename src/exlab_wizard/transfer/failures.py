@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from exlab_wizard.domain.job import ErrorKind, WaitReason
@@ -44,33 +44,21 @@ class FailureClassifier:
         """Remember both ends; `check_online` raises TransferWaitError when the destination is offline."""
         self._run_path, self._destination, self.check_online = run_path, destination, check_online
 
-    @contextmanager
-    def source(self, op: str, name: str) -> Iterator[None]:
-        """Classify an OSError from inside as one of reading the run.
+    def source(self, op: str, name: str) -> _Classified:
+        """Raise an OSError from inside the `with` block as what it means for reading `name` of the run.
 
-        Raises:
-            TransferError: it needs a person, or a retry.
-            TransferWaitError: the run is being changed.
+        The block then raises TransferError, or TransferWaitError when the run is being changed.
         """
-        try:
-            yield
-        except OSError as error:
-            raise self.of_source(op, name, error) from error
+        return _Classified(self.of_source, op, name)
 
-    @contextmanager
-    def target(self, op: str, path: Path | str) -> Iterator[None]:
-        """Classify an OSError from inside as one of the destination.
+    def target(self, op: str, path: Path | str) -> _Classified:
+        """Raise an OSError from inside the `with` block as what it means for `path` of the destination.
 
-        Raises:
-            TransferError: it needs a person, or a retry.
-            TransferWaitError: the destination is offline or full.
+        The block then raises TransferError, or TransferWaitError when the destination is offline or full.
         """
-        try:
-            yield
-        except OSError as error:
-            raise self.of_target(op, path, error) from error
+        return _Classified(self.of_target, op, path)
 
-    def of_source(self, op: str, name: str, error: OSError) -> ExlabError:
+    def of_source(self, op: str, name: Path | str, error: OSError) -> ExlabError:
         """Return what an error while reading `name` (relative to the run) means."""
         path, cause = str(self._run_path / name), error.strerror or str(error)
         if _is_gone(self._run_path):
@@ -100,6 +88,22 @@ class FailureClassifier:
                 f"{str(self._destination)!r} is full ({cause}). Free up space there; the job resumes automatically.",
             )
         return _target_failure(op, str(self._destination / path), error, cause)
+
+
+class _Classified:
+    """The `with` block of an operation; cheaper than a generator, since every buffer passes through one."""
+
+    __slots__ = ("_classify", "_op", "_path")
+
+    def __init__(self, classify: Callable[[str, Path | str, OSError], ExlabError], op: str, path: Path | str) -> None:
+        self._classify, self._op, self._path = classify, op, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise self._classify(self._op, self._path, error) from error
 
 
 def _target_failure(op: str, full: str, error: OSError, cause: str) -> TransferError:

@@ -45,17 +45,6 @@ class Checkpoints(Protocol):
         """
 
 
-class Limiter(Protocol):
-    """A bandwidth limit shared by all transfers to one destination."""
-
-    def take(self, size: int, control: TransferControl) -> None:
-        """Return when `size` more bytes may be sent.
-
-        Raises:
-            StoppedError: a stop was requested meanwhile.
-        """
-
-
 class TransferControl:
     """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
 

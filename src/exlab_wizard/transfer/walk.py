@@ -21,6 +21,7 @@ from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.durable import sync_folder
 from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.copy.context import tolerate_unsupported
 from exlab_wizard.transfer.copy.incoming import Incoming
 from exlab_wizard.transfer.copy.ledger import Ledger
@@ -41,9 +42,8 @@ from exlab_wizard.transfer.destination.publish import (
 )
 from exlab_wizard.transfer.destination.receipt import Receipt, read_owner
 from exlab_wizard.transfer.failures import FailureClassifier
-from exlab_wizard.transfer.files.sweep import sweep
-from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Checkpoints, Limiter, TransferControl, TransferRequest
+from exlab_wizard.transfer.files.tree import Tree, sweep
+from exlab_wizard.transfer.ports import Checkpoints, TransferControl, TransferRequest
 from exlab_wizard.transfer.source.manifest import (
     CHECKSUMS,
     OWN_FOLDER,
@@ -63,7 +63,7 @@ class MountTransfer:
     """One attempt to bring one run to a mounted destination."""
 
     def __init__(
-        self, request: TransferRequest, checkpoints: Checkpoints, control: TransferControl, limiter: Limiter
+        self, request: TransferRequest, checkpoints: Checkpoints, control: TransferControl, limiter: TokenBucket
     ) -> None:
         """Remember what to do; nothing is touched before `run`."""
         self._request, self._checkpoints, self._control = request, checkpoints, control
@@ -86,14 +86,12 @@ class MountTransfer:
         """
         self._check_request()
         self._failures.check_online()
-        try:
+        with self._failures.target("Cannot use", self._request.destination):  # what no step below has classified
             if self._is_published():
                 self._checkpoints.all_sent()
                 remove_empty(self._incoming.parent)
             else:
                 self._publish()
-        except OSError as error:  # not expected here; the operator still gets a sentence
-            raise self._failures.of_target("Cannot use", self._request.destination, error) from error
         reached(Point.PUBLISH_DONE)
         return Completed(str(self._final))
 

@@ -1,21 +1,24 @@
-"""One attempt at one job: runs the transfer and returns, as a value, what it ended with."""
+"""One attempt at one job: runs the transfer and returns its outcome as a value."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+from exlab_wizard.domain.bandwidth import limit_at
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.domain.outcome import Deferred, Failed, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError, StoppedError, StoreError, TransferError, TransferWaitError
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 from exlab_wizard.transfer.ports import TransferControl, TransferRequest
 from exlab_wizard.transfer.walk import MountTransfer
-from exlab_wizard.workers.bandwidth import DestinationLimits
 from exlab_wizard.workers.checkpoints import DatabaseCheckpoints
 
 log = logging.getLogger(__name__)
@@ -33,10 +36,11 @@ class Attempts:
         self._installation = installation
         self._host = host
         self._progressed = progressed
-        self._limits = DestinationLimits(settings)
+        self._buckets: dict[str, TokenBucket] = {}
+        self._lock = threading.Lock()
 
     def run(self, job: ClaimedJob, control: TransferControl) -> Outcome:
-        """Sync the job's run and return how that ended; never raises."""
+        """Sync the job's run and return the outcome; never raises."""
         try:
             return self._transfer(job, control).run()
         except ClaimLostError:
@@ -47,17 +51,8 @@ class Attempts:
             return Deferred(wait.reason, wait.detail)
         except TransferError as error:
             return Failed(error.kind, str(error))
-        except BaseException as error:  # boundary: whatever one run does to us, the other runs go on
-            return Failed(ErrorKind.UNKNOWN, self._explained(job, error))
-
-    def _explained(self, job: ClaimedJob, error: BaseException) -> str:
-        if isinstance(error, StoreError):
-            return str(error)
-        if is_exhaustion(error):
-            return exhausted(error)
-        log.error("job %d: unexpected error", job.job_id, exc_info=error)
-        # A name that is not Unicode could not be written into the row, and the job would stay in flight.
-        return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+        except BaseException as error:  # boundary: whatever happens to one run, the others continue
+            return Failed(ErrorKind.UNKNOWN, _explained(job, error))
 
     def _transfer(self, job: ClaimedJob, control: TransferControl) -> MountTransfer:
         settings = self._settings.current
@@ -77,7 +72,32 @@ class Attempts:
             marker_id=destination.marker,
         )
         checkpoints = DatabaseCheckpoints(self._store, job, control, self._progressed)
-        return MountTransfer(request, checkpoints, control, self._limits.bucket(job.destination))
+        return MountTransfer(request, checkpoints, control, self._bucket(job.destination))
+
+    def _bucket(self, destination: str) -> TokenBucket:
+        """Return the one bandwidth limit of `destination`, which all workers share."""
+
+        def limit() -> float | None:
+            settings = self._settings.current.destinations.get(destination)
+            if settings is None:
+                return None
+            # The schedule is in the operator's own hours, so it is local time that counts here.
+            return limit_at(settings.limit_bytes_s, settings.windows, datetime.now().astimezone())
+
+        with self._lock:
+            if destination not in self._buckets:
+                self._buckets[destination] = TokenBucket(limit)
+            return self._buckets[destination]
+
+
+def _explained(job: ClaimedJob, error: BaseException) -> str:
+    if isinstance(error, StoreError):
+        return str(error)
+    if is_exhaustion(error):
+        return exhausted(error)
+    log.error("job %d: unexpected error", job.job_id, exc_info=error)
+    # A name that is not Unicode could not be written into the row, and the job would stay in flight.
+    return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
 
 
 def job_key(installation: str, job_id: int) -> str:

@@ -442,7 +442,7 @@ _PUBLISHED: Final = (
         "transfer/destination/partials.py",
         "            if named is None or not is_over(int(named[1])):",
         "            if named is None:",
-        ("tests/unit/transfer/files/test_sweep.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),
+        ("tests/unit/transfer/files/test_tree.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),
     ),
 )
 

@@ -12,7 +12,7 @@ from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.destination.marker import create_marker
-from exlab_wizard.transfer.ports import Limiter, TransferControl, TransferRequest
+from exlab_wizard.transfer.ports import TransferControl, TransferRequest
 from exlab_wizard.transfer.walk import MountTransfer
 
 
@@ -56,7 +56,7 @@ class World:
     home: Path
     checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
     control: TransferControl = field(default_factory=TransferControl)
-    limiter: Limiter = field(default_factory=lambda: TokenBucket(lambda: None))
+    limiter: TokenBucket = field(default_factory=lambda: TokenBucket(lambda: None))
     settle_s: float = 0.0
     host: str = "lab-1"
     job_key: str = "lab-1-7"

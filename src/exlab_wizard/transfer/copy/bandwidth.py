@@ -19,7 +19,7 @@ _SLICE_SECONDS: Final = 0.2
 
 
 class TokenBucket:
-    """A `Limiter`: `limit()` returns bytes per second, None for no limit; 0 lets nothing through."""
+    """The limit of one destination: `limit()` returns bytes per second, None for no limit; 0 lets nothing through."""
 
     def __init__(self, limit: Callable[[], float | None]) -> None:
         """Start with nothing saved up."""

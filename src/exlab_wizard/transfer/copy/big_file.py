@@ -110,45 +110,35 @@ class _Pipeline:
 
     def _open(self, stack: ExitStack) -> None:
         attempt, path = self._attempt, self._file.path
-        try:
+        with attempt.failures.source("Cannot open", path):
             self._source = attempt.source.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise attempt.failures.of_source("Cannot open", path, error) from error
         stack.callback(os.close, self._source)
         self._input = io.FileIO(self._source, closefd=False)
         fresh = 0 if self._start else os.O_TRUNC
-        try:
+        with attempt.on_target("Cannot create", path):
             self._target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | fresh, self._file.mode)
             stack.callback(self._close, self._target)
             self._back = attempt.target.open(path, os.O_RDONLY)
             stack.callback(self._close, self._back)
-        except OSError as error:
-            raise attempt.target_error("Cannot create", path, error) from error
 
     def _close(self, descriptor: int) -> None:
         """Closing may be when a file server says that it could not keep what it took."""
-        try:
+        with self._attempt.on_target("Cannot write", self._file.path):
             os.close(descriptor)
-        except OSError as error:
-            raise self._attempt.target_error("Cannot write", self._file.path, error) from error
 
     def _resume(self) -> bool:
         """Hash both sides' beginnings at the same time; the source's must be what was sent."""
         attempt, path = self._attempt, self._file.path
         self._check_source()
         self._reader.put(_Segment(0, self._start))
-        try:
+        with attempt.failures.source("Cannot read", path):
             done = update_from(self._sent_hash, self._source, 0, self._start, self._step)
-        except OSError as error:
-            raise attempt.failures.of_source("Cannot read", path, error) from error
         attempt.control.check()
         if done != self._start or self._sent_hash.hexdigest() != self._row.prefix_sha256:
             return False
-        try:
+        with attempt.on_target("Cannot write", path):
             os.ftruncate(self._target, self._start)
             os.lseek(self._target, self._start, os.SEEK_SET)
-        except OSError as error:
-            raise attempt.target_error("Cannot write", path, error) from error
         return True
 
     def _step(self, count: int) -> bool:
@@ -165,10 +155,8 @@ class _Pipeline:
         while self._sent < file.size:
             attempt.control.check()
             buffer = self._take_buffer()
-            try:
+            with attempt.failures.source("Cannot read", file.path):
                 count = self._input.readinto(memoryview(buffer)[: file.size - self._sent])
-            except OSError as error:
-                raise attempt.failures.of_source("Cannot read", file.path, error) from error
             if not count:
                 raise changing(str(attempt.source.root / file.path))
             self._await_room(count)
@@ -198,10 +186,8 @@ class _Pipeline:
                 self._hasher.check()
 
     def _write(self, data: memoryview) -> None:
-        try:
+        with self._attempt.on_target("Cannot write", self._file.path):
             write_all(self._target, data)
-        except OSError as error:
-            raise self._attempt.target_error("Cannot write", self._file.path, error) from error
         self._sent += len(data)
         self._attempt.control.file = self._file.path
         self._attempt.control.moved(len(data))
@@ -211,10 +197,8 @@ class _Pipeline:
 
     def _check_source(self) -> None:
         attempt, path = self._attempt, self._file.path
-        try:
+        with attempt.failures.source("Cannot read", path):
             status = os.fstat(self._source)
-        except OSError as error:
-            raise attempt.failures.of_source("Cannot read", path, error) from error
         if not is_same(self._file, status):
             raise changing(str(attempt.source.root / path))
 
@@ -235,7 +219,7 @@ class _Pipeline:
     def _flush(self, segment: _Segment) -> None:
         attempt, file, began = self._attempt, self._file, time.monotonic()
         reached(Point.COPY_WRITTEN)
-        try:
+        with attempt.on_target("Cannot flush", file.path):
             if segment.last:
                 attempt.dress(file)
                 sync_file(self._target)
@@ -243,8 +227,6 @@ class _Pipeline:
                 durability.sync_data(self._target)
             if not segment.start:
                 attempt.target.sync_names([file.path])
-        except OSError as error:
-            raise attempt.target_error("Cannot flush", file.path, error) from error
         attempt.failures.check_online()
         reached(Point.COPY_FLUSHED)
         attempt.ledger.record([self._row_at(segment)])
@@ -266,10 +248,8 @@ class _Pipeline:
         """Stops reading when a stop is requested; the file then stays unverified."""
         attempt, size = self._attempt, segment.end - segment.start
         durability.drop_cached(self._back, segment.start, size)
-        try:
+        with attempt.on_target("Cannot read back", self._file.path):
             done = update_from(self._back_hash, self._back, segment.start, size, self._step)
-        except OSError as error:
-            raise attempt.target_error("Cannot read back", self._file.path, error) from error
         self._back_done += done
         attempt.ledger.read_back(done)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind
-from exlab_wizard.errors import ExlabError, TransferError
+from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.copy.ledger import Ledger
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Limiter, TransferControl
+from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import SourceFile
 
 PERMISSIONS: Final = 0o777
@@ -32,13 +34,13 @@ class Attempt:
     target: Tree
     ledger: Ledger
     control: TransferControl
-    limiter: Limiter
+    limiter: TokenBucket
     failures: FailureClassifier
     umask: int
 
-    def target_error(self, op: str, path: str, error: OSError) -> ExlabError:
-        """Return what `error` at `path` of the target means."""
-        return self.failures.of_target(op, self.target.root / path, error)
+    def on_target(self, op: str, path: str) -> AbstractContextManager[None]:
+        """Classify an OSError from inside as one at `path` of the target."""
+        return self.failures.target(op, f"{self.target.root}/{path}")
 
     def open_target(self, path: str, flags: int, mode: int) -> int:
         """Open a file of the target for writing, even when an earlier attempt had finished with its permissions.

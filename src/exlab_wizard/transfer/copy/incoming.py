@@ -10,6 +10,7 @@ from typing import Final
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
+from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.copy.big_file import send_big_file
 from exlab_wizard.transfer.copy.context import PERMISSIONS, Attempt, tolerate_unsupported
 from exlab_wizard.transfer.copy.ledger import Ledger
@@ -18,9 +19,8 @@ from exlab_wizard.transfer.copy.read_back import ReadBack
 from exlab_wizard.transfer.copy.small_files import SMALL, SmallFiles
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files import durability
-from exlab_wizard.transfer.files.sweep import sweep
-from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import Checkpoints, Limiter, TransferControl, TransferRequest
+from exlab_wizard.transfer.files.tree import Tree, sweep
+from exlab_wizard.transfer.ports import Checkpoints, TransferControl, TransferRequest
 from exlab_wizard.transfer.source.manifest import Manifest, SourceFolder, SourceLink
 from exlab_wizard.transfer.source.names import check_names
 
@@ -36,7 +36,7 @@ class Incoming:
         request: TransferRequest,
         checkpoints: Checkpoints,
         control: TransferControl,
-        limiter: Limiter,
+        limiter: TokenBucket,
         failures: FailureClassifier,
     ) -> None:
         """Remember the collaborators; nothing is touched."""
@@ -97,7 +97,7 @@ class Incoming:
             self._failures.check_online()
             read_back.check()
             reached(Point.VERIFY_BEFORE_NOTED)
-            attempt.ledger.all_sent()
+            self._checkpoints.all_sent()
             reached(Point.VERIFY_NOTED)
             read_back.finish()
 

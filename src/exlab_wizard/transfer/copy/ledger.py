@@ -60,14 +60,6 @@ class Ledger:
         with self._lock:
             self._bytes_verified += size
 
-    def all_sent(self) -> None:
-        """Note durably that only reading back and publishing are left.
-
-        Raises:
-            ClaimLostError: the job is no longer ours.
-        """
-        self._checkpoints.all_sent()
-
     def _apply(self, row: FileRecord) -> None:
         old = self.rows.get(row.path)
         if old is not None:

@@ -10,8 +10,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.transfer.copy.context import Attempt
@@ -71,34 +70,13 @@ def update_from(digest: Digest, fd: int, start: int, size: int, step: Callable[[
     return done
 
 
-class ReadBack:
-    """Checks whole files in a thread of its own, behind the copy. Use it as a context manager."""
+class ReadBack(PipelineStage[Sequence[FileRecord]]):
+    """Checks whole files, durable on the destination, behind the copy; a file that is not checked stays COPIED."""
 
     def __init__(self, attempt: Attempt) -> None:
-        """Prepare; entering the context starts the thread."""
+        """Prepare; `check` raises TransferError, TransferWaitError, StoppedError or ClaimLostError."""
+        super().__init__("read-back", self._check_batch)
         self._attempt = attempt
-        self._stage: PipelineStage[Sequence[FileRecord]] = PipelineStage("read-back", self._check_batch)
-
-    def __enter__(self) -> Self:
-        """Start the thread."""
-        self._stage.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End the thread; what is not checked stays COPIED."""
-        self._stage.__exit__(kind, error, at)
-
-    def put(self, rows: Sequence[FileRecord]) -> None:
-        """Queue files whose bytes are durable on the destination."""
-        self._stage.put(rows)
-
-    def check(self) -> None:
-        """Raise what went wrong so far: TransferError, TransferWaitError, StoppedError, ClaimLostError."""
-        self._stage.check()
-
-    def finish(self) -> None:
-        """Return when every queued file matched; raises as `check` does."""
-        self._stage.finish()
 
     def _check_batch(self, rows: Sequence[FileRecord]) -> None:
         good: list[FileRecord] = []
@@ -114,7 +92,7 @@ class ReadBack:
         try:
             found = read_hash(attempt.target, row.path, row.size, attempt.control)
         except OSError as error:
-            raise attempt.target_error("Cannot read back", row.path, error) from error
+            raise attempt.failures.of_target("Cannot read back", attempt.target.root / row.path, error) from error
         if found != row.sha256:
             raise attempt.mismatch(row)
         attempt.ledger.read_back(row.size)

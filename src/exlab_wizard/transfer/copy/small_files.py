@@ -115,26 +115,23 @@ class SmallFiles:
         return FileRecord(file.path, file.size, file.mtime_ns, FileState.COPIED, file.size, None, digest)
 
     def _copy_open(self, file: SourceFile, source: int) -> str:
-        attempt, path = self._attempt, file.path
-        digest = hashlib.sha256()
+        attempt, digest = self._attempt, hashlib.sha256()
+        op = "Cannot create"
         try:
-            target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
-        except OSError as error:
-            raise attempt.target_error("Cannot create", path, error) from error
-        try:
-            self._pump(file, source, target, digest.update)
-        finally:
+            target = attempt.open_target(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
+            op = "Cannot write"
             try:
+                self._pump(file, source, target, digest.update)
+            finally:
                 os.close(target)
-            except OSError as error:
-                raise attempt.target_error("Cannot write", path, error) from error
-        try:
+            op = "Cannot set the times of"
             attempt.dress(file)
         except OSError as error:
-            raise attempt.target_error("Cannot set the times of", path, error) from error
+            raise attempt.failures.of_target(op, attempt.target.root / file.path, error) from error
         return digest.hexdigest()
 
     def _pump(self, file: SourceFile, source: int, target: int, update: Callable[[bytes], object]) -> None:
+        """Copy the bytes; an OSError that gets out of here is of the target."""
         attempt, left = self._attempt, file.size
         while True:
             attempt.control.check()
@@ -150,10 +147,7 @@ class SmallFiles:
                 return
             attempt.limiter.take(len(data), attempt.control)
             update(data)
-            try:
-                write_all(target, data)
-            except OSError as error:
-                raise attempt.target_error("Cannot write", file.path, error) from error
+            write_all(target, data)
             attempt.control.moved(len(data))
             if not left:
                 return
@@ -161,14 +155,12 @@ class SmallFiles:
     def _settle(self, rows: Sequence[FileRecord]) -> None:
         attempt = self._attempt
         reached(Point.COPY_WRITTEN)
-        try:
+        with attempt.on_target("Cannot flush", rows[0].path):
             if self._at_once:
                 attempt.target.sync_all()
             else:
                 durability.sync_each([row.path for row in rows], attempt.target.open)
                 attempt.target.sync_names(row.path for row in rows)
-        except OSError as error:
-            raise attempt.target_error("Cannot flush", rows[0].path, error) from error
         attempt.failures.check_online()
         reached(Point.COPY_FLUSHED)
         attempt.ledger.record(rows)

@@ -49,11 +49,6 @@ class PipelineStage(Generic[_T]):
                 self._items.append(item)
                 self._changed.notify_all()
 
-    @property
-    def failed(self) -> bool:
-        """Whether an error ended the stage."""
-        return self._error is not None
-
     def check(self) -> None:
         """Raise the error that ended the stage, if one did."""
         if self._error is not None:

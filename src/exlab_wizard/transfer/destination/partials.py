@@ -12,8 +12,7 @@ from pathlib import Path
 
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.publish import INCOMING, remove_empty
-from exlab_wizard.transfer.files.sweep import sweep
-from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree, sweep
 
 
 def remove_leftovers(

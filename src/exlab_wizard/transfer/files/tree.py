@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -199,6 +199,53 @@ class Tree:
         if not root.startswith("\\\\?\\"):  # the prefix lifts the limit of 260 characters
             root = "\\\\?\\UNC" + root[1:] if root.startswith("\\\\") else "\\\\?\\" + root
         return (root + "\\" + name.replace("/", "\\")).rstrip("\\")
+
+
+def sweep(tree: Tree, files: Collection[str], links: Collection[str], folders: Collection[str]) -> None:
+    """Delete every entry of `tree` that is not one of the named files, symlinks or folders, of that very kind.
+
+    Raises:
+        OSError: something cannot be deleted.
+    """
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        prefix = f"{folder}/" if folder else ""
+        unknown: list[tuple[str, Callable[[Tree, str], None]]] = []
+        with tree.entries(folder) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if entry.is_symlink():
+                    if path not in links:
+                        unknown.append((path, Tree.unlink))
+                elif entry.is_dir(follow_symlinks=False):
+                    if path in folders:
+                        waiting.append(path)
+                    else:
+                        unknown.append((path, remove_folder))
+                elif path not in files or not entry.is_file(follow_symlinks=False):
+                    unknown.append((path, Tree.unlink))
+        for path, remove in unknown:
+            remove(tree, path)
+
+
+def remove_folder(tree: Tree, path: str) -> None:
+    """Delete the folder at `path` with everything in it.
+
+    Raises:
+        OSError: something cannot be deleted.
+    """
+    folders = [path]
+    for folder in folders:  # grows while it is walked
+        with tree.entries(folder) as entries:
+            found = [(f"{folder}/{entry.name}", entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for name, below in found:
+            if below:
+                folders.append(name)
+            else:
+                tree.unlink(name)
+    for folder in reversed(folders):
+        tree.rmdir(folder)
 
 
 def _steps(folder: str) -> Iterator[str]:

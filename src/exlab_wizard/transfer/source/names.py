@@ -13,7 +13,7 @@ from typing import Final
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.failures import FailureClassifier
-from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree, remove_folder
 from exlab_wizard.transfer.source.manifest import Manifest
 
 PROBE_FOLDER: Final = ".exlab-name-probe"
@@ -89,13 +89,8 @@ def _ignores_case(target: Tree) -> bool:
 
 
 def _clear(target: Tree) -> None:
-    if not target.exists(PROBE_FOLDER):
-        return
-    with target.entries(PROBE_FOLDER) as entries:
-        left = [entry.name for entry in entries]
-    for name in left:
-        target.unlink(f"{PROBE_FOLDER}/{name}")
-    target.rmdir(PROBE_FOLDER)
+    if target.exists(PROBE_FOLDER):
+        remove_folder(target, PROBE_FOLDER)
 
 
 def _refuse(target: Tree, refused: list[str], folded: list[str]) -> None:
