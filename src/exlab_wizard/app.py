@@ -57,7 +57,7 @@ from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from exlab_wizard.tray.icon.controller import Desktop as IconController
+    from exlab_wizard.tray.icon.controller import IconController
 
 log = logging.getLogger(__name__)
 
@@ -156,14 +156,14 @@ def _ready(opened: Opened, launch: Launch, http: Http) -> Ready:
         database=opened.options.state_dir.database,
         destinations={name: known.target for name, known in opened.settings.current.destinations.items()},
         first_destination=opened.first_destination,
-        safe_mode=launch.health.safe_mode,
+        safe_mode=launch.safe_mode.active,
         url=http.url,
     )
 
 
 def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
     store, settings, clock, changed = opened.store, opened.settings, opened.clock, launch.changes.notify
-    attempts = Attempts(store, settings, store.launches.installation_id(), launch.host, launch.health.reached)
+    attempts = Attempts(store, settings, store.launches.installation_id(), launch.host, launch.safe_mode.healthy)
     workers = WorkerPool(store, attempts, settings, launch.id, clock, changed)
     watchdog = Watchdog(
         store,
@@ -171,7 +171,7 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
         workers,
         launch.id,
         clock,
-        health=launch.health,
+        safe_mode=launch.safe_mode,
         quit_asked=lambda quits: inbox.put(QuitsRequested(quits)),
         changed=changed,
     )
@@ -267,10 +267,10 @@ def _backend(opened: Opened, launch: Launch, core: Core, window: Window, coordin
         watchdog=core.watchdog,
         presence=launch.presence,
         changes=launch.changes,
-        components=launch.supervisor,
+        supervisor=launch.supervisor,
         progress=opened.store.metrics.begin(),
         window=window,
-        health=launch.health,
+        safe_mode=launch.safe_mode,
     )
 
 

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from exlab_wizard.application import Inbox, QuitWanted, SessionEnds, WindowClosed
 from exlab_wizard.desktop.autostart.entry import AutostartRepair
 from exlab_wizard.desktop.notifications.notifier import Notifications
-from exlab_wizard.desktop.notifications.watcher import Herald
-from exlab_wizard.domain.headline import Overview
+from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
+from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Service, Supervised
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.icon.controller import Desktop as IconController
-from exlab_wizard.tray.icon.controller import Icon
-from exlab_wizard.tray.icon.headline import Overviews
+from exlab_wizard.tray.icon.controller import Icon, IconController
+from exlab_wizard.tray.icon.headline import HeadlineReader
 from exlab_wizard.tray.icon.host import tray_host
 from exlab_wizard.tray.icon.menu import Act
-from exlab_wizard.tray.icon.x11 import hear_display_end
+from exlab_wizard.tray.icon.x11 import on_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.quit_notification import NotificationPrompt
 from exlab_wizard.tray.window_launcher import WindowLauncher
@@ -99,9 +98,9 @@ def desktop_services(
 ) -> tuple[list[Service], IconController]:
     """Return the services of the desktop in the order of their start, and the icon, which is one of them."""
     settings, notifier = opened.settings, desktop.notifier
-    watcher = Herald(
+    watcher = NotificationWatcher(
         opened.store,
-        notifier,
+        notifier.show,
         launch.recovery,
         opened.clock,
         quiet=desktop.quiet,
@@ -123,18 +122,20 @@ def desktop_services(
 
 
 def _icon(opened: Opened, launch: Launch, window: WindowLauncher, actions: MenuActions) -> IconController:
-    def make_icon(overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
+    def make_icon(state: HeadlineState, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
         from exlab_wizard.tray.icon.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
 
-        hear_display_end(lost)  # by now GTK has opened it
-        return TrayIcon(overview, opened.options.state_dir.pictures, act)
+        on_display_end(lost)  # by now GTK has opened it
+        return TrayIcon(state, opened.options.state_dir.pictures, act)
 
-    overviews = Overviews(opened.store, launch.id, opened.clock, actions.coordinator, launch.supervisor, launch.health)
+    headlines = HeadlineReader(
+        opened.store, launch.id, opened.clock, actions.coordinator, launch.supervisor, launch.safe_mode
+    )
     return IconController(
-        look=overviews.look,
+        read_state=headlines.read,
         changes=launch.changes,
         window=window,
-        control=actions,
+        actions=actions,
         host=tray_host,
         make_icon=make_icon,
         window_at_start=opened.options.window,

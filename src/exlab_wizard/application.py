@@ -22,8 +22,8 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.process import signals
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Components, Service
-from exlab_wizard.process.threads import Standby, begin, begin_or_do, left_behind
+from exlab_wizard.process.supervisor import Service, Supervisor
+from exlab_wizard.process.threads import LoopThread, begin, begin_or_do, left_behind
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.sqlite.statement import compile_statements
@@ -36,7 +36,7 @@ from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from exlab_wizard.tray.icon.controller import Desktop as IconController
+    from exlab_wizard.tray.icon.controller import IconController
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Core:
     workers: WorkerPool
     watchdog: Watchdog
     maintenance: Maintenance
-    supervisor: Components
+    supervisor: Supervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class MainLoop:
     gate: LaunchGate
     coordinator: QuitCoordinator
     session_end_window_s: float
-    quit_thread: Standby = field(default_factory=lambda: Standby("quit"))
+    quit_thread: LoopThread = field(default_factory=lambda: LoopThread("quit"))
     status: int = 0
     quitting: bool = False
     hurried: bool = False
@@ -242,7 +242,7 @@ class MainLoop:
             try:
                 return self.inbox.get(timeout=POLL_INTERVAL_SECONDS)
             except Empty:
-                self.core.supervisor.look()
+                self.core.supervisor.poll()
 
     def _on_signal(self, *, session_end: bool) -> None:
         """First signal: quit. SIGTERM during a quit that began otherwise: hurry it. Any further one: force."""
@@ -306,7 +306,7 @@ class MainLoop:
             finally:
                 self.inbox.put(_QuitEnded(outcome))
 
-        self.quit_thread.hand(drive)
+        self.quit_thread.submit(drive)
 
     def _accompany(self, companion: Callable[[Store], int]) -> None:
         def accompany() -> None:

@@ -14,9 +14,9 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Components
+from exlab_wizard.process.supervisor import Supervisor
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.sqlite.database import Database
@@ -60,10 +60,10 @@ class Launch:
     id: int
     host: str
     recovery: Recovery
-    health: LaunchHealth
+    safe_mode: SafeMode
     changes: Changes
     presence: Presence
-    supervisor: Components
+    supervisor: Supervisor
     gate: LaunchGate
     predicate: StorePredicate
 
@@ -104,17 +104,17 @@ def recover(opened: Opened) -> Launch:
     """
     store, clock, process = opened.store, opened.clock, this_process()
     recovery = store.launches.recover(process, clock.now())
-    health = LaunchHealth(store, recovery.launch_id, clock)
-    health.begin(recovery)
+    safe_mode = SafeMode(store, recovery.launch_id, clock)
+    safe_mode.begin(recovery)
     changes = Changes()
     return Launch(
         id=recovery.launch_id,
         host=process.host,
         recovery=recovery,
-        health=health,
+        safe_mode=safe_mode,
         changes=changes,
         presence=Presence(clock),
-        supervisor=Components(changes.notify),
+        supervisor=Supervisor(changes.notify),
         gate=LaunchGate(store, recovery.launch_id, clock),
         predicate=StorePredicate(store, clock),
     )

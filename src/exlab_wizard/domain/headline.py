@@ -31,7 +31,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class HeadlineState:
     """One moment of one launch."""
 
     phase: Phase = Phase.RUNNING
@@ -58,7 +58,7 @@ class Overview:
         return self.sessions + self.in_flight
 
 
-def condition(overview: Overview) -> Condition:
+def condition(overview: HeadlineState) -> Condition:
     """Return the picture; where several apply, the most urgent one."""
     if overview.phase is not Phase.RUNNING:
         return Condition.QUITTING
@@ -69,7 +69,7 @@ def condition(overview: Overview) -> Condition:
     return Condition.BUSY if overview.in_flight else Condition.IDLE
 
 
-def headline(overview: Overview) -> str:
+def headline(overview: HeadlineState) -> str:
     """Return the sentence, short enough for a line of a menu."""
     if overview.phase is not Phase.RUNNING:
         return _quitting(overview)
@@ -80,7 +80,7 @@ def headline(overview: Overview) -> str:
     return _working(overview)
 
 
-def _quitting(overview: Overview) -> str:
+def _quitting(overview: HeadlineState) -> str:
     match overview.phase:
         case Phase.DRAINING if overview.operations:
             return f"Quitting: waiting for {plural(overview.operations, 'operation')}"
@@ -92,7 +92,7 @@ def _quitting(overview: Overview) -> str:
             return "Quitting"
 
 
-def _working(overview: Overview) -> str:
+def _working(overview: HeadlineState) -> str:
     failed = f"{number(overview.failed)} failed" if overview.failed else ""
     if overview.paused:
         waiting = f", {plural(overview.queued, 'run')} waiting" if overview.queued else ""
@@ -108,7 +108,7 @@ def _working(overview: Overview) -> str:
     return failed or "Idle"
 
 
-def _progress(overview: Overview) -> str:
+def _progress(overview: HeadlineState) -> str:
     done = "" if overview.percent is None else f", {percent(overview.percent)}"
     return done if not overview.left_s else f"{done}, {about(overview.left_s)} left"
 

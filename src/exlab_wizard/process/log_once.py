@@ -11,7 +11,7 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 
 
-class Complaint:
+class LogOnce:
     """The last thing that one loop complained of."""
 
     def __init__(self, log: logging.Logger) -> None:
@@ -19,7 +19,7 @@ class Complaint:
         self._log = log
         self._said = ""
 
-    def about(self, what: str, error: Exception) -> None:
+    def report(self, what: str, error: Exception) -> None:
         """Log `what` and the error, unless that was said last."""
         tired = is_exhaustion(error)
         sentence = f"{what}: {exhausted(error) if tired else error}"
@@ -27,6 +27,6 @@ class Complaint:
             self._said = sentence
             self._log.warning(sentence, exc_info=not (tired or isinstance(error, ExlabError | OSError)))
 
-    def is_over(self) -> None:
+    def reset(self) -> None:
         """Say the next thing in any case: all is well again."""
         self._said = ""

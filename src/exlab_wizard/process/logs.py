@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def about(**ids: int | str) -> Iterator[None]:
+def log_ids(**ids: int | str) -> Iterator[None]:
     """Let what this thread logs in the block be about these: `job=7`, `session=…`."""
     token = _about.set({**_about.get({}), **ids})
     try:
@@ -61,7 +61,7 @@ class Ids(logging.Filter):
         return True
 
 
-class Lines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object for each event, on one line of ASCII, whatever a name holds."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -85,7 +85,7 @@ class LogFile(logging.Handler):
     def __init__(self, folder: Path) -> None:
         """Prepare; the file is opened at its first line, and again when somebody has moved it away."""
         super().__init__()
-        self.setFormatter(Lines())
+        self.setFormatter(JsonFormatter())
         self._path = folder / NAME
         self._fd: int | None = None
         self._torn = False
@@ -99,15 +99,15 @@ class LogFile(logging.Handler):
             self._torn = True
 
     def _write(self, line: bytes) -> None:
-        fd = self._opened()
+        fd = self._open_file()
         if os.fstat(fd).st_size + len(line) > FILE_BYTES:
-            self._turn()
-            fd = self._opened()
+            self._rotate()
+            fd = self._open_file()
         # A line that the disk had no room for ends somewhere; the next one begins anew.
         whole = b"\n" + line if self._torn else line
         self._torn = os.write(fd, whole) < len(whole)
 
-    def _opened(self) -> int:
+    def _open_file(self) -> int:
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.fstat(self._fd), self._path.stat()):
@@ -120,7 +120,7 @@ class LogFile(logging.Handler):
         self._torn = bool(size) and _last_byte(self._path) != b"\n"
         return self._fd
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
         self._release()
         # Windows renames no file that somebody reads; it grows until then.
         with contextlib.suppress(OSError):
@@ -159,7 +159,7 @@ class Logbook:
         """Begin to log into the file."""
         root = logging.getLogger()
         if not root.handlers:
-            speak(logging.WARNING)
+            log_to_stderr(logging.WARNING)
         root.addHandler(self._file)
         return self
 
@@ -177,13 +177,13 @@ class Logbook:
 ids_of_this_process: Final = Ids()
 
 
-def speak(level: int, *, as_json: bool = False) -> None:
+def log_to_stderr(level: int, *, as_json: bool = False) -> None:
     """Show log lines of at least `level` on stderr too, as text or as the file has them."""
     # A log that cannot be written is no reason to write about that.
     logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setLevel(level)
-    handler.setFormatter(Lines() if as_json else logging.Formatter(_TEXT))
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(_TEXT))
     handler.addFilter(ids_of_this_process)
     root = logging.getLogger()
     root.setLevel(logging.INFO)

@@ -20,7 +20,7 @@ SAFE_MODE_SECONDS: Final = 600.0
 """How long a launch in safe mode stays paused when nobody looks. A cause that is still there kills one launch more."""
 
 
-class LaunchHealth:
+class SafeMode:
     """A launch becomes healthy with its first durable checkpoint, or by living for some seconds."""
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:
@@ -30,14 +30,14 @@ class LaunchHealth:
         self._clock = clock
         self._began = clock.monotonic()
         self._noted = False
-        self._safe_mode = False
+        self._active = False
 
     @property
-    def safe_mode(self) -> bool:
+    def active(self) -> bool:
         """Whether this launch is paused because those before it died at once."""
-        return self._safe_mode
+        return self._active
 
-    def reached(self) -> None:
+    def healthy(self) -> None:
         """Note once that this launch is healthy."""
         if not self._noted:
             self._store.launches.mark_healthy(self._launch_id, self._clock.now())
@@ -53,20 +53,20 @@ class LaunchHealth:
             return
         if self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES):
             self._store.launches.pause(self._launch_id, self._clock.now())
-            self._safe_mode = True
+            self._active = True
 
-    def follow(self, *, paused: bool) -> bool:
+    def poll(self, *, paused: bool) -> bool:
         """Look how this launch is doing; return whether safe mode is over since the last look.
 
         Safe mode ends with its pause, whoever ends it; when nobody does, it does so itself.
         """
         age = self._clock.monotonic() - self._began
         if age >= HEALTHY_AFTER_SECONDS:
-            self.reached()
-        if not self._safe_mode or (paused and age < SAFE_MODE_SECONDS):
+            self.healthy()
+        if not self._active or (paused and age < SAFE_MODE_SECONDS):
             return False
         if paused:
             log.warning("this launch has lived for %.0f s: safe mode is over, and syncing begins", age)
             self._store.launches.resume(self._launch_id)
-        self._safe_mode = False
+        self._active = False
         return True

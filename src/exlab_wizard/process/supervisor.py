@@ -24,27 +24,27 @@ LONGEST_BACKOFF_SECONDS: Final = 60.0
 class Supervised:
     """A part with threads of its own. `alive` is true before its start, too, and when it was told to end.
 
-    `loss` says what does not work without it and what to do; `revive` starts it again, where that is possible.
+    `loss` says what does not work without it and what to do; `restart` starts it again, where that is possible.
     """
 
     name: str
     alive: Callable[[], bool]
     loss: str
-    revive: Callable[[], None] | None = None
+    restart: Callable[[], None] | None = None
 
 
-class Components:
+class Supervisor:
     """All of them. Thread-safe."""
 
     def __init__(self, changed: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
         """Know of none yet; `changed` is called when one has ended, or lives again."""
         self._changed = changed
         self._monotonic = monotonic
-        self._revive_after: dict[str, float] = {}
+        self._restart_after: dict[str, float] = {}
         self._lock = threading.Lock()
         self._known: tuple[Supervised, ...] = ()
         self._said: set[str] = set()
-        self._revived: Counter[str] = Counter()
+        self._restarts: Counter[str] = Counter()
 
     def add(self, component: Supervised) -> None:
         """Watch over one more."""
@@ -60,7 +60,7 @@ class Components:
         dead = {component.name for component in self.dead()}
         return {component.name: self._trouble(component, dead) for component in self._known}
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Say which have ended since the last look, and start those again that can be. Costs next to nothing."""
         for component in self.dead():
             with self._lock:
@@ -68,31 +68,31 @@ class Components:
                 self._said.add(component.name)
             if new:
                 log.error("%s has ended by an error that nobody foresaw: %s", component.name, component.loss)
-            if component.revive is not None:
-                self._revive(component, component.revive)
+            if component.restart is not None:
+                self._restart(component, component.restart)
             if new:
                 self._changed()
 
-    def _revive(self, component: Supervised, revive: Callable[[], None]) -> None:
+    def _restart(self, component: Supervised, restart: Callable[[], None]) -> None:
         now = self._monotonic()
-        if now < self._revive_after.get(component.name, now):
+        if now < self._restart_after.get(component.name, now):
             return
         try:
-            revive()
+            restart()
         except Exception as error:  # boundary: what cannot be started now is tried at the next look
             log.debug("%s cannot be started again yet: %s", component.name, error)
             return
         log.warning("%s was started again", component.name)
         with self._lock:
-            self._revived[component.name] += 1
-            pause = min(LONGEST_BACKOFF_SECONDS, 2.0 ** self._revived[component.name])
-            self._revive_after[component.name] = now + pause
+            self._restarts[component.name] += 1
+            pause = min(LONGEST_BACKOFF_SECONDS, 2.0 ** self._restarts[component.name])
+            self._restart_after[component.name] = now + pause
             self._said.discard(component.name)
 
     def _trouble(self, component: Supervised, dead: set[str]) -> str:
         if component.name in dead:
             return f"has ended by an error that nobody foresaw: {component.loss}"
-        times = self._revived[component.name]
+        times = self._restarts[component.name]
         return f"has ended unexpectedly and was started again ({times} times); see the log" if times else ""
 
 

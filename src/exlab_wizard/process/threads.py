@@ -17,13 +17,13 @@ from exlab_wizard.errors import ExlabError
 log = logging.getLogger(__name__)
 
 
-class Standby:
+class LoopThread:
     """A thread with an event loop, both made ahead of time."""
 
     def __init__(self, name: str) -> None:
         """Prepare; nothing runs yet."""
         self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None] | None] = SimpleQueue()
-        self._thread = LastingThread(name, self._run)
+        self._thread = RestartableThread(name, self._run)
 
     def start(self) -> None:
         """Be ready."""
@@ -34,7 +34,7 @@ class Standby:
         self._acts.put(None)
         self._thread.join(0)
 
-    def hand(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+    def submit(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
         """Let the thread do `act`, with its loop, when it has done what it was handed before.
 
         Raises:
@@ -93,7 +93,7 @@ def _guarded(name: str, act: Callable[[], None]) -> None:
         log.error("%s: %s", name, error)  # noqa: TRY400 - the sentence says it all
 
 
-class LastingThread:
+class RestartableThread:
     """One thread at a time, always with the same task."""
 
     def __init__(self, name: str, task: Callable[[], None]) -> None:

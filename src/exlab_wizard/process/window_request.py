@@ -18,7 +18,7 @@ class NoWindowError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class WindowShown:
     """The operator has the window before them: a new one, or the one that was open already."""
 
     how: Literal["opened", "focused"]

@@ -13,9 +13,9 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import LaunchHealth
-from exlab_wizard.process.supervisor import Components
-from exlab_wizard.process.window_request import Shown
+from exlab_wizard.process.safe_mode import SafeMode
+from exlab_wizard.process.supervisor import Supervisor
+from exlab_wizard.process.window_request import WindowShown
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.reports.metrics import EventCounts
 from exlab_wizard.store.reports.rows import Record
@@ -36,7 +36,7 @@ class WindowControl(Protocol):
     def alive(self) -> bool:
         """Whether the operator has it open."""
 
-    def show(self, page: str) -> Shown:
+    def show(self, page: str) -> WindowShown:
         """Open it or bring it to the front; may take seconds.
 
         Raises:
@@ -73,10 +73,10 @@ class Backend:
     watchdog: Watchdog
     presence: Presence
     changes: Changes
-    components: Components
+    supervisor: Supervisor
     progress: EventCounts
     window: WindowControl
-    health: LaunchHealth
+    safe_mode: SafeMode
 
     def now(self) -> datetime:
         """Return wall time."""

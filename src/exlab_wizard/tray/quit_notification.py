@@ -1,8 +1,8 @@
 """The quit question as a notification with buttons.
 
-It stands until it is answered: one that was put away, or that the daemon let expire, comes back when what it says has
-changed, or after another window. It is not shown while the window has the operator's eyes, where the same question
-stands.
+It stays until it is answered: one that was dismissed, or that the daemon let expire, is shown again when its content
+has changed, or after another window. It is not shown while the operator works in the window, which shows the same
+question.
 """
 
 from __future__ import annotations
@@ -10,103 +10,91 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from exlab_wizard.desktop.notifications.messages import QUESTION, Gist, Notice, asked, gist
-from exlab_wizard.desktop.notifications.port import Heard, Kind
+from exlab_wizard.desktop.notifications.messages import QUESTION, Gist, asked, gist
+from exlab_wizard.desktop.notifications.notifier import Notifications
+from exlab_wizard.desktop.notifications.port import Reaction, ReactionKind
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.domain.text.quit import CHOICES
 from exlab_wizard.errors import ExlabError
 
 POLL_INTERVAL_SECONDS: Final = 0.2
-UPDATE_SECONDS: Final = 5.0
-"""How often the standing question may be shown anew because work moved on; that some of it ended is shown at once."""
+UPDATE_INTERVAL_SECONDS: Final = 5.0
+"""How often the question may be shown again because work moved on; that an operation ended is shown at once."""
 _ANSWERS: Final[dict[str, QuitAnswer]] = {name: name for name, _ in CHOICES}
 
 
-class Board(Protocol):
-    """Where notifications are shown, as the question needs it."""
-
-    @property
-    def reachable(self) -> bool:
-        """Whether somebody would see one."""
-
-    def ask(self, notice: Notice, tell: Callable[[Heard], None]) -> Future[None]:
-        """Show it now, in the place of the one with its key, or fail; `tell` hears of it in another thread."""
-
-    def withdraw(self, key: str) -> None:
-        """Take it away."""
-
-
 class NotificationPrompt:
-    """A surface of the question; buttons where the daemon has them, elsewhere the click opens the window with it."""
+    """A quit prompt; where the daemon has no buttons, a click opens the window with the question."""
 
-    def __init__(self, board: Board, quiet: Callable[[], bool], clock: Clock, again_s: float) -> None:
-        """Ask on `board` unless it is to be `quiet`; a question put away comes back after `again_s` seconds."""
-        self._board = board
+    def __init__(
+        self, notifications: Notifications, quiet: Callable[[], bool], clock: Clock, repeat_after_s: float
+    ) -> None:
+        """Ask by `notifications`, except while `quiet`; a dismissed question is repeated after so many seconds."""
+        self._notifications = notifications
         self._quiet = quiet
         self._clock = clock
-        self._again_s = max(again_s, UPDATE_SECONDS)
+        self._repeat_after_s = max(repeat_after_s, UPDATE_INTERVAL_SECONDS)
 
     def available(self) -> bool:
-        """Return whether a daemon is there to show it, and the window is not what the operator looks at."""
-        return self._board.reachable and not self._quiet()
+        """Return whether a daemon can show it, and the operator does not work in the window."""
+        return self._notifications.reachable and not self._quiet()
 
-    async def ask(self, standing: Callable[[], QuitStatus]) -> QuitAnswer:
+    async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:
         """Show the question, keep it up to date, and return the answer.
 
         Raises:
-            ExlabError: it cannot be shown any more.
+            ExlabError: it can no longer be shown.
         """
-        loop, heard = asyncio.get_running_loop(), asyncio.Queue[Heard]()
+        loop, reactions = asyncio.get_running_loop(), asyncio.Queue[Reaction]()
 
-        def tell(happened: Heard) -> None:
+        def react(reaction: Reaction) -> None:
             with contextlib.suppress(RuntimeError):  # the quit is over, and its loop closed
-                loop.call_soon_threadsafe(heard.put_nowait, happened)
+                loop.call_soon_threadsafe(reactions.put_nowait, reaction)
 
-        shown = _Shown()
+        state = _PromptState()
         try:
             while True:
-                await self._bring_up_to_date(shown, standing(), tell)
+                await self._update(state, status(), react)
                 with contextlib.suppress(TimeoutError):
-                    happened = await asyncio.wait_for(heard.get(), POLL_INTERVAL_SECONDS)
-                    answer = _ANSWERS.get(happened.button)
-                    if happened.kind is Kind.PRESSED and answer is not None:
+                    reaction = await asyncio.wait_for(reactions.get(), POLL_INTERVAL_SECONDS)
+                    answer = _ANSWERS.get(reaction.button)
+                    if reaction.kind is ReactionKind.PRESSED and answer is not None:
                         return answer
-                    # Whatever else happened to it, most daemons have taken it away.
-                    shown.there, shown.again_at = False, self._clock.monotonic() + self._again_s
+                    # Whatever else happened to it, most daemons have removed it.
+                    state.visible, state.repeat_at = False, self._clock.monotonic() + self._repeat_after_s
         finally:
-            self._board.withdraw(QUESTION)
+            self._notifications.withdraw(QUESTION)
 
-    async def _bring_up_to_date(self, shown: _Shown, standing: QuitStatus, tell: Callable[[Heard], None]) -> None:
-        if not self._board.reachable:
+    async def _update(self, state: _PromptState, status: QuitStatus, react: Callable[[Reaction], None]) -> None:
+        if not self._notifications.reachable:
             msg = "the notification with the question has gone with its daemon"
             raise ExlabError(msg)
-        now, says = self._clock.monotonic(), gist(standing)
+        now, content = self._clock.monotonic(), gist(status)
         if self._quiet():
-            if shown.says is not None:
-                self._board.withdraw(QUESTION)
-                shown.there, shown.says = False, None
-        elif shown.is_due(says, now):
-            await asyncio.wrap_future(self._board.ask(asked(standing), tell))
-            shown.there, shown.says, shown.at = True, says, now
+            if state.content is not None:
+                self._notifications.withdraw(QUESTION)
+                state.visible, state.content = False, None
+        elif state.is_due(content, now):
+            await asyncio.wrap_future(self._notifications.prompt(asked(status), react))
+            state.visible, state.content, state.shown_at = True, content, now
 
 
 @dataclass(slots=True)
-class _Shown:
-    """What was shown last; `says` is None when it was never shown, or taken away by us."""
+class _PromptState:
+    """What was shown last; `content` is None if it was never shown, or withdrawn by us."""
 
-    there: bool = False
-    says: Gist | None = None
-    at: float = 0.0
-    again_at: float = 0.0
+    visible: bool = False
+    content: Gist | None = None
+    shown_at: float = 0.0
+    repeat_at: float = 0.0
 
-    def is_due(self, says: Gist, now: float) -> bool:
-        if self.says is None or says[0] != self.says[0]:
+    def is_due(self, content: Gist, now: float) -> bool:
+        if self.content is None or content[0] != self.content[0]:
             return True
-        if not self.there:
-            return now >= self.again_at
-        return says[1] != self.says[1] and now - self.at >= UPDATE_SECONDS
+        if not self.visible:
+            return now >= self.repeat_at
+        return content[1] != self.content[1] and now - self.shown_at >= UPDATE_INTERVAL_SECONDS

@@ -1,8 +1,8 @@
-"""The one window of the application: opened, brought to the front, missed when it is gone, closed with the quit.
+"""The one window of the application: opens it, brings it to the front, notices its end, closes it with the quit.
 
-A thread of its own does all of it, started at the first wish to see the window; nobody else ever waits for a browser.
-That the window is there is known from its process and from the event stream of its page. Never two at a time: what
-cannot be brought to the front is closed and opened anew.
+All of it happens in a thread of its own, started with the first request for the window; nothing else waits for a
+browser. The window's process and the event stream of its page prove that it is open. There are never two: one that
+cannot be brought to the front is closed and opened again.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from typing import Final
 
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.process.display import NO_DISPLAY
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.window_request import NoWindowError, Shown
+from exlab_wizard.process.window_request import NoWindowError, WindowShown
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 3.0
-"""A window whose process lives for so long counts as open, although nothing is heard of its page."""
-SHOW_SECONDS: Final = 30.0
-CRASH_SECONDS: Final = 60.0
-"""A window that crashes is opened again, unless it crashed within this time before."""
+"""A window whose process lives this long counts as open, even if its page does not connect."""
+SHOW_TIMEOUT_SECONDS: Final = 30.0
+CRASH_INTERVAL_SECONDS: Final = 60.0
+"""A window that crashes is opened again, unless the last crash is more recent than this."""
 POLL_INTERVAL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """Somebody wants to see a page; None is the end of all wishes."""
+class _Request:
+    """A request to see a page."""
 
     page: str
-    shown: Future[Shown] = field(default_factory=Future)
+    shown: Future[WindowShown] = field(default_factory=Future)
 
 
 class WindowLauncher:
-    """Thread-safe. Also a service of the desk: `start` opens the window where that was asked for."""
+    """Thread-safe. Also a service of the desktop: `start` opens the window if it is to open at launch."""
 
     def __init__(  # noqa: PLR0913 - typed collaborators, wired once in the assembly
         self,
@@ -66,7 +67,7 @@ class WindowLauncher:
         self._at_start = at_start
         self._environ = environ
         self._lock = threading.Lock()
-        self._wishes: SimpleQueue[_Wish | None] = SimpleQueue()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._surface: Surface | None = None
@@ -80,106 +81,106 @@ class WindowLauncher:
         return self._presence.pages > 0 or (surface is not None and surface.kind != "browser")
 
     def start(self) -> None:
-        """Open the window, where it is wanted at the start."""
+        """Open the window, if it is to open at launch."""
         if self._at_start:
             self.open()
 
     def open(self, page: str = "/") -> None:
-        """Open the window or bring it to the front. Returns at once; what goes wrong is logged."""
-        self._want(page)
+        """Open the window or bring it to the front. Returns at once; failures are logged."""
+        self._request(page)
 
-    def show(self, page: str) -> Shown:
+    def show(self, page: str) -> WindowShown:
         """Do the same, wait for it, and return what was done.
 
         Raises:
-            NoWindowError: there is none to be had.
+            NoWindowError: no window can be opened.
         """
         try:
-            return self._want(page).shown.result(SHOW_SECONDS)
+            return self._request(page).shown.result(SHOW_TIMEOUT_SECONDS)
         except TimeoutError as error:
-            msg = f"the window did not open within {SHOW_SECONDS:g} s"
+            msg = f"the window did not open within {SHOW_TIMEOUT_SECONDS:g} s"
             raise NoWindowError(msg) from error
 
     def close(self) -> None:
-        """Close the window for good, within a second or two; nothing is opened any more."""
+        """Close the window for good, within a second or two; later requests fail."""
         with self._lock:
             self._closed.set()
             thread = self._thread
-        self._wishes.put(None)
+        self._requests.put(None)
         if thread is not None:
             thread.join()
 
     stop = close
 
-    def _want(self, page: str) -> _Wish:
-        wish = _Wish(page)
+    def _request(self, page: str) -> _Request:
+        request = _Request(page)
         with self._lock:
             if self._closed.is_set():
-                wish.shown.set_exception(NoWindowError("the application is quitting"))
-                return wish
+                request.shown.set_exception(NoWindowError("the application is quitting"))
+                return request
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="window", daemon=True)
                 self._thread.start()
-        self._wishes.put(wish)
-        return wish
+        self._requests.put(request)
+        return request
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                wish = self._wishes.get(timeout=POLL_INTERVAL_SECONDS if self._surface is not None else None)
+                request = self._requests.get(timeout=POLL_INTERVAL_SECONDS if self._surface is not None else None)
             except Empty:
-                self._look_safely()
+                self._poll_safely()
                 continue
-            if wish is not None:
-                self._grant(wish)
+            if request is not None:
+                self._grant(request)
         if self._surface is not None:
             self._surface.close()
-        while not self._wishes.empty():
-            left = self._wishes.get()
+        while not self._requests.empty():
+            left = self._requests.get()
             if left is not None:
                 left.shown.set_exception(NoWindowError("the application is quitting"))
 
-    def _grant(self, wish: _Wish) -> None:
+    def _grant(self, request: _Request) -> None:
         try:
-            wish.shown.set_result(self._show(wish.page))
+            request.shown.set_result(self._show(request.page))
         except NoWindowError as error:
-            log.warning("no window: %s", error)
-            wish.shown.set_exception(error)
-        except Exception as error:  # boundary: whatever a browser does, the next wish is heard
+            log.warning("cannot open the window: %s", error)
+            request.shown.set_exception(error)
+        except Exception as error:  # boundary: whatever a browser does, the next request is served
             log.exception("the window failed")
-            wish.shown.set_exception(NoWindowError(f"the window failed: {error}"))
+            request.shown.set_exception(NoWindowError(f"the window failed: {error}"))
 
-    def _show(self, page: str) -> Shown:
+    def _show(self, page: str) -> WindowShown:
         surface, self._quiet_s = self._surface, None
         if surface is not None and surface.ended() is None:
-            # A window without a living page may never have been let in, or show a page of before.
+            # A window without a connected page may never have logged in, or show an old page.
             url = None if page == "/" and self._presence.pages else self._link(page)
             if surface.front(url):
-                return Shown("focused", surface.kind)
+                return WindowShown("focused", surface.kind)
         if surface is not None:
             self._surface = None
             surface.close()
         return self._open(page)
 
-    def _open(self, page: str) -> Shown:
-        said: list[str] = []
+    def _open(self, page: str) -> WindowShown:
+        reasons: list[str] = []
         for make in surfaces(self._state_dir, self._environ):
-            # Once more where it ended well at once: it handed over to one that was just ending with its application.
+            # A second try if it exits with 0 at once: it handed over to a browser that was about to end.
             for _ in range(2):
                 surface = make()
-                why_not = self._tried(surface, page)
-                if why_not is None:
+                reason = self._try_open(surface, page)
+                if reason is None:
                     self._surface, self._open_s = surface, self._clock.monotonic()
-                    log.info("the window is open: %s", surface.kind)
-                    return Shown("opened", surface.kind)
-                log.info("the window: %s", why_not)
-                said.append(why_not)
+                    log.info("the window is open (%s)", surface.kind)
+                    return WindowShown("opened", surface.kind)
+                log.info("window: %s", reason)
+                reasons.append(reason)
                 surface.close()
                 if surface.ended() != 0:
                     break
-        raise NoWindowError("; ".join(said) or "there is no desktop here: neither DISPLAY nor WAYLAND_DISPLAY is set")
+        raise NoWindowError("; ".join(reasons) or NO_DISPLAY)
 
-    def _tried(self, surface: Surface, page: str) -> str | None:
+    def _try_open(self, surface: Surface, page: str) -> str | None:
         """Open it and return None, or why it did not open."""
         try:
             surface.open(self._link(page))
@@ -187,34 +188,34 @@ class WindowLauncher:
             return str(error)
         if self._settled(surface):
             return None
-        return f"{surface.kind} ended at once, with status {surface.ended()} {surface.trouble()}".rstrip()
+        return f"{surface.kind} exited at once with status {surface.ended()} {surface.trouble()}".rstrip()
 
     def _settled(self, surface: Surface) -> bool:
-        """Return whether the window stays: its page is heard of, or its process lives for a while."""
+        """Return whether the window stays: its page connects, or its process lives for a while."""
         before, until = self._presence.pages, self._clock.monotonic() + SETTLE_SECONDS
         while self._presence.pages <= before and self._clock.monotonic() < until:
             if surface.ended() is not None or self._closed.wait(POLL_INTERVAL_SECONDS / 4):
                 break
         if surface.ended() is None and self._presence.pages <= before:
-            log.info("the window: nothing was heard of its page within %g s", SETTLE_SECONDS)
+            log.info("window: its page did not connect within %g s", SETTLE_SECONDS)
         return surface.ended() is None
 
     def _link(self, page: str) -> str:
         url = self._login_url(page)
         if url is None:
-            msg = "the HTTP API does not answer, and the window shows nothing without it; see the log"
+            msg = "the HTTP API does not answer, and the window needs it. Check the log."
             raise NoWindowError(msg)
         return url
 
-    def _look_safely(self) -> None:
+    def _poll_safely(self) -> None:
         try:
-            self._look()
-        except Exception:  # boundary: whatever a browser does, the next wish is heard
-            log.exception("the window cannot be looked after")
+            self._poll()
+        except Exception:  # boundary: whatever a browser does, the next request is served
+            log.exception("the window cannot be watched")
             self._surface = None
 
-    def _look(self) -> None:
-        """Notice a window that is gone: opened again after a crash, told to `on_closed` otherwise."""
+    def _poll(self) -> None:
+        """Notice a window that is gone: open it again after a crash, call `on_closed` otherwise."""
         surface, now = self._surface, self._clock.monotonic()
         if surface is None:
             return
@@ -224,11 +225,11 @@ class WindowLauncher:
             self._quiet_s = None
             return
         if status and self._quiet_s is None:
-            log.warning("the window's process ended with status %d", status)
-            if now - self._crashed_s > CRASH_SECONDS:
+            log.warning("the window's process exited with status %d", status)
+            if now - self._crashed_s > CRASH_INTERVAL_SECONDS:
                 self._crashed_s, self._surface = now, None
                 surface.close()
-                self._grant(_Wish("/"))
+                self._grant(_Request("/"))
                 return
         self._quiet_s = now if self._quiet_s is None else self._quiet_s
         if now - self._quiet_s >= surface.timeout_s:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, StoppedError, StoreError
-from exlab_wizard.process.log_once import Complaint
+from exlab_wizard.process.log_once import LogOnce
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.ports import TransferControl
@@ -77,7 +77,7 @@ class DatabaseCheckpoints:
             StoreError: a retry would not help.
             StoppedError: a stop was requested meanwhile.
         """
-        complaint = Complaint(log)
+        log_once = LogOnce(log)
         while True:
             self._control.moved(0)  # what waits for the database does not hang in the transfer
             try:
@@ -86,7 +86,7 @@ class DatabaseCheckpoints:
             except (RuleError, DamagedError):
                 raise
             except StoreError as error:
-                complaint.about(f"job {self._job.job_id}: its progress cannot be written yet", error)
+                log_once.report(f"job {self._job.job_id}: its progress cannot be written yet", error)
                 if self._control.wait(RETRY_INTERVAL_SECONDS):
                     raise StoppedError(self._control.reason) from error
 

@@ -13,8 +13,8 @@ from typing import Final
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import TransferWaitError
-from exlab_wizard.process.log_once import Complaint
-from exlab_wizard.process.threads import LastingThread
+from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.threads import RestartableThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.store import Store
@@ -41,7 +41,7 @@ class Maintenance:
         self._clock = clock
         self._check = check
         self._stop = threading.Event()
-        self._thread = LastingThread("maintenance", self._loop)
+        self._thread = RestartableThread("maintenance", self._loop)
 
     def start(self) -> None:
         """Start the thread, or start it again when it has died."""
@@ -60,14 +60,14 @@ class Maintenance:
     def _loop(self) -> None:
         self._store.database.leave_open()
         wait = FIRST_POLL_DELAY_SECONDS
-        complaint = Complaint(log)
+        log_once = LogOnce(log)
         while not self._stop.wait(wait):
             wait = POLL_INTERVAL_SECONDS
             for act in (self.remove_partials, self.check_and_back_up, self.check_log_size):
                 try:
                     act()
                 except Exception as error:  # boundary: what fails at one poll may work at the next
-                    complaint.about("maintenance failed", error)
+                    log_once.report("maintenance failed", error)
         self._store.database.release()
 
     def remove_partials(self) -> None:

@@ -20,8 +20,8 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
-from exlab_wizard.process.log_once import Complaint
-from exlab_wizard.process.logs import about
+from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.logs import log_ids
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
@@ -98,7 +98,7 @@ class WorkerPool:
         self._running: dict[int, _Running] = {}
         self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
-        self._complaint = Complaint(log)
+        self._log_once = LogOnce(log)
 
     def start(self) -> None:
         """Start the workers; those for which no thread is available now follow later."""
@@ -106,7 +106,7 @@ class WorkerPool:
         try:
             self._fill_up()
         except RuntimeError as error:
-            self._complaint.about("could not start every worker", error)
+            self._log_once.report("could not start every worker", error)
 
     def stop(self) -> None:
         """End every worker that is not inside a transfer, and wait for those; the others are left behind."""
@@ -197,7 +197,7 @@ class WorkerPool:
         unheld = claims - held
         for job_id, claim_id in unheld & self._unheld:
             if self._store.jobs.requeue_claim(job_id, claim_id):
-                with about(job=job_id):
+                with log_ids(job=job_id):
                     log.warning("job %d: it was claimed but no worker has it; it is queued again", job_id)
                 self.wake()
         self._unheld = unheld
@@ -251,7 +251,7 @@ class WorkerPool:
     def _loop(self, worker: _Worker) -> None:
         job: ClaimedJob | None = None
         news = 0
-        complaint = Complaint(log)
+        log_once = LogOnce(log)
         while job is not None or not worker.left_behind:
             try:
                 if job is None:
@@ -263,11 +263,11 @@ class WorkerPool:
                 if job is None:
                     self._idle(news)
                 else:
-                    with about(job=job.job_id):
+                    with log_ids(job=job.job_id):
                         job = self._work_on(worker, job)
-                complaint.is_over()
+                log_once.reset()
             except Exception as error:  # boundary: a worker survives whatever goes wrong with one claim or one result
-                complaint.about("the workers cannot continue now", error)
+                log_once.report("the workers cannot continue now", error)
                 job = None
                 self._pause(ERROR_BACKOFF_SECONDS)
         self._store.database.release()
@@ -305,7 +305,7 @@ class WorkerPool:
 
     def _finish(self, job: ClaimedJob, outcome: Outcome) -> ClaimedJob | None:
         """Retry until the database accepts the outcome: a lost one would leave the row in flight."""
-        complaint = Complaint(log)
+        log_once = LogOnce(log)
         while True:
             now = self._clock.now()
             decision = decide_next(job.history, outcome, now, settle_s=self._settings.current.sync.settle_s)
@@ -325,7 +325,7 @@ class WorkerPool:
                 outcome = Failed(ErrorKind.UNKNOWN, str(error))
                 continue
             except StoreError as error:
-                complaint.about(f"job {job.job_id}: its result cannot be written yet", error)
+                log_once.report(f"job {job.job_id}: its result cannot be written yet", error)
                 if self._pause(ERROR_BACKOFF_SECONDS):
                     raise
                 continue

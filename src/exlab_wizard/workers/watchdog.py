@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.process.log_once import Complaint
-from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.threads import LastingThread
+from exlab_wizard.process.threads import RestartableThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
@@ -38,7 +38,7 @@ class Watchdog:
         launch_id: int,
         clock: SteadyClock,
         *,
-        health: LaunchHealth,
+        safe_mode: SafeMode,
         quit_asked: Callable[[list[PendingQuit]], None],
         changed: Callable[[], None],
     ) -> None:
@@ -48,15 +48,15 @@ class Watchdog:
         self._workers = workers
         self._launch_id = launch_id
         self._clock = clock
-        self._health = health
+        self._safe_mode = safe_mode
         self._quit_asked = quit_asked
         self._changed = changed
         self._stop = threading.Event()
-        self._thread = LastingThread("watchdog", self._loop)
+        self._thread = RestartableThread("watchdog", self._loop)
         self._version: int | None = None
         self._paused = False
         self._well_at = clock.monotonic()
-        self._complaint = Complaint(log)
+        self._log_once = LogOnce(log)
 
     def start(self) -> None:
         """Start the thread, or start it again when it has died."""
@@ -86,9 +86,9 @@ class Watchdog:
                     chores_due = self._clock.monotonic() + CHORES_INTERVAL_SECONDS
                     self.chores()
                 self._well_at = self._clock.monotonic()
-                self._complaint.is_over()
+                self._log_once.reset()
             except Exception as error:  # boundary: whatever is wrong with one poll, leases and stalls need the next
-                self._complaint.about("the watchdog's poll failed", error)
+                self._log_once.report("the watchdog's poll failed", error)
         self._store.database.release()
 
     def poll(self) -> None:
@@ -123,7 +123,7 @@ class Watchdog:
             # A job that was claimed just before the pause may have begun only after the poll that saw the pause.
             self._workers.stop_for_pause()
         self._follow_settings()
-        if self._health.follow(paused=self._paused):
+        if self._safe_mode.poll(paused=self._paused):
             self._version = None  # what this thread commits itself does not show in `data_version`
         self._store.database.require_in_place()
 

@@ -107,7 +107,7 @@ class Machine:
     def command(self, *arguments: str) -> dict[str, object]:
         """Carry out a command of the program to its end, and return what it says as JSON."""
         child, told = self.start("command", *arguments, "--json")
-        assert child.wait(PATIENCE_SECONDS) == 0, self.complaint()
+        assert child.wait(PATIENCE_SECONDS) == 0, self.log_once()
         answer: dict[str, object] = json.loads(told.read_text("utf-8"))
         if self._recorded is None:
             known = Told()
@@ -118,7 +118,7 @@ class Machine:
     def application(self, verb: str, *arguments: str, status: int = 0) -> None:
         """Be the application until it ends."""
         child, _ = self.start(verb, *arguments)
-        assert child.wait(PATIENCE_SECONDS) == status, self.complaint()
+        assert child.wait(PATIENCE_SECONDS) == status, self.log_once()
 
     def start(self, verb: str, *arguments: str, boot: str = "before the power cut") -> tuple[Child, Path]:
         """Start an act and return it with the file of what it says."""
@@ -138,7 +138,7 @@ class Machine:
         )
         return child, told
 
-    def complaint(self) -> str:
+    def log_once(self) -> str:
         """Return what the last act wrote to its standard error."""
         return (self.home / "stderr").read_text("utf-8", errors="replace")
 

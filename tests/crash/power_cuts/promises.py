@@ -206,7 +206,7 @@ class Promises:
         child, _ = self._machine.start("finish", boot=AFTER)
         status = child.wait(PATIENCE_SECONDS)
         if status != 0:
-            return [f"the launch ended with {status}: {self._machine.complaint()[-500:]}"]
+            return [f"the launch ended with {status}: {self._machine.log_once()[-500:]}"]
         image = image_of(self._machine.disks)
         rows = self._database(image)
         broken = [rows.broken] if rows.broken else []

@@ -24,7 +24,7 @@ def _with_destination(machine: Machine) -> None:
 
 
 def _ended(machine: Machine, child: Child, status: int = 0) -> None:
-    assert child.wait(PATIENCE_SECONDS) == status, machine.complaint()
+    assert child.wait(PATIENCE_SECONDS) == status, machine.log_once()
 
 
 def first_launch(machine: Machine) -> None:

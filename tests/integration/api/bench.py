@@ -11,9 +11,9 @@ from tests.support.bench import Bench
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Components
+from exlab_wizard.process.supervisor import Supervisor
 from exlab_wizard.server.asgi import build
 from exlab_wizard.server.auth.login import Logins
 from exlab_wizard.server.auth.reconnect import PageKeys
@@ -37,7 +37,7 @@ class NoQuit:
 
 def backend_of(bench: Bench, home: Path) -> Backend:
     """Return the backend, wired as the application wires it; nothing runs."""
-    health = LaunchHealth(bench.store, bench.launch_id, bench.clock)
+    safe_mode = SafeMode(bench.store, bench.launch_id, bench.clock)
     changes = Changes()
     watchdog = Watchdog(
         bench.store,
@@ -45,7 +45,7 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         bench.pool,
         bench.launch_id,
         SteadyClock(bench.clock),
-        health=health,
+        safe_mode=safe_mode,
         quit_asked=lambda _quits: None,
         changed=changes.notify,
     )
@@ -60,10 +60,10 @@ def backend_of(bench: Bench, home: Path) -> Backend:
         watchdog=watchdog,
         presence=Presence(bench.clock),
         changes=changes,
-        components=Components(changes.notify),
+        supervisor=Supervisor(changes.notify),
         progress=bench.store.metrics.begin(),
         window=NoWindow(),
-        health=health,
+        safe_mode=safe_mode,
     )
 
 

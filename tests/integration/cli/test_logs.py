@@ -17,7 +17,7 @@ from tests.integration.cli.calls import Cli
 from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 
 from exlab_wizard.process import logs
-from exlab_wizard.process.logs import Logbook, about, files, numbered
+from exlab_wizard.process.logs import Logbook, files, numbered
 
 Line = dict[str, str | int]
 SMALL = {"a.raw": 3_000, "b.raw": 10}
@@ -44,7 +44,7 @@ def log(tmp_path: Path) -> Iterator[logging.Logger]:
 
 def test_a_line_carries_what_it_is_about(log: logging.Logger, tmp_path: Path) -> None:
     logs.ids_of_this_process.launch = 3
-    with about(job=7):
+    with logs.log_ids(job=7):
         log.info("syncing %r", "run\n\x1b[31m\udcff")
         log.info("of a session", extra={"session": "s-1", "job": 8})
     log.warning("of nothing")

@@ -14,7 +14,7 @@ from tests.support.program import PATIENCE_SECONDS, until
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.notifier import Notifications
-from exlab_wizard.desktop.notifications.port import Heard, Kind
+from exlab_wizard.desktop.notifications.port import Reaction, ReactionKind
 from exlab_wizard.domain.text.quit import CHOICES
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def opened() -> SimpleQueue[str]:
 @pytest.fixture
 def service(bus: str, opened: SimpleQueue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Notifications]:
     assert bus
-    monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
+    monkeypatch.setattr(notifier, "START_DELAY_SECONDS", 0.0)
     service = Notifications(opened.put)
     service.start()
     yield service
@@ -49,25 +49,25 @@ def test_each_button_is_pressed_with_the_mouse_on_the_daemon_of_xfce(
         until(lambda: service.reachable, what="the daemon to be found")
         assert service.has_buttons
         for place, (name, _) in enumerate(CHOICES):
-            heard: SimpleQueue[Heard] = SimpleQueue()
-            service.ask(QUESTION, heard.put).result(PATIENCE_SECONDS)
+            heard: SimpleQueue[Reaction] = SimpleQueue()
+            service.prompt(QUESTION, heard.put).result(PATIENCE_SECONDS)
             desktop.click(place, len(CHOICES) + 1)
-            assert heard.get(timeout=PATIENCE_SECONDS) == Heard(Kind.PRESSED, name)
+            assert heard.get(timeout=PATIENCE_SECONDS) == Reaction(ReactionKind.PRESSED, name)
             service.withdraw(QUESTION.key)
 
 
 def test_dunst_shows_the_question_opens_the_window_at_a_click_and_withdraws_it(
     service: Notifications, bus: str, screen: str, tmp_path: Path, opened: SimpleQueue[str]
 ) -> None:
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[Reaction] = SimpleQueue()
     with dunst(tmp_path / "home", screen, bus) as desktop:
         until(lambda: service.reachable, what="the daemon to be found")
         for _ in range(2):
-            service.ask(QUESTION, heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, heard.put).result(PATIENCE_SECONDS)
         assert desktop.count() == (1, 0)
         desktop.click()
         assert opened.get(timeout=PATIENCE_SECONDS) == "/quit"
-        service.ask(QUESTION, heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, heard.put).result(PATIENCE_SECONDS)
         service.withdraw(QUESTION.key)
         until(lambda: desktop.count()[0] == 0, what="the notification to be withdrawn")
         assert desktop.last_closed() == {

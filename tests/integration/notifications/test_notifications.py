@@ -18,7 +18,7 @@ from tests.support.program import PATIENCE_SECONDS, until
 from exlab_wizard.desktop.notifications import notifier
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.notifier import Notifications
-from exlab_wizard.desktop.notifications.port import Heard, Kind, NotificationError
+from exlab_wizard.desktop.notifications.port import NotificationError, Reaction, ReactionKind
 from exlab_wizard.desktop.notifications.windows_macos import Center
 from exlab_wizard.domain.text.quit import CHOICES
 
@@ -30,9 +30,9 @@ class Desk:
     """The service and what it reports."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
+        monkeypatch.setattr(notifier, "START_DELAY_SECONDS", 0.0)
         self.opened: SimpleQueue[str] = SimpleQueue()
-        self.heard: SimpleQueue[Heard] = SimpleQueue()
+        self.heard: SimpleQueue[Reaction] = SimpleQueue()
         self.service = Notifications(self.opened.put)
 
     @contextmanager
@@ -45,7 +45,7 @@ class Desk:
         finally:
             self.service.stop()
 
-    def hears(self) -> Heard:
+    def hears(self) -> Reaction:
         return self.heard.get(timeout=PATIENCE_SECONDS)
 
 
@@ -59,20 +59,20 @@ def test_a_notification_is_shown_with_its_buttons_and_each_says_which_was_presse
 ) -> None:
     with desk.running() as service:
         for name, _ in CHOICES:
-            service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
             popup = daemon.shows("Force quit anyway?")
             assert popup.buttons == ["Force quit", "Wait", "Keep running"]
             assert (popup.urgency, popup.timeout) == (2, 0)
             daemon.press(popup, name)
-            assert desk.hears() == Heard(Kind.PRESSED, name)
-            assert desk.hears() == Heard(Kind.DISMISSED)
+            assert desk.hears() == Reaction(ReactionKind.PRESSED, name)
+            assert desk.hears() == Reaction(ReactionKind.DISMISSED)
     assert desk.opened.empty()
 
 
 def test_what_is_shown_again_replaces_what_stands(desk: Desk, daemon: FakeDaemon) -> None:
     with desk.running() as service:
         for _ in range(3):
-            service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         assert [popup.times for popup in daemon.popups.values()] == [3]
         service.withdraw("question")
         daemon.shows_nothing()
@@ -82,8 +82,8 @@ def test_what_is_shown_again_replaces_what_stands(desk: Desk, daemon: FakeDaemon
 def test_a_press_that_is_faster_than_the_number_of_the_notification_counts(desk: Desk, daemon: FakeDaemon) -> None:
     daemon.hasty = "wait"
     with desk.running() as service:
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
-        assert desk.hears() == Heard(Kind.PRESSED, "wait")
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        assert desk.hears() == Reaction(ReactionKind.PRESSED, "wait")
 
 
 def test_markup_is_escaped_only_where_the_daemon_takes_it(
@@ -102,44 +102,44 @@ def test_a_click_opens_the_page_of_the_notification(desk: Desk, daemon: FakeDaem
         service.show(NOTICE, desk.heard.put)
         daemon.press(daemon.shows("run-17"), "default")
         assert desk.opened.get(timeout=PATIENCE_SECONDS) == "/runs/17"
-        assert desk.hears() == Heard(Kind.CLICKED)
+        assert desk.hears() == Reaction(ReactionKind.CLICKED)
 
 
 def test_a_daemon_without_buttons_shows_none_and_a_click_that_closes_opens_the_page(desk: Desk, bus: str) -> None:
     with FakeDaemon(bus, ("body",)) as daemon, desk.running() as service:
         assert not service.has_buttons
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         popup = daemon.shows("Force quit")
         assert popup.actions == []
         daemon.put_away(popup)
-        assert desk.hears() == Heard(Kind.CLICKED)
+        assert desk.hears() == Reaction(ReactionKind.CLICKED)
         assert desk.opened.get(timeout=PATIENCE_SECONDS) == "/quit"
 
 
 def test_putting_away_and_expiring_are_told_apart_and_open_nothing(desk: Desk, daemon: FakeDaemon) -> None:
     with desk.running() as service:
-        for reason, kind in ((2, Kind.DISMISSED), (EXPIRED, Kind.EXPIRED), (4, Kind.EXPIRED)):
-            service.ask(NOTICE, desk.heard.put).result(PATIENCE_SECONDS)
+        for reason, kind in ((2, ReactionKind.DISMISSED), (EXPIRED, ReactionKind.EXPIRED), (4, ReactionKind.EXPIRED)):
+            service.prompt(NOTICE, desk.heard.put).result(PATIENCE_SECONDS)
             daemon.put_away(daemon.shows("run-17"), reason)
-            assert desk.hears() == Heard(kind)
+            assert desk.hears() == Reaction(kind)
     assert desk.opened.empty()
 
 
 def test_what_another_program_says_in_the_daemons_name_is_not_believed(desk: Desk, daemon: FakeDaemon) -> None:
     with desk.running() as service:
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         popup = daemon.shows("Force quit")
         liar = FakeDaemon(daemon.address)  # queued for the name, and so not its owner
         with liar:
             liar.press(popup, "force")
         daemon.press(popup, "wait")
-        assert desk.hears() == Heard(Kind.PRESSED, "wait")
+        assert desk.hears() == Reaction(ReactionKind.PRESSED, "wait")
 
 
 def test_the_question_goes_when_the_service_ends_and_what_was_not_seen_stays(desk: Desk, daemon: FakeDaemon) -> None:
     with desk.running() as service:
-        service.ask(NOTICE, desk.heard.put).result(PATIENCE_SECONDS)
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(NOTICE, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
     daemon_shows = daemon.standing()
     assert daemon_shows is not None
     assert daemon_shows.title == NOTICE.title
@@ -154,7 +154,7 @@ def test_what_was_said_before_a_daemon_came_is_shown_when_it_comes(
         service.show(Notice("failed", "2 runs were not synced", "", "/"))
         until(lambda: "no notification daemon" in caplog.text, what="the log to say it")
         with pytest.raises(NotificationError):
-            service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         with FakeDaemon(bus) as daemon:
             daemon.shows("2 runs were not synced")
             assert len(daemon.popups) == 1
@@ -168,29 +168,29 @@ def test_a_daemon_that_dies_takes_its_notifications_and_the_next_one_is_used(
     with desk.running(reachable=False) as service:
         with FakeDaemon(bus) as daemon:
             until(lambda: service.reachable, what="the daemon to be found")
-            service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
             assert daemon.standing() is not None
             daemon.die()
-            assert desk.hears() == Heard(Kind.EXPIRED)
+            assert desk.hears() == Reaction(ReactionKind.EXPIRED)
             assert not service.reachable
         with FakeDaemon(bus):
             until(lambda: service.reachable, what="the next daemon to be found")
-            service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
     assert caplog.text.count("has gone") == 2
 
 
 def test_a_daemon_that_never_answers_holds_up_nobody(
     desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(notifier, "CALL_TIMEOUT_SECONDS", 1.0)
     with desk.running() as service:
         daemon.deaf = True
-        asked = service.ask(QUESTION, desk.heard.put)
+        asked = service.prompt(QUESTION, desk.heard.put)
         assert not asked.done()
         with pytest.raises(NotificationError, match="does not answer"):
             asked.result(PATIENCE_SECONDS)
         assert not service.reachable
-        monkeypatch.setattr(notifier, "CALL_SECONDS", PATIENCE_SECONDS)
+        monkeypatch.setattr(notifier, "CALL_TIMEOUT_SECONDS", PATIENCE_SECONDS)
         service.show(NOTICE)
         began = time.monotonic()
         service.stop()
@@ -200,8 +200,8 @@ def test_a_daemon_that_never_answers_holds_up_nobody(
 def test_a_daemon_that_did_not_answer_for_a_while_is_found_again(
     desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.2)
-    monkeypatch.setattr(notifier, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(notifier, "CALL_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(notifier, "RETRY_INTERVAL_SECONDS", 0.1)
     daemon.deaf = True
     with desk.running(reachable=False) as service:
         service.show(NOTICE)
@@ -216,12 +216,12 @@ def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr(notifier, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(notifier, "RETRY_INTERVAL_SECONDS", 0.02)
     with desk.running(reachable=False) as service:
         until(lambda: "notifications are unavailable" in caplog.text, what="the log to say it")
         for _ in range(3):
             with pytest.raises(NotificationError):
-                service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+                service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         assert service.alive
     assert caplog.text.count("notifications are unavailable") == 1
 
@@ -242,9 +242,9 @@ def test_a_bus_that_goes_away_takes_the_daemon_with_it(
     desk: Desk, session: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FakeDaemon(session.address), desk.running() as service:
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         session.end()
-        assert desk.hears() == Heard(Kind.EXPIRED)
+        assert desk.hears() == Reaction(ReactionKind.EXPIRED)
         assert not service.reachable
     assert "session bus has gone" in caplog.text
 
@@ -286,18 +286,18 @@ def test_the_way_of_the_other_systems_shows_answers_and_withdraws(
     desk = Desk(monkeypatch)
     desk.service = Notifications(desk.opened.put, CenterOfLinux)
     with FakeDaemon(bus, capabilities) as daemon, desk.running() as service:
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         popup = daemon.shows("Force quit anyway?")
         assert popup.buttons == (["Force quit", "Wait", "Keep running"] if "actions" in capabilities else [])
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         assert not popup.standing
         popup = daemon.shows("Force quit anyway?")
         if "actions" in capabilities:
             daemon.press(popup, "keep_running")
-            assert desk.hears() == Heard(Kind.PRESSED, "keep_running")
+            assert desk.hears() == Reaction(ReactionKind.PRESSED, "keep_running")
         else:
             daemon.put_away(popup)
-            assert desk.hears() == Heard(Kind.CLICKED)
-        service.ask(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+            assert desk.hears() == Reaction(ReactionKind.CLICKED)
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
         service.withdraw("question")
         daemon.shows_nothing()

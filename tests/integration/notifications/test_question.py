@@ -19,7 +19,7 @@ from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitStatus
 from exlab_wizard.domain.text.quit import CHOICES
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.tray.quit_notification import UPDATE_SECONDS, NotificationPrompt
+from exlab_wizard.tray.quit_notification import UPDATE_INTERVAL_SECONDS, NotificationPrompt
 from exlab_wizard.tray.quit_ports import QuitPrompt
 from exlab_wizard.tray.quit_prompts import FirstAnswer
 
@@ -68,7 +68,7 @@ def opened() -> SimpleQueue[str]:
 @pytest.fixture
 def service(bus: str, opened: SimpleQueue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Notifications]:
     assert bus
-    monkeypatch.setattr(notifier, "BEGIN_SECONDS", 0.0)
+    monkeypatch.setattr(notifier, "START_DELAY_SECONDS", 0.0)
     service = Notifications(opened.put)
     service.start()
     yield service
@@ -137,7 +137,7 @@ def test_it_is_brought_up_to_date_in_its_place_and_only_when_it_says_something_e
 ) -> None:
     answer = reached(quitting, daemon).asks()
     popup = daemon.shows(ASKED)
-    quitting.clock.seconds += UPDATE_SECONDS
+    quitting.clock.seconds += UPDATE_INTERVAL_SECONDS
     quitting.now = about(44.0)  # not worth a new one
     quitting.now = about(44.0, 10.0)
     until(lambda: "run-2" in daemon.shows("2 operations").body)
@@ -145,7 +145,7 @@ def test_it_is_brought_up_to_date_in_its_place_and_only_when_it_says_something_e
     quitting.now = about(50.0)
     until(lambda: "run-1: 50%" in daemon.shows("1 operation").body)
     quitting.now = about(60.0)
-    quitting.clock.seconds += UPDATE_SECONDS
+    quitting.clock.seconds += UPDATE_INTERVAL_SECONDS
     until(lambda: "run-1: 60%" in daemon.shows("1 operation").body)
     assert {popup.number} == set(daemon.popups)
     assert daemon.shows(ASKED).times == 4
@@ -214,7 +214,7 @@ def test_a_daemon_that_dies_as_the_only_one_ends_the_question_with_an_error(quit
 def test_a_daemon_that_never_answers_ends_the_question_with_an_error(
     quitting: Quit, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(notifier, "CALL_TIMEOUT_SECONDS", 0.2)
     reached(quitting, daemon)
     daemon.deaf = True
     with pytest.raises(ExlabError, match="no surface"):

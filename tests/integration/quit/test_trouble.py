@@ -76,7 +76,7 @@ def test_a_database_held_by_somebody_else_for_a_moment_only_delays_the_drain(pro
     copying_slowly(program, mib=30)
     undo = hold_exclusively(program)
     program.process.send_signal(signal.SIGINT)
-    until(lambda: "while quitting" in program.log(), what="the first complaint")
+    until(lambda: "while quitting" in program.log(), what="the first log_once")
     undo()
     assert program.wait() == 0
     assert last_end(program) == "drained"

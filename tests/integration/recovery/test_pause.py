@@ -14,7 +14,7 @@ from tests.support.program import MIB, PATIENCE_SECONDS, Program, until, write_r
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome
-from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.sqlite.database import Database
@@ -151,7 +151,7 @@ def test_a_transfer_that_begins_just_after_the_pause_was_seen_is_stopped_all_the
         bench.pool,
         bench.launch_id,
         clock,
-        health=LaunchHealth(bench.store, bench.launch_id, bench.clock),
+        safe_mode=SafeMode(bench.store, bench.launch_id, bench.clock),
         quit_asked=lambda _quits: None,
         changed=lambda: None,
     )

@@ -12,7 +12,7 @@ from tests.support.bench import Bench
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.safe_mode import LaunchHealth
+from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Service
 from exlab_wizard.store.sqlite.database import Database
@@ -33,7 +33,7 @@ def watchdog(bench: Bench) -> Service:
         bench.pool,
         bench.launch_id,
         SteadyClock(bench.clock),
-        health=LaunchHealth(bench.store, bench.launch_id, bench.clock),
+        safe_mode=SafeMode(bench.store, bench.launch_id, bench.clock),
         quit_asked=lambda _quits: None,
         changed=lambda: None,
     )

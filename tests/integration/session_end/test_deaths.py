@@ -14,7 +14,7 @@ from tests.support.desktop import Panel, display, session_bus
 from tests.support.program import MIB, Program, folder_in_memory, until, write_run
 from tests.support.slow_copy import SLOW_MIB_S, in_flight, last_end
 
-from exlab_wizard.process.supervisor import Components, Supervised
+from exlab_wizard.process.supervisor import Supervised, Supervisor
 from exlab_wizard.testing import Process
 
 pytestmark = pytest.mark.slow
@@ -133,7 +133,9 @@ def test_what_looks_for_news_dies_and_the_icon_says_so_until_what_looks_for_the_
     at_icon: tuple[MortalOnDesktop, Panel],
 ) -> None:
     program, panel = at_icon
-    program.end_thread("herald", meanwhile=lambda: program.enqueue(write_run(program.home / "run", {"a": 10})))
+    program.end_thread(
+        "notification-watcher", meanwhile=lambda: program.enqueue(write_run(program.home / "run", {"a": 10}))
+    )
     until(lambda: panel.look().picture == "attention", what="the icon to ask for attention")
     said = "Needs a restart: notifications ended unexpectedly"
     assert (panel.look().labels[1], panel.look().title) == (said, f"ExLab-Wizard: {said}")
@@ -148,7 +150,7 @@ def test_the_loops_of_icon_and_notifications_end_and_the_rest_goes_on(
     program.end_thread("icon")
     until(lambda: not panel.has_icon(), what="the icon to go")
     program.end_thread("notifications")
-    assert "no tray icon: the icon has ended; the window opens with: exlab-wizard open" in program.log()
+    assert "no tray icon: the icon crashed; the window opens with: exlab-wizard open" in program.log()
     goes_on(program)
 
 
@@ -156,7 +158,7 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told: list[str] = []
-    components = Components(lambda: told.append("changed"))
+    supervisor = Supervisor(lambda: told.append("changed"))
     alive = {"icon": True, "watchdog": True}
 
     def revive() -> None:
@@ -165,15 +167,15 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     def fail() -> None:
         raise RuntimeError("can't start new thread")
 
-    components.add(Supervised("icon", lambda: alive["icon"], "open the page instead", fail))
-    components.add(Supervised("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
-    components.look()
-    assert (components.troubles(), told) == ({"icon": "", "watchdog": ""}, [])
+    supervisor.add(Supervised("icon", lambda: alive["icon"], "open the page instead", fail))
+    supervisor.add(Supervised("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
+    supervisor.poll()
+    assert (supervisor.troubles(), told) == ({"icon": "", "watchdog": ""}, [])
     alive.update(icon=False, watchdog=False)
-    components.look()
-    components.look()
-    assert [component.name for component in components.dead()] == ["icon"]
-    troubles = components.troubles()
+    supervisor.poll()
+    supervisor.poll()
+    assert [component.name for component in supervisor.dead()] == ["icon"]
+    troubles = supervisor.troubles()
     assert troubles["icon"] == "has ended by an error that nobody foresaw: open the page instead"
     assert "was started again (1 times)" in troubles["watchdog"]
     assert len(told) == 2
@@ -182,10 +184,10 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
 
 def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
     clock, starts = HandClock(), list[float]()
-    components = Components(lambda: None, clock.monotonic)
-    components.add(Supervised("watchdog", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
+    supervisor = Supervisor(lambda: None, clock.monotonic)
+    supervisor.add(Supervised("watchdog", lambda: False, "nothing expires", lambda: starts.append(clock.monotonic())))
     for _ in range(400):
-        components.look()
+        supervisor.poll()
         clock.pass_time(1)
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert (starts[0], gaps) == (1000, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60])
@@ -196,6 +198,6 @@ def test_who_cannot_even_be_asked_counts_as_dead() -> None:
     def ask() -> bool:
         raise OSError("gone")
 
-    components = Components(lambda: None)
-    components.add(Supervised("icon", ask, "open the page instead"))
-    assert [component.name for component in components.dead()] == ["icon"]
+    supervisor = Supervisor(lambda: None)
+    supervisor.add(Supervised("icon", ask, "open the page instead"))
+    assert [component.name for component in supervisor.dead()] == ["icon"]

@@ -11,7 +11,7 @@ from tests.support.desktop import OnDesktop, Panel
 from tests.support.program import PATIENCE_SECONDS, until, write_run
 from tests.support.slow_copy import SLOW_MIB_S, QuitRow, copying_slowly, finish, last_end, quits
 
-from exlab_wizard.tray.icon.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT
+from exlab_wizard.tray.icon.menu import FORCE, KEEP_RUNNING, OPEN, PAUSE, QUIT, RESUME
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_the_icon_follows_what_happens_and_is_left_alone_while_nothing_does(prog
 
     panel.click(PAUSE)
     until(lambda: panel.look().picture == "paused", what="the icon to say that it is paused")
-    assert panel.look().labels == [OPEN, "Paused, 1 run waiting", GO_ON, QUIT]
+    assert panel.look().labels == [OPEN, "Paused, 1 run waiting", RESUME, QUIT]
     assert program.job_state() == "queued"
     # Whatever was told until now has arrived when this has been answered.
     panel.look()
@@ -62,7 +62,7 @@ def test_the_icon_follows_what_happens_and_is_left_alone_while_nothing_does(prog
     assert after.user + after.system - cpu.user - cpu.system < 0.01 * 3.0 + 0.02  # and one tick of the clock each
 
     program.configure()
-    panel.click(GO_ON)
+    panel.click(RESUME)
     until(lambda: program.job_state() == "verified", what="the run to arrive")
     until(lambda: panel.look().labels == [OPEN, "Idle", PAUSE, QUIT], what="the icon to be idle again")
 

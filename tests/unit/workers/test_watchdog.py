@@ -16,7 +16,7 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.errors import StoreError
-from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, LaunchHealth
+from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
@@ -63,14 +63,14 @@ class Kept:
         self.quits: list[PendingQuit] = []
         self.outside = Store(Database(bench.database.path))
         self.clock = SteadyClock(bench.clock)
-        self.health = LaunchHealth(bench.store, bench.launch_id, bench.clock)
+        self.safe_mode = SafeMode(bench.store, bench.launch_id, bench.clock)
         self.watchdog = Watchdog(
             bench.store,
             bench.settings,
             self.calls,
             bench.launch_id,
             self.clock,
-            health=self.health,
+            safe_mode=self.safe_mode,
             quit_asked=self.quits.extend,
             changed=self._changed,
         )
@@ -105,7 +105,7 @@ def test_when_safe_mode_ends_by_itself_the_workers_are_woken_and_held_back_no_mo
     recovery = [bench.store.launches.recover(process, START) for _ in range(UNHEALTHY_LAUNCHES)][-1]
     bench.launch_id = recovery.launch_id
     kept = Kept(bench)
-    kept.health.begin(recovery)
+    kept.safe_mode.begin(recovery)
     for _ in range(2):
         kept.watchdog.poll()
         kept.watchdog.chores()

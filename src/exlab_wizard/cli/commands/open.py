@@ -131,13 +131,13 @@ def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
 
 
 def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
-    from exlab_wizard.desktop.window.surfaces import Browser, SurfaceError  # noqa: PLC0415 - only without a window
+    from exlab_wizard.desktop.window.surfaces import BrowserTab, SurfaceError  # noqa: PLC0415 - only without a window
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
     url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
     if has_display() or os.environ.get("BROWSER"):
         try:
-            Browser().open(url)
+            BrowserTab().open(url)
         except SurfaceError:
             return Opened(started, "link", "nothing", url)
         return Opened(started, "opened", "browser")

@@ -18,7 +18,7 @@ from exlab_wizard.domain.text.quit import resumption
 from exlab_wizard.launch import Options
 from exlab_wizard.process.display import NO_DISPLAY, has_display
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
-from exlab_wizard.process.logs import speak
+from exlab_wizard.process.logs import log_to_stderr
 from exlab_wizard.process.open_store import last_open_launch
 from exlab_wizard.process.relaunch import cut_loose
 
@@ -46,7 +46,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     logs to stderr and to the state dir (`exlab-wizard logs`). Quit it from the icon, with Ctrl-C, or with
     `exlab-wizard quit`.
     """
-    speak(logging.INFO, as_json=log_format == "json")
+    log_to_stderr(logging.INFO, as_json=log_format == "json")
     if not headless and not has_display():
         headless = True
         note(f"{NO_DISPLAY}: running headless, without icon and window")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from dbus_fast import Variant
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.port import Heard, Kind, Listener, NotificationError
+from exlab_wizard.desktop.notifications.port import Listener, NotificationError, Reaction, ReactionKind
 from exlab_wizard.process.dbus import Bus, BusError, connect, new_owner
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "org.freedesktop.Notifications"
 PATH: Final = "/org/freedesktop/Notifications"
-_CLOSED: Final = {2: Kind.DISMISSED}
+_CLOSED: Final = {2: ReactionKind.DISMISSED}
 """The reason that means the operator; after all others nobody may have seen it."""
 _CLICK: Final = "default"
 _NORMAL, _CRITICAL = 1, 2
@@ -33,7 +33,7 @@ class BusDaemon:
     """The daemon on the session bus; it reconnects when the connection was lost."""
 
     def __init__(self, listener: Listener) -> None:
-        """Tell `listener` what happens."""
+        """Notify `listener` of what happens."""
         self._listener = listener
         self._bus: Bus | None = None
         self._owner = ""
@@ -47,7 +47,7 @@ class BusDaemon:
         return "actions" in self._capabilities
 
     async def open(self) -> None:
-        """Connect, and ask the daemon what it can do; one that the bus can start is started, once.
+        """Connect, and read the daemon's capabilities; one that the bus can start is started, once.
 
         Raises:
             NotificationError: there is none now.
@@ -74,7 +74,7 @@ class BusDaemon:
         Raises:
             NotificationError: the daemon refused it.
         """
-        # The click last: some daemons show it as one more button.
+        # The click is last: some daemons show it as one more button.
         actions = [word for choice in (*notice.buttons, (_CLICK, "Open")) for word in choice]
         hints = {
             "urgency": Variant("y", _CRITICAL if notice.urgent else _NORMAL),
@@ -94,12 +94,12 @@ class BusDaemon:
             _NEVER if notice.lasting else _AS_USUAL,
         )
         if not isinstance(number, int):
-            msg = "the notification daemon gave no number"
+            msg = "the notification daemon answered without a number"
             raise NotificationError(msg)
         return number
 
     async def withdraw(self, number: int) -> None:
-        """Take a notification away; one that is already gone is no error."""
+        """Remove a notification; one that is already gone is no error."""
         with contextlib.suppress(NotificationError):
             await self._call("CloseNotification", "u", number)
 
@@ -113,7 +113,7 @@ class BusDaemon:
     async def _lost(self, bus: Bus) -> None:
         await bus.wait_closed()
         self._owner = ""
-        self._listener.went("notifications are unavailable: the session bus has gone")
+        self._listener.vanished("notifications are unavailable: the session bus has gone")
 
     async def _found(self, bus: Bus) -> str:
         """Return the unique name of the daemon; empty where there is none."""
@@ -145,14 +145,14 @@ class BusDaemon:
             return
         match signal.member, signal.body:
             case "ActionInvoked", [int(number), str(action)]:
-                pressed = Heard(Kind.CLICKED) if action == _CLICK else Heard(Kind.PRESSED, action)
-                self._listener.heard(number, pressed)
+                pressed = Reaction(ReactionKind.CLICKED) if action == _CLICK else Reaction(ReactionKind.PRESSED, action)
+                self._listener.reacted(number, pressed)
             case "NotificationClosed", [int(number), int(reason)]:
-                self._listener.heard(number, Heard(_CLOSED.get(reason, Kind.EXPIRED)))
+                self._listener.reacted(number, Reaction(_CLOSED.get(reason, ReactionKind.EXPIRED)))
 
     def _owner_is(self, owner: str) -> None:
         if self._owner and self._owner != owner:
-            self._listener.went("the notification daemon has gone: nothing is shown until a new one starts")
+            self._listener.vanished("the notification daemon has gone: nothing is shown until a new one starts")
         self._owner = ""
         if owner:
-            self._listener.came()
+            self._listener.appeared()

@@ -19,7 +19,7 @@ from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.events import Failure
 
 TOGETHER_SECONDS: Final = 5.0
-"""Failures within this time are one notification."""
+"""UnseenFailures within this time are one notification."""
 QUIET_SECONDS: Final = 10.0
 """How long nothing must wait for a destination before it counts as back: an attempt that fails again takes less."""
 QUESTION: Final = "question"
@@ -31,7 +31,7 @@ _PERCENT_STEP: Final = 5
 
 Gist = tuple[tuple[object, ...], tuple[object, ...]]
 """The operations that the question names, and how far they are."""
-Held = Mapping[tuple[str, WaitReason], int]
+Waiting = Mapping[tuple[str, WaitReason], int]
 """From destination and reason to the number of jobs that wait."""
 
 
@@ -88,7 +88,7 @@ def gist(standing: QuitStatus) -> Gist:
     return (count, *which), tuple(far)
 
 
-class Failures:
+class UnseenFailures:
     """Jobs that failed for good and were not seen yet."""
 
     def __init__(self) -> None:
@@ -147,21 +147,23 @@ class Outages:
         """Know of none."""
         self._known: dict[tuple[str, WaitReason], _Outage] = {}
 
-    def look(self, held: Held, last_move: int, now: float, after_s: float, *, quiet: bool = False) -> list[Notice]:
+    def poll(
+        self, waiting: Waiting, last_move: int, now: float, after_s: float, *, quiet: bool = False
+    ) -> list[Notice]:
         """Return the notifications of destinations that jobs have waited for `after_s` seconds; `now` in seconds.
 
         A notification that is due while `quiet` is dropped.
         """
         found: list[Notice] = []
-        for key in held:
+        for key in waiting:
             self._known.setdefault(key, _Outage(now))
         for key, outage in list(self._known.items()):
-            if key in held:
+            if key in waiting:
                 outage.quiet_since, outage.sent = None, {}
                 if not outage.said and now - outage.since >= after_s:
                     outage.said, outage.quietly, outage.last_move = True, quiet, last_move
                     if not quiet:
-                        found.append(_out(*key, held[key], now - outage.since))
+                        found.append(_out(*key, waiting[key], now - outage.since))
                 continue
             outage.quiet_since = now if outage.quiet_since is None else outage.quiet_since
             if not outage.said and now - outage.quiet_since >= QUIET_SECONDS:

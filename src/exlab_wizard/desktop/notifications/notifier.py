@@ -1,8 +1,8 @@
-"""Shows notifications: a thread with an event loop of its own, where everything that shows them is spoken to.
+"""Shows notifications: a thread with an event loop of its own talks to the daemon that displays them.
 
-A desktop without notifications, one whose daemon dies or never answers: one line in the log, and the application goes
-on. Every call is bounded, and whoever calls from another thread waits for nothing. What could not be shown, since the
-daemon of a session that has just begun is not there yet, is shown when it comes.
+A desktop without notifications, or with a daemon that dies or never answers, costs one line in the log, and the
+application continues. Every call has a timeout, and callers in other threads never wait. Notifications that cannot be
+shown yet, because the daemon of a new session has not started, are shown when it has.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from importlib import import_module
 from typing import Final, TypeVar
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.port import Daemon, Heard, Kind, Listener, NotificationError
-from exlab_wizard.process.threads import LastingThread
+from exlab_wizard.desktop.notifications.port import Daemon, Listener, NotificationError, Reaction, ReactionKind
+from exlab_wizard.process.threads import RestartableThread
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
-CALL_SECONDS: Final = 2.0
-BEGIN_SECONDS: Final = 1.0
-"""Other parts of the application, which people wait for, load first."""
-AGAIN_SECONDS: Final = 30.0
-"""How often it is looked for a daemon that is not there, or did not answer."""
-FAREWELL_SECONDS: Final = 0.2
-STOP_SECONDS: Final = 0.5
+CALL_TIMEOUT_SECONDS: Final = 2.0
+START_DELAY_SECONDS: Final = 1.0
+"""Parts of the application that people wait for load first."""
+RETRY_INTERVAL_SECONDS: Final = 30.0
+"""How often to try a daemon again that is missing, or did not answer."""
+CLOSE_TIMEOUT_SECONDS: Final = 0.2
+STOP_TIMEOUT_SECONDS: Final = 0.5
 _LATE: Final = (
     ("asyncio.runners", "dbus_fast.aio", "exlab_wizard.desktop.notifications.linux")
     if sys.platform == "linux"
@@ -41,10 +41,10 @@ _LATE: Final = (
 
 
 @dataclass(slots=True)
-class _Shown:
+class _Visible:
     number: int
     notice: Notice
-    tell: Callable[[Heard], None]
+    react: Callable[[Reaction], None]
 
 
 class Notifications(Listener):
@@ -57,19 +57,19 @@ class Notifications(Listener):
         """
         self._open_page = open_page
         self._make = make or _of_this_desktop
-        self._thread = LastingThread("notifications", self._run)
+        self._thread = RestartableThread("notifications", self._run)
         self._over = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._daemon: Daemon | None = None
         self._reachable = False
         # Only the loop's thread touches these.
-        self._shown: dict[str, _Shown] = {}
+        self._shown: dict[str, _Visible] = {}
         self._said: set[str] = set()
-        self._early: list[tuple[int, Heard]] = []
+        self._early: list[tuple[int, Reaction]] = []
         self._one_by_one = asyncio.Lock()
         # From any thread, and before the loop is there.
-        self._wanted: deque[tuple[Notice, Callable[[Heard], None]]] = deque()
+        self._wanted: deque[tuple[Notice, Callable[[Reaction], None]]] = deque()
 
     @property
     def reachable(self) -> bool:
@@ -83,7 +83,7 @@ class Notifications(Listener):
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs, has not begun, or was told to end."""
+        """Whether its thread runs, has not begun, or was told to stop."""
         return self._thread.alive
 
     def start(self) -> None:
@@ -91,57 +91,57 @@ class Notifications(Listener):
         self._thread.start()
 
     def stop(self) -> None:
-        """Withdraw the question if it stands, and end. Harmless before `start` and the second time."""
+        """Withdraw the question if it is shown, and stop. Harmless before `start` and the second time."""
         self._over.set()
         if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):  # a loop that has just been closed needs no telling
+            with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(STOP_SECONDS)
+        self._thread.join(STOP_TIMEOUT_SECONDS)
 
-    def show(self, notice: Notice, tell: Callable[[Heard], None] = lambda _: None) -> None:
-        """Show it, now or when a daemon comes; `tell` hears what happens to it, in another thread."""
-        self._wanted.append((notice, tell))
+    def show(self, notice: Notice, react: Callable[[Reaction], None] = lambda _: None) -> None:
+        """Show it, now or when a daemon comes; `react` hears what happens to it, in another thread."""
+        self._wanted.append((notice, react))
         self._begin(self._show_wanted())
 
-    def ask(self, notice: Notice, tell: Callable[[Heard], None]) -> Future[None]:
-        """Show it now or never; the result is a NotificationError when it was not shown within `CALL_SECONDS`."""
-        return self._begin(self._show(notice, tell))
+    def prompt(self, notice: Notice, react: Callable[[Reaction], None]) -> Future[None]:
+        """Show it now or never; the result is a NotificationError if it was not shown in time."""
+        return self._begin(self._show(notice, react))
 
     def withdraw(self, key: str) -> None:
         """Take it away, if it is shown."""
         self._begin(self._withdraw(key))
 
-    def heard(self, number: int, heard: Heard) -> None:
-        """Something happened to a notification: pass it on."""
+    def reacted(self, number: int, reaction: Reaction) -> None:
+        """Something happened to a notification: call whoever waits for it."""
         found = [(key, shown) for key, shown in self._shown.items() if shown.number == number]
         if not found and self._one_by_one.locked():
-            # It may be pressed before the answer that gives its number has been taken.
-            self._early.append((number, heard))
+            # It may be pressed before the answer with its number has arrived.
+            self._early.append((number, reaction))
         for key, shown in found:
-            self._pass_on(key, shown, heard)
+            self._dispatch(key, shown, reaction)
 
-    def _pass_on(self, key: str, shown: _Shown, heard: Heard) -> None:
-        if heard.kind in (Kind.DISMISSED, Kind.EXPIRED):
+    def _dispatch(self, key: str, shown: _Visible, reaction: Reaction) -> None:
+        if reaction.kind in (ReactionKind.DISMISSED, ReactionKind.EXPIRED):
             del self._shown[key]
-        if heard.kind is Kind.DISMISSED and not self.has_buttons:
-            # Where nothing can be pressed, a click closes: it is all that the operator can do.
-            heard = Heard(Kind.CLICKED)
-        if heard.kind is Kind.CLICKED:
+        if reaction.kind is ReactionKind.DISMISSED and not self.has_buttons:
+            # Without buttons a click can only close it: that is the operator's way to react.
+            reaction = Reaction(ReactionKind.CLICKED)
+        if reaction.kind is ReactionKind.CLICKED:
             self._open_page(shown.notice.page)
-        shown.tell(heard)
+        shown.react(reaction)
 
-    def came(self) -> None:
-        """A daemon has come: ask it what it can do, and show what was to be shown."""
+    def appeared(self) -> None:
+        """A daemon has started: read its capabilities, and show what is waiting."""
         if self._daemon is not None:
             self._begin(self._find(self._daemon))
 
-    def went(self, why: str) -> None:
-        """The daemon has gone, and with it what it showed."""
+    def vanished(self, why: str) -> None:
+        """The daemon has gone, and all its notifications with it."""
         self._reachable = False
         self._say(why)
         shown, self._shown = self._shown, {}
         for one in shown.values():
-            one.tell(Heard(Kind.EXPIRED))
+            one.react(Reaction(ReactionKind.EXPIRED))
 
     def _begin(self, work: Coroutine[None, None, None]) -> Future[None]:
         loop = self._loop
@@ -150,11 +150,11 @@ class Notifications(Listener):
                 return asyncio.run_coroutine_threadsafe(work, loop)
         work.close()
         failed: Future[None] = Future()
-        failed.set_exception(NotificationError("notifications have not begun, or have ended"))
+        failed.set_exception(NotificationError("notifications have not started, or have stopped"))
         return failed
 
     def _run(self) -> None:
-        self._over.wait(BEGIN_SECONDS)
+        self._over.wait(START_DELAY_SECONDS)
         try:
             for module in _LATE:
                 if self._over.is_set():
@@ -178,9 +178,9 @@ class Notifications(Listener):
             if not self._reachable:
                 await self._find(self._daemon)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
+                await asyncio.wait_for(stop.wait(), RETRY_INTERVAL_SECONDS)
         with contextlib.suppress(NotificationError, TimeoutError):
-            await asyncio.wait_for(self._farewell(self._daemon), FAREWELL_SECONDS)
+            await asyncio.wait_for(self._close(self._daemon), CLOSE_TIMEOUT_SECONDS)
 
     async def _find(self, daemon: Daemon) -> None:
         try:
@@ -192,27 +192,27 @@ class Notifications(Listener):
             self._said.clear()
         await self._show_wanted()
 
-    async def _farewell(self, daemon: Daemon) -> None:
-        # What nobody has seen stays; a question that nobody can answer any more does not.
+    async def _close(self, daemon: Daemon) -> None:
+        # Unseen notifications stay; a question that can no longer be answered does not.
         for shown in list(self._shown.values()):
             if shown.notice.urgent:
                 await daemon.withdraw(shown.number)
         await daemon.close()
 
     async def _show_wanted(self) -> None:
-        """Show what was not shown yet; where that is not possible it waits, the newest of each kind."""
-        later: dict[str, tuple[Notice, Callable[[Heard], None]]] = {}
+        """Show what is waiting; where that is not possible the newest of each kind keeps waiting."""
+        later: dict[str, tuple[Notice, Callable[[Reaction], None]]] = {}
         while self._wanted:
-            notice, tell = self._wanted.popleft()
+            notice, react = self._wanted.popleft()
             try:
-                await self._show(notice, tell)
+                await self._show(notice, react)
             except NotificationError as error:
                 self._say(str(error))
-                later[notice.key] = notice, tell
+                later[notice.key] = notice, react
         self._wanted.extend(later.values())
 
-    async def _show(self, notice: Notice, tell: Callable[[Heard], None]) -> None:
-        # One at a time: what is said twice at once must end as one notification.
+    async def _show(self, notice: Notice, react: Callable[[Reaction], None]) -> None:
+        # One at a time: two with the same key at once must end as one notification.
         async with self._one_by_one:
             daemon = self._daemon
             if daemon is None or not self._reachable:
@@ -221,11 +221,11 @@ class Notifications(Listener):
             before = self._shown.get(notice.key)
             self._early.clear()
             number = await self._bounded(daemon.show(notice, before.number if before else None))
-            self._shown[notice.key] = _Shown(number, notice, tell)
+            self._shown[notice.key] = _Visible(number, notice, react)
         if before is None:
             log.info("notification: %s", notice.title)
-        for one, heard in self._early:
-            self.heard(one, heard)
+        for one, reaction in self._early:
+            self.reacted(one, reaction)
 
     async def _withdraw(self, key: str) -> None:
         async with self._one_by_one:
@@ -237,25 +237,25 @@ class Notifications(Listener):
                     self._say(str(error))
 
     async def _bounded(self, work: Coroutine[None, None, _Result]) -> _Result:
-        """Return what the daemon answers in time; one that does not is not reachable until it comes again.
+        """Return what the daemon answers in time; one that does not is unreachable until it starts again.
 
         Raises:
             NotificationError: it failed, or took too long.
         """
         try:
-            return await asyncio.wait_for(work, CALL_SECONDS)
+            return await asyncio.wait_for(work, CALL_TIMEOUT_SECONDS)
         except NotificationError:
             raise
         except TimeoutError as error:
             self._reachable = False
-            msg = f"the notification daemon does not answer within {CALL_SECONDS:g} s: notifications are unavailable"
+            msg = f"notifications are unavailable: the daemon does not answer within {CALL_TIMEOUT_SECONDS:g} s"
             raise NotificationError(msg) from error
-        except Exception as error:  # boundary: whatever goes wrong on the way to a daemon, it is only a notification
-            msg = f"no notification was shown: {str(error) or type(error).__name__}"
+        except Exception as error:  # boundary: whatever goes wrong, it is only a notification
+            msg = f"a notification was not shown: {str(error) or type(error).__name__}"
             raise NotificationError(msg) from error
 
     def _say(self, sentence: str) -> None:
-        """Log it once for as long as no daemon answers."""
+        """Log a sentence once for as long as no daemon answers."""
         if sentence not in self._said:
             self._said.add(sentence)
             log.warning("%s", sentence)

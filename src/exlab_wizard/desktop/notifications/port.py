@@ -14,35 +14,35 @@ class NotificationError(ExlabError):
     """A notification cannot be shown; nothing else depends on it."""
 
 
-class Kind(StrEnum):
+class ReactionKind(StrEnum):
     """What happened to a notification."""
 
     PRESSED = "pressed"
     CLICKED = "clicked"
     DISMISSED = "dismissed"
-    """The operator put it away."""
+    """The operator dismissed it."""
     EXPIRED = "expired"
-    """It is gone, and nobody may have seen it."""
+    """It is gone, and the operator may not have seen it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Reaction:
     """What happened to a notification; `button` is the name of the pressed one."""
 
-    kind: Kind
+    kind: ReactionKind
     button: str = ""
 
 
 class Listener(Protocol):
-    """Who is told by a daemon, in the thread of the event loop."""
+    """What a daemon notifies, in the thread of the event loop."""
 
-    def heard(self, number: int, heard: Heard) -> None:
+    def reacted(self, number: int, reaction: Reaction) -> None:
         """Something happened to the notification `number`."""
 
-    def came(self) -> None:
-        """A daemon has come, after `open` had returned."""
+    def appeared(self) -> None:
+        """A daemon has started, after `open` had returned."""
 
-    def went(self, why: str) -> None:
+    def vanished(self, why: str) -> None:
         """The daemon has gone."""
 
 
@@ -54,25 +54,25 @@ class Daemon(Protocol):
         """Whether it shows buttons. Valid once it is reachable."""
 
     async def open(self) -> None:
-        """Find it, and ask it what it can do; also again, after it had gone.
+        """Find it, and read its capabilities; also again, after it had gone.
 
         Raises:
-            NotificationError: there is none now; if one comes later, the listener is told.
+            NotificationError: there is none now; if one starts later, the listener is notified.
         """
 
     async def show(self, notice: Notice, replaces: int | None) -> int:
-        """Show `notice`, in the place of another one if that is still there, and return its number.
+        """Show `notice`, replacing another one if that is still there, and return its number.
 
         Raises:
             NotificationError: it was not shown.
         """
 
     async def withdraw(self, number: int) -> None:
-        """Take it away.
+        """Remove it.
 
         Raises:
-            NotificationError: it cannot be known whether it is gone.
+            NotificationError: it is unknown whether it is gone.
         """
 
     async def close(self) -> None:
-        """Let go of the daemon."""
+        """Close the connection to the daemon."""

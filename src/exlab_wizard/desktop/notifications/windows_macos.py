@@ -1,8 +1,7 @@
 """Notifications of Windows and macOS, by desktop-notifier: nothing else imports it.
 
-It tells neither when a notification could not be shown nor when it expired, and replaces none: so it is looked whether
-one that was sent is there, and an old one is taken away first. On macOS the system shows something only for a signed
-program.
+It reports neither a notification that could not be shown nor one that expired, and replaces none: so this checks that
+one that was sent is there, and removes an old one first. On macOS the system shows something only for a signed program.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final
 from desktop_notifier import Button, Capability, DesktopNotifier, Notification, Urgency
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.port import Heard, Kind, Listener, NotificationError
+from exlab_wizard.desktop.notifications.port import Listener, NotificationError, Reaction, ReactionKind
 
 _AS_USUAL: Final = -1
 
@@ -24,7 +23,7 @@ class Center:
     """The notification centre of this system."""
 
     def __init__(self, listener: Listener) -> None:
-        """Tell `listener` what happens."""
+        """Notify `listener` of what happens."""
         self._listener = listener
         self._center = DesktopNotifier(app_name="ExLab-Wizard", app_icon=None)
         self._numbers = itertools.count(1)
@@ -36,7 +35,7 @@ class Center:
         return self._has_buttons
 
     async def open(self) -> None:
-        """Ask it what it can do, and the operator whether it may.
+        """Read its capabilities, and ask the operator for permission.
 
         Raises:
             NotificationError: it shows nothing.
@@ -59,12 +58,12 @@ class Center:
 
         loop = asyncio.get_running_loop()
 
-        def tell(kind: Kind, button: str = "") -> None:
+        def notify(kind: ReactionKind, button: str = "") -> None:
             # On macOS these come from the main thread.
-            loop.call_soon_threadsafe(self._listener.heard, number, Heard(kind, button))
+            loop.call_soon_threadsafe(self._listener.reacted, number, Reaction(kind, button))
 
         buttons = tuple(
-            Button(title, on_pressed=lambda name=name: tell(Kind.PRESSED, name), identifier=name)  # type: ignore[misc]
+            Button(title, on_pressed=lambda name=name: notify(ReactionKind.PRESSED, name), identifier=name)  # type: ignore[misc]
             for name, title in notice.buttons
         )
         sent = Notification(
@@ -72,8 +71,8 @@ class Center:
             notice.body,
             urgency=Urgency.Critical if notice.urgent else Urgency.Normal,
             buttons=buttons if self._has_buttons else (),
-            on_clicked=lambda: tell(Kind.CLICKED),
-            on_dismissed=lambda: tell(Kind.DISMISSED),
+            on_clicked=lambda: notify(ReactionKind.CLICKED),
+            on_dismissed=lambda: notify(ReactionKind.DISMISSED),
             timeout=0 if notice.lasting else _AS_USUAL,
             identifier=str(number),
         )
@@ -84,9 +83,9 @@ class Center:
         return number
 
     async def withdraw(self, number: int) -> None:
-        """Take a notification away, if it is there."""
+        """Remove a notification, if it is there."""
         if str(number) in await self._center.get_current_notifications():
             await self._center.clear(str(number))
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to close."""

@@ -1,4 +1,4 @@
-"""Chromium's control channel over two pipes: nobody else can reach it, and Chromium ends when our side is closed.
+"""Chromium's control channel over two pipes: no other program can reach it, and Chromium exits when our side closes.
 
 Messages are JSON, each ended by a NUL byte. Only what a window needs: bring it to the front, load a page in it.
 """
@@ -15,7 +15,7 @@ from typing import Final
 
 from exlab_wizard.errors import ExlabError
 
-ANSWER_SECONDS: Final = 3.0
+ANSWER_TIMEOUT_SECONDS: Final = 3.0
 _LARGEST_BYTES: Final = 4 << 20
 _READ_BYTES: Final = 1 << 16
 
@@ -36,7 +36,7 @@ class DevTools:
         self._open = True
 
     def front(self, url: str | None) -> bool:
-        """Bring the window to the front, with the page `url` in it where that is given; False: it has no window.
+        """Bring the window to the front, and load `url` if given; return False if it has no window.
 
         Raises:
             DevToolsError: the browser does not answer.
@@ -55,7 +55,7 @@ class DevTools:
         return True
 
     def close(self) -> None:
-        """Let go; the browser ends by itself."""
+        """Close both pipes, at which the browser exits."""
         if self._open:
             self._open = False
             for descriptor in (self._commands, self._answers):
@@ -78,7 +78,7 @@ class DevTools:
             message["sessionId"] = session
         try:
             os.write(self._commands, json.dumps(message).encode() + b"\0")
-            answer = self._answer(time.monotonic() + ANSWER_SECONDS)
+            answer = self._answer(time.monotonic() + ANSWER_TIMEOUT_SECONDS)
         except (OSError, ValueError) as error:
             msg = f"the browser does not answer {method}: {error}"
             raise DevToolsError(msg) from error
@@ -89,7 +89,7 @@ class DevTools:
         raise DevToolsError(msg)
 
     def _answer(self, deadline: float) -> Mapping[str, object]:
-        """Return the answer to the last call; events and late answers to earlier ones are passed over."""
+        """Return the answer to the last call; events and late answers to earlier calls are skipped."""
         while True:
             text, ended, rest = self._unread.partition(b"\0")
             if ended:
@@ -100,10 +100,10 @@ class DevTools:
                 continue
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._answers], [], [], left)[0]:
-                msg = f"nothing within {ANSWER_SECONDS:g} s"
+                msg = f"no answer within {ANSWER_TIMEOUT_SECONDS:g} s"
                 raise TimeoutError(msg)
             some = os.read(self._answers, _READ_BYTES)
             if not some or len(self._unread) > _LARGEST_BYTES:
-                msg = "it has ended"
+                msg = "it has exited"
                 raise ConnectionError(msg)
             self._unread += some

@@ -35,7 +35,7 @@ class Spawned:
         if self.returncode is None and sys.platform != "win32":
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody waits for every child of this process
+            except ChildProcessError:  # another part of this process has waited for it
                 self.returncode = 0
             else:
                 self.returncode = os.waitstatus_to_exitcode(status) if pid else None
@@ -45,7 +45,7 @@ class Spawned:
         """Return its exit status.
 
         Raises:
-            subprocess.TimeoutExpired: it runs on after `timeout` seconds.
+            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while (status := self.poll()) is None:
@@ -70,13 +70,13 @@ class Spawned:
 
 
 def spawn(command: Sequence[str]) -> tuple[Spawned, int, int]:
-    """Start `command`; return it, the descriptor of what it says and the one of what it hears.
+    """Start `command`; return it, the descriptor of its output and that of its input.
 
     Raises:
         OSError: it cannot start.
     """
     if sys.platform == "win32":
-        msg = "descriptors cannot be placed on this system"
+        msg = "this system cannot pass descriptors"
         raise OSError(msg)
     ours: list[int] = []
     theirs: list[int] = []
@@ -99,7 +99,7 @@ def spawn(command: Sequence[str]) -> tuple[Spawned, int, int]:
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP],
         )
-    except BaseException:  # boundary: whatever kept it from starting, no descriptor of ours stays open
+    except BaseException:  # boundary: whatever kept it from starting, our descriptors are closed
         _close(ours)
         raise
     finally:

@@ -22,11 +22,11 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.display import has_display
 
 CLOSED_SECONDS: Final = 1.0
-"""After the end of a window's process; another page of ours may just be loading elsewhere."""
+"""After the end of a window's process: another page of ours may just be loading elsewhere."""
 TAB_CLOSED_SECONDS: Final = 60.0
-"""Of a tab only its event stream is known, and browsers put tabs to sleep."""
-END_SECONDS: Final = 0.3
-BROWSER_SECONDS: Final = 5.0
+"""Only the event stream of a tab is known, and browsers suspend tabs."""
+END_TIMEOUT_SECONDS: Final = 0.3
+BROWSER_TIMEOUT_SECONDS: Final = 5.0
 _READ_BYTES: Final = 1 << 16
 TITLE: Final = "ExLab-Wizard"
 _FLAGS: Final = (
@@ -60,7 +60,7 @@ class SurfaceError(ExlabError):
 
 
 class Surface(Protocol):
-    """One window that was opened, or is about to be. For one thread."""
+    """One window, open or about to be. For one thread."""
 
     @property
     def kind(self) -> str:
@@ -68,23 +68,23 @@ class Surface(Protocol):
 
     @property
     def timeout_s(self) -> float:
-        """How long no page must be heard of before the window counts as closed."""
+        """How long its page must be disconnected before the window counts as closed."""
 
     def open(self, url: str) -> None:
         """Open it.
 
         Raises:
-            SurfaceError: it cannot be.
+            SurfaceError: it cannot be opened.
         """
 
     def front(self, url: str | None) -> bool:
-        """Bring it to the front, with another page in it where `url` is given; False: it must be opened anew."""
+        """Bring it to the front, and load `url` if given; return False if it must be opened again."""
 
     def ended(self) -> int | None:
-        """Return the exit status of its process; None while that lives, and where there is none of ours."""
+        """Return the exit status of its process; None while it runs, and if it is not ours."""
 
     def trouble(self) -> str:
-        """Return what it said last, once it has ended; empty where it said nothing, or nobody listened."""
+        """Return the last line of its output, once it has ended; empty if there is none."""
 
     def close(self) -> None:
         """End it, within a second."""
@@ -102,7 +102,7 @@ class Webview:
         self._said: IO[bytes] | None = None
 
     def open(self, url: str) -> None:
-        """Start the process and tell it the URL."""
+        """Start the process and send it the URL."""
         command = [sys.executable, "-P", "-m", "exlab_wizard.desktop.window.webview"]
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the window
@@ -115,7 +115,7 @@ class Webview:
         self.front(url)
 
     def front(self, url: str | None) -> bool:
-        """Tell the process to come to the front."""
+        """Send the process to the front."""
         stdin = self._stdin()
         if stdin is None:
             return False
@@ -131,7 +131,7 @@ class Webview:
         return None if self._process is None else self._process.poll()
 
     def trouble(self) -> str:
-        """Return the last line of what it said: a toolkit that is missing is told there."""
+        """Return the last line of its output, which names a missing toolkit."""
         if self._said is None or self._said.closed:
             return ""
         self._said.seek(0)
@@ -139,7 +139,7 @@ class Webview:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
-        """Close its standard input, at which it ends; end it otherwise."""
+        """Close its standard input, at which it exits; end it if it does not."""
         stdin = self._stdin()
         if stdin is not None:
             with contextlib.suppress(OSError):
@@ -167,7 +167,7 @@ class Chromium:
         self._tools: DevTools | None = None
 
     def open(self, url: str) -> None:
-        """Start it at `url`; the code in that is good once, for our account."""
+        """Start it at `url`, whose code is valid once, for our account."""
         try:
             self._profile.mkdir(mode=0o700, exist_ok=True)
             first = not (self._profile / "Default").exists()
@@ -183,7 +183,7 @@ class Chromium:
             raise SurfaceError(msg) from error
 
     def front(self, url: str | None) -> bool:
-        """Bring it to the front over its control channel; where it has none, it has to be opened anew."""
+        """Bring it to the front over its control channel; without one it must be opened again."""
         try:
             return self._tools is not None and self._tools.front(url)
         except DevToolsError:
@@ -194,63 +194,63 @@ class Chromium:
         return None if self._process is None else self._process.poll()
 
     def trouble(self) -> str:
-        """Return nothing: what Chromium says is endless, and for its makers."""
+        """Return nothing: Chromium's output is endless and only for its developers."""
         return ""
 
     def close(self) -> None:
-        """Close the control channel, at which it ends; end it otherwise."""
+        """Close the control channel, at which it exits; end it if it does not."""
         if self._tools is not None:
             self._tools.close()
         if self._process is not None:
             end(self._process)
 
 
-class Browser:
-    """A tab of the default browser. It is somebody else's: it cannot be brought to the front, or closed."""
+class BrowserTab:
+    """A tab of the default browser, which we can neither bring to the front nor close."""
 
     kind = "browser"
     timeout_s = TAB_CLOSED_SECONDS
 
     def open(self, url: str) -> None:
         """Hand the URL over."""
-        taken: list[bool] = []
-        # A browser for the terminal, or one of the operator's own, may hold its caller for as long as it runs.
-        asking = threading.Thread(target=lambda: taken.append(webbrowser.open(url)), name="browser", daemon=True)
-        asking.start()
-        asking.join(BROWSER_SECONDS)
-        if taken == [False] or not (taken or asking.is_alive()):
-            msg = "no browser was found; install Chromium or Edge, or name yours in BROWSER"
+        results: list[bool] = []
+        # A browser for the terminal, or one of the operator's own, may block its caller for as long as it runs.
+        opening = threading.Thread(target=lambda: results.append(webbrowser.open(url)), name="browser", daemon=True)
+        opening.start()
+        opening.join(BROWSER_TIMEOUT_SECONDS)
+        if results == [False] or not (results or opening.is_alive()):
+            msg = "no browser was found. Install Chromium or Edge, or name yours in BROWSER."
             raise SurfaceError(msg)
 
-    def front(self, url: str | None) -> bool:  # noqa: ARG002 - a tab of ours in there cannot be reached
-        """Return False: only opening it anew brings it to the front; the tab that is open then gives way."""
+    def front(self, url: str | None) -> bool:  # noqa: ARG002 - a tab cannot be reached
+        """Return False: only a new tab comes to the front; the old one then closes."""
         return False
 
     def ended(self) -> int | None:
-        """Return None: nobody tells."""
+        """Return None: it is unknown."""
         return None
 
     def trouble(self) -> str:
-        """Return nothing: nobody listens to it."""
+        """Return nothing: its output is unknown."""
         return ""
 
     def close(self) -> None:
-        """Leave it: its page says by itself that the application has quit."""
+        """Leave it open: its page shows that the application has quit."""
 
 
 def end(process: Spawned | subprocess.Popen[bytes]) -> None:
-    """Let the process end by itself; ask it to, then kill it, where it does not."""
+    """Wait for the process to exit; terminate it if it does not, then kill it."""
     for push in (process.terminate, process.kill):
         try:
-            process.wait(END_SECONDS)
+            process.wait(END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             push()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(END_SECONDS)
+        process.wait(END_TIMEOUT_SECONDS)
 
 
 def surfaces(state_dir: Path, environ: Mapping[str, str]) -> Iterator[Callable[[], Surface]]:
-    """Yield the ways that this desktop has, the best first."""
+    """Yield the ways to open a window on this desktop, the best first."""
     if has_display(environ):
         if importlib.util.find_spec("webview") is not None:
             yield Webview
@@ -258,7 +258,7 @@ def surfaces(state_dir: Path, environ: Mapping[str, str]) -> Iterator[Callable[[
         if program is not None:
             yield lambda: Chromium(program, state_dir / "window")
     if has_display(environ) or environ.get("BROWSER"):
-        yield Browser
+        yield BrowserTab
 
 
 def find_chromium(environ: Mapping[str, str], system: str = sys.platform) -> str | None:

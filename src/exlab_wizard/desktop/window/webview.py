@@ -1,4 +1,4 @@
-"""The window's process: one web view, told by lines of JSON on standard input what to show.
+"""The window's process: one web view, controlled by lines of JSON on standard input.
 
 The first line, `{"title", "url"}`, opens the window; each further one brings it to the front, with another page where
 `url` is not null. At the end of the input, which is also the end of the application, the window closes.
@@ -34,7 +34,7 @@ def main() -> int:
     if not line:
         return 0
     title, url = _parsed(line)
-    import webview  # noqa: PLC0415 - an extra, and slow to load; nothing is lost where nobody asks for a window
+    import webview  # noqa: PLC0415 - an extra, and slow to load; only for a window
 
     toolkit = cast("_Toolkit", webview)
     window = toolkit.create_window(title, url or "about:blank", width=WIDTH, height=HEIGHT)
@@ -50,7 +50,7 @@ def _obey(window: _Window) -> None:
             window.load_url(url)
         window.restore()
         window.show()
-    # A toolkit that hangs must not leave a window that nobody answers behind.
+    # A toolkit that hangs must not leave a dead window behind.
     last_resort = threading.Timer(END_SECONDS, lambda: os._exit(0))
     last_resort.daemon = True
     last_resort.start()
@@ -63,7 +63,7 @@ def _parsed(line: str) -> tuple[str, str | None]:
             return title, url
         case {"title": str(title), "url": None}:
             return title, None
-    msg = "a line must hold title and url"
+    msg = "a line must contain title and url"
     raise ValueError(msg)
 
 

@@ -19,7 +19,7 @@ from exlab_wizard.domain.quit import DrainCount
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session.port import NOTHING, Inhibited, SessionCallbacks, SessionHost
-from exlab_wizard.process.threads import LastingThread
+from exlab_wizard.process.threads import RestartableThread
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class SessionWatch:
         self._inhibited = NOTHING
         self._unavailable = False
         self._retry_at = 0.0
-        self._deciding = LastingThread("session", self._decide)
-        self._listening = LastingThread("session-host", self._listen)
+        self._deciding = RestartableThread("session", self._decide)
+        self._listening = RestartableThread("session-host", self._listen)
 
     @property
     def alive(self) -> bool:

@@ -74,7 +74,7 @@ class HealthRoutes:
 
     def _workers(self) -> Component:
         status = self._backend.workers.status()
-        if self._backend.health.safe_mode:
+        if self._backend.safe_mode.active:
             reason = "safe mode: the last launches ended within seconds; syncing is paused until resumed; see the log"
             return Component("warn", reason)
         if self._backend.quit.phase is not Phase.RUNNING:
@@ -110,10 +110,10 @@ class HealthRoutes:
         return Component("ok", f"{len(known)} configured; no job is waiting for one")
 
     def _lasting(self) -> dict[str, Component]:
-        dead = {component.name for component in self._backend.components.dead()}
+        dead = {component.name for component in self._backend.supervisor.dead()}
         return {
             name: Component("error" if name in dead else "warn" if trouble else "ok", trouble or "running")
-            for name, trouble in self._backend.components.troubles().items()
+            for name, trouble in self._backend.supervisor.troubles().items()
         }
 
     def _server(self) -> Component:

@@ -111,7 +111,7 @@ class Views:
             "aftermath": None if self._last_exit_dismissed else self._last_exit(),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
-            "safe_mode": backend.health.safe_mode,
+            "safe_mode": backend.safe_mode.active,
             "counts": backend.store.status.counts(),
         }
 

@@ -1,8 +1,8 @@
-"""What this desktop allows: an icon in the tray, else the window in its place, else neither.
+"""Controls how the application appears: as an icon in the tray, as the window in its place, or as neither.
 
-Decided in a thread of its own, after the application is ready; whatever fails here is one line in the log. Without a
-place for icons the window takes over: closing it quits. A place that comes later gets its icon later, and a panel that
-was restarted gets it again.
+It decides in a thread of its own, after the application is ready; whatever fails here is one line in the log. Without a
+place for icons the window takes over: closing it quits. A panel that starts later gets the icon later, and one that
+restarts gets it again.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from enum import StrEnum
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.threads import LastingThread, begin
+from exlab_wizard.process.threads import RestartableThread, begin
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.quit_ports import Window
 
 log = logging.getLogger(__name__)
 
-HOST_SECONDS: Final = 3.0
-"""How long a desktop that is just starting may take to have a place for icons, before the window takes over."""
-SHOW_SECONDS: Final = 1.0
-"""From one change of the icon to the next, at least."""
-STOP_SECONDS: Final = 0.4
+HOST_TIMEOUT_SECONDS: Final = 3.0
+"""How long a starting desktop may take to offer a place for icons before the window takes over."""
+UPDATE_INTERVAL_SECONDS: Final = 1.0
+"""The shortest time between two changes of the icon."""
+STOP_TIMEOUT_SECONDS: Final = 0.4
 ICON_IN_MAIN: Final = sys.platform == "darwin"
-"""There the system shows icons for the main thread only; elsewhere the main thread is for messages."""
+"""macOS shows icons for the main thread only; elsewhere the main thread is for messages."""
 
 
 class Mode(StrEnum):
-    """How the operator meets the application."""
+    """How the application appears."""
 
-    LOOKING = "looking"
-    """It is not known yet whether there is a place for an icon."""
+    DECIDING = "deciding"
+    """Whether there is a place for an icon is not known yet."""
     TRAY = "tray"
     WINDOW = "window"
     """No icon; the window is the application, and closing it quits."""
@@ -52,128 +52,128 @@ class Icon(Protocol):
     """An icon in the tray. All but `run` is for any thread and returns at once."""
 
     def run(self) -> None:
-        """Show it; returns when it was stopped, or when it ended by itself."""
+        """Show it; returns after `stop`, or when it dies."""
 
-    def show(self, overview: Overview) -> None:
-        """Show how things stand now."""
+    def show(self, state: HeadlineState) -> None:
+        """Show this state."""
 
     def stop(self) -> None:
         """End `run`."""
 
 
-MakeIcon = Callable[[Overview, Callable[[Act], None], Callable[[], None]], Icon]
-"""Makes an icon; it tells what was chosen, and when its display is gone."""
+MakeIcon = Callable[[HeadlineState, Callable[[Act], None], Callable[[], None]], Icon]
+"""Makes an icon, which calls these when an item is chosen, and when its display is lost."""
 
 
-class Control(Protocol):
-    """What the operator can ask for at the icon, beside the window. All of it is for any thread."""
+class IconActions(Protocol):
+    """What the operator can do from the menu, beside opening the window. All of it is for any thread."""
 
     def quit_wanted(self, trigger: QuitTrigger) -> None:
-        """Quit; while the question of a quit stands: force. Returns at once."""
+        """Quit; while the question of a quit is open: force. Returns at once."""
 
     def answer(self, event: QuitEvent) -> None:
         """Answer the question of the quit. Returns at once."""
 
     def session_ended(self) -> None:
-        """The desktop is gone. Returns at once."""
+        """Quit as at the end of the session: the desktop is gone. Returns at once."""
 
     def pause(self, *, paused: bool) -> None:
-        """Pause syncing, or go on; may take a while.
+        """Pause or resume syncing; may take a while.
 
         Raises:
-            ExlabError: it could not be written down.
+            ExlabError: it could not be written.
         """
 
 
-class Desktop:
-    """A service: icon and window of one launch."""
+class IconController:
+    """A service: the icon, or the window in its place."""
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
         *,
-        look: Callable[[], Overview],
+        read_state: Callable[[], HeadlineState],
         changes: Changes,
         window: Window,
-        control: Control,
+        actions: IconActions,
         host: Callable[[], TrayHost],
         make_icon: MakeIcon,
         window_at_start: bool,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show what `look` returns, anew at each of `changes`.
+        """Show what `read_state` returns, again at each of `changes`.
 
         `make_icon` is called in the icon's thread and may fail with anything; `release` at the end of the thread that
-        looks.
+        reads.
         """
-        self._look = look
+        self._read_state = read_state
         self._changes = changes
         self._window = window
-        self._control = control
+        self._actions = actions
         self._host = host
         self._make_icon = make_icon
         self._window_at_start = window_at_start
         self._release = release
-        self._mode = Mode.LOOKING
-        self._thread = LastingThread("desktop", self._run)
+        self._mode = Mode.DECIDING
+        self._thread = RestartableThread("desktop", self._run)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._stopped = threading.Event()
         self._icon: Icon | None = None
-        self._icon_thread: LastingThread | None = None
+        self._icon_thread: RestartableThread | None = None
         self._for_main: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._died = self._was_closed = self._listens = False
 
     @property
     def mode(self) -> Mode:
-        """How the operator meets the application, as of now."""
+        """How the application appears now."""
         return self._mode
 
     @property
     def alive(self) -> bool:
-        """Whether nothing has ended that should be there."""
+        """Whether its thread and its icon live."""
         return self._thread.alive and not self._died
 
     def start(self) -> None:
-        """Begin to look; what is found is for later."""
-        self._changes.subscribe(self._tell)
+        """Begin; the decision comes later."""
+        self._changes.subscribe(self._state_changed)
         self._listens = True
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the icon away; what hangs is left behind. Harmless before `start` and the second time."""
+        """Remove the icon; a thread that hangs is left behind. Harmless before `start` and the second time."""
         if self._stopped.is_set():
             return
         self._stopped.set()
         if self._listens:
-            self._changes.unsubscribe(self._tell)
+            self._changes.unsubscribe(self._state_changed)
         self._for_main.put(None)
         self._in_loop(self._stopping.set)
         icon = self._icon
         if icon is not None:
             icon.stop()
-        self._thread.join(STOP_SECONDS)
+        self._thread.join(STOP_TIMEOUT_SECONDS)
         if self._icon_thread is not None:
-            self._icon_thread.join(STOP_SECONDS)
+            self._icon_thread.join(STOP_TIMEOUT_SECONDS)
 
     def serve_main(self) -> None:
-        """Lend the main thread to the icon, where the system demands it; returns after `stop`."""
+        """Lend the main thread to the icon, if the system demands it; returns after `stop`."""
         while (task := self._for_main.get()) is not None:
             task()
 
     def window_closed(self) -> None:
-        """Hear that the operator closed the window; where it is the application, that is a quit. For any thread."""
-        if self._mode is Mode.LOOKING:
+        """The operator closed the window: quit if it is the application. For any thread."""
+        if self._mode is Mode.DECIDING:
             self._was_closed = True
         elif self._mode is Mode.WINDOW and not self._stopped.is_set():
-            self._control.quit_wanted(QuitTrigger.WINDOW)
+            self._actions.quit_wanted(QuitTrigger.WINDOW)
 
-    def _tell(self) -> None:
+    def _state_changed(self) -> None:
         self._in_loop(self._changed.set)
 
     def _in_loop(self, act: Callable[[], None]) -> None:
         loop = self._loop
         if loop is not None:
-            with contextlib.suppress(RuntimeError):  # a loop that is closed needs no telling
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(act)
 
     def _run(self) -> None:
@@ -185,27 +185,27 @@ class Desktop:
                 self._release()
 
     async def _live(self) -> None:
-        tasks = [asyncio.create_task(task) for task in (self._settle(), self._follow(), self._stopping.wait())]
+        tasks = [asyncio.create_task(task) for task in (self._find_host(), self._follow(), self._stopping.wait())]
         waiting = set(tasks)
         try:
             while not (self._stopped.is_set() or tasks[-1].done()):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    task.result()  # an error that nobody foresaw ends the thread, and so is said in health
+                    task.result()  # an unexpected error ends the thread, which health then reports
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _settle(self) -> None:
+    async def _find_host(self) -> None:
         host = self._host()
         try:
             await host.watch()
             try:
-                async with asyncio.timeout(HOST_SECONDS):
+                async with asyncio.timeout(HOST_TIMEOUT_SECONDS):
                     await host.available()
             except TimeoutError:
-                self._do_without("no place for icons on this desktop: no panel has one")
+                self._do_without("no place for icons on this desktop: no panel shows them")
                 await host.available()
             await self._show_icon()
         except NoTrayError as error:
@@ -214,17 +214,17 @@ class Desktop:
             host.close()
 
     async def _show_icon(self) -> None:
-        """Have an icon until it ends by itself."""
+        """Show an icon until it dies."""
         made: asyncio.Queue[Icon | None] = asyncio.Queue()
-        overview = self._look()
+        state = self._read_state()
 
         def run() -> None:
             try:
-                self._icon = icon = self._make_icon(overview, self._chosen, self._display_lost)
+                self._icon = icon = self._make_icon(state, self._chosen, self._display_lost)
                 self._in_loop(lambda: made.put_nowait(icon))
                 if not self._stopped.is_set():
                     icon.run()
-            except BaseException as error:  # boundary: whatever the libraries of a desktop do, syncing goes on
+            except BaseException as error:  # boundary: whatever the libraries of a desktop do, syncing continues
                 self._say_lost(error)
             finally:
                 self._in_loop(lambda: made.put_nowait(None))
@@ -232,55 +232,55 @@ class Desktop:
         if ICON_IN_MAIN:
             self._for_main.put(run)
         else:
-            self._icon_thread = LastingThread("icon", run)
+            self._icon_thread = RestartableThread("icon", run)
             self._icon_thread.start()
         icon = await made.get()
         if icon is None:
             return
         self._mode = Mode.TRAY
-        self._tell()  # something may have changed since `overview`
+        self._state_changed()  # something may have changed since `state`
         log.info("the icon is in the tray")
         await made.get()
         self._icon = None
         if not self._stopped.is_set():
             self._died = True
-            self._do_without("the icon has ended")
+            self._do_without("the icon crashed")
 
     def _display_lost(self) -> None:
-        """Hear that the desktop has ended under the icon, whose thread is lost with it."""
+        """The display is lost, and the icon's thread with it."""
         self._icon = None
         self._icon_thread = None
         if not self._stopped.is_set():
-            self._control.session_ended()
+            self._actions.session_ended()
 
     def _say_lost(self, error: BaseException) -> None:
-        """Either there never was an icon, which is a desktop like others, or it died."""
+        """Report an icon that could not be made, which is no fault, or one that crashed."""
         if self._icon is None:
             self._in_loop(lambda: self._do_without(f"no icon can be shown here: {_one_line(error)}"))
         else:
-            log.error("the icon has ended: %s", _one_line(error))
+            log.error("the icon crashed: %s", _one_line(error))
 
     async def _follow(self) -> None:
-        """Show what has changed, a second after the last change at the earliest."""
-        shown = self._look()
+        """Show each new state, a second after the last one at the earliest."""
+        shown = self._read_state()
         while shown.phase is not Phase.STOPPED:
             await self._changed.wait()
             self._changed.clear()
-            before, shown = shown, self._look()
+            before, shown = shown, self._read_state()
             icon = self._icon
             if icon is not None and shown != before:
                 icon.show(shown)
             if self._mode is Mode.WINDOW and before.phase is not Phase.RUNNING and shown.phase is Phase.RUNNING:
-                # The quit was taken back: without a window nobody would see that the application still runs.
+                # The quit was cancelled: without a window the operator would not see that the application still runs.
                 self._begin("open the window", self._window.open)
-            await asyncio.sleep(SHOW_SECONDS)
+            await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
 
     def _do_without(self, reason: str) -> None:
         if self._window_at_start:
             log.info("no tray icon: %s; the window takes its place, and closing it quits", reason)
             self._mode = Mode.WINDOW
             if self._was_closed:
-                self._control.quit_wanted(QuitTrigger.WINDOW)
+                self._actions.quit_wanted(QuitTrigger.WINDOW)
             elif self._died:
                 self._begin("open the window", self._window.open)
         else:
@@ -288,16 +288,16 @@ class Desktop:
             self._mode = Mode.BACKGROUND
 
     def _chosen(self, act: Act) -> None:
-        """Do what was chosen; in the icon's thread, which must not wait."""
+        """Do what the operator chose; in the icon's thread, which must not block."""
         match act:
             case Act.OPEN:
                 self._begin("open the window", self._window.open)
-            case Act.PAUSE | Act.GO_ON:
-                self._begin(f"menu: {act}", lambda: self._control.pause(paused=act is Act.PAUSE))
+            case Act.PAUSE | Act.RESUME:
+                self._begin(f"menu: {act}", lambda: self._actions.pause(paused=act is Act.PAUSE))
             case Act.KEEP_RUNNING:
-                self._control.answer(QuitEvent.KEEP_RUNNING)
+                self._actions.answer(QuitEvent.KEEP_RUNNING)
             case Act.QUIT:
-                self._control.quit_wanted(QuitTrigger.TRAY)
+                self._actions.quit_wanted(QuitTrigger.TRAY)
 
     def _begin(self, name: str, act: Callable[[], None]) -> None:
         try:

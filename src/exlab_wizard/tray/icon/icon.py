@@ -1,7 +1,7 @@
-"""The tray icon: pystray, and what it has to be kept from doing.
+"""The tray icon: pystray, and what it must be kept from doing.
 
 This is the only import of pystray; importing this module fails where the desktop has no way to show an icon. All calls
-but `run` are for any thread and return at once. What an item does is handed out at once, too: the icon's loop never
+but `run` are for any thread and return at once. Items return at once, too: the icon's loop never
 waits for anything, and nothing waits for it.
 
 Left alone, pystray takes SIGINT away from us, talks to a notification service that may not be there, and replaces the
@@ -19,7 +19,7 @@ from typing import Final
 
 from PIL import Image
 
-from exlab_wizard.domain.headline import Condition, Overview, condition, headline
+from exlab_wizard.domain.headline import Condition, HeadlineState, condition, headline
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.tray.icon.menu import Act, Item, items
 from exlab_wizard.tray.icon.pictures import write_pictures
@@ -45,7 +45,7 @@ TITLE: Final = "ExLab-Wizard"
 
 
 class MenulessError(ExlabError):
-    """An icon without a menu offers no way to quit; it counts as none."""
+    """An icon without a menu offers no way to quit, so it counts as none."""
 
 
 class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, and picks its base class at run time
@@ -117,7 +117,7 @@ def _once(act: Callable[[], None]) -> bool:
 class TrayIcon:
     """One icon: `run` shows it until `stop`."""
 
-    def __init__(self, overview: Overview, pictures: Path, act: Callable[[Act], None]) -> None:
+    def __init__(self, overview: HeadlineState, pictures: Path, act: Callable[[Act], None]) -> None:
         """Prepare an icon that shows `overview`; its pictures are kept in the folder `pictures`.
 
         `act` is told what was chosen, in the icon's thread, and must return at once.
@@ -140,7 +140,7 @@ class TrayIcon:
         """Show the icon; returns when it was stopped, or when its loop failed."""
         self._native.run(self._appear)
 
-    def show(self, overview: Overview) -> None:
+    def show(self, overview: HeadlineState) -> None:
         """Show `overview` instead; what looks the same is left alone."""
         before, self._overview = condition(self._overview), overview
         now = condition(overview)

@@ -1,4 +1,4 @@
-"""What the icon's menu offers at one moment. Pure: an overview in, items out."""
+"""The icon's menu at one moment. Pure: a state in, items out."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exlab_wizard.domain.headline import Overview, headline
+from exlab_wizard.domain.headline import HeadlineState, headline
 from exlab_wizard.domain.quit import Phase
 
 OPEN: Final = "Open"
 PAUSE: Final = "Pause syncing"
-GO_ON: Final = "Go on syncing"
+RESUME: Final = "Resume syncing"
 KEEP_RUNNING: Final = "Keep running"
 QUIT: Final = "Quit ExLab-Wizard"
-FORCE: Final = "Force quit: it resumes at the next launch"
+FORCE: Final = "Force quit (resumes at the next launch)"
 
 
 class Act(StrEnum):
-    """What choosing an item asks for."""
+    """What an item does."""
 
     OPEN = "open"
     PAUSE = "pause"
-    GO_ON = "go_on"
+    RESUME = "resume"
     KEEP_RUNNING = "keep_running"
     QUIT = "quit"
-    """Chosen again while the question of a quit stands it means force."""
+    """While the question of a quit is open it forces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,22 @@ class Item:
     text: str = ""
     enabled: bool = True
     default: bool = False
-    """What a double click, or a click where no menu opens, does."""
+    """A double click does this, or a click where no menu opens."""
 
 
 SEPARATOR: Final = Item(None)
 
 
-def items(overview: Overview) -> tuple[Item, ...]:
+def items(state: HeadlineState) -> tuple[Item, ...]:
     """Return the menu from top to bottom.
 
-    The line that says how things stand opens the window, where more is said. A quit that is under way cannot be begun
-    again, but its question can be answered here.
+    The line with the state opens the window, which shows more. A quit that is under way cannot be started again; its
+    question can be answered here.
     """
-    top = (Item(Act.OPEN, OPEN, default=True), Item(Act.OPEN, headline(overview)), SEPARATOR)
-    match overview.phase:
+    top = (Item(Act.OPEN, OPEN, default=True), Item(Act.OPEN, headline(state)), SEPARATOR)
+    match state.phase:
         case Phase.RUNNING:
-            pause = Item(Act.GO_ON, GO_ON) if overview.paused else Item(Act.PAUSE, PAUSE)
+            pause = Item(Act.RESUME, RESUME) if state.paused else Item(Act.PAUSE, PAUSE)
             return (*top, pause, SEPARATOR, Item(Act.QUIT, QUIT))
         case Phase.ASKING:
             return (*top, Item(Act.KEEP_RUNNING, KEEP_RUNNING), Item(Act.QUIT, FORCE))

@@ -1,6 +1,6 @@
 """X11: a display that goes away ends the session, and not this process on the spot.
 
-A log-off ends the X server, often before anybody sends a signal. Xlib then calls a function that must not return, and
+A log-off ends the X server, often before a signal arrives. Xlib then calls a function that must not return, and
 GTK's own is `exit`: no drain, no exit receipt, and the next launch takes it for a crash. So ours takes its place. The
 thread that met the loss, the icon's, stays in it until the process ends.
 """
@@ -21,8 +21,8 @@ _HANDLER: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _kept: list[object] = []
 
 
-def hear_display_end(ended: Callable[[], None]) -> None:
-    """Let `ended` be called, once, when the X server goes away; after GTK has opened the display. Nothing elsewhere."""
+def on_display_end(ended: Callable[[], None]) -> None:
+    """Call `ended` once when the X server goes away; only after GTK has opened the display. Only on Linux."""
     if sys.platform != "linux":
         return
     said = threading.Lock()
@@ -37,7 +37,7 @@ def hear_display_end(ended: Callable[[], None]) -> None:
     try:
         xlib = ctypes.CDLL("libX11.so.6")
     except OSError:
-        return  # then nobody here talks to an X server
+        return  # then nothing here uses an X server
     handler = _HANDLER(gone)
     _kept.append(handler)
     xlib.XSetIOErrorHandler(handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exlab_wizard.desktop.notifications.messages import Failures, Outages, asked, gist, resumed
+from exlab_wizard.desktop.notifications.messages import Outages, UnseenFailures, asked, gist, resumed
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitStatus
 from exlab_wizard.store.queue.launches import Recovery
@@ -83,7 +83,7 @@ def test_the_question_says_something_new_when_work_ends_or_has_come_a_good_way()
 
 
 def test_hostile_names_are_shown_and_move_nothing() -> None:
-    failures = Failures()
+    failures = UnseenFailures()
     failures.add([failure(1, HOSTILE)], 0.0)
     failed = failures.notice(5.0)
     assert failed is not None
@@ -93,7 +93,7 @@ def test_hostile_names_are_shown_and_move_nothing() -> None:
 
 
 def test_long_names_and_errors_are_cut() -> None:
-    failures = Failures()
+    failures = UnseenFailures()
     failures.add([Failure(1, "/runs/" + "x" * 5000, "nas", "auth", "y" * 5000)], 0.0)
     notice = failures.notice(5.0)
     assert notice is not None
@@ -102,7 +102,7 @@ def test_long_names_and_errors_are_cut() -> None:
 
 
 def test_one_failure_names_the_run_and_the_remedy_and_leads_to_the_run() -> None:
-    failures = Failures()
+    failures = UnseenFailures()
     failures.add([failure(7)], 100.0)
     assert failures.due == 105.0
     assert failures.notice(104.9) is None
@@ -114,7 +114,7 @@ def test_one_failure_names_the_run_and_the_remedy_and_leads_to_the_run() -> None
 
 
 def test_fifty_failures_within_five_seconds_are_one_notification_with_a_count() -> None:
-    failures = Failures()
+    failures = UnseenFailures()
     for number in range(50):
         failures.add([failure(number)], number * 0.1)
     notice = failures.notice(5.0)
@@ -126,7 +126,7 @@ def test_fifty_failures_within_five_seconds_are_one_notification_with_a_count() 
 
 
 def test_what_was_not_seen_is_counted_again_and_what_was_seen_is_not() -> None:
-    failures = Failures()
+    failures = UnseenFailures()
     failures.add([failure(1)], 0.0)
     assert failures.notice(5.0) is not None
     failures.add([failure(2), failure(1)], 60.0)
@@ -142,51 +142,51 @@ def test_what_was_not_seen_is_counted_again_and_what_was_seen_is_not() -> None:
 
 def test_an_outage_is_said_once_after_ten_minutes() -> None:
     outages = Outages()
-    assert outages.look({NAS: 3}, 0, 0.0, 600.0) == []
+    assert outages.poll({NAS: 3}, 0, 0.0, 600.0) == []
     assert outages.due(0.0, 600.0) == 600.0
-    assert outages.look({NAS: 3}, 0, 599.9, 600.0) == []
-    (notice,) = outages.look({NAS: 3}, 0, 600.0, 600.0)
+    assert outages.poll({NAS: 3}, 0, 599.9, 600.0) == []
+    (notice,) = outages.poll({NAS: 3}, 0, 600.0, 600.0)
     assert notice.title == "nas has been offline for 10 min"
     assert notice.body.startswith("3 runs are waiting.")
     assert outages.due(600.0, 600.0) == NEVER
-    assert outages.look({NAS: 4}, 0, 5000.0, 600.0) == []
+    assert outages.poll({NAS: 4}, 0, 5000.0, 600.0) == []
 
 
 def test_two_destinations_are_two_outages_and_a_full_one_says_so() -> None:
     outages = Outages()
     held = {NAS: 1, ("archive", FULL): 2}
-    outages.look(held, 0, 0.0, 600.0)
-    titles = [notice.title for notice in outages.look(held, 0, 600.0, 600.0)]
+    outages.poll(held, 0, 0.0, 600.0)
+    titles = [notice.title for notice in outages.poll(held, 0, 600.0, 600.0)]
     assert titles == ["nas has been offline for 10 min", "archive has been full for 10 min"]
 
 
 def test_an_outage_that_ends_before_it_was_said_is_never_said() -> None:
     outages = Outages()
-    outages.look({NAS: 1}, 0, 0.0, 600.0)
-    outages.look({}, 0, 300.0, 600.0)
+    outages.poll({NAS: 1}, 0, 0.0, 600.0)
+    outages.poll({}, 0, 300.0, 600.0)
     assert outages.due(300.0, 600.0) == 310.0
-    outages.look({}, 0, 310.0, 600.0)
-    assert outages.look({NAS: 1}, 0, 700.0, 600.0) == []
+    outages.poll({}, 0, 310.0, 600.0)
+    assert outages.poll({NAS: 1}, 0, 700.0, 600.0) == []
     assert outages.maybe_over(800.0) == []
 
 
 def test_a_try_that_fails_again_does_not_end_an_outage() -> None:
     outages = Outages()
-    outages.look({NAS: 1}, 0, 0.0, 600.0)
-    outages.look({}, 0, 595.0, 600.0)
-    assert len(outages.look({NAS: 1}, 0, 601.0, 600.0)) == 1
-    outages.look({}, 0, 1200.0, 600.0)
+    outages.poll({NAS: 1}, 0, 0.0, 600.0)
+    outages.poll({}, 0, 595.0, 600.0)
+    assert len(outages.poll({NAS: 1}, 0, 601.0, 600.0)) == 1
+    outages.poll({}, 0, 1200.0, 600.0)
     assert outages.maybe_over(1209.0) == []
-    outages.look({NAS: 1}, 0, 1209.0, 600.0)
+    outages.poll({NAS: 1}, 0, 1209.0, 600.0)
     assert outages.maybe_over(1300.0) == []
 
 
 @pytest.mark.parametrize("proof", ["arrived", "moved"])
 def test_that_it_is_back_is_said_once_it_is_proven_and_only_then(proof: str) -> None:
     outages = Outages()
-    outages.look({NAS: 1}, 40, 0.0, 600.0)
-    outages.look({NAS: 1}, 42, 600.0, 600.0)
-    outages.look({}, 43, 900.0, 600.0)
+    outages.poll({NAS: 1}, 40, 0.0, 600.0)
+    outages.poll({NAS: 1}, 42, 600.0, 600.0)
+    outages.poll({}, 43, 900.0, 600.0)
     assert outages.maybe_over(905.0) == []
     assert outages.due(905.0, 600.0) == 910.0
     assert outages.maybe_over(910.0) == [("nas", 42)]
@@ -200,9 +200,9 @@ def test_that_it_is_back_is_said_once_it_is_proven_and_only_then(proof: str) -> 
 
 def test_what_was_not_said_since_the_operator_looked_is_not_said_to_be_over() -> None:
     outages = Outages()
-    outages.look({NAS: 1}, 0, 0.0, 600.0)
-    assert outages.look({NAS: 1}, 0, 600.0, 600.0, quiet=True) == []
-    assert outages.look({NAS: 1}, 0, 700.0, 600.0) == []
-    outages.look({}, 0, 900.0, 600.0)
+    outages.poll({NAS: 1}, 0, 0.0, 600.0)
+    assert outages.poll({NAS: 1}, 0, 600.0, 600.0, quiet=True) == []
+    assert outages.poll({NAS: 1}, 0, 700.0, 600.0) == []
+    outages.poll({}, 0, 900.0, 600.0)
     assert outages.back("nas", arrived=True, sent={}) == []
     assert outages.maybe_over(2000.0) == []

@@ -12,8 +12,8 @@ from tests.support.program import until
 from tests.support.virtual_quit import VirtualClock
 
 from exlab_wizard.desktop.notifications.messages import Notice
-from exlab_wizard.desktop.notifications.port import Heard, Kind
-from exlab_wizard.desktop.notifications.watcher import Herald
+from exlab_wizard.desktop.notifications.port import Reaction, ReactionKind
+from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
@@ -35,9 +35,9 @@ class Board:
     """Keeps what it was to show."""
 
     shown: list[Notice] = field(default_factory=list)
-    tell: Callable[[Heard], None] = print
+    tell: Callable[[Reaction], None] = print
 
-    def show(self, notice: Notice, tell: Callable[[Heard], None]) -> None:
+    def show(self, notice: Notice, tell: Callable[[Reaction], None]) -> None:
         self.shown.append(notice)
         self.tell = tell
 
@@ -49,16 +49,16 @@ class Board:
 
 
 class Bench:
-    """A herald over a database, and what a worker does in it."""
+    """A watcher over a database, and what a worker does in it."""
 
     def __init__(self, store: Store, recovery: Recovery | None = None) -> None:
         self.store = store
         self.recovery = recovery or given.launch(store)
         self.clock, self.board, self.quiet, self.over = VirtualClock(), Board(), False, False
         self.asked_whether_over = 0
-        self.herald = Herald(
+        self.watcher = NotificationWatcher(
             store,
-            self.board,
+            self.board.show,
             self.recovery,
             self.clock,
             quiet=lambda: self.quiet,
@@ -73,7 +73,7 @@ class Bench:
     def look(self, after_s: float = 0.0) -> float | None:
         """Look after so many seconds."""
         self.clock.seconds += after_s
-        return self.herald.look()
+        return self.watcher.poll()
 
     def finish(self, decision: Decision, *names: str) -> None:
         for name in names:
@@ -133,7 +133,7 @@ def test_a_failure_that_was_seen_is_not_counted_with_the_next(bench: Bench) -> N
         bench.finish(given.FAILED, name)
         bench.look()
         bench.look(5.0)
-        bench.board.tell(Heard(Kind.DISMISSED))
+        bench.board.tell(Reaction(ReactionKind.DISMISSED))
     assert bench.board.bodies() == ["first to nas: log in again", "second to nas: log in again"]
 
 
@@ -142,7 +142,7 @@ def test_a_failure_that_only_expired_is_counted_with_the_next(bench: Bench) -> N
         bench.finish(given.FAILED, name)
         bench.look()
         bench.look(5.0)
-        bench.board.tell(Heard(Kind.EXPIRED))
+        bench.board.tell(Reaction(ReactionKind.EXPIRED))
     assert bench.board.titles()[1] == "2 runs were not synced"
 
 
@@ -195,16 +195,16 @@ def test_the_thread_tells_the_recovery_and_what_another_process_did(
     bench: Bench, state_dir: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exlab_wizard.desktop.notifications.watcher.POLL_INTERVAL_SECONDS", 0.01)
-    bench.herald = Herald(
+    bench.watcher = NotificationWatcher(
         bench.store,
-        bench.board,
+        bench.board.show,
         Recovery(2, True, False, 1, 1, 0, 0),  # noqa: FBT003 - in the order of the class
         bench.clock,
         quiet=lambda: False,
         offline_after_s=lambda: 600.0,
         over=bench.is_over,
     )
-    bench.herald.start()
+    bench.watcher.start()
     until(lambda: bench.board.titles() == ["1 run resumed"])
     (job,) = given.enqueue(bench.store, "bad")
     other = Store(Database(state_dir.database))
@@ -215,23 +215,23 @@ def test_the_thread_tells_the_recovery_and_what_another_process_did(
 
     def told() -> bool:
         bench.clock.seconds += 1.0
-        bench.herald.changed()
+        bench.watcher.changed()
         return len(bench.board.shown) == 2
 
     until(told)
     assert bench.board.shown[1].page == f"/runs/{job}"
-    bench.herald.stop()
-    assert bench.herald.alive
+    bench.watcher.stop()
+    assert bench.watcher.alive
 
 
 def test_once_the_quit_is_over_the_database_is_left_alone(bench: Bench) -> None:
     bench.over = True
     bench.store.close()
-    bench.herald.start()
-    until(lambda: bench.asked_whether_over, what="the herald to look whether the quit is over")
-    bench.herald.changed()
-    assert bench.herald.alive
-    bench.herald.stop()
+    bench.watcher.start()
+    until(lambda: bench.asked_whether_over, what="the watcher to look whether the quit is over")
+    bench.watcher.changed()
+    assert bench.watcher.alive
+    bench.watcher.stop()
     assert not bench.store.database.path.with_name("exlab-wizard.db-wal").exists()
 
 
@@ -243,7 +243,7 @@ def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
     bench.store.close()
     path.rename(path.with_suffix(".away"))
     path.mkdir()
-    bench.herald.start()
+    bench.watcher.start()
     until(lambda: "looking for what is to be notified" in caplog.text)
     path.rmdir()
     path.with_suffix(".away").rename(path)
@@ -251,9 +251,9 @@ def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
 
     def told() -> bool:
         bench.clock.seconds += 1.0
-        bench.herald.changed()
+        bench.watcher.changed()
         return bench.board.bodies() == ["bad to nas: log in again"]
 
     until(told)
-    bench.herald.stop()
+    bench.watcher.stop()
     assert caplog.text.count("looking for what is to be notified") == 1

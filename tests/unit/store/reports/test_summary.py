@@ -6,16 +6,16 @@ import pytest
 from tests.support import given
 from tests.support.virtual_quit import MIDNIGHT, VirtualClock
 
-from exlab_wizard.domain.headline import Condition, Overview, condition
+from exlab_wizard.domain.headline import Condition, HeadlineState, condition
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.errors import StoreError
-from exlab_wizard.process.safe_mode import LaunchHealth
-from exlab_wizard.process.supervisor import Components, Supervised
+from exlab_wizard.process.safe_mode import SafeMode
+from exlab_wizard.process.supervisor import Supervised, Supervisor
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.status import LaunchSummary
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.icon.headline import UNREADABLE, Overviews
+from exlab_wizard.tray.icon.headline import UNREADABLE, HeadlineReader
 from exlab_wizard.tray.icon.menu import items
 
 
@@ -51,17 +51,17 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch_id = given.launch(store).launch_id
-    components, clock = Components(lambda: None), VirtualClock()
-    overviews = Overviews(store, launch_id, clock, Running(), components, LaunchHealth(store, launch_id, clock))
+    supervisor, clock = Supervisor(lambda: None), VirtualClock()
+    headlines = HeadlineReader(store, launch_id, clock, Running(), supervisor, SafeMode(store, launch_id, clock))
     assert clock.now() == MIDNIGHT
-    assert overviews.look() == Overview()
-    components.add(Supervised("icon", lambda: False, "there is no icon"))
-    assert overviews.look().trouble == "Needs a restart: icon ended unexpectedly"
+    assert headlines.read() == HeadlineState()
+    supervisor.add(Supervised("icon", lambda: False, "there is no icon"))
+    assert headlines.read().trouble == "Needs a restart: icon ended unexpectedly"
     # While a run is copied and the rest is paused, too: it asks for the most.
     given.enqueue(store, "a")
     given.claim(store, launch_id)
     store.launches.pause(launch_id, given.NOW)
-    found = overviews.look()
+    found = headlines.read()
     assert (found.in_flight, found.paused, condition(found)) == (1, True, Condition.ATTENTION)
     assert items(found)[1].text == "Needs a restart: icon ended unexpectedly"
 
@@ -69,4 +69,4 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
         raise StoreError("disk I/O error")
 
     monkeypatch.setattr(store.status, "summary", unreadable)
-    assert overviews.look().trouble == UNREADABLE
+    assert headlines.read().trouble == UNREADABLE

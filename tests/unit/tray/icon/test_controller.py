@@ -11,12 +11,12 @@ from functools import partial
 import pytest
 from tests.support.program import PATIENCE_SECONDS, until
 
-from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.window_request import Shown
+from exlab_wizard.process.window_request import WindowShown
 from exlab_wizard.tray.icon import controller as desktop_module
-from exlab_wizard.tray.icon.controller import Control, Desktop, Icon, Mode
+from exlab_wizard.tray.icon.controller import Icon, IconActions, IconController, Mode
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.quit_ports import NoWindow
@@ -57,7 +57,7 @@ class Pretended(Icon):
         if self.error is not None:
             raise self.error
 
-    def show(self, overview: Overview) -> None:
+    def show(self, overview: HeadlineState) -> None:
         self._bench.shown.append(overview)
 
     def stop(self) -> None:
@@ -69,24 +69,24 @@ class Pretended(Icon):
 
 
 @dataclass
-class Bench(Control, NoWindow):
+class Bench(IconActions, NoWindow):
     """One desktop, and everything that it asks for."""
 
     place: Place = field(default_factory=Place)
-    overview: Overview = field(default_factory=Overview)
-    looked: list[Overview] = field(default_factory=list)
-    shown: list[Overview] = field(default_factory=list)
+    overview: HeadlineState = field(default_factory=HeadlineState)
+    looked: list[HeadlineState] = field(default_factory=list)
+    shown: list[HeadlineState] = field(default_factory=list)
     asked: list[object] = field(default_factory=list)
     icons: list[Pretended] = field(default_factory=list)
     refusal: BaseException | None = None
     changes: Changes = field(default_factory=Changes)
 
-    def desk(self, *, window: bool) -> Desktop:
-        self.desktop = Desktop(
-            look=self.look,
+    def desk(self, *, window: bool) -> IconController:
+        self.desktop = IconController(
+            read_state=self.look,
             changes=self.changes,
             window=self,
-            control=self,
+            actions=self,
             host=lambda: self.place,
             make_icon=self.make,
             window_at_start=window,
@@ -94,7 +94,7 @@ class Bench(Control, NoWindow):
         self.desktop.start()
         return self.desktop
 
-    def make(self, _overview: Overview, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
+    def make(self, _overview: HeadlineState, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
         if self.refusal is not None:
             raise self.refusal
         self.icons.append(Pretended(self, act, lost))
@@ -112,11 +112,11 @@ class Bench(Control, NoWindow):
     def was_asked(self, last: object) -> bool:
         return bool(self.asked) and self.asked[-1] == last
 
-    def now(self, overview: Overview) -> None:
+    def now(self, overview: HeadlineState) -> None:
         self.overview = overview
         self.changes.notify()
 
-    def look(self) -> Overview:
+    def look(self) -> HeadlineState:
         self.looked.append(self.overview)
         return self.overview
 
@@ -135,14 +135,14 @@ class Bench(Control, NoWindow):
     def open(self, page: str = "/") -> None:
         self.asked.append(page)
 
-    def show(self, page: str) -> Shown:
+    def show(self, page: str) -> WindowShown:
         raise AssertionError(page)
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(desktop_module, "HOST_SECONDS", 0.05)
-    monkeypatch.setattr(desktop_module, "SHOW_SECONDS", 0.02)
+    monkeypatch.setattr(desktop_module, "HOST_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(desktop_module, "UPDATE_INTERVAL_SECONDS", 0.02)
     bench = Bench()
     yield bench
     bench.desktop.stop()
@@ -165,7 +165,7 @@ def test_an_icon_that_dies_is_missed_and_the_window_takes_its_place(
     bench.becomes(Mode.WINDOW)
     assert not bench.desktop.alive
     until(lambda: bench.asked == ["/"], what="the window to open")
-    assert "no tray icon: the icon has ended; the window takes its place" in caplog.text
+    assert "no tray icon: the icon crashed; the window takes its place" in caplog.text
     bench.desktop.window_closed()
     assert bench.asked == ["/", QuitTrigger.WINDOW]
 
@@ -195,10 +195,10 @@ def test_a_quit_that_is_taken_back_opens_the_window_again_where_there_is_no_icon
     bench.place.trouble = "no bus"
     bench.desk(window=True)
     bench.becomes(Mode.WINDOW)
-    bench.now(Overview(phase=Phase.ASKING))
+    bench.now(HeadlineState(phase=Phase.ASKING))
     until(lambda: bench.looked[-1].phase is Phase.ASKING, what="the quit to be seen")
     assert bench.asked == []
-    bench.now(Overview())
+    bench.now(HeadlineState())
     until(lambda: bench.asked == ["/"], what="the window to open again")
 
 
@@ -207,7 +207,7 @@ def test_what_is_chosen_is_handed_on(bench: Bench) -> None:
     for act in (Act.QUIT, Act.KEEP_RUNNING):
         icon.choose(act)
     assert bench.asked == [QuitTrigger.TRAY, QuitEvent.KEEP_RUNNING]
-    for act, wanted in ((Act.OPEN, "/"), (Act.PAUSE, ("paused", True)), (Act.GO_ON, ("paused", False))):
+    for act, wanted in ((Act.OPEN, "/"), (Act.PAUSE, ("paused", True)), (Act.RESUME, ("paused", False))):
         icon.choose(act)
         until(partial(bench.was_asked, wanted), what=str(wanted))
 
@@ -215,14 +215,14 @@ def test_what_is_chosen_is_handed_on(bench: Bench) -> None:
 def test_only_what_differs_is_shown_however_often_something_changes(bench: Bench) -> None:
     bench.with_icon()
     for _ in range(50):
-        bench.now(Overview())
-    bench.now(Overview(in_flight=1))
+        bench.now(HeadlineState())
+    bench.now(HeadlineState(in_flight=1))
     until(lambda: bench.shown, what="the icon to change")
     for _ in range(50):
         bench.changes.notify()
-    bench.now(Overview(failed=1))
+    bench.now(HeadlineState(failed=1))
     until(lambda: len(bench.shown) > 1, what="the icon to change again")
-    assert bench.shown == [Overview(in_flight=1), Overview(failed=1)]
+    assert bench.shown == [HeadlineState(in_flight=1), HeadlineState(failed=1)]
 
 
 def test_a_display_that_goes_away_is_the_end_of_the_session(bench: Bench) -> None:

@@ -6,17 +6,17 @@ import itertools
 
 import pytest
 
-from exlab_wizard.domain.headline import Overview
+from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase
-from exlab_wizard.tray.icon.menu import FORCE, GO_ON, KEEP_RUNNING, OPEN, PAUSE, QUIT, Act, items
+from exlab_wizard.tray.icon.menu import FORCE, KEEP_RUNNING, OPEN, PAUSE, QUIT, RESUME, Act, items
 
 
-def offered(overview: Overview) -> list[tuple[Act, str]]:
+def offered(overview: HeadlineState) -> list[tuple[Act, str]]:
     return [(item.act, item.text) for item in items(overview) if item.act is not None and item.enabled]
 
 
 def test_the_menu_opens_pauses_and_quits() -> None:
-    assert offered(Overview(in_flight=3, percent=41, left_s=360)) == [
+    assert offered(HeadlineState(in_flight=3, percent=41, left_s=360)) == [
         (Act.OPEN, OPEN),
         (Act.OPEN, "Syncing 3 runs, 41%, about 6 min left"),
         (Act.PAUSE, PAUSE),
@@ -25,17 +25,17 @@ def test_the_menu_opens_pauses_and_quits() -> None:
 
 
 def test_what_is_paused_can_go_on() -> None:
-    assert offered(Overview(paused=True))[2:] == [(Act.GO_ON, GO_ON), (Act.QUIT, QUIT)]
+    assert offered(HeadlineState(paused=True))[2:] == [(Act.RESUME, RESUME), (Act.QUIT, QUIT)]
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.FORCING, Phase.STOPPED])
 def test_a_quit_that_is_under_way_is_not_begun_again(phase: Phase) -> None:
-    assert [act for act, _ in offered(Overview(phase=phase))] == [Act.OPEN, Act.OPEN]
-    assert items(Overview(phase=phase))[-1].text == QUIT
+    assert [act for act, _ in offered(HeadlineState(phase=phase))] == [Act.OPEN, Act.OPEN]
+    assert items(HeadlineState(phase=phase))[-1].text == QUIT
 
 
 def test_the_question_of_a_quit_can_be_answered() -> None:
-    assert offered(Overview(phase=Phase.ASKING, in_flight=1))[2:] == [
+    assert offered(HeadlineState(phase=Phase.ASKING, in_flight=1))[2:] == [
         (Act.KEEP_RUNNING, KEEP_RUNNING),
         (Act.QUIT, FORCE),
     ]
@@ -43,7 +43,7 @@ def test_the_question_of_a_quit_can_be_answered() -> None:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_groups_are_apart_and_one_item_is_the_default(phase: Phase) -> None:
-    found = items(Overview(phase=phase))
+    found = items(HeadlineState(phase=phase))
     assert [item.text for item in found if item.default] == [OPEN]
     lines = [index for index, item in enumerate(found) if item.act is None]
     assert lines
