@@ -244,7 +244,7 @@ def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
     path.rename(path.with_suffix(".away"))
     path.mkdir()
     bench.watcher.start()
-    until(lambda: "looking for what is to be notified" in caplog.text)
+    until(lambda: "cannot read what to notify" in caplog.text)
     path.rmdir()
     path.with_suffix(".away").rename(path)
     bench.finish(given.FAILED, "bad")
@@ -256,4 +256,4 @@ def test_a_database_that_cannot_be_read_is_one_line_and_looked_at_again(
 
     until(told)
     bench.watcher.stop()
-    assert caplog.text.count("looking for what is to be notified") == 1
+    assert caplog.text.count("cannot read what to notify") == 1
