@@ -190,7 +190,8 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
 def test_an_older_database_is_not_used_outside_a_launch(store: Store, next_version: Path) -> None:
     assert next_version.exists()
-    with pytest.raises(RefusedError, match=r"has schema 0002, but this program needs 0003\. Run: exlab-wizard db"):
+    told = r"has schema 0002, but this program needs 0003\. Run: exlab-wizard db upgrade"
+    with pytest.raises(RefusedError, match=told):
         migration.require_current(store.database)
 
 
