@@ -181,11 +181,11 @@ class MainLoop:
         Workers, window and server come before all of these: the coordinator stops them as the last steps of the quit.
         """
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
-        connection = self.store.database.thread_connection()
+        connection = self.store.database.connections.current()
 
         def write_receipt() -> None:
             reached(Point.QUIT_BEFORE_RECEIPT)
-            with self.store.database.using(connection):
+            with self.store.database.connections.using(connection):
                 self.store.launches.end(self.ready.launch_id, reason, self.clock.now())
             reached(Point.QUIT_AFTER_RECEIPT)
 

@@ -31,7 +31,7 @@ class DatabaseCheckpoints:
         self._control = control
         self._progressed = progressed
         # A transfer's helper threads come and go with each run; they share the worker's connection, one at a time.
-        self._connection = store.database.thread_connection()
+        self._connection = store.database.connections.current()
         self._turn = threading.Lock()
 
     def load(self) -> list[FileRecord]:
@@ -95,5 +95,5 @@ class DatabaseCheckpoints:
 
     @contextlib.contextmanager
     def _my_turn(self) -> Iterator[None]:
-        with self._turn, self._store.database.using(self._connection):
+        with self._turn, self._store.database.connections.using(self._connection):
             yield

@@ -58,7 +58,7 @@ class Maintenance:
         return self._thread.alive
 
     def _loop(self) -> None:
-        self._store.database.leave_open()
+        self._store.database.connections.leave_open()
         wait = FIRST_POLL_DELAY_SECONDS
         log_once = LogOnce(log)
         while not self._stop.wait(wait):

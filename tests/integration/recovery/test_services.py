@@ -66,11 +66,11 @@ class ClosedMeanwhile(Backups):
     def create(
         self, database: Database, now: datetime, *, label: str, progress: Callable[[int, int], None] | None = None
     ) -> Path:
-        connection = database.thread_connection()
+        connection = database.connections.current()
         quits = threading.Thread(target=database.close)
         quits.start()
         quits.join(PATIENCE_SECONDS)
-        with database.using(connection):
+        with database.connections.using(connection):
             return super().create(database, now, label=label, progress=progress)
 
 

@@ -6,13 +6,14 @@ Every write proves the claim in the same transaction. The files of one checkpoin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
-from exlab_wizard.store.sqlite.database import Database, Transaction
+from exlab_wizard.store.sqlite.database import Queries, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, text, whole
 from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
@@ -30,30 +31,14 @@ SET_PROGRESS: Final = Statement(
     sa.update(sync_jobs)
     .where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
     .values(
-        files_total=_b("files_total"),
-        files_done=_b("files_done"),
-        bytes_total=_b("bytes_total"),
-        bytes_done=_b("bytes_done"),
-        bytes_verified=_b("bytes_verified"),
-        bytes_resumed=_b("bytes_resumed"),
+        **{field.name: _b(field.name) for field in fields(JobProgress)},
         # JobProgress clears the crash count; going again over what was lost is not progress.
         crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes),
         progress_mark=sa.func.max(_job.progress_mark, _moved),
     )
 )
 PUT_FILE: Final = Statement(
-    sqlite.insert(sync_files)
-    .prefix_with("OR REPLACE")
-    .values(
-        job_id=_b("job"),
-        path=_b("path"),
-        size=_b("size"),
-        mtime_ns=_b("mtime_ns"),
-        state=_b("state"),
-        bytes_done=_b("bytes_done"),
-        prefix_sha256=_b("prefix_sha256"),
-        sha256=_b("sha256"),
-    )
+    sqlite.insert(sync_files).prefix_with("OR REPLACE").values({column.name: _b(column.name) for column in _file})
 )
 DROP_FILE: Final = Statement(sa.delete(sync_files).where(_file.job_id == _b("job"), _file.path == _b("path")))
 LOAD_FILES: Final = Statement(
@@ -63,12 +48,8 @@ LOAD_FILES: Final = Statement(
 )
 
 
-class Files:
+class Files(Queries):
     """The table `sync_files`, as one claim holder may change it."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def load(self, job_id: int) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
@@ -103,22 +84,12 @@ class Files:
 
 
 def _set_progress(transaction: Transaction, job_id: int, claim_id: str, progress: JobProgress) -> bool:
-    params: dict[str, Value] = {
-        "job": job_id,
-        "claim": claim_id,
-        "files_total": progress.files_total,
-        "files_done": progress.files_done,
-        "bytes_total": progress.bytes_total,
-        "bytes_done": progress.bytes_done,
-        "bytes_verified": progress.bytes_verified,
-        "bytes_resumed": progress.bytes_resumed,
-    }
-    return transaction.change(SET_PROGRESS, params) == 1
+    return transaction.change(SET_PROGRESS, {"job": job_id, "claim": claim_id, **asdict(progress)}) == 1
 
 
 def _row(job_id: int, file: FileRecord) -> dict[str, Value]:
     return {
-        "job": job_id,
+        "job_id": job_id,
         "path": path_to_sql(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,

@@ -14,7 +14,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import PredicateUnreadableError, StoreError
 from exlab_wizard.store import figures
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import real, whole
 
@@ -26,12 +26,8 @@ BLOCKERS: Final = Statement(
 )
 
 
-class DrainQueries:
+class DrainQueries(Queries):
     """The predicate and what it counts."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def count(self, now: datetime) -> DrainCount:
         """Return what a quit has to wait for.

@@ -26,7 +26,7 @@ from exlab_wizard.store.queue.claims import (
     promote_in,
     take_in,
 )
-from exlab_wizard.store.sqlite.database import Database, Transaction
+from exlab_wizard.store.sqlite.database import Queries, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
@@ -36,14 +36,8 @@ _b = sa.bindparam
 
 ENQUEUE: Final = Statement(
     sqlite.insert(sync_jobs)
-    .values(
-        run_path=_b("run_path"),
-        destination=_b("destination"),
-        equipment_id=_b("equipment_id"),
-        session_id=_b("session_id"),
-        priority=_b("priority"),
-        enqueued_at=_b("now"),
-    )
+    .values({name: _b(name) for name in ("run_path", "destination", "equipment_id", "session_id", "priority")})
+    .values(enqueued_at=_b("now"))
     .on_conflict_do_nothing(index_elements=[_job.run_path, _job.destination], index_where=IS_UNFINISHED)
     .returning(_job.id)
 )
@@ -114,12 +108,8 @@ class Enqueued:
     created: bool
 
 
-class Jobs:
+class Jobs(Queries):
     """The table `sync_jobs`."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def enqueue(self, job: NewJob, now: datetime) -> Enqueued:
         """Make `job` durable; a run that is pending for that destination already is found, not doubled.

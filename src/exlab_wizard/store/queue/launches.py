@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
 from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, text, whole
 from exlab_wizard.store.tables import (
@@ -104,15 +104,8 @@ RENEW_LEASES: Final = Statement(
 )
 INSERT: Final = Statement(
     sa.insert(launches)
-    .values(
-        host=_b("host"),
-        boot_id=_b("boot_id"),
-        pid=_b("pid"),
-        process_started_at=_b("process_started_at"),
-        version=_b("version"),
-        started_at=_b("now"),
-        jobs_resumed=_b("jobs_resumed"),
-    )
+    .values({name: _b(name) for name in ("host", "boot_id", "pid", "process_started_at", "version", "jobs_resumed")})
+    .values(started_at=_b("now"))
     .returning(_launch.id)
 )
 HEALTHY: Final = Statement(
@@ -125,15 +118,7 @@ LAST_HEALTH: Final = Statement(
     .limit(_b("count"))
 )
 OPEN_LAUNCH: Final = Statement(
-    sa.select(
-        _launch.id,
-        _launch.pid,
-        _launch.host,
-        _launch.version,
-        _launch.started_at,
-        _launch.draining_since,
-        _launch.paused_since,
-    )
+    sa.select(*(_launch[field.name] for field in fields(OpenLaunch)))
     .where(_launch.ended_at.is_(None))
     .order_by(_launch.id.desc())
     .limit(_ONE)
@@ -186,12 +171,8 @@ class Recovery:
     sessions: int
 
 
-class Launches:
+class Launches(Queries):
     """The table `launches`. Only the holder of the instance lock writes here."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def recover(self, process: ThisProcess, now: datetime) -> Recovery:
         """Close dead launches, queue what they left, refresh leases and open this launch, in one transaction."""
@@ -215,15 +196,7 @@ class Launches:
             marked = transaction.change(REQUEUE_RESUMABLE)
             transaction.change(END_ENDLESS_DELAYS, {"latest": to_text(now + LONGEST_WAIT)})
             sessions = transaction.change(RENEW_LEASES, {"now": at})
-            opening: dict[str, Value] = {
-                "host": process.host,
-                "boot_id": process.boot_id,
-                "pid": process.pid,
-                "process_started_at": process.process_started_at,
-                "version": process.version,
-                "now": at,
-                "jobs_resumed": cut_off + marked,
-            }
+            opening: dict[str, Value] = {**asdict(process), "now": at, "jobs_resumed": cut_off + marked}
             launch_id = whole(transaction.run(INSERT, opening)[0][0])
             reached(Point.RECOVERY_BEFORE_COMMIT)
         reached(Point.RECOVERY_AFTER)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, text, whole
 from exlab_wizard.store.tables import quit_requests
@@ -81,12 +81,8 @@ class QuitView:
     prompts: int
 
 
-class Quits:
+class Quits(Queries):
     """The table `quit_requests`."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def request(
         self,

@@ -18,7 +18,7 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import IS_ACTIVE, launches, session_leases
@@ -104,12 +104,8 @@ class LeaseStatus:
     expires_at: datetime
 
 
-class Sessions:
+class Sessions(Queries):
     """The table `session_leases`."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def open(self, session: NewSession, launch_id: int, now: datetime) -> LeaseStatus:
         """Open a lease under this launch; the same client-chosen id again returns the lease that it opened.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.views import Job, SessionRow
 from exlab_wizard.store.reports.rows import JOB_COLUMNS, Record, records, views
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.tables import IS_ACTIVE, IS_DELAYED, IS_DUE, IS_IN_FLIGHT, session_leases, sync_jobs
 
@@ -50,12 +50,8 @@ VERIFIED: Final = Statement(
 )
 
 
-class ActivityReport:
+class ActivityReport(Queries):
     """Reads for the first page; rows as in the database, at most 50 of a kind."""
-
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
-        self._db = database
 
     def in_flight(self) -> list[Job]:
         """Return the jobs that are being sent or read back, the first claimed first."""

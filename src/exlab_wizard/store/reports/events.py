@@ -13,14 +13,16 @@ import sqlalchemy as sa
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.store import figures
 from exlab_wizard.store.reports.rows import Record, records
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, whole
+from exlab_wizard.store.sqlite.values import whole
 from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, job_events, session_leases, sync_jobs
 
 _b = sa.bindparam
 _job, _event = sync_jobs.c, job_events.c
 
+_RUN: Final = (_job.run_path, _job.destination)
+_PROGRESS: Final = ("state", "files_done", "files_total", "bytes_done", "bytes_verified", "bytes_total")
 _OPENED: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid")
 _NEWEST_SESSION: Final = sa.select(sa.func.coalesce(sa.func.max(_OPENED), 0)).select_from(session_leases)
 _FAILURES_AT_ONCE: Final = 200
@@ -28,16 +30,7 @@ _FAILURES_AT_ONCE: Final = 200
 NEWEST: Final = Statement(sa.select(figures.NEWEST_EVENT, figures.NEWEST_JOB, _NEWEST_SESSION.scalar_subquery()))
 NEWEST_EVENT: Final = Statement(sa.select(figures.NEWEST_EVENT))
 MOVES: Final = Statement(
-    sa.select(
-        _event.id,
-        _event.job_id,
-        _event.at,
-        _event.from_state,
-        _event.to_state,
-        _event.reason,
-        _job.run_path,
-        _job.destination,
-    )
+    sa.select(*(_event[name] for name in ("id", "job_id", "at", "from_state", "to_state", "reason")), *_RUN)
     .join_from(job_events, sync_jobs, _job.id == _event.job_id)
     .where(_event.id > _b("after"))
     .order_by(_event.id)
@@ -50,24 +43,13 @@ QUEUED: Final = Statement(
         sa.null().label("from_state"),
         sa.literal_column("'queued'").label("to_state"),
         sa.literal_column("'enqueued'").label("reason"),
-        _job.run_path,
-        _job.destination,
+        *_RUN,
     )
     .where(_job.id > _b("after"))
     .order_by(_job.id)
     .limit(_b("limit"))
 )
-PROGRESS: Final = Statement(
-    sa.select(
-        _job.id.label("job_id"),
-        _job.state,
-        _job.files_done,
-        _job.files_total,
-        _job.bytes_done,
-        _job.bytes_verified,
-        _job.bytes_total,
-    ).where(IS_IN_FLIGHT)
-)
+PROGRESS: Final = Statement(sa.select(_job.id.label("job_id"), *(_job[name] for name in _PROGRESS)).where(IS_IN_FLIGHT))
 _SESSION: Final = [session_leases.c[name] for name in ("id", "kind", "label", "operator", "state")]
 ACTIVE: Final = Statement(sa.select(*_SESSION).where(IS_ACTIVE).limit(_b("limit")))
 OPENED: Final = Statement(
@@ -113,12 +95,8 @@ class Failure:
     detail: str
 
 
-class EventsReport:
+class EventsReport(Queries):
     """Reads for event streams and notifications, which follow the database."""
-
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
-        self._db = database
 
     def newest(self) -> Newest:
         """Return how far the history goes."""
@@ -181,5 +159,4 @@ class EventsReport:
 
     def has_arrived(self, destination: str, after: int) -> bool:
         """Return whether all bytes of some run have reached `destination` since the move with id `after`."""
-        params: dict[str, Value] = {"destination": destination, "after": after}
-        return bool(self._db.read(HAS_ARRIVED, params))
+        return bool(self._db.read(HAS_ARRIVED, {"destination": destination, "after": after}))

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.store.reports.rows import MAX_ID, Record, records
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, path_to_sql, text, whole
 from exlab_wizard.store.tables import sync_jobs
@@ -149,12 +149,8 @@ class Publication:
     files: int
 
 
-class HistoryReport:
+class HistoryReport(Queries):
     """Reads about finished jobs, too; a search takes at most `SEARCH_SECONDS` longer than what it returns."""
-
-    def __init__(self, database: Database) -> None:
-        """Work on `database`."""
-        self._db = database
 
     def search(
         self, search: Search, *, limit: int, before: int | None = None, seconds: float = SEARCH_SECONDS

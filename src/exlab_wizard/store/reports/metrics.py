@@ -18,7 +18,7 @@ from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.store import figures
 from exlab_wizard.store.reports.events import EventsReport
 from exlab_wizard.store.reports.rows import MAX_ID, Record, records
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, real, whole
 from exlab_wizard.store.tables import IS_ACTIVE, IS_FAILED, launches, session_leases, sync_jobs
@@ -116,21 +116,16 @@ class Verified:
     complete_since: datetime
 
 
-class MetricsReport:
+class MetricsReport(Queries):
     """Reads for `/metrics` and for the charts of the page."""
-
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
-        self._db = database
-        self._events = EventsReport(database)
 
     def begin(self) -> EventCounts:
         """Return counts that are all zero: what happens from now on is counted."""
-        return EventCounts(self._events.newest_event())
+        return EventCounts(EventsReport(self._db).newest_event())
 
     def count(self, counts: EventCounts) -> None:
         """Add to `counts` what happened since. One caller at a time."""
-        newest = self._events.newest_event()
+        newest = EventsReport(self._db).newest_event()
         rows = self._db.read(MOVES, {"after": counts.event, "newest": newest})
         for state, moves, verified, resumed in rows:
             counts.moves[str(state)] = counts.moves.get(str(state), 0) + whole(moves)

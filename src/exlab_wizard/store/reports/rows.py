@@ -6,6 +6,7 @@ The newest come first, a keyset page at a time.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,7 +16,7 @@ from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, SessionPage, SessionRow
 from exlab_wizard.errors import StoreError
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Database, Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import session_leases, sync_files, sync_jobs
@@ -88,12 +89,8 @@ class FilePage:
     following: str | None
 
 
-class RowsReport:
+class RowsReport(Queries):
     """Ordered, bounded reads for people."""
-
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
-        self._db = database
 
     def jobs(self, *, limit: int, before: int | None = None, in_state: JobState | None = None) -> list[Job]:
         """Return jobs below id `before`, newest first."""
@@ -129,8 +126,7 @@ class RowsReport:
 
     def sessions_page(self, *, limit: int, before: int | None = None) -> SessionPage:
         """Return sessions in the reverse order of their opening, those below the number `before`."""
-        params: dict[str, Value] = {"limit": limit, "before": MAX_ID if before is None else before}
-        found = records(self._db, SESSIONS_PAGE, params)
+        found = records(self._db, SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
         following = whole(found[-1]["number"]) if len(found) == limit else None
         return SessionPage([view(SessionRow, row) for row in found], following)
 
@@ -147,7 +143,7 @@ class RowsReport:
         return views(self._db, QuitRow, QUITS, {"limit": limit})
 
 
-def views(database: Database, kind: type[_View], statement: Statement, params: dict[str, Value]) -> list[_View]:
+def views(database: Database, kind: type[_View], statement: Statement, params: Mapping[str, Value]) -> list[_View]:
     """Return the rows of a query as views, whose fields are their columns.
 
     Raises:
@@ -169,7 +165,7 @@ def view(kind: type[_View], row: Record) -> _View:
         raise StoreError(msg) from error
 
 
-def records(database: Database, statement: Statement, params: dict[str, Value]) -> list[Record]:
+def records(database: Database, statement: Statement, params: Mapping[str, Value]) -> list[Record]:
     """Return the rows of a query as dictionaries."""
     columns, rows = database.read_table(statement, params)
     return [{name: _shown(value) for name, value in zip(columns, row, strict=True)} for row in rows]

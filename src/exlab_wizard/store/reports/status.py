@@ -19,7 +19,7 @@ from exlab_wizard.store import figures
 from exlab_wizard.store.queue.drain import DrainQueries
 from exlab_wizard.store.queue.launches import Launches
 from exlab_wizard.store.reports.rows import Record, RowsReport, records
-from exlab_wizard.store.sqlite.database import Database
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, real, whole
 from exlab_wizard.store.tables import IS_IN_FLIGHT, launches, sync_jobs
@@ -110,12 +110,8 @@ class LastExit:
         return self.resumed <= MOST_COUNTED
 
 
-class StatusReport:
+class StatusReport(Queries):
     """Reads for the icon, `exlab-wizard status`, and the head of each page."""
-
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
-        self._db = database
 
     def read(self) -> Status:
         """Return what runs, waits and failed, for `exlab-wizard status` and for the API, which show the same.

@@ -1,7 +1,7 @@
-"""One long-lived connection for each thread, and an end for all of them that no thread is hurt by.
+"""One long-lived connection for each thread, and a way to close them all that hurts no thread.
 
-SQLite must not be closed under a thread that is inside it: the process would die of it. A thread that hangs there, in
-a lock that another program holds or on a disk that does not answer, keeps its connection until the process ends.
+Closing SQLite under a thread that is inside it would crash the process. A thread that hangs there, waiting for another
+program's lock or for a disk that does not answer, keeps its connection until the process ends.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ log = logging.getLogger(__name__)
 
 
 class ThreadConnection:
-    """A connection and who may be inside it: `turn` is held for as long as a statement or a transaction takes."""
+    """A connection, and the lock that is held for as long as a statement or a transaction takes."""
 
     __slots__ = ("connection", "left_open", "lock", "proxy")
 
     def __init__(self, proxy: PoolProxiedConnection, *, left_open: bool) -> None:
-        """Hold what the pool gave."""
+        """Wrap the pool's connection; `left_open` says that closing all leaves this one open."""
         connection: driver.Connection | None = proxy.driver_connection
         assert connection is not None
         self.proxy = proxy
         self.connection = connection
         self.left_open = left_open
-        self.lock = threading.RLock()  # a query may stand inside a transaction
+        self.lock = threading.RLock()  # a query may run inside a transaction
 
 
 class Connections:
@@ -45,7 +45,7 @@ class Connections:
         self._lock = threading.Lock()
         self._over = False
 
-    def thread_connection(self) -> ThreadConnection:
+    def current(self) -> ThreadConnection:
         """Return this thread's connection, opened at its first use.
 
         Raises:
@@ -63,12 +63,12 @@ class Connections:
         return held
 
     def leave_open(self) -> None:
-        """Let `close` leave this thread's connection open: for one that is inside it without taking its turn."""
+        """Let `close` leave this thread's connection open; call it before the first use, where nothing waits for it."""
         self._local.left_open = True
 
     @contextlib.contextmanager
     def using(self, lent: ThreadConnection) -> Iterator[None]:
-        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
+        """Let this thread work on another thread's connection; the caller makes them take turns."""
         held = getattr(self._local, "held", None)
         self._local.held = lent
         try:
@@ -84,14 +84,14 @@ class Connections:
         self._local.own = self._local.held = None
         with self._lock:
             if own not in self._held:
-                return  # `close` was here
+                return  # `close` closed it
             self._held.remove(own)
         own.proxy.close()
 
     def close(self, *, for_good: bool) -> None:
-        """Close every connection that no thread is inside of; the last one to the file checkpoints it.
+        """Close every connection that no thread is using; the last one to the file checkpoints it.
 
-        `for_good`: no thread gets another. Its WAL beside a database that was closed would look like a crash.
+        `for_good`: no thread gets another, whose WAL beside the closed database would look like a crash.
         """
         self._over = self._over or for_good
         self._local = threading.local()

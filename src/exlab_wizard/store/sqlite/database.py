@@ -6,10 +6,10 @@ here, in order, instead of in SQLite's busy handler, which sleeps; other process
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -54,15 +54,15 @@ class Database:
         self.engine = sa.create_engine(
             "sqlite://", creator=self._connect, module=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT"
         )
-        self._connections = Connections(self.engine.raw_connection)
+        self.connections = Connections(self.engine.raw_connection)
         self._writing = FairLock()
         self._file: tuple[int, int] | None = None
         self.refused_as_busy = 0
-        """How often a lock was not to be had in time; whoever wanted it tries again."""
+        """How often a lock was not available in time; its caller retries."""
 
     def _connect(self) -> driver.Connection:
         """Open one connection and read back that the settings hold."""
-        # SQLite would make an empty file in the place of one that was moved away, and this thread would stay with it.
+        # SQLite would create an empty file in place of one that was moved away, and this thread would keep using it.
         self.require_in_place()
         try:
             connection = driver.connect(
@@ -112,26 +112,20 @@ class Database:
         Raises:
             StoreError: the file cannot be opened.
         """
-        return self._connections.thread_connection().connection
+        return self.connections.current().connection
 
-    def thread_connection(self) -> ThreadConnection:
-        """Return this thread's connection, for another thread to work on with `using`.
-
-        Raises:
-            StoreError: the file cannot be opened.
-        """
-        return self._connections.thread_connection()
-
-    def using(self, lent: ThreadConnection) -> AbstractContextManager[None]:
-        """Let this thread work on another thread's connection; the caller sees to it that they take turns."""
-        return self._connections.using(lent)
-
-    def leave_open(self) -> None:
-        """Let `close` leave this thread's connection open: for a thread that nobody waits for, before its first use."""
-        self._connections.leave_open()
+    @contextlib.contextmanager
+    def _using(self, op: str) -> Iterator[driver.Connection]:
+        """Lend this thread's connection, and let an error of the driver say what `op` failed and why."""
+        try:
+            current = self.connections.current()
+            with current.lock:
+                yield current.connection
+        except driver.Error as error:
+            raise self._explained(op, error) from error
 
     def require_in_place(self) -> None:
-        """Raise when the file is not the one that was opened: it would be read and written on, seen by nobody else.
+        """Raise when the file is not the one that was opened: no other program would see what is read and written.
 
         Raises:
             StoreError: it was deleted, moved or replaced.
@@ -153,7 +147,7 @@ class Database:
 
     def release(self) -> None:
         """Close this thread's connection; a thread calls it before it ends."""
-        self._connections.release()
+        self.connections.release()
 
     def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
         """Run a query and return its rows.
@@ -161,12 +155,8 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-        try:
-            held = self._connections.thread_connection()
-            with held.lock:
-                return held.connection.execute(statement.sql, statement.bind(params or {})).fetchall()
-        except driver.Error as error:
-            raise self._explained("read", error) from error
+        with self._using("read") as connection:
+            return connection.execute(statement.sql, statement.bind(params or {})).fetchall()
 
     def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
         """Run a query and return its column names and rows.
@@ -174,16 +164,12 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-        try:
-            held = self._connections.thread_connection()
-            with held.lock:
-                cursor = held.connection.execute(statement.sql, statement.bind(params))
-                try:
-                    return [column[0] for column in cursor.description], cursor.fetchall()
-                finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
-                    cursor.close()
-        except driver.Error as error:
-            raise self._explained("read", error) from error
+        with self._using("read") as connection:
+            cursor = connection.execute(statement.sql, statement.bind(params))
+            try:
+                return [column[0] for column in cursor.description], cursor.fetchall()
+            finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
+                cursor.close()
 
     def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
         """Run one write as its own transaction and return what it returns; durable on return.
@@ -193,19 +179,16 @@ class Database:
         """
         self._acquire_write_lock()
         try:
-            held = self._connections.thread_connection()
-            with held.lock:
-                return held.connection.execute(statement.sql, statement.bind(params)).fetchall()
-        except driver.Error as error:
-            raise self._explained("write", error) from error
+            with self._using("write") as connection:
+                return connection.execute(statement.sql, statement.bind(params)).fetchall()
         finally:
             self._writing.release()
 
     def transaction(self) -> Transaction:
-        """Return a write transaction: it is durable when its `with` block is left, undone when the block raises.
+        """Return a write transaction: durable when its `with` block is left, undone when the block raises.
 
-        Entering and leaving it raise StoreError: the write lock was not to be had, or a statement or the commit
-        failed; nothing was written.
+        Entering and leaving it raise StoreError if the write lock is not available or a statement or the commit
+        fails; nothing was written.
         """
         return Transaction(self)
 
@@ -217,26 +200,26 @@ class Database:
             raise StoreError(msg)
 
     def _begin(self) -> ThreadConnection:
-        """Take the turns and begin a write on this thread's connection."""
+        """Acquire the locks and begin a write on this thread's connection."""
         self._acquire_write_lock()
         try:
-            held = self._connections.thread_connection()
+            held = self.connections.current()
             held.lock.acquire()
             try:
                 held.connection.execute("BEGIN IMMEDIATE")
-            except BaseException:  # boundary: as below, for this connection's turn
+            except BaseException:  # boundary: as below, for this connection's lock
                 held.lock.release()
                 raise
         except driver.Error as error:
             self._writing.release()
             raise self._explained("write", error) from error
-        except BaseException:  # boundary: whatever it was, nobody else may wait for this turn for ever
+        except BaseException:  # boundary: whatever it was, no other thread may wait for this lock for ever
             self._writing.release()
             raise
         return held
 
     def _end(self, held: ThreadConnection, failed: BaseException | None) -> None:
-        """Commit, or undo what was begun when its block failed or the commit does, and give the turns back."""
+        """Commit, or roll back when the block or the commit failed, and release the locks."""
         connection = held.connection
         try:
             try:
@@ -255,12 +238,8 @@ class Database:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection, of any process, has committed."""
-        try:
-            held = self._connections.thread_connection()
-            with held.lock:
-                version: int = held.connection.execute("PRAGMA data_version").fetchone()[0]
-        except driver.Error as error:
-            raise self._explained("read", error) from error
+        with self._using("read") as connection:
+            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def grow_wal(self) -> None:
@@ -298,17 +277,13 @@ class Database:
         """Move the WAL into the database file; False when a reader keeps part of it back."""
         if self.journal_mode != "wal":
             return True
-        try:
-            held = self._connections.thread_connection()
-            with held.lock:
-                busy: int = held.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
-        except driver.Error as error:
-            raise self._explained("checkpoint", error) from error
+        with self._using("checkpoint") as connection:
+            busy: int = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
         return not busy
 
     def close(self, *, for_good: bool = False) -> None:
-        """Close every connection that is not kept apart and that no thread is inside of; the last one checkpoints."""
-        self._connections.close(for_good=for_good)
+        """Close every connection that no thread is using and that is not left open; the last one checkpoints."""
+        self.connections.close(for_good=for_good)
         self.engine.dispose()
 
     def _explained(self, op: str, error: driver.Error) -> StoreError:
@@ -346,3 +321,11 @@ class Transaction:
     def change_many(self, statement: Statement, params: Sequence[Mapping[str, Value]]) -> None:
         """Run a statement once for each of `params`."""
         self._connection.executemany(statement.sql, [statement.bind(row) for row in params])
+
+
+class Queries:
+    """Reads or writes over one database: the base of each part of the store."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._db = database

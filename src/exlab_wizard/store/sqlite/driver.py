@@ -6,6 +6,7 @@ ship those; `has_wal_reset_bug` decides whether the rollback journal is used ins
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ else:
     except ImportError:
         import sqlite3 as driver
 
-__all__ = ["FIXED_VERSION", "OLDEST_VERSION", "driver", "has_wal_reset_bug"]
+__all__ = ["FIXED_VERSION", "OLDEST_VERSION", "driver", "has_wal_reset_bug", "open_read_only"]
 
 FIXED_VERSION: Final = (3, 51, 3)
 OLDEST_VERSION: Final = (3, 37, 0)
@@ -25,3 +26,8 @@ OLDEST_VERSION: Final = (3, 37, 0)
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     """Return whether a library of `version` (major, minor, patch) may corrupt a WAL database."""
     return (3, 7, 0) <= version < FIXED_VERSION
+
+
+def open_read_only(path: Path, timeout: float = 5.0) -> driver.Connection:
+    """Open the file at `path`, which must exist, so that nothing can be written through the connection."""
+    return driver.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=timeout)

@@ -21,7 +21,7 @@ from exlab_wizard.durable import make_folder, sync_file, sync_folder
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import Database
-from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.driver import driver, open_read_only
 
 KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
@@ -132,11 +132,8 @@ class Backups:
         check_backup(source)
         self.clear_cut_off()
         part = self._database.with_name(self._database.name + _RESTORING)
-        backup = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
-        try:
+        with contextlib.closing(open_read_only(source)) as backup:
             _copy(backup, part, None)
-        finally:
-            backup.close()
         kept: Path | None = None
         if self._database.exists():
             kept = self._database.with_name(f"{self._database.name}{_REPLACED}{re.sub(r'[-:.]', '', to_text(now))}")
@@ -230,7 +227,7 @@ def check_backup(source: Path) -> None:
     if not source.is_file():
         msg = f"{str(source)!r} is not a file; `exlab-wizard db backup --list` lists the backups"
         raise RefusedError(msg)
-    connection = driver.connect(source.absolute().as_uri() + "?mode=ro", uri=True)
+    connection = open_read_only(source)
     try:
         verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         connection.execute("SELECT version_num FROM alembic_version").fetchone()

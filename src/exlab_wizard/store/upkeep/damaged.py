@@ -16,7 +16,7 @@ from typing import Final
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.store.sqlite.database import decode_text
-from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.driver import driver, open_read_only
 from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, whole
 
 SECONDS: Final = 5.0
@@ -106,7 +106,7 @@ class RawDatabase:
             destination,
             _FOLDERS,
         )
-        return [path_from_sql(path) for (path,) in rows]
+        return [path_from_sql(path) for (path,) in rows if isinstance(path, str | bytes)]
 
     def _rows(self, sql: str, *values: Value) -> list[Row]:
         return self._connection.execute(sql, values).fetchall()
@@ -122,8 +122,7 @@ def open_raw(path: Path, seconds: float = SECONDS) -> Iterator[RawDatabase]:
     """
     deadline = time.monotonic() + seconds
     try:
-        connection = driver.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=seconds)
-        with contextlib.closing(connection):
+        with contextlib.closing(open_read_only(path, seconds)) as connection:
             connection.text_factory = decode_text
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS_BETWEEN_CHECKS)
             yield RawDatabase(connection)

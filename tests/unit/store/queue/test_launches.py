@@ -105,7 +105,7 @@ def test_a_job_that_kills_every_launch_is_given_up_and_the_others_complete(store
     failed = given.row(store, guilty)
     assert [failed[name] for name in ("state", "error_kind", "crashes")] == ["failed", "crash_loop", CRASH_LIMIT]
     assert failed["finished_at"] is not None
-    assert "Look at the log" in str(failed["error_detail"])
+    assert "Check the log" in str(failed["error_detail"])
     assert given.row(store, innocent)["state"] == "queued"
     job = given.claim(store, found.launch_id)
     assert job.job_id == innocent

@@ -31,7 +31,7 @@ from exlab_wizard.store.store import Store
 path, way = sys.argv[1:]
 store = Store(Database(path))
 store.rows.jobs(limit=1)
-mine = store.database.thread_connection()
+mine = store.database.connections.current()
 other = driver.connect(path, isolation_level=None, check_same_thread=False)
 other.execute("BEGIN IMMEDIATE")
 inside = threading.Event()
@@ -42,7 +42,7 @@ def write():
 
 def hang():
     if way == "lent":
-        with store.database.using(mine):
+        with store.database.connections.using(mine):
             write()
     else:
         store.rows.jobs(limit=1)
@@ -52,7 +52,7 @@ thread = threading.Thread(target=hang)
 thread.start()
 inside.wait()
 while not any(held.lock._is_owned() or not held.lock.acquire(blocking=False) or held.lock.release()
-              for held in store.database._connections._held):
+              for held in store.database.connections._held):
     pass
 store.close()
 other.execute("COMMIT")
@@ -86,9 +86,9 @@ def test_when_nobody_is_inside_everything_is_closed_and_the_log_is_gone(place: S
 def test_a_thread_that_comes_back_after_the_end_finds_its_connection_closed(place: StateDir) -> None:
     store = Store(Database(place.database))
     store.rows.jobs(limit=1)
-    mine = store.database.thread_connection()
+    mine = store.database.connections.current()
     store.close()
-    with store.database.using(mine), pytest.raises(driver.ProgrammingError):
+    with store.database.connections.using(mine), pytest.raises(driver.ProgrammingError):
         mine.connection.execute("SELECT 1")
     assert until(lambda: store.jobs.enqueue(NewJob("/runs/a", "nas"), given.NOW).created)
     store.close()
