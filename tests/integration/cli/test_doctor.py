@@ -66,9 +66,9 @@ def test_a_machine_at_work_is_looked_at_and_nothing_is_left_there(
     for name in ("reachable", "marker", "writable", "rename", "case", "longest name", "room", "clock"):
         assert found[f"nas: {name}"].verdict is Verdict.OK, found[f"nas: {name}"]
     # The run of the fixture lies beside the destination.
-    assert "one failure takes both" in found["nas: disk"].detail
+    assert "one failure destroys both" in found["nas: disk"].detail
     assert found["backups"].remedy.startswith("exlab-wizard db backup")
-    assert "does not run" in found["application"].detail
+    assert "not running" in found["application"].detail
 
 
 def test_people_get_lines_with_the_remedy_below(cli: Cli, nas: Path) -> None:
@@ -221,7 +221,7 @@ def test_an_application_that_runs_is_asked_and_one_that_hangs_is_told(
         assert program.api("GET", "/drain")[0] == 200
         place = StateDir.at(program.state)
         found = {one.name: one for one in running.application(place)}
-        assert found["application"].detail == f"runs (pid {program.process.pid})"
+        assert found["application"].detail == f"running (pid {program.process.pid})"
         assert found["server"].detail.startswith("answers at http://127.0.0.1:")
         assert found["its workers"].verdict is Verdict.OK
         program.process.send_signal(signal.SIGSTOP)
@@ -276,14 +276,14 @@ def test_who_shows_icons_and_notifications_is_asked_on_the_bus(bus: str) -> None
     alone = desk()
     assert alone["tray"].verdict is Verdict.WARN
     # The service files of the machine may name a daemon that would be started.
-    assert alone["notifications"].detail != "are shown"
+    assert alone["notifications"].detail != "are displayed"
     service = Service(bus, desktop.TRAY_HOST, desktop.NOTIFICATIONS)
     service.start()
     assert service.there.wait(PATIENCE_SECONDS)
     served = desk()
     service.end.set()
     service.join(PATIENCE_SECONDS)
-    assert (served["tray"].verdict, served["notifications"].detail) == (Verdict.OK, "are shown")
+    assert (served["tray"].verdict, served["notifications"].detail) == (Verdict.OK, "are displayed")
 
 
 def test_without_display_and_bus_the_desktop_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

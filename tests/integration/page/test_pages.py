@@ -156,7 +156,7 @@ def test_what_a_state_forbids_is_refused_on_a_page_too(place: Place) -> None:
     for verb in ("retry", "cancel"):
         refused = place.post(f"/runs/{number}/{verb}")
         assert refused.status_code == 409
-        assert "A verified job cannot be" in told(refused)
+        assert " is verified and cannot be" in told(refused)
     assert place.get("/runs/999999").status_code == 404
     assert place.get("/runs/999999/receipt").status_code == 404
     assert place.post("/runs/999999/cancel").status_code == 404
@@ -319,7 +319,7 @@ def test_a_share_that_hangs_is_tried_once_at_a_time(monkeypatch: pytest.MonkeyPa
     assert begun.wait(PATIENCE_SECONDS)
     (second,), verdict = trials.of("nas", destination)
     assert verdict == "error"
-    assert second.detail == "an earlier try has not ended yet"
+    assert second.detail == "an earlier test has not finished yet"
     over.set()
     thread.join()
     assert [finding.detail for finding in first] == ["at last"]

@@ -146,7 +146,7 @@ def test_a_destination_is_tried_out(program: Program, visit: Visit) -> None:
     page = visit(program, "/settings").page
     page.get_by_role("button", name="Test nas").click()
     expect(page.locator("#tried")).to_contain_text("It works")
-    expect(page.locator("#tried")).to_contain_text("a file was written and synced")
+    expect(page.locator("#tried")).to_contain_text("a file was written and flushed")
     (program.nas / ".exlab-destination").unlink()
     page.get_by_role("button", name="Test nas").click()
     expect(page.locator("#tried")).to_contain_text("It cannot be used now")

@@ -29,7 +29,7 @@ _POLL_INTERVAL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenResult:
     """The result: `window` is `opened`, `focused` or `link`, and `by` names the program that shows it."""
 
     started: bool
@@ -81,7 +81,7 @@ def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
         say(opened.url)
 
 
-def show_window(locations: Locations) -> Opened | None:
+def show_window(locations: Locations) -> OpenResult | None:
     """Let the running application show its window; None if it does not answer or has no window."""
     wire = Wire(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
     try:
@@ -115,7 +115,7 @@ def wait_until_it_answers(
             return
 
 
-def _open(wire: Wire, page: str, *, started: bool) -> Opened:
+def _open(wire: Wire, page: str, *, started: bool) -> OpenResult:
     try:
         return _shown(wire, page, started=started)
     except AnswerError as error:
@@ -124,13 +124,13 @@ def _open(wire: Wire, page: str, *, started: bool) -> Opened:
     return _in_a_browser(wire, page, started=started)
 
 
-def _shown(wire: Wire, page: str, *, started: bool) -> Opened:
+def _shown(wire: Wire, page: str, *, started: bool) -> OpenResult:
     answer = wire.call("POST", "/window/open", {"page": page}, repeat=False)
     # An application that was just started has already opened its window.
-    return Opened(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
+    return OpenResult(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
 
 
-def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
+def _in_a_browser(wire: Wire, page: str, *, started: bool) -> OpenResult:
     from exlab_wizard.desktop.window.surfaces import BrowserTab, SurfaceError  # noqa: PLC0415 - only without a window
 
     path = _text(wire.call("POST", "/login", repeat=False), "path")
@@ -139,9 +139,9 @@ def _in_a_browser(wire: Wire, page: str, *, started: bool) -> Opened:
         try:
             BrowserTab().open(url)
         except SurfaceError:
-            return Opened(started, "link", "nothing", url)
-        return Opened(started, "opened", "browser")
-    return Opened(started, "link", "nothing", url)
+            return OpenResult(started, "link", "nothing", url)
+        return OpenResult(started, "opened", "browser")
+    return OpenResult(started, "link", "nothing", url)
 
 
 def _text(answer: Answer, name: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from exlab_wizard import __version__, app
 from exlab_wizard.application import Ready
-from exlab_wizard.cli.commands.open import Opened, show_window
+from exlab_wizard.cli.commands.open import OpenResult, show_window
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields
@@ -110,7 +110,7 @@ def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
     say("Queue a run with: exlab-wizard sync PATH")
 
 
-def _report_running(locations: Locations, window: Opened | None, *, as_json: bool) -> None:
+def _report_running(locations: Locations, window: OpenResult | None, *, as_json: bool) -> None:
     launch = last_open_launch(locations.state_dir)
     if as_json:
         emit(

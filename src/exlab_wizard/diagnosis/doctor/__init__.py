@@ -1,4 +1,4 @@
-"""Looks at everything on a machine that could keep runs from arriving, and says what to do about it.
+"""Checks everything on a machine that could prevent runs from reaching a destination, and suggests remedies.
 
-A module for each noun; `checkup.py` asks them all at once and waits for none longer than it may take.
+A module for each noun; `checkup.py` runs all checks at once, each with its timeout, and `process.py` lists them.
 """

@@ -1,7 +1,7 @@
-"""Asks every check at once, each in a thread of its own, and gives up what does not answer in its time.
+"""Runs all checks at once, each in a thread of its own, and abandons those that exceed their timeouts.
 
-A thread that a dead share keeps inside the kernel is left behind; who may not be held up by it at the end of the
-process, runs all this in a child.
+A thread that a dead share keeps inside the kernel is left behind and delays the end of its process; a caller that
+cannot accept that runs the checks in a child process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DONE: Final = "done"
 
 
 class Verdict(StrEnum):
-    """How a thing is."""
+    """The severity of a result."""
 
     OK = "ok"
     WARN = "warn"
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at, what was seen, and what to do about it; without a remedy there is nothing to do."""
+    """One thing that was checked, what was found, and what to do about it; no remedy means nothing to do."""
 
     name: str
     verdict: Verdict
@@ -39,32 +39,32 @@ class CheckResult:
 
 
 def good(name: str, detail: str) -> CheckResult:
-    """Return that all is well."""
+    """Return a result without a problem."""
     return CheckResult(name, Verdict.OK, detail)
 
 
 def doubtful(name: str, detail: str, remedy: str) -> CheckResult:
-    """Return that work goes on, and somebody should see to this all the same."""
+    """Return a warning: syncing works, but an operator should fix this."""
     return CheckResult(name, Verdict.WARN, detail, remedy)
 
 
 def bad(name: str, detail: str, remedy: str) -> CheckResult:
-    """Return that this keeps runs from arriving."""
+    """Return an error: this prevents runs from reaching a destination."""
     return CheckResult(name, Verdict.ERROR, detail, remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look at one noun: its findings one by one, so that what was seen before it hung is told too."""
+    """A check of one noun; it yields its results one by one, so that those before a hang are reported too."""
 
     name: str
-    look: Callable[[], Iterable[CheckResult]]
-    remedy: str = "Look after the file system or service behind it."
+    run: Callable[[], Iterable[CheckResult]]
+    remedy: str = "Check the file system or service behind it."
     timeout_s: float = TIMEOUT_SECONDS
 
 
 @dataclass(slots=True)
-class _Look:
+class _RunningCheck:
     check: Check
     found: list[CheckResult] = field(default_factory=list)
     thread: threading.Thread | None = None
@@ -72,32 +72,32 @@ class _Look:
     def run(self) -> None:
         name = self.check.name
         try:
-            self.found.extend(self.check.look())
+            self.found.extend(self.check.run())
         except (ExlabError, OSError) as error:
             self.found.append(bad(name, str(error), self.check.remedy))
-        except Exception as error:  # boundary: one look that fails must not keep the others from being told
-            remedy = "This is a fault of the program; please report it."
-            self.found.append(bad(name, f"the look at it failed: {type(error).__name__}: {error}", remedy))
+        except Exception as error:  # boundary: one failing check must not hide the results of the others
+            remedy = "This is a bug: please report it."
+            self.found.append(bad(name, f"the check crashed: {type(error).__name__}: {error}", remedy))
 
 
 def check_up(checks: Sequence[Check]) -> Iterator[CheckResult]:
-    """Yield what the checks find, in their order; none takes longer than its timeout, all count from now."""
+    """Yield the results in the order of the checks; every timeout counts from now."""
     begun = time.monotonic()
-    looks = [_Look(check) for check in checks]
-    for look in looks:
-        look.thread = threading.Thread(target=look.run, name=f"check-{look.check.name}", daemon=True)
-        look.thread.start()
-    for look in looks:
-        if look.thread is not None:
-            look.thread.join(max(0.0, begun + look.check.timeout_s - time.monotonic()))
-            hangs = look.thread.is_alive()
-            yield from list(look.found)
+    running = [_RunningCheck(check) for check in checks]
+    for one in running:
+        one.thread = threading.Thread(target=one.run, name=f"check-{one.check.name}", daemon=True)
+        one.thread.start()
+    for one in running:
+        if one.thread is not None:
+            one.thread.join(max(0.0, begun + one.check.timeout_s - time.monotonic()))
+            hangs = one.thread.is_alive()
+            yield from list(one.found)
             if hangs:
-                detail = f"no answer within {look.check.timeout_s:g} s"
-                yield bad(look.check.name, detail, look.check.remedy)
+                detail = f"no answer within {one.check.timeout_s:g} s"
+                yield bad(one.check.name, detail, one.check.remedy)
 
 
 def worst(findings: Iterable[CheckResult]) -> Verdict:
-    """Return the worst verdict; `ok` where nothing was looked at."""
-    held = {finding.verdict for finding in findings}
-    return next((verdict for verdict in (Verdict.ERROR, Verdict.WARN) if verdict in held), Verdict.OK)
+    """Return the worst verdict; `ok` if there are no results."""
+    verdicts = {finding.verdict for finding in findings}
+    return next((verdict for verdict in (Verdict.ERROR, Verdict.WARN) if verdict in verdicts), Verdict.OK)

@@ -1,4 +1,4 @@
-"""The settings, and what they name."""
+"""The settings."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from exlab_wizard.settings import DestinationSettings, SettingsFile
 
 
 def settings(config: Path) -> Iterator[CheckResult]:
-    """Look at the configuration file: readable, every key known, every value allowed, a destination named."""
+    """Check the configuration file: readable, keys known, values allowed, at least one destination."""
     try:
         found = SettingsFile(config).read()
     except SettingsError as error:
         for line in str(error).splitlines():
-            yield bad("settings", line, "Correct it there; docs/settings.md lists what is allowed.")
+            yield bad("settings", line, "Correct the configuration; docs/settings.md lists the allowed values.")
         return
-    yield good("settings", str(config) if config.exists() else f"{config} does not exist: the defaults hold")
+    yield good("settings", str(config) if config.exists() else f"{config} does not exist; the defaults apply")
     if not found.destinations:
-        yield doubtful("destinations", "none is configured", "exlab-wizard destination add NAME FOLDER")
+        yield doubtful("destinations", "none configured", "exlab-wizard destination add NAME FOLDER")
 
 
 def destinations(config: Path) -> dict[str, DestinationSettings]:
-    """Return the configured destinations; none where the file cannot be used."""
+    """Return the configured destinations; none if the file is invalid."""
     try:
         return SettingsFile(config).read().destinations
     except SettingsError:

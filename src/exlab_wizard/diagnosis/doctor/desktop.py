@@ -1,6 +1,6 @@
-"""The desktop: is there a display, and somebody who shows tray icons and notifications.
+"""The desktop: display, tray, notifications, window and autostart.
 
-On Linux the session bus is asked who is there; elsewhere the system itself shows both.
+On Linux the names on the session bus tell whether icons and notifications are displayed; elsewhere the system does it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from exlab_wizard.process.dbus import connect
 BUS_SECONDS: Final = 3.0
 TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS: Final = "org.freedesktop.Notifications"
-_HEADLESS: Final = "Nothing, for a service: exlab-wizard run --headless. Else start it inside a desktop session."
+_HEADLESS: Final = "As a service, use: exlab-wizard run --headless. Otherwise start it inside a desktop session."
 
 
 def desktop() -> Iterator[CheckResult]:
-    """Look for display, tray and notifications; nothing here keeps a run from arriving."""
+    """Check display, tray and notifications; none of them is needed for syncing."""
     if sys.platform != "linux":
-        yield good("desktop", "the system shows icon and notifications")
+        yield good("desktop", "the system displays icon and notifications")
         return
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         yield doubtful("display", "neither DISPLAY nor WAYLAND_DISPLAY is set", _HEADLESS)
@@ -36,9 +36,9 @@ def desktop() -> Iterator[CheckResult]:
         yield good("display", os.environ.get("WAYLAND_DISPLAY") or os.environ["DISPLAY"])
     try:
         running, startable = asyncio.run(asyncio.wait_for(_names(), BUS_SECONDS))
-    except Exception as error:  # boundary: a bus fails in many ways, and each means that there is nobody to show things
+    except Exception as error:  # boundary: a bus fails in many ways, and each means that nothing can be displayed
         said = str(error) or type(error).__name__
-        yield doubtful("session bus", f"cannot be asked: {said}", _HEADLESS)
+        yield doubtful("session bus", f"does not answer: {said}", _HEADLESS)
         return
     yield good("session bus", f"{len(running)} names")
     yield _tray(running)
@@ -46,7 +46,7 @@ def desktop() -> Iterator[CheckResult]:
 
 
 def window() -> Iterator[CheckResult]:
-    """Check what can show the page in a window."""
+    """Check which program shows the page in a window."""
     found = find_chromium(os.environ)
     if found is not None:
         yield good("window", found)
@@ -60,33 +60,33 @@ def autostart(state_dir: StateDir, config: Path) -> Iterator[CheckResult]:
     """Check whether the entry that starts the application at login is up to date."""
     status = autostart_of(state_dir, config).status()
     if not status.on:
-        yield good("autostart", "off; for a workstation: exlab-wizard autostart on")
+        yield good("autostart", "off; to start at login: exlab-wizard autostart on")
     elif status.stale:
         yield doubtful("autostart", "it points to a program that no longer exists", "exlab-wizard autostart on")
     elif status.state_dir != str(state_dir.root):
-        remedy = "exlab-wizard autostart on, with the --state-dir that is meant"
-        yield doubtful("autostart", f"it starts for another state dir: {status.state_dir}", remedy)
+        remedy = "exlab-wizard --state-dir DIR autostart on, with the state dir to start"
+        yield doubtful("autostart", f"on for another state dir: {status.state_dir}", remedy)
     else:
         yield good("autostart", "on")
 
 
 def _tray(running: set[object]) -> CheckResult:
     if TRAY_HOST in running:
-        return good("tray", "icons are shown")
+        return good("tray", "icons are displayed")
     remedy = "Add the tray of your desktop's panel (GNOME: the extension AppIndicator); until then use the window."
-    return doubtful("tray", "nobody shows icons", remedy)
+    return doubtful("tray", "no tray on this desktop displays icons", remedy)
 
 
 def _notifications(running: set[object], startable: set[object]) -> CheckResult:
     if NOTIFICATIONS in running:
-        return good("notifications", "are shown")
+        return good("notifications", "are displayed")
     if NOTIFICATIONS in startable:
-        return good("notifications", "are shown by a program that starts when it is needed")
-    return doubtful("notifications", "nobody shows them", "Start a notification daemon, such as dunst.")
+        return good("notifications", "are displayed by a program that starts on demand")
+    return doubtful("notifications", "no program displays them", "Start a notification daemon, such as dunst.")
 
 
 async def _names() -> tuple[set[object], set[object]]:
-    """Return the names that are owned on the session bus, and those that would be started when called."""
+    """Return the names that are owned on the session bus, and those that would be started on demand."""
     bus = await connect(timeout_s=BUS_SECONDS)
     try:
         owned, startable = await bus.call_bus("ListNames"), await bus.call_bus("ListActivatableNames")

@@ -1,4 +1,4 @@
-"""The machine below: state dir, log folder, clock, and the programs that transfers may call."""
+"""The machine: state dir, log folder, clock, and the programs that transfers may call."""
 
 from __future__ import annotations
 
@@ -32,75 +32,77 @@ _TOOLS: Final = {
 
 
 def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at the folder that holds the database: there, ours, private, on a disk of this machine, with room."""
+    """Check the folder of the database: writable, private, on a disk of this machine, with free space."""
     root = state_dir.root
     if not root.exists():
-        yield good("state dir", f"{root} does not exist yet; the first start makes it")
+        yield good("state dir", f"{root} does not exist yet; the first start creates it")
         return
     fault = _write_test(root)
     if fault:
-        yield bad("state dir", f"{root} cannot be written: {fault}", "Make it writable for your account.")
+        yield bad("state dir", f"{root} is not writable: {fault}", "Make it writable for your account.")
     else:
-        yield good("state dir", f"{root} can be written")
+        yield good("state dir", f"{root} is writable")
     yield _privacy(root)
     if is_network_path(root):
-        remedy = "Name a folder on a disk of this machine with --state-dir or EXLAB_STATE_DIR."
-        yield doubtful("state disk", "a network file system: the database is slower there, and hangs with it", remedy)
+        remedy = "Set a folder on a disk of this machine with --state-dir or EXLAB_STATE_DIR."
+        yield doubtful(
+            "state disk", "a network file system: the database is slower there, and hangs when it hangs", remedy
+        )
     else:
         yield good("state disk", "a disk of this machine")
     yield room("state room", root)
 
 
 def logs(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at the folder of the log."""
+    """Check the folder of the log."""
     folder = state_dir.logs
     if not folder.exists():
-        yield good("log", f"{folder} does not exist yet; the first start makes it")
+        yield good("log", f"{folder} does not exist yet; the first start creates it")
         return
     fault = _write_test(folder)
     if fault:
-        yield doubtful("log", f"{folder} cannot be written: {fault}", "Make it writable, or remove it.")
+        yield doubtful("log", f"{folder} is not writable: {fault}", "Make it writable, or remove it.")
         return
     total = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
     yield good("log", f"{folder}, {size(total)}")
 
 
 def clock(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at this machine's clock, by its own lights and beside that of the state dir's file system."""
+    """Check this machine's clock: plausible, and equal to that of the state dir's file system."""
     now = datetime.now(UTC)
     if now.year < _EARLIEST_YEAR:
-        yield bad("clock", f"it says {now:%Y-%m-%d}", "Set the clock; retries and sessions go by it.")
+        yield bad("clock", f"the date is {now:%Y-%m-%d}", "Set the clock; retries and sessions depend on it.")
         return
     skew = None if not state_dir.root.exists() else file_skew_s(state_dir.root)
     if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
-        remedy = "Set the clocks of both by the network (NTP)."
-        yield doubtful("clock", f"files in the state dir are {skew:+.0f} s off", remedy)
+        remedy = "Synchronise the clocks of both over the network (NTP)."
+        yield doubtful("clock", f"the times of new files in the state dir are {skew:+.0f} s off", remedy)
         return
     yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
 
 
 def programs() -> Iterator[CheckResult]:
-    """Look for the programs of other people that bring data elsewhere; none is needed for mounted shares."""
+    """Check for third-party transfer programs; mounted shares need none of them."""
     for name, (option, purpose) in _TOOLS.items():
         found = shutil.which(name)
         if found is None:
-            yield good(name, f"not installed; it {purpose}, and mounted shares do without")
+            yield good(name, f"not installed; it {purpose}, and mounted shares do not need it")
         else:
             yield good(name, _first_line([found, option]))
 
 
 def room(name: str, folder: Path) -> CheckResult:
-    """Return how much room the disk of `folder` has."""
+    """Return the free space on the disk of `folder`."""
     usage = shutil.disk_usage(folder)
     detail = f"{size(usage.free)} free of {size(usage.total)}"
-    remedy = f"Make room on the disk of {folder}."
+    remedy = f"Free some space on the disk of {folder}."
     if usage.free < ERROR_ROOM_BYTES:
         return bad(name, detail, remedy)
     return doubtful(name, detail, remedy) if usage.free < WARN_ROOM_BYTES else good(name, detail)
 
 
 def file_skew_s(folder: Path) -> float | None:
-    """Return by how many seconds a new file's time is ahead of this machine's clock; None where none can be made."""
+    """Return by how many seconds a new file's time is ahead of this machine's clock; None if none can be created."""
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
             written = Path(scratch) / "time"
@@ -112,7 +114,7 @@ def file_skew_s(folder: Path) -> float | None:
 
 
 def _write_test(folder: Path) -> str:
-    """Return why nothing can be written there; empty when it can."""
+    """Return why the folder is not writable; empty if it is."""
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
             (Path(scratch) / "written").write_bytes(b"exlab-wizard")
@@ -123,16 +125,16 @@ def _write_test(folder: Path) -> str:
 
 def _privacy(root: Path) -> CheckResult:
     if sys.platform == "win32":
-        return good("permissions", "those of your profile")
+        return good("permissions", "those of your user profile")
     status = root.stat()
     if status.st_uid != os.geteuid():
         detail = f"{root} belongs to another account (uid {status.st_uid})"
         return doubtful("permissions", detail, f"Use your own state dir, or: chown -R $USER {str(root)!r}")
     others = stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
     if others:
-        detail = f"{root} has mode {stat.S_IMODE(status.st_mode):04o}: other accounts can look in"
+        detail = f"{root} has mode {stat.S_IMODE(status.st_mode):04o}: other accounts can read it"
         return doubtful("permissions", detail, f"chmod 700 {str(root)!r}")
-    return good("permissions", "only your account can look in")
+    return good("permissions", "only your account can read it")
 
 
 def _first_line(command: list[str]) -> str:
@@ -141,7 +143,7 @@ def _first_line(command: list[str]) -> str:
             command, capture_output=True, text=True, errors="replace", timeout=_VERSION_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"{command[0]} is there, but does not say its version"
-    # ssh says it on stderr.
+        return f"{command[0]} is installed, but did not print its version"
+    # ssh prints it on stderr.
     lines = (done.stdout or done.stderr).splitlines()
     return lines[0].strip() if lines else command[0]

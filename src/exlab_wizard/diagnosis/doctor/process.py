@@ -22,11 +22,11 @@ from exlab_wizard.paths import StateDir
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.upkeep.damaged import open_raw
 
-_STATE_DISK: Final = "Look after the disk of the state dir."
+_STATE_DISK: Final = "Check the disk of the state dir."
 
 
 def checks(state_dir: StateDir, config: Path) -> list[Check]:
-    """Return everything that is looked at, in the order in which it is told."""
+    """Return all checks, in the order of the report."""
     return [
         Check("settings", lambda: configured.settings(config)),
         Check("state dir", lambda: machine.state_dir(state_dir), _STATE_DISK),
@@ -64,12 +64,12 @@ def _runs(state_dir: StateDir, destination: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Look, and tell."""
+    """Run the checks and write their results."""
     state_dir, config = StateDir.at(Path(arguments[0])), Path(arguments[1])
     for finding in check_up(checks(state_dir, config)):
-        print(json.dumps(asdict(finding)), flush=True)  # noqa: T201 - this process speaks to its parent
+        print(json.dumps(asdict(finding)), flush=True)  # noqa: T201 - stdout is the pipe to the parent process
     print(json.dumps(DONE), flush=True)  # noqa: T201 - likewise
-    # What was left behind is never waited for.
+    # Never waits for a check that was left behind.
     os._exit(0)
 
 

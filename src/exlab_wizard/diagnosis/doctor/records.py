@@ -1,4 +1,4 @@
-"""The database and what it remembers: library, damage, how launches ended, work that grows old, backups."""
+"""The database: SQLite library, damage, ends of launches, old work, backups."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ EXITS: Final = 10
 STALE_AFTER: Final = timedelta(days=1)
 BACKUP_AFTER: Final = timedelta(days=7)
 AHEAD: Final = timedelta(minutes=1)
-_PYSQLITE3: Final = "Install the package pysqlite3, which brings a current SQLite."
+_PYSQLITE3: Final = "Install the package pysqlite3, which includes a current SQLite."
 
 
 def library() -> Iterator[CheckResult]:
-    """Look at the SQLite in use."""
-    told = f"SQLite {driver.sqlite_version} ({driver.__name__.partition('.')[0]})"
+    """Check the SQLite library in use."""
+    version = f"SQLite {driver.sqlite_version} ({driver.__name__.partition('.')[0]})"
     if driver.sqlite_version_info < OLDEST_VERSION:
-        yield bad("sqlite", f"{told} is too old", _PYSQLITE3)
+        yield bad("sqlite", f"{version} is too old", _PYSQLITE3)
     elif has_wal_reset_bug(driver.sqlite_version_info):
-        detail = f"{told} can damage a database in WAL mode; the slower rollback journal is used instead"
+        detail = f"{version} can damage a database in WAL mode; the slower rollback journal is used instead"
         yield doubtful("sqlite", detail, _PYSQLITE3)
     else:
-        yield good("sqlite", told)
+        yield good("sqlite", version)
 
 
 def database(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at the file: readable, of this program, undamaged, its log bounded."""
+    """Check the file: readable, of this program, undamaged, its journal bounded."""
     if not state_dir.database.exists():
         yield good("database", f"{state_dir.database} does not exist yet")
         return
@@ -49,12 +49,12 @@ def database(state_dir: StateDir) -> Iterator[CheckResult]:
     except DamagedError as error:
         yield bad("database", f"it is damaged: {error}", _way_back(state_dir))
     except StoreError as error:
-        remedy = "Close programs that hold it, check that your account may read it, then look again."
+        remedy = "Close programs that lock it, check that your account may read it, then run doctor again."
         yield bad("database", str(error), remedy)
 
 
 def history(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at what the database remembers: ends of launches, work that grows old, jobs that failed."""
+    """Check the history in the database: ends of launches, old work, failed jobs."""
     if not state_dir.database.exists():
         return
     try:
@@ -64,43 +64,43 @@ def history(state_dir: StateDir) -> Iterator[CheckResult]:
             yield _stale(file, now)
             failed = file.failed()
     except (DamagedError, StoreError):
-        return  # said already
+        return  # reported by the check of the database
     if failed:
-        remedy = "See why with: exlab-wizard jobs --state failed; then exlab-wizard retry ID, or exlab-wizard cancel ID"
-        yield doubtful("failed work", f"{failed} waiting for somebody to decide", remedy)
+        remedy = "Find the cause with: exlab-wizard jobs --state failed; then exlab-wizard retry ID or cancel ID"
+        yield doubtful("failed work", f"{failed} waiting for a retry or cancel", remedy)
     else:
         yield good("failed work", "none")
 
 
 def backups(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look at the age of the newest backup."""
+    """Check the age of the newest backup."""
     newest = Backups(state_dir).newest_time()
-    remedy = "exlab-wizard db backup; the running application makes one a day when it is idle"
+    remedy = "exlab-wizard db backup; the running application also creates one a day while idle"
     if newest is not None:
         age = datetime.now(UTC) - newest
-        detail = f"the newest is {age.days} days old" if age.days else "the newest is of today"
+        detail = f"the newest is {age.days} days old" if age.days else "the newest is from today"
         yield doubtful("backups", detail, remedy) if age > BACKUP_AFTER else good("backups", detail)
     elif state_dir.database.exists():
         yield doubtful("backups", "none yet", remedy)
     else:
-        yield good("backups", "none yet, and nothing to lose")
+        yield good("backups", "none yet, and no database to back up")
 
 
 def _schema(file: RawDatabase) -> CheckResult:
-    held = file.revision()
-    if held == HEAD_REVISION:
-        return good("database", f"of this program (schema {held})")
-    if held in KNOWN_REVISIONS:
-        return doubtful("database", f"older than this program (schema {held})", "exlab-wizard db upgrade")
-    if held is None:
-        return bad("database", "it is not one of this program", "Move the file away, or name another --state-dir.")
-    return bad("database", f"newer than this program (schema {held})", "Install the newer exlab-wizard.")
+    schema = file.revision()
+    if schema == HEAD_REVISION:
+        return good("database", f"schema {schema}, current")
+    if schema in KNOWN_REVISIONS:
+        return doubtful("database", f"schema {schema}, older than this program", "exlab-wizard db upgrade")
+    if schema is None:
+        return bad("database", "not a database of this program", "Move the file away, or use another --state-dir.")
+    return bad("database", f"schema {schema}, newer than this program", "Install the newer exlab-wizard.")
 
 
 def _structure(file: RawDatabase) -> CheckResult:
     found = file.structure()
     if not found:
-        return good("structure", "too large to be read through here; `exlab-wizard db check` takes its time")
+        return good("structure", "not checked because the file is large; check it with: exlab-wizard db check")
     if found != "ok":
         raise DamagedError(found)
     return good("structure", "undamaged")
@@ -110,7 +110,7 @@ def _journal(state_dir: StateDir, mode: str) -> CheckResult:
     wal = state_dir.database.with_name(f"{state_dir.database.name}-wal")
     grown = wal.stat().st_size if wal.exists() else 0
     if grown > WAL_LIMIT_BYTES:
-        remedy = "Close the program that has been reading the database for long; the log shrinks by itself then."
+        remedy = "Close the program that keeps a long read transaction open; the journal then shrinks automatically."
         return doubtful("journal", f"{mode}, grown to {size(grown)}", remedy)
     return good("journal", f"{mode}, {size(grown)}")
 
@@ -118,24 +118,24 @@ def _journal(state_dir: StateDir, mode: str) -> CheckResult:
 def _exits(exits: list[Exit], now: datetime) -> CheckResult:
     ended = [one for one in exits if one.end_reason is not None]
     if exits and exits[0].started_at > to_text(now + AHEAD):
-        detail = f"the last one began at {exits[0].started_at}, which is not yet: the clock was set back"
-        return doubtful("launches", detail, "Set the clock by the network (NTP).")
+        detail = f"the last one started at {exits[0].started_at}, in the future: the clock was set back"
+        return doubtful("launches", detail, "Synchronise the clock over the network (NTP).")
     if len(ended) >= 3 and all(one.end_reason == "crashed" and not one.healthy for one in ended[:3]):  # noqa: PLR2004 - as safe mode counts
-        return bad("launches", "the last three crashed at their start", "See why with: exlab-wizard logs")
+        return bad("launches", "the last three crashed at startup", "Find the cause with: exlab-wizard logs")
     crashed = [one for one in ended if one.end_reason == "crashed"]
     if crashed:
         last = from_text(str(crashed[0].ended_at)).astimezone()
-        detail = f"{len(crashed)} of the last {len(ended)} crashed, one found at {last:%Y-%m-%d %H:%M}"
-        return doubtful("launches", detail, "See why with: exlab-wizard logs, and exlab-wizard history")
+        detail = f"{len(crashed)} of the last {len(ended)} crashed, most recently before {last:%Y-%m-%d %H:%M}"
+        return doubtful("launches", detail, "Find the cause with: exlab-wizard logs, and exlab-wizard history")
     return good("launches", f"none of the last {len(ended)} crashed" if ended else "none has ended yet")
 
 
 def _stale(file: RawDatabase, now: datetime) -> CheckResult:
     stale = file.stale(now - STALE_AFTER)
     if not stale:
-        return good("old work", "nothing is pending for longer than a day")
-    told = ", ".join(f"{one.jobs} for {one.destination} since {one.oldest[:10]}" for one in stale)
-    return doubtful("old work", told, 'See why with: exlab-wizard sql "SELECT * FROM pending_work"')
+        return good("old work", "no job has been pending for more than a day")
+    jobs = ", ".join(f"{one.jobs} for {one.destination} since {one.oldest[:10]}" for one in stale)
+    return doubtful("old work", jobs, 'Find the cause with: exlab-wizard sql "SELECT * FROM pending_work"')
 
 
 def _way_back(state_dir: StateDir) -> str:

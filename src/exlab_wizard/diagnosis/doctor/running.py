@@ -1,4 +1,4 @@
-"""The application itself: who holds the state dir, and whether it answers."""
+"""The application: whether it runs, and whether it answers."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _WAYS: Final = {"ok": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.ERROR}
 
 
 def application(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Look who holds the instance lock, and ask them how they are."""
+    """Check the instance lock, and the health of the application that holds it."""
     if not state_dir.root.exists() or not is_running(state_dir):
-        yield good("application", "does not run; exlab-wizard run starts it")
+        yield good("application", "not running; start it with: exlab-wizard run")
         return
-    yield good("application", f"runs{_holder(state_dir)}")
+    yield good("application", f"running{_holder(state_dir)}")
     client = Client(state_dir, Wire(state_dir, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         url, health = client.url(), client.health()
     except (UnreachableError, AnswerError) as error:
-        remedy = "It syncs all the same. Quit it with: exlab-wizard quit, and start it again."
+        remedy = "It keeps syncing. Quit it with: exlab-wizard quit. Then start it again."
         yield bad("server", str(error), remedy)
         return
     finally:
         client.close()
     yield good("server", f"answers at {url}")
     for name, part in health.components.items():
-        remedy = "" if part.status == "ok" else "See more with: exlab-wizard status, and exlab-wizard logs"
+        remedy = "" if part.status == "ok" else "Find the cause with: exlab-wizard status, and exlab-wizard logs"
         yield CheckResult(f"its {name}", _WAYS.get(part.status, Verdict.WARN), part.reason or part.status, remedy)
 
 

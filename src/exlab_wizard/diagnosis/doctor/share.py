@@ -1,7 +1,7 @@
-"""A destination, tried out step by step as a sync would use it.
+"""Tests a destination step by step, as a sync would use it.
 
-What it makes, it makes in a folder of its own, and removes it. The steps come one by one: of a share that hangs, those
-before are told.
+It creates its files in a folder of its own and removes them. The results are yielded one by one, so that those before
+a hang are reported.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import probe
 
 TIMEOUT_SECONDS: Final = 20.0
-REMEDY: Final = "Look after the share: mount it again, or restart its server."
+REMEDY: Final = "Check the share: mount it again, or restart its server."
 _LONGEST_NAME: Final = 255
 _ORDINARY_NAME: Final = 143
-"""What an encrypted folder of common NAS systems takes."""
+"""The limit of encrypted folders on common NAS systems."""
 
 
 def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iterator[CheckResult]:
-    """Try the destination at `folder`; the list ends at the first step that does not work.
+    """Test the destination at `folder`; the first step that fails is the last.
 
-    `runs` are some that are synced to it: are they on the same disk?
+    `runs` are some that are synced to it, to check whether they are on the same disk.
     """
     try:
         device = folder.stat().st_dev
         yield good("reachable", str(folder))
         probe(folder, marker_id)
-        yield good("marker", "is there")
+        yield good("marker", "found")
         yield from _write(folder)
         yield room("room", folder)
         yield _clock(folder)
@@ -41,7 +41,7 @@ def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iter
     except TransferWaitError as error:
         yield bad("marker", str(error), "Mount the share.")
     except OSError as error:
-        yield bad("usable", str(error), "Make the folder writable for your account, and see that the share is well.")
+        yield bad("usable", str(error), "Make the folder writable for your account, and check the share.")
 
 
 def _write(folder: Path) -> Iterator[CheckResult]:
@@ -51,7 +51,7 @@ def _write(folder: Path) -> Iterator[CheckResult]:
             file.write(b"exlab-wizard")
             file.flush()
             os.fsync(file.fileno())
-        yield good("writable", "a file was written and synced")
+        yield good("writable", "a file was written and flushed")
         written.rename(written.with_name("renamed"))
         yield good("rename", "works")
         yield _cases(written)
@@ -60,9 +60,9 @@ def _write(folder: Path) -> Iterator[CheckResult]:
 
 def _cases(written: Path) -> CheckResult:
     if written.with_name("RENAMED").exists():
-        detail = "names that differ in upper and lower case only are one file here; runs with such names are refused"
+        detail = "the share ignores case: runs with names that differ only in case are refused"
         return good("case", detail)
-    return good("case", "upper and lower case differ")
+    return good("case", "upper and lower case are distinguished")
 
 
 def _names(scratch: Path) -> CheckResult:
@@ -70,7 +70,7 @@ def _names(scratch: Path) -> CheckResult:
     if longest == _LONGEST_NAME:
         return good("longest name", f"{longest} bytes")
     detail = f"{longest or f'less than {_ORDINARY_NAME}'} bytes; longer names cannot be copied"
-    return doubtful("longest name", detail, "Keep file names of runs shorter, or use an unencrypted share.")
+    return doubtful("longest name", detail, "Use shorter file names in runs, or an unencrypted share.")
 
 
 def _takes(path: Path) -> bool:
@@ -84,8 +84,10 @@ def _takes(path: Path) -> bool:
 def _clock(folder: Path) -> CheckResult:
     skew = file_skew_s(folder)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
-        return good("clock", "that of this machine")
-    return doubtful("clock", f"{skew:+.0f} s beside this machine's", "Set the clocks of both by the network (NTP).")
+        return good("clock", "same as this machine")
+    return doubtful(
+        "clock", f"{skew:+.0f} s from this machine's clock", "Synchronise both clocks over the network (NTP)."
+    )
 
 
 def _disk(device: int, runs: Sequence[str]) -> CheckResult:
@@ -95,6 +97,6 @@ def _disk(device: int, runs: Sequence[str]) -> CheckResult:
         except OSError:
             continue
         if same:
-            detail = f"the run {run!r} lies on the very disk of this destination: one failure takes both"
-            return doubtful("disk", detail, "Name a folder of a mounted share as the destination.")
-    return good("disk", "another one than the runs'" if runs else "no run was queued for it yet")
+            detail = f"the run {run!r} is on the same disk as this destination: one failure destroys both"
+            return doubtful("disk", detail, "Use a folder of a mounted share as the destination.")
+    return good("disk", "not the disk of the runs" if runs else "no run has been queued for it yet")

@@ -29,7 +29,7 @@ class Trials:
     def _found(self, name: str, destination: DestinationSettings) -> Iterator[CheckResult]:
         with self._lock:
             if name in self._under_way:
-                yield bad("answers", "an earlier try has not ended yet", share.REMEDY)
+                yield bad("answers", "an earlier test has not finished yet", share.REMEDY)
                 return
             self._under_way.add(name)
 
