@@ -18,6 +18,10 @@ CODE = [path for part in ("src", "tests", "migrations", "benchmarks") for path i
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
 BROAD = {"Exception", "BaseException"}
+AMOUNTS = re.compile(
+    r"\} ?%[',. <]|\} %\"|\}\s?[KMGT]iB|\} (?:min|h|days?)\b|'s' if|\"s\" if|\((?:s|es)\) |:,\}"
+    r"|\} (?:runs|files|jobs|sessions)\b"
+)
 MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 
 # Written in pieces, so that this file does not hold what it looks for.
@@ -91,6 +95,11 @@ def unexplained_noqa(source: str) -> list[int]:
     ]
 
 
+def amounts(source: str) -> list[str]:
+    """Return the lines that make words of a size, a span, a percent or a count themselves."""
+    return [line.strip() for line in source.splitlines() if AMOUNTS.search(line)]
+
+
 def faults_in(paths: Iterable[Path], find: Callable[[str], Iterable[object]]) -> list[str]:
     """Return `file: fault` for everything that `find` finds in the text of the files."""
     return [f"{relative(path)}: {fault}" for path in paths for fault in find(path.read_text("utf-8"))]
@@ -161,6 +170,12 @@ def test_every_requirement_is_pinned() -> None:
     assert {re.split(r"[^\w.-]", line)[0].lower() for line in wanted} - pins == set()
 
 
+def test_amounts_become_words_in_one_room() -> None:
+    pages = sorted((ROOT / "src").rglob("*.html"))
+    elsewhere = [path for path in [*SOURCE, *pages] if "domain/text" not in path.as_posix()]
+    assert faults_in(elsewhere, amounts) == []
+
+
 def test_the_habits_find_what_they_look_for() -> None:
     assert names_any(ast.parse("def f(x: Any) -> typing.Any: ...")) == [1, 1]
     assert broad_excepts("try:\n    f()\nexcept (OSError, Exception):\n    pass") == [3]
@@ -171,6 +186,11 @@ def test_the_habits_find_what_they_look_for() -> None:
     assert sleeps("import time\ntime.sleep(1)\nfrom time import sleep") == [2, 3]
     skip = "x = 1  # no" + "qa"
     assert unexplained_noqa(f"{skip}\n{skip}: E501\n{skip}: E501, S101 - a long word") == [1, 2]
+    assert amounts('f"{share:.0f} %"\nf"{count >> 20} MiB"\nf"{n} run(s) "\nf"{n} {size(n)}"') == [
+        'f"{share:.0f} %"',
+        'f"{count >> 20} MiB"',
+        'f"{n} run(s) "',
+    ]
     assert MARKS.search("# TO" + "DO: later")
     assert ADDRESSES.search('"/wo' + 'rk/main"')
     assert ADDRESSES.search("https://py" + "pi.org/simple")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
+from exlab_wizard.domain.text.amounts import number
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.destination.existing import Published
 from exlab_wizard.transfer.ports import TransferControl
@@ -69,7 +70,9 @@ def _receipt(published: Published, known: Known) -> Iterator[Difference]:
     elif owner.checksums_sha256 != published.list_sha256 and not known.in_between:
         yield Difference(published.root, "its checksum list is not the one that its receipt names")
     elif owner.job_key == known.job_key and owner.files != len(known.rows):
-        yield Difference(published.root, f"its receipt counts {owner.files} files, the database {len(known.rows)}")
+        yield Difference(
+            published.root, f"files: {number(owner.files)} in its receipt, {number(len(known.rows))} in the database"
+        )
     elif (published.links, published.folders) < (owner.symlinks, owner.folders):
         yield Difference(published.root, "symlinks or folders that its receipt counts are missing")
 

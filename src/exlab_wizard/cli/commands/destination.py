@@ -13,6 +13,7 @@ from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, s
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
+from exlab_wizard.domain.text.amounts import rate
 from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError
 from exlab_wizard.settings import DestinationSettings, SettingsFile, plain_name, supported_target
@@ -149,7 +150,7 @@ def _document(settings: DestinationSettings) -> dict[str, str | float | list[dic
 
 
 def _limit(settings: DestinationSettings) -> str:
-    return "none" if settings.bandwidth_mib_s is None else f"{settings.bandwidth_mib_s:g} MiB/s"
+    return "none" if settings.bandwidth_mib_s is None else rate(settings.bandwidth_mib_s * (1 << 20))
 
 
 def _hours(settings: DestinationSettings) -> str:

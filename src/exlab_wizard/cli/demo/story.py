@@ -23,7 +23,7 @@ from exlab_wizard.cli.demo.stage import (
     make_run,
 )
 from exlab_wizard.cli.terminal.output import Json, say
-from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
 
@@ -51,7 +51,9 @@ class Story:
         self._say(f"Everything is verified. Nothing was lost. {time.monotonic() - self._began:.0f} s.")
 
     def _prepare(self) -> None:
-        self._heading(f"A run of one {LARGE_MIB} MiB file, {SMALL_FILES} small ones and odd names; a destination")
+        self._heading(
+            f"A run of one {size(LARGE_MIB << 20)} file, {SMALL_FILES} small ones and odd names; a destination"
+        )
         made = make_run(self._here.root / "runs" / "run-17", 17, LARGE_MIB, SMALL_FILES)
         self._here.program("destination", "add", "nas", str(self._here.nas), "--bandwidth", str(SLOW_MIB_S))
         self._say(f"{size(made)} in {self._here.root / 'runs' / 'run-17'}")
@@ -89,7 +91,7 @@ class Story:
     def _verify(self, run: str) -> None:
         self._heading("Check the copy with another program: sha256sum -c in the folder on the NAS")
         checked = _check(self._here.nas / run)
-        self._say(f"{checked} files are OK")
+        self._say(f"{plural(checked, 'file')}: OK")
         self.facts["files_checked"] = checked
 
     def _force_quit(self) -> None:

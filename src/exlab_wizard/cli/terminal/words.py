@@ -9,6 +9,7 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import Blocker
 from exlab_wizard.domain.text import jobs
 from exlab_wizard.domain.text import quit as quits
+from exlab_wizard.domain.text.amounts import percent, size
 from exlab_wizard.domain.views import Job
 
 Value = str | int | float | None
@@ -22,9 +23,9 @@ def moment(at: datetime | Value) -> str:
 
 def progress(job: Job) -> str:
     """Return how far a job is; empty while unknown."""
-    over = job.state in (JobState.VERIFIED, JobState.CLEANED)
-    done = (job.bytes_total, job.bytes_total) if over else (job.bytes_done, job.bytes_verified)
-    return jobs.progress(job.bytes_total, *done)
+    if job.state in (JobState.VERIFIED, JobState.CLEANED):
+        return f"{percent(100)} of {size(job.bytes_total)}"
+    return jobs.progress(job.bytes_total, job.bytes_done, job.bytes_verified)
 
 
 def standing(job: Job) -> str:

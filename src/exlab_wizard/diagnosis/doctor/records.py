@@ -8,7 +8,7 @@ from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.domain.clock import from_text, to_text
-from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
@@ -78,7 +78,7 @@ def backups(state_dir: StateDir) -> Iterator[CheckResult]:
     remedy = "exlab-wizard db backup; the running application also creates one a day while idle"
     if newest is not None:
         age = datetime.now(UTC) - newest
-        detail = f"the newest is {age.days} days old" if age.days else "the newest is from today"
+        detail = f"the newest is {plural(age.days, 'day')} old" if age.days else "the newest is from today"
         yield doubtful("backups", detail, remedy) if age > BACKUP_AFTER else good("backups", detail)
     elif state_dir.database.exists():
         yield doubtful("backups", "none yet", remedy)
