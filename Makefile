@@ -23,7 +23,9 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 DESKTOP = $(VENV)/.desktop
 PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# A bound on targets that would take hours: what it leaves out is counted and said
+MINUTES =
+PYTEST = $(if $(MINUTES),EXLAB_MINUTES=$(MINUTES) )$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
 .DEFAULT_GOAL = help
 .PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants storm soak page-soak lint types format wheel clean
@@ -69,7 +71,7 @@ run: setup  ## start the application, with its icon where the desktop has a plac
 demo: setup  ## the whole story in under a minute: sync, kill, relaunch, resume, verify
 	$(BIN)/exlab-wizard demo
 
-test: setup system-packages $(DESKTOP)  ## every test
+test: setup system-packages $(DESKTOP)  ## every test, with samples of what the …-full targets try all of
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup system-packages $(DESKTOP)  ## every test but the slow ones
@@ -84,11 +86,11 @@ power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of ever
 model-full: setup system-packages $(DESKTOP)  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/crash/model/test_store_model.py $(PYTEST_ARGS)
 
-points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points
-	EXLAB_POINTS=full $(PYTEST) tests/crash/named_points $(PYTEST_ARGS)
+points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points, at more calls by strace, and twenty times in one copy
+	EXLAB_POINTS=full EXLAB_KILLS=20 $(PYTEST) tests/crash/named_points tests/integration/recovery/test_crash_points.py tests/integration/recovery/test_kills.py $(PYTEST_ARGS)
 
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
-	$(BIN)/python -m tests.crash.system_calls --workers $(WORKERS) $(RECOVERY_ARGS)
+	$(BIN)/python -m tests.crash.system_calls --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES) )$(RECOVERY_ARGS)
 
 screenshots: setup system-packages $(DESKTOP)  ## pictures of every view of the page, and of notifications, into docs/pictures; SCREENSHOTS='now charts' makes these
 	$(BIN)/python -m tests.integration.page.screenshots $(SCREENSHOTS)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
-from collections.abc import Iterator
+import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
 from tests.crash.system_calls import summary
-from tests.crash.system_calls.nursery import Nursery, compile_shim
+
+MINUTES: Final = float(os.environ.get("EXLAB_MINUTES", "0"))
+LEFT_OUT: Final = "left out: the EXLAB_MINUTES are over"
+BEGAN: Final = time.monotonic()
 
 pytest_plugins = ["exlab_wizard.testing", "tests.support.fixtures"]
 
@@ -33,8 +38,23 @@ def own_user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle what may not all be reached in its time, so that no file is always the one that is left out."""
+    if MINUTES:
+        random.Random(os.environ.get("EXLAB_TEST_SEED", "1")).shuffle(items)  # noqa: S311 - an order, no secret
+
+
+def pytest_runtest_setup() -> None:
+    """Leave out what begins after the time that was given."""
+    if MINUTES and time.monotonic() - BEGAN > 60 * MINUTES:
+        pytest.skip(LEFT_OUT)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many crash points were killed at, if any."""
+    """Say how many crash points were killed at, and how many tests were left out, if any."""
+    left_out = [one for one in terminalreporter.getreports("skipped") if LEFT_OUT in str(getattr(one, "longrepr", ""))]
+    if left_out:
+        terminalreporter.write_line(f"left out when {MINUTES:g} minutes were over: {len(left_out)} tests")
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     shares = summary.noted(report for report in reports if isinstance(report, pytest.TestReport))
     if shares:
@@ -45,16 +65,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def state_dir(tmp_path: Path) -> Path:
     """A state dir that does not exist yet, as at the first launch."""
     return tmp_path / "state"
-
-
-@pytest.fixture(scope="session")
-def kill_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that kills a process at one of its system calls; asleep until its variables are set."""
-    return compile_shim(tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory, kill_shim: Path) -> Iterator[Nursery]:
-    """A fork server for launches of the real program, with the kill shim loaded."""
-    with Nursery(tmp_path_factory.mktemp("nursery") / "log", preload=kill_shim) as nursery:
-        yield nursery

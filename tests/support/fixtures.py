@@ -1,4 +1,4 @@
-"""The one `program` of all tests."""
+"""The one `program` of all tests, and the fork server that makes its starts cheap."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.nursery import Nursery, compile_shim
 from tests.support.program import Program, folder_in_memory
 
 
@@ -28,3 +29,16 @@ def program(
     place = contextlib.nullcontext(tmp_path) if on_disk else folder_in_memory(tmp_path)
     with place as home, kind_of_program(home) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def kill_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that kills a process at one of its system calls; asleep until its variables are set."""
+    return compile_shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory, kill_shim: Path) -> Iterator[Nursery]:
+    """A fork server for launches of the real program, with the kill shim loaded."""
+    with Nursery(tmp_path_factory.mktemp("nursery") / "log", preload=kill_shim) as nursery:
+        yield nursery

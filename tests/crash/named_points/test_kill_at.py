@@ -8,7 +8,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from tests.crash.system_calls.nursery import COMMAND_LINE, Nursery
+from tests.support.forked import fork
+from tests.support.nursery import Nursery
 
 from exlab_wizard.crash_points import Point
 from exlab_wizard.domain.lease import LeaseState
@@ -17,7 +18,6 @@ from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups
 from exlab_wizard.testing import MIB, Lab, Process, until
-from exlab_wizard.testing.lab import PROGRAM
 
 BIG = {"big.raw": 20 * MIB, "frames/1.tif": 70_000}
 CRAWL_MIB_S = 0.001
@@ -52,18 +52,9 @@ class ForkedLab(Lab):
         self._nursery = nursery
 
     def _started(self, command: Sequence[str], stdout: Path, stderr: Path) -> Process:
-        _python, _m, module, *arguments = command
-        entry = COMMAND_LINE if module == PROGRAM else f"{module}:main"
-        return self._nursery.start(
-            arguments, environment=self.environment, folder=self.home, stdout=stdout, stderr=stderr, entry=entry
+        return fork(
+            self._nursery, command, environment=self.environment, folder=self.home, stdout=stdout, stderr=stderr
         )
-
-
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """A fork server for the tests of this file."""
-    with Nursery(tmp_path_factory.mktemp("nursery") / "log") as nursery:
-        yield nursery
 
 
 @pytest.fixture

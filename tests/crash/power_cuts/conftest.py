@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.crash.power_cuts.record import build_recorder
-from tests.crash.system_calls.nursery import Nursery
+from tests.support.nursery import Nursery
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.crash.power_cuts.acts import ENTRY, Order
 from tests.crash.power_cuts.disk import Disk
 from tests.crash.power_cuts.image import Image, image_of
 from tests.crash.power_cuts.record import Record, read_log
-from tests.crash.system_calls.nursery import Child, Nursery
+from tests.support.nursery import Child, Nursery
 from tests.support.program import PATIENCE_SECONDS, write_run
 
 KIB: Final = 1 << 10

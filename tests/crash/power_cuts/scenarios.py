@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.crash.power_cuts.machine import Machine
-from tests.crash.system_calls.nursery import Child
+from tests.support.nursery import Child
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.crash_points import Point

@@ -20,7 +20,7 @@ from tests.crash.power_cuts.image import digest, lay_out
 from tests.crash.power_cuts.machine import Machine, Recording
 from tests.crash.power_cuts.promises import Promises
 from tests.crash.power_cuts.scenarios import SCENARIOS
-from tests.crash.system_calls.nursery import Nursery
+from tests.support.nursery import Nursery
 
 WANTED: Final = os.environ.get("EXLAB_POWER_LAUNCHES", "")
 LAUNCHES: Final = 5

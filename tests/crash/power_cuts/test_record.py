@@ -11,7 +11,7 @@ import pytest
 from tests.crash.power_cuts.disk import Disk
 from tests.crash.power_cuts.image import image_of
 from tests.crash.power_cuts.record import Call, read_log
-from tests.crash.system_calls.nursery import Nursery
+from tests.support.nursery import Nursery
 from tests.support.program import PATIENCE_SECONDS
 
 ENTRY = f"{__name__}:act"

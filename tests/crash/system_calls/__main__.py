@@ -14,10 +14,10 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
-from tests.crash.system_calls.full_run import RECOVERY_AGAIN, Row, full_run
-from tests.crash.system_calls.nursery import compile_shim
+from tests.crash.system_calls.full_run import RECOVERY_AGAIN, SHARES, Row, full_run
 from tests.crash.system_calls.scenarios import ALL
 from tests.crash.system_calls.stage import theatre
+from tests.support.nursery import compile_shim
 
 NAMES: Final = [*(scenario.name for scenario in ALL), RECOVERY_AGAIN]
 BEYOND_PERCENT: Final = 2
@@ -28,15 +28,25 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="SCENARIO")
     parser.add_argument("--every", action="store_true", help="kill at each page that grows the write-ahead log, too")
+    parser.add_argument("--minutes", type=float, help="hand out no share later than that, and say how many were left")
     options = parser.parse_args()
     began = time.monotonic()
+    left_out: Counter[str] = Counter()
     rows = {name: Row(name) for name in options.only}
     with theatre() as home:
-        for share in full_run(home, compile_shim(home), options.only, options.workers, every=options.every):
+        shares = full_run(
+            home, compile_shim(home), options.only, options.workers, every=options.every, minutes=options.minutes
+        )
+        for share in shares:
+            if share.left_out:
+                left_out[share.name] += 1
+                continue
             rows[share.name].add(share)
             told = f"{share.name}: {share.landed.total()} landed, {len(share.violations)} violations"
             sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {told}\n")
             sys.stderr.writelines(f"          {violation}\n" for violation in share.violations)
+    for name, count in left_out.items():
+        sys.stdout.write(f"left out when {options.minutes:g} minutes were over: {count} of {SHARES} shares of {name}\n")
     total = Row("all")
     for row in rows.values():
         total.add(row)

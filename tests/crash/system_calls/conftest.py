@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.crash.system_calls import stage as stages
-from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.stage import Stage
+from tests.support.nursery import Nursery
 
 # The kill shim is loaded by Linux's dynamic linker, and the fork server watches its children by Linux's descriptors.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]

@@ -15,9 +15,9 @@ from typing import Self
 
 from tests.crash.system_calls import looks
 from tests.crash.system_calls.crash_points import Aim, Point
-from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.scenarios import Scenario
 from tests.crash.system_calls.stage import Process, Stage
+from tests.support.nursery import Nursery
 from tests.support.program import picture
 
 

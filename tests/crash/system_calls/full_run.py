@@ -6,7 +6,9 @@ A share that cannot be played is a violation, never less work.
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -16,11 +18,12 @@ from typing import ClassVar, Final
 
 from tests.crash.system_calls.crash_points import Point, at, both_sides, dealt, spread, thinned
 from tests.crash.system_calls.enumeration import Enumeration, Tally
-from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.scenarios import ALL, Recovery
+from tests.support.nursery import Nursery
 
 RECOVERY_AGAIN: Final = "recovery, again"
-SHARES: Final = 6
+SHARES: Final = 30
+"""Each spread over the whole scenario, so that what a bound on the time leaves out is missing everywhere a little."""
 AGAIN: Final = 4
 """Kills in the second recovery, for each point of the first."""
 
@@ -35,6 +38,7 @@ class Row:
     landed: Counter[str] = field(default_factory=Counter)
     beyond: int = 0
     violations: list[str] = field(default_factory=list)
+    left_out: bool = False
 
     def count(self, tally: Tally, aimed: int) -> None:
         """Add what some kills came to."""
@@ -114,19 +118,26 @@ def play_again(share: int) -> Row:
     return Player.here.play_again(share)
 
 
-def full_run(home: Path, shim: Path, names: Sequence[str], workers: int, *, every: bool) -> Iterator[Row]:
-    """Yield one row for each share of the scenarios called `names`, as they end."""
+def full_run(  # noqa: PLR0913 - what is run, by whom and for how long
+    home: Path, shim: Path, names: Sequence[str], workers: int, *, every: bool, minutes: float | None = None
+) -> Iterator[Row]:
+    """Yield one row for each share of the scenarios called `names`, as they end; those left out come at the end."""
+    over = time.monotonic() + (60 * minutes if minutes else math.inf)
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=enter, initargs=(home, shim, every)
     ) as pool:
         shares: dict[Future[Row], str] = {}
-        for number, scenario in enumerate(ALL):
-            if scenario.name in names:
-                shares |= {pool.submit(play, number, share): scenario.name for share in range(SHARES)}
-        if RECOVERY_AGAIN in names:
-            shares |= {pool.submit(play_again, share): RECOVERY_AGAIN for share in range(SHARES)}
+        for share in range(SHARES):
+            for number, scenario in enumerate(ALL):
+                if scenario.name in names:
+                    shares[pool.submit(play, number, share)] = scenario.name
+            if RECOVERY_AGAIN in names:
+                shares[pool.submit(play_again, share)] = RECOVERY_AGAIN
         for done in as_completed(shares):
+            if time.monotonic() > over:
+                for waiting in shares:
+                    waiting.cancel()
             try:
-                yield done.result()
+                yield Row(shares[done], left_out=True) if done.cancelled() else done.result()
             except AssertionError as error:
                 yield Row(shares[done], violations=[f"{shares[done]}: a share was not played: {error}"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.crash.system_calls.crash_points import Aim, Point, read_points
-from tests.crash.system_calls.nursery import COMMAND_LINE, Child, Nursery
+from tests.support.nursery import COMMAND_LINE, Child, Nursery
 from tests.support.program import PATIENCE_SECONDS, Program, until
 
 from exlab_wizard.paths import StateDir

@@ -13,9 +13,9 @@ import pytest
 from tests.crash.system_calls.crash_points import Aim, both_sides, in_turn, spread, turning
 from tests.crash.system_calls.enumeration import Enumeration, Tally
 from tests.crash.system_calls.full_run import RECOVERY_AGAIN
-from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.scenarios import ALL, Recovery, Scenario
 from tests.crash.system_calls.summary import PROPERTY, Share
+from tests.support.nursery import Nursery
 
 Note = Callable[[str, object], None]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.crash.system_calls.crash_points import Aim, at, read_points
 from tests.crash.system_calls.enumeration import Enumeration
-from tests.crash.system_calls.nursery import Nursery
 from tests.crash.system_calls.scenarios import AddDestination, Enqueue, Merge
 from tests.crash.system_calls.stage import Process, Stage
+from tests.support.nursery import Nursery
 from tests.support.program import PATIENCE_SECONDS
 
 CALLS = (

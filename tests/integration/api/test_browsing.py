@@ -354,6 +354,6 @@ def test_the_command_gives_a_link_that_leads_there(browsed: Program) -> None:
         command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
     )
     assert done.returncode == 0, done.stderr
-    with httpx.Client(follow_redirects=True) as browser:
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_SECONDS) as browser:
         shown = browser.get(done.stdout.strip())
     assert (shown.status_code, shown.url.path) == (200, "/admin/")

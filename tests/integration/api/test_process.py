@@ -116,6 +116,7 @@ def test_an_idle_connection_a_half_sent_request_and_sigterm_are_over_at_once(pro
         assert program.wait() == 0
 
 
+@pytest.mark.anew
 def test_a_server_that_cannot_start_is_said_and_the_runs_arrive_all_the_same(program: Program) -> None:
     broken = program.home / "broken" / "fastapi"
     broken.mkdir(parents=True)

@@ -41,6 +41,7 @@ def test_the_pages_work_under_their_policy_and_run_nothing_else(program: Program
     assert "Content Security Policy" in window.faults[0]
 
 
+@pytest.mark.anew
 def test_without_the_extra_no_page_leads_there(program: Program, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['datasette'] = None\n", "utf-8")
     program.environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{program.environment['PYTHONPATH']}"

@@ -125,6 +125,7 @@ def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
     assert program.wait() == 0
 
 
+@pytest.mark.anew
 @pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7])
 def test_a_signal_during_the_start_ends_it_cleanly(program: Program, delay_s: float) -> None:
     started = time.monotonic()

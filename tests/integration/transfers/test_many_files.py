@@ -21,6 +21,7 @@ def peak_kib(pid: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.on_disk
+@pytest.mark.anew
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_hundred_thousand_files_arrive_within_300_mb_of_memory(program: Program) -> None:
     run = program.home / "run"

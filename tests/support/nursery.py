@@ -19,12 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.crash.system_calls.fork_server import MESSAGE_BYTES, Request
+from tests.support.fork_server import MESSAGE_BYTES, Request
 
-ROOT: Final = Path(__file__).resolve().parents[3]
+from exlab_wizard.testing import PATIENCE_SECONDS
+
+ROOT: Final = Path(__file__).resolve().parents[2]
 COMMAND_LINE: Final = "exlab_wizard.cli.main:main"
-_SHIM: Final = Path(__file__).with_name("shim.c")
-_READY_SECONDS: Final = 30.0
+_SHIM: Final = ROOT / "tests" / "crash" / "system_calls" / "shim.c"
 _POLL_INTERVAL_SECONDS: Final = 0.1
 
 
@@ -49,7 +50,7 @@ class Nursery:
             environment["LD_PRELOAD"] = str(preload)
         with log.open("wb") as output, theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "tests.crash.system_calls.fork_server", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -69,15 +70,16 @@ class Nursery:
         entry: str = COMMAND_LINE,
     ) -> Child:
         """Return a child that runs `entry` with `arguments`; nothing of what earlier children did is in it."""
-        child = Child(self, len(self._known))
+        for output in (stdout, stderr):
+            output.write_bytes(b"")  # from now on they hold nothing of an earlier child
+        with self._lock:
+            child = Child(self, len(self._known))
+            self._known[child.number] = child
         request = Request(
             child.number, entry, list(arguments), dict(environment), str(folder), str(stdout), str(stderr)
         )
-        for output in (stdout, stderr):
-            output.write_bytes(b"")  # from now on they hold nothing of an earlier child
-        self._known[child.number] = child
         self._channel.send(request.encoded())
-        deadline = time.monotonic() + _READY_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not child.pid:
             assert time.monotonic() < deadline, "the fork server does not answer"
             self.listen(_POLL_INTERVAL_SECONDS)
@@ -108,7 +110,7 @@ class Nursery:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._channel.close()
-        self._server.wait(_READY_SECONDS)
+        self._server.wait(PATIENCE_SECONDS)
 
 
 class Child:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.crash.system_calls.nursery import Child, Nursery
+from tests.support.nursery import Child, Nursery
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.cli import watch
 
-SURROUNDINGS = "tests.crash.system_calls.test_nursery:tell_surroundings"
-SLEEP = "tests.crash.system_calls.test_nursery:sleep_for_ever"
+SURROUNDINGS = "tests.support.test_nursery:tell_surroundings"
+SLEEP = "tests.support.test_nursery:sleep_for_ever"
 
 
 def tell_surroundings(arguments: list[str]) -> int:
