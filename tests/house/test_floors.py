@@ -35,6 +35,7 @@ PURE = {
     "operator",
     "re",
     "string",
+    "types",
     "typing",
 }
 """What the domain may import: nothing that reads a clock, a file, a process or another thread."""
@@ -62,6 +63,7 @@ def impure_imports(source: str) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found += [node.module or "."]
+    found = [name for name in found if name != "_typeshed"]  # for the type checker only, there is no such module
     return [name for name in found if name.split(".")[0] not in PURE and not name.startswith(f"{PACKAGE}.domain")]
 
 

@@ -28,7 +28,7 @@ from exlab_wizard.process.server_json import read_server_file
 KILLED: Final = -9
 LATE_SECONDS: Final = 1.5
 """What a busy machine may add to the end of the session-end window."""
-QUIT_PATIENCE_SECONDS: Final = 60.0
+QUIT_PATIENCE_SECONDS: Final = PATIENCE_SECONDS
 PROMISE_SECONDS: Final = 3.0
 POLL_INTERVAL_SECONDS: Final = 0.1
 ANSWERS: Final = ("wait", "wait", "force", "keep_running")
