@@ -66,14 +66,15 @@ class FailureClassifier:
             return TransferError(op, str(self._run_path), hint, ErrorKind.SOURCE_MISSING, cause)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return changing(path)
+        kind = ErrorKind.CONFIG
         if error.errno in _DENIED:
             hint = "Make it readable for the account that runs exlab-wizard, then retry the job."
-            return TransferError(op, path, hint, ErrorKind.CONFIG, cause)
-        if error.errno in _NAME:
+        elif error.errno in _NAME:
             hint = "Give it a shorter or simpler name, then retry the job."
-            return TransferError(op, path, hint, ErrorKind.CONFIG, cause)
-        hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "Check the disk that holds the run."
-        return TransferError(op, path, hint, ErrorKind.UNKNOWN, cause)
+        else:
+            hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "Check the disk that holds the run."
+            kind = ErrorKind.UNKNOWN
+        return TransferError(op, path, hint, kind, cause)
 
     def of_target(self, op: str, path: Path | str, error: OSError) -> ExlabError:
         """Return what an error at `path` (absolute, or relative to the destination) means."""
@@ -110,17 +111,19 @@ def _target_failure(op: str, full: str, error: OSError, cause: str) -> TransferE
     if error.errno in _DENIED:
         folder = os.path.dirname(full)  # noqa: PTH120 - a string for a sentence
         hint = f"Make the folder {folder!r} writable for the account that runs exlab-wizard, then retry the job."
-        return TransferError(op, full, hint, ErrorKind.AUTH, cause)
-    if error.errno in _NAME:
+        kind = ErrorKind.AUTH
+    elif error.errno in _NAME:
         hint = "The destination does not support this name: rename the file in the run, then retry the job."
-        return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
-    if error.errno == errno.EFBIG:
+        kind = ErrorKind.CONFIG
+    elif error.errno == errno.EFBIG:
         hint = "The destination's file system cannot store a file this large: use another destination."
-        return TransferError(op, full, hint, ErrorKind.CONFIG, cause)
-    if error.errno in _NETWORK:
-        return TransferError(op, full, "Check the network and the NAS.", ErrorKind.NETWORK, cause)
-    hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "See the log; exlab-wizard retries automatically."
-    return TransferError(op, full, hint, ErrorKind.UNKNOWN, cause)
+        kind = ErrorKind.CONFIG
+    elif error.errno in _NETWORK:
+        hint, kind = "Check the network and the NAS.", ErrorKind.NETWORK
+    else:
+        hint = EXHAUSTED_HINT if error.errno in _EXHAUSTED else "See the log; exlab-wizard retries automatically."
+        kind = ErrorKind.UNKNOWN
+    return TransferError(op, full, hint, kind, cause)
 
 
 def _is_gone(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a transfer needs to remember and to be told, as protocols: the floors above provide them.
+"""The transfer's ends: its request, its checkpoints as a protocol, and the control that its worker talks through.
 
 A transfer never knows where its checkpoints live. The workers implement `Checkpoints` over the database; its
 methods return only when what they were given survives a power cut.
@@ -49,7 +49,7 @@ class TransferControl:
     """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
 
     def __init__(self, counted: Callable[[int], None] = lambda _size: None) -> None:
-        """Start with no stop requested and the last sign of life now; `counted` hears of all bytes that are moved."""
+        """Start with no stop requested and the last sign of life now; `counted` gets every number of bytes that are moved."""
         self._counted = counted
         self._stop = threading.Event()
         self.reason = ""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from exlab_wizard import __version__
@@ -147,10 +148,12 @@ class MountTransfer:
                 return
         raise conflict(self._final, "It keeps appearing and disappearing while the run is being published.")
 
+    def _tree(self, folder: Path) -> Tree:
+        with self._failures.target("Cannot open", folder):
+            return Tree(folder)
+
     def _publish_new(self, source: Tree, manifest: Manifest) -> None:
-        with self._failures.target("Cannot open", self._incoming):
-            target = Tree(self._incoming)
-        with target:
+        with self._tree(self._incoming) as target:
             ledger = self._filler.fill(source, target, manifest, {})
             self._check_source(source, manifest)
             self._filler.clear_unknown(target, manifest, {})
@@ -162,12 +165,8 @@ class MountTransfer:
         publish_whole(self._incoming, self._final, self._request.destination, self._failures)
 
     def _merge(self, source: Tree, manifest: Manifest) -> None:
-        with self._failures.target("Cannot open", self._incoming):
-            target = Tree(self._incoming)
-        with target:
-            with self._failures.target("Cannot open", self._final):
-                final = Tree(self._final)
-            with final:
+        with self._tree(self._incoming) as target:
+            with self._tree(self._final) as final:
                 published = Comparison(source, final, self._control, self._failures).published(manifest)
                 with self._failures.target("Cannot flush", self._final):
                     final.sync_names(published)  # `fill` takes away the other name of what a cut-off attempt put there
@@ -209,7 +208,7 @@ class MountTransfer:
         check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)
 
     def _list_forgotten(self, final: Tree, manifest: Manifest) -> None:
-        """Name in the list what an attempt added that was cut off, and the run has no more: its row is about to go."""
+        """List the files that a cut-off attempt added and the run no longer has: their rows are about to go."""
         listed, wanted = self._listed(final), {file.path for file in manifest.files}
         forgotten: dict[str, str] = {}
         with self._failures.target("Cannot read back", final.root):

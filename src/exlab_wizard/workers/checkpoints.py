@@ -36,7 +36,7 @@ class DatabaseCheckpoints:
 
     def load(self) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
-        return self._patiently(lambda: self._store.files.load(self._job.job_id))
+        return self._retried(lambda: self._store.files.load(self._job.job_id))
 
     def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         """Insert or replace the rows `put`, forget `drop`, set the counters.
@@ -62,15 +62,18 @@ class DatabaseCheckpoints:
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        if not self._patiently(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id)):
-            raise self._lost()
+        self._claimed(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id))
 
     def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
         job, claim = self._job.job_id, self._job.claim_id
-        if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):
-            raise self._lost()
+        self._claimed(lambda: self._store.files.checkpoint(job, claim, put, drop, progress))
 
-    def _patiently(self, act: Callable[[], _Answer]) -> _Answer:
+    def _claimed(self, write: Callable[[], bool]) -> None:
+        if not self._retried(write):
+            msg = f"job {self._job.job_id}: the claim is lost"
+            raise ClaimLostError(msg)
+
+    def _retried(self, act: Callable[[], _Answer]) -> _Answer:
         """Retry `act` while the database cannot take it: a full disk or a lock there is no fault of the run.
 
         Raises:
@@ -79,7 +82,7 @@ class DatabaseCheckpoints:
         """
         log_once = LogOnce(log)
         while True:
-            self._control.moved(0)  # what waits for the database does not hang in the transfer
+            self._control.moved(0)  # a wait for the database is no stall
             try:
                 with self._my_turn():
                     return act()
@@ -89,9 +92,6 @@ class DatabaseCheckpoints:
                 log_once.report(f"job {self._job.job_id}: its progress cannot be written yet", error)
                 if self._control.wait(RETRY_INTERVAL_SECONDS):
                     raise StoppedError(self._control.reason) from error
-
-    def _lost(self) -> ClaimLostError:
-        return ClaimLostError(f"job {self._job.job_id}: the claim is lost")
 
     @contextlib.contextmanager
     def _my_turn(self) -> Iterator[None]:

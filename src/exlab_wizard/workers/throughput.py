@@ -1,4 +1,4 @@
-"""How many bytes were moved in the last minute, whoever moved them."""
+"""Counts the bytes that all transfers moved in the last minute."""
 
 from __future__ import annotations
 

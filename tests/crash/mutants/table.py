@@ -162,8 +162,8 @@ _CLAIMED: Final = (
     Mutant(
         "the end of an attempt whose claim is lost",
         "workers/checkpoints.py",
-        "        if not self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)):\n",
-        "        if self._patiently(lambda: self._store.files.checkpoint(job, claim, put, drop, progress)) is None:\n",
+        "        if not self._retried(write):\n",
+        "        if self._retried(write) is None:\n",
         (f"{_WORKERS}test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt",),
         dies_of=_NOT_RAISED,
     ),

@@ -48,13 +48,9 @@ class _Segment:
 
 
 def send_big_file(attempt: Attempt, file: SourceFile) -> None:
-    """Return when `file` is durable on the destination and was read back equal; goes on where its row stands.
+    """Return when `file` is durable on the destination and was read back equal; resumes where its row ends.
 
-    Raises:
-        TransferError: it cannot be read or written, or was read back wrong.
-        TransferWaitError: it changed while it was read, or the destination is offline or full.
-        StoppedError: a stop was requested; what was sent is durable and noted.
-        ClaimLostError: the job is no longer ours.
+    It raises what `Incoming.fill` raises. After StoppedError the bytes that were sent are checkpointed.
     """
     row = attempt.ledger.rows[file.path]
     if row.bytes_done:

@@ -49,7 +49,7 @@ class Incoming:
         Raises:
             TransferError: see its kind.
             TransferWaitError: the source changes, or the destination is offline or full.
-            StoppedError: a stop was requested; what was sent is durable and noted.
+            StoppedError: a stop was requested; what was sent is durable and checkpointed.
             ClaimLostError: the job is no longer ours.
         """
         self.clear_unknown(target, manifest, published)
@@ -68,7 +68,7 @@ class Incoming:
         return ledger
 
     def clear_unknown(self, target: Tree, manifest: Manifest, published: Collection[str]) -> None:
-        """Delete what lies in `target` and is not to be published from there.
+        """Delete the entries of `target` that are not to be published from there.
 
         Raises:
             TransferError: it cannot be deleted.

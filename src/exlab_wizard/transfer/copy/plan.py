@@ -40,7 +40,7 @@ class Plan:
 def reconcile(
     files: Iterable[SourceFile], remembered: Iterable[FileRecord], published: Mapping[str, str], incoming: Tree
 ) -> Plan:
-    """Return the plan for `files`; `published` holds the hashes of those that stand at the final path already.
+    """Return the plan for `files`; `published` holds the hashes of those that are at the final path already.
 
     Raises:
         OSError: the destination cannot be read.

@@ -42,13 +42,9 @@ class SmallFiles:
         self._at_once = attempt.target.syncs_at_once()
 
     def send(self, files: Iterable[SourceFile]) -> None:
-        """Return when all `files` are durable on the destination and noted as COPIED.
+        """Return when all `files` are durable on the destination and checkpointed as COPIED.
 
-        Raises:
-            TransferError: a file cannot be read or written, or was read back wrong.
-            TransferWaitError: a file changed while it was read, or the destination is offline or full.
-            StoppedError: a stop was requested; whole files that were sent are durable and noted.
-            ClaimLostError: the job is no longer ours.
+        It raises what `Incoming.fill` raises. After StoppedError whole files that were sent are checkpointed.
         """
         with (
             PipelineStage("flush", self._settle, room=1) as flush,
@@ -64,7 +60,7 @@ class SmallFiles:
                 flush.check()
                 try:
                     self._read_back.check()
-                except ExlabError as failed:  # what is copied is still made durable and noted
+                except ExlabError as failed:  # what is copied is still made durable and checkpointed
                     error = failed
                     break
             flush.finish()

@@ -67,8 +67,8 @@ def create_marker(destination: Path, name: str) -> str:
     try:
         if (destination / MARKER).exists():
             sync_folder(destination)  # its creator may have been cut off before this
-            return read_id(destination)
-        replace_file(destination / MARKER, (json.dumps(content) + "\n").encode())
+        else:
+            replace_file(destination / MARKER, (json.dumps(content) + "\n").encode())
         return read_id(destination)
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = "Create or mount the folder first."

@@ -1,4 +1,4 @@
-"""The final path is in use already: finds out by whom, and which files of the run stand there unchanged."""
+"""Handles a final path that exists: which run owns it, and which of its files are equal to ours."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Comparison:
         self._source, self._final, self._control, self._failures = source, final, control, failures
 
     def published(self, manifest: Manifest) -> dict[str, str]:
-        """Return path to SHA-256 of the files that stand at the final path, equal byte by byte.
+        """Return path to SHA-256 of the files at the final path that are equal byte by byte.
 
         Raises:
             TransferError: conflict when something differs there.

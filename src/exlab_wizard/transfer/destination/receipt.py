@@ -1,4 +1,4 @@
-"""The receipt that lies beside a published run: whose it is, what was verified and when.
+"""The receipt inside a published run: its owner, what was verified, and when.
 
 It is written last and read first: a final folder without our receipt belongs to someone else.
 """
@@ -59,22 +59,14 @@ class Owner:
 
 
 def read_owner(tree: Tree) -> Owner | None:
-    """Return whose receipt lies in the final folder `tree`, None when there is none that can be understood.
+    """Return the owner by the receipt in the final folder `tree`, None when there is no valid one.
 
     Raises:
         OSError: it is there and cannot be read.
     """
     try:
-        fd = tree.open(RECEIPT, os.O_RDONLY)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        content = file.read()
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return None
-    if not isinstance(found, dict):
+        found = _read(tree)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     texts = [found.get(key) for key in ("job_key", "host", "run_path", "checksums_sha256")]
     job_key, host, run_path, checksums = (text if isinstance(text, str) else "" for text in texts)
@@ -90,7 +82,12 @@ def read_receipt(final: Path) -> dict[str, object]:
         OSError: there is none, or it cannot be read.
         ValueError: it is not a receipt.
     """
-    with Tree(final) as tree, open(tree.open(RECEIPT, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
+    with Tree(final) as tree:
+        return _read(tree)
+
+
+def _read(tree: Tree) -> dict[str, object]:
+    with open(tree.open(RECEIPT, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         content = file.read(LARGEST_BYTES + 1)
     found = json.loads(content) if len(content) <= LARGEST_BYTES else None
     if not isinstance(found, dict):

@@ -45,10 +45,6 @@ class Tree:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close it."""
-        self.close()
-
-    def close(self) -> None:
-        """Give the descriptor back; twice is fine."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)

@@ -1,1 +1,1 @@
-"""The run as it lies on this computer: what it consists of, and which names a destination can take."""
+"""The run on this computer: its contents, its path, and the names that a destination may not support."""

@@ -61,7 +61,7 @@ def steps_of(below: str) -> tuple[str, ...]:
 
 
 def list_folder(root: Path, below: str = "", *, most: int = MOST_ENTRIES) -> Listing:
-    """Return what lies in the folder `below` the root; `root` itself may be a link, it was chosen by an administrator.
+    """Return the contents of the folder `below` the root; `root`, chosen by an administrator, may itself be a link.
 
     Raises:
         ValueError: `below` is no plain way down.

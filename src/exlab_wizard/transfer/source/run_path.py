@@ -44,11 +44,10 @@ def checked_run(path: str, destinations: Mapping[str, Path], state_dir: Path) ->
         check_run_path(Path(run), destinations)
         inside = state_dir.resolve().is_relative_to(Path(run).resolve())
     except OSError as error:
-        raise _refused(Path(run), "Give a path that this account can read.", ErrorKind.CONFIG, error) from error
+        raise _refused(Path(run), "Give a path that this account can read.", error) from error
     if inside:
         # Reading its own live database as a file, the application would drop SQLite's locks on it.
-        hint = f"It contains the state dir {str(state_dir)!r}: give one run folder below it."
-        raise _refused(Path(run), hint, ErrorKind.CONFIG)
+        raise _refused(Path(run), f"It contains the state dir {str(state_dir)!r}: give one run folder below it.")
     return run
 
 
@@ -63,25 +62,25 @@ def check_run_path(run_path: Path, destinations: Mapping[str, Path]) -> None:
     try:
         run_path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _refused(run_path, "Give the path of an existing run folder.", ErrorKind.SOURCE_MISSING, error) from error
+        raise _refused(run_path, "Give the path of an existing run folder.", error, ErrorKind.SOURCE_MISSING) from error
     except (OSError, ValueError) as error:
-        raise _refused(run_path, "Give a path that this account can read.", ErrorKind.CONFIG, error) from error
+        raise _refused(run_path, "Give a path that this account can read.", error) from error
     if not run_path.is_dir():
-        raise _refused(run_path, "It is a file: give the run folder that contains it.", ErrorKind.CONFIG)
+        raise _refused(run_path, "It is a file: give the run folder that contains it.")
     if not os.access(run_path, os.R_OK | os.X_OK):
-        hint = "Make it readable for the account that runs exlab-wizard."
-        raise _refused(run_path, hint, ErrorKind.CONFIG)
+        raise _refused(run_path, "Make it readable for the account that runs exlab-wizard.")
     here = run_path.resolve()
     for name, destination in destinations.items():
         there = destination.resolve()
         if here.is_relative_to(there):
             hint = f"It is inside the destination {name!r} ({there}): give the local folder of the run."
-            raise _refused(run_path, hint, ErrorKind.CONFIG)
+            raise _refused(run_path, hint)
         if there.is_relative_to(here):
-            hint = f"It contains the destination {name!r} ({there}): give one run folder below it."
-            raise _refused(run_path, hint, ErrorKind.CONFIG)
+            raise _refused(run_path, f"It contains the destination {name!r} ({there}): give one run folder below it.")
 
 
-def _refused(run_path: Path, hint: str, kind: ErrorKind, error: BaseException | None = None) -> TransferError:
+def _refused(
+    run_path: Path, hint: str, error: BaseException | None = None, kind: ErrorKind = ErrorKind.CONFIG
+) -> TransferError:
     cause = (getattr(error, "strerror", None) or str(error)) if error else ""
     return TransferError("Cannot sync", str(run_path), hint, kind, cause)
