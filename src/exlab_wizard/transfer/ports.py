@@ -49,7 +49,7 @@ class TransferControl:
     """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
 
     def __init__(self, counted: Callable[[int], None] = lambda _size: None) -> None:
-        """Start with no stop requested and the last sign of life now; `counted` gets every number of bytes that are moved."""
+        """Start with no stop requested and the last sign of life now; `counted` gets the bytes of each move."""
         self._counted = counted
         self._stop = threading.Event()
         self.reason = ""

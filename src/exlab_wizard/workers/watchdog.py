@@ -42,7 +42,7 @@ class Watchdog:
         quit_asked: Callable[[list[PendingQuit]], None],
         changed: Callable[[], None],
     ) -> None:
-        """`quit_asked` gets the undecided quits of this launch; `changed` is called after anything that may end a drain."""
+        """`quit_asked` gets the undecided quits of this launch; `changed` is called when a drain may have ended."""
         self._store = store
         self._settings = settings
         self._workers = workers
