@@ -1,7 +1,7 @@
 """The promise of the program as code: what must hold of a database and its destinations, at any instant of any crash.
 
-Everything is read, nothing is changed. Whatever is found has the name of the rule that it breaks. It may run beside the
-application: what is on its way is told from what is wrong, and what moved under the look is looked at again.
+It reads everything and changes nothing; each fault names the rule that it breaks. It may run beside the application: it
+distinguishes unfinished work from faults, and repeats a check when jobs moved during it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A rule that does not hold: of what, and what is wrong with it."""
+    """A broken rule: what breaks it, and how."""
 
     rule: str
     subject: str
@@ -53,7 +53,7 @@ class Fault:
 
 
 def audit(store: Store, settings: Settings) -> list[Fault]:
-    """Look at everything: the rows, the ways forward, and every run that was published, read back whole.
+    """Check everything: the rows, the ways forward, and every published run, read back whole.
 
     Raises:
         StoreError: the database cannot be read.
@@ -64,7 +64,7 @@ def audit(store: Store, settings: Settings) -> list[Fault]:
 
 
 def audit_runs(store: Store, settings: Settings, progress: Callable[[int, int], None]) -> list[Fault]:
-    """Look at the destinations only; `progress` is called with bytes read and bytes in all.
+    """Check the destinations only; `progress` is called with the bytes read and the total.
 
     Raises:
         StoreError: the database cannot be read.
@@ -73,9 +73,9 @@ def audit_runs(store: Store, settings: Settings, progress: Callable[[int, int], 
 
 
 def audit_incoming(store: Store, settings: Settings) -> tuple[list[Fault], list[str]]:
-    """Look for partial copies that belong to no work, at every destination that answers within some seconds.
+    """Find partial copies that belong to no job, at every destination that answers within some seconds.
 
-    Returns what is wrong, and the names of the destinations that were not looked at: offline, or not answering.
+    Returns the faults, and the names of the destinations that were not checked: offline, or not answering.
 
     Raises:
         StoreError: the database cannot be read.
@@ -83,35 +83,35 @@ def audit_incoming(store: Store, settings: Settings) -> tuple[list[Fault], list[
     found: dict[str, list[Fault]] = {}
     audits = {name: _Audit(store, settings, lambda _done, _total: None) for name in settings.destinations}
 
-    def look(name: str) -> None:
+    def check(name: str) -> None:
         try:
             found.update(audits[name].left_behind(name))
         finally:
             store.database.release()
 
-    # A share that hangs keeps its thread inside the operating system; it is left there.
-    looks = [threading.Thread(target=look, args=(name,), daemon=True) for name in audits]
-    for thread in looks:
+    # A share that hangs keeps its thread inside the operating system, where it is left behind.
+    threads = [threading.Thread(target=check, args=(name,), daemon=True) for name in audits]
+    for thread in threads:
         thread.start()
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    for thread in looks:
+    for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    seen = dict(found)
-    return [fault for faults in seen.values() for fault in faults], sorted(audits.keys() - seen.keys())
+    checked = dict(found)
+    return [fault for faults in checked.values() for fault in faults], sorted(audits.keys() - checked.keys())
 
 
 class _Audit:
-    """One look at all destinations."""
+    """One check of all destinations."""
 
     def __init__(self, store: Store, settings: Settings, progress: Callable[[int, int], None]) -> None:
         self._store, self._progress = store, progress
         self._folders = {name: destination.folder for name, destination in settings.destinations.items()}
         self._installation = store.launches.installation_id()
         self._read = self._total = 0
-        self._looked_at: set[Path] = set()
+        self._checked: set[Path] = set()
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what is wrong: first of what should be there, then of what is."""
+        """Yield the faults: first of the runs that should be there, then of the folders that are."""
         publications = self._store.history.published()
         self._total = sum(publication.size for publication in publications)
         unreadable: dict[str, str] = {}
@@ -129,12 +129,12 @@ class _Audit:
             yield Fault(Rule.READABLE, name, unreadable[name])
 
     def left_behind(self, name: str) -> dict[str, list[Fault]]:
-        """Return the partial copies at destination `name` that belong to no work; nothing where it is offline."""
+        """Return the partial copies at destination `name` that belong to no job; nothing if it is offline."""
         return {} if self._unreadable(name) else {name: list(self._incoming(self._folders[name]))}
 
     def _unreadable(self, name: str) -> str:
         if name not in self._folders:
-            return "it is not in the settings any more: what stands there was not read"
+            return "it is no longer in the settings, so it was not read"
         try:
             probe(self._folders[name])
         except TransferWaitError as error:
@@ -142,7 +142,7 @@ class _Audit:
         return ""
 
     def _run(self, job_id: int, rule: Rule, final: Path | None = None) -> list[Fault]:
-        """Read back the run that a job published; again, when its jobs moved meanwhile and something seems wrong."""
+        """Read back the run that a job published; again, if there are faults and its jobs moved meanwhile."""
         found: list[Fault] = []
         before = self._read
         for _ in range(_TRIES):
@@ -151,12 +151,12 @@ class _Audit:
                 return [Fault(rule, str(final), f"job {job_id} is not in the database")]
             parts = final_parts(job.run_path, job.equipment_id)
             where = final or self._folders[job.destination].joinpath(*parts)
-            self._looked_at.add(where)
+            self._checked.add(where)
             jobs = self._store.history.states_of_run(job.run_path, job.destination)
             self._read = before
             known = self._known(job_id, jobs)
             if known.rows and not job.files and (owner := _owner(where)) is not None:
-                return self._forgotten(job.destination, where, owner)  # `db prune` was cut off in the middle of it
+                return self._forgotten(job.destination, where, owner)  # `db prune` was interrupted
             found = [
                 Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
                 for it in read_back(where, known, TransferControl(), self._moved)
@@ -190,12 +190,14 @@ class _Audit:
         for folder in _folders_in(destination / INCOMING):
             job_id = self._our_job(folder.name)
             if job_id is None:
-                continue  # another workstation's
+                continue  # of another workstation
             state = self._store.jobs.state_of(job_id)
             if state is None and not self._store.jobs.is_unwanted(job_id):
                 yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is not in the database")
             elif state in _DONE and folder.exists():
-                yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is {state}, and its copy was left behind")
+                yield Fault(
+                    Rule.INCOMING, str(folder), f"job {job_id} is {state}, but its partial copy was left behind"
+                )
 
     def _visible(self, name: str, destination: Path) -> Iterator[Fault]:
         equipment = self._store.history.equipment_at(name)
@@ -205,25 +207,25 @@ class _Audit:
                 continue
             below = [(inner, _owner(inner)) for inner in _folders_in(folder)]
             if folder.name not in equipment and not any(inner_owner for _, inner_owner in below):
-                yield Fault(Rule.VERIFIED, str(folder), "it has no receipt: nobody verified it")
+                yield Fault(Rule.VERIFIED, str(folder), "it has no receipt, so it was not verified by exlab-wizard")
                 continue
             for inner, inner_owner in below:
                 if inner_owner is None:
-                    yield Fault(Rule.VERIFIED, str(inner), "it has no receipt: nobody verified it")
+                    yield Fault(Rule.VERIFIED, str(inner), "it has no receipt, so it was not verified by exlab-wizard")
                 else:
                     yield from self._owned(name, inner, inner_owner)
 
     def _owned(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
-        """Look at a folder that has a receipt; one that no verified job led to must be complete all the same."""
+        """Check a folder with a receipt; it must be complete even if no verified job led to it."""
         job_id = self._our_job(owner.job_key)
-        if job_id is None or folder in self._looked_at:
+        if job_id is None or folder in self._checked:
             return []
         if self._store.history.publication(job_id) is None and self._store.jobs.is_unwanted(job_id):
             return self._forgotten(name, folder, owner)
         return self._run(job_id, Rule.VERIFIED, folder)
 
     def _forgotten(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
-        """Read back a run whose job was deleted from the database, or all but so, by its own checksum list."""
+        """Read back a run whose job was deleted from the database, or nearly so, by its own checksum list."""
         jobs = self._store.history.states_of_run(owner.run_path, name)
         keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
         others: dict[str, FileRecord] = {}
@@ -249,7 +251,7 @@ def _owner(folder: Path) -> Owner | None:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    """Return what a person sees there: names that begin with a dot, and links, are not for people's runs."""
+    """Return the visible folders: names that begin with a dot, and links, are not runs."""
     try:
         found = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""One published run, read back whole and compared with everything that is known of it."""
+"""Reads one published run back whole and compares it with everything that is known of it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import RESERVED
 
 MISSING: Final = "it is missing"
-ALTERED: Final = "its bytes are not those that were verified"
-UNLISTED: Final = "nobody verified it: no checksum list names it"
+ALTERED: Final = "its content differs from the verified one"
+UNLISTED: Final = "it was not verified: no checksum list names it"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the database knows of a run: the rows of the job that published it last, and of its other jobs.
 
-    `job_keys` are all its jobs. `in_between`: one of them is not finished, or a later one was cut off, failed or
-    cancelled: the folder may stand between two of its steps.
+    `job_keys` are all its jobs. `in_between`: one of them is unfinished, or a later one was interrupted, failed or was
+    cancelled, so the folder may be between two steps.
     """
 
     rows: Mapping[str, FileRecord]
@@ -36,7 +36,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something about a published run that should not be so; `path` is its folder, or what in it is concerned."""
+    """A fault of a published run; `path` is its folder, or the file in it."""
 
     path: Path
     detail: str
@@ -45,7 +45,7 @@ class Difference:
 def read_back(
     final: Path, known: Known, control: TransferControl, moved: Callable[[int], None]
 ) -> Iterator[Difference]:
-    """Yield how the folder `final` differs from what is known; `moved` is told of the bytes that were read."""
+    """Yield how the folder `final` differs from `known`; `moved` is called with the bytes that were read."""
     try:
         published = Published.at(final)
     except (ExlabError, OSError, ValueError) as error:
@@ -66,28 +66,28 @@ def _receipt(published: Published, known: Known) -> Iterator[Difference]:
     if owner is None:
         yield Difference(published.root, "it has no receipt")
     elif owner.job_key not in known.job_keys:
-        yield Difference(published.root, f"its receipt is of {owner.run_path!r}, job {owner.job_key}")
+        yield Difference(published.root, f"its receipt belongs to {owner.run_path!r}, job {owner.job_key}")
     elif owner.checksums_sha256 != published.list_sha256 and not known.in_between:
-        yield Difference(published.root, "its checksum list is not the one that its receipt names")
+        yield Difference(published.root, "its checksum list does not match its receipt")
     elif owner.job_key == known.job_key and owner.files != len(known.rows):
         yield Difference(
             published.root, f"files: {number(owner.files)} in its receipt, {number(len(known.rows))} in the database"
         )
     elif (published.links, published.folders) < (owner.symlinks, owner.folders):
-        yield Difference(published.root, "symlinks or folders that its receipt counts are missing")
+        yield Difference(published.root, "it lacks symlinks or folders that its receipt counts")
 
 
 def _file(
     published: Published, row: FileRecord | None, path: str, control: TransferControl, moved: Callable[[int], None]
 ) -> str:
-    """Return what is wrong with one file, or nothing."""
+    """Return the fault of one file; empty if there is none."""
     listed = published.listed.get(path)
     if path not in published.found:
         return MISSING
     if row is not None and (row.state is not FileState.VERIFIED or row.sha256 != listed):
-        return f"the checksum list says {listed}, the database says {row.sha256} ({row.state})"
+        return f"its checksum is {listed} in the list, but {row.sha256} ({row.state}) in the database"
     if row is not None and row.size != published.found[path]:
-        return f"it has {published.found[path]} bytes, and {row.size} were verified"
+        return f"it has {published.found[path]} bytes, but {row.size} were verified"
     try:
         found = published.hash_of(path, control)
     except OSError as error:
@@ -97,7 +97,7 @@ def _file(
 
 
 def _is_on_its_way(published: Published, known: Known, path: str, control: TransferControl) -> bool:
-    """Whether a file that no list names was verified by a job that has not come to writing the list, or is our own."""
+    """Return whether a file that no list names is our own, or verified by a job that has not yet written its list."""
     row = known.others.get(path)
     if row is not None and row.state is FileState.VERIFIED:
         return published.hash_of(path, control) == row.sha256

@@ -1,10 +1,10 @@
-"""For programs that embed exlab-wizard: the real application in a temporary place, killed wherever you like.
+"""For programs that embed exlab-wizard: the real application in a temporary folder, killed wherever you like.
 
 In a `conftest.py`, or at the top of a test file::
 
     pytest_plugins = ["exlab_wizard.testing"]
 
-Then ask for the fixture `exlab`::
+Then use the fixture `exlab`::
 
     def test_a_run_survives_a_crash_while_it_is_published(exlab):
         exlab.sync(exlab.make_run("run-17", {"detector.raw": 20_000_000}))
@@ -37,5 +37,5 @@ __all__ = [
     "write_run",
 ]
 
-# pytest reads this from the plugin too: so the package can be imported where there is no pytest.
+# pytest also reads this from the plugin, so the package can be imported without pytest.
 pytest_plugins = ["exlab_wizard.testing.fixtures"]

@@ -1,6 +1,6 @@
-"""The real program as a child process: started, asked, killed, and its database looked at from outside.
+"""The real program as a child process: started, queried, killed, and its database read from outside.
 
-Nothing here waits for time: `until` polls a condition and fails with what it waited for. Nothing of the program is
+Nothing here sleeps for a fixed time: `until` polls a condition, and names it when it fails. Nothing of the program is
 replaced, and nothing outside the lab's own folder is touched.
 """
 
@@ -39,48 +39,48 @@ _Answer = TypeVar("_Answer")
 
 
 class Process(Protocol):
-    """What a lab needs of a process; `subprocess.Popen` has it."""
+    """The part of `subprocess.Popen` that a lab needs."""
 
     pid: int
     returncode: int | None
 
     def poll(self) -> int | None:
-        """Return how it ended, None while it runs."""
+        """Return its exit status, None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return how it ended; TimeoutExpired when it lives on."""
+        """Return its exit status; raise TimeoutExpired if it still runs."""
 
     def send_signal(self, number: int, /) -> None:
-        """Signal it."""
+        """Send a signal."""
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
 
     def kill(self) -> None:
-        """Kill it with SIGKILL."""
+        """Send SIGKILL."""
 
 
 def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SECONDS, what: str = "") -> _Answer:
-    """Return the first answer of `condition` that is true.
+    """Return the first true result of `condition`.
 
     Raises:
-        AssertionError: there was none within `timeout` seconds; `what` says what was waited for.
+        AssertionError: there was none within `timeout` seconds; `what` names the condition.
     """
     pause = threading.Event()
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            msg = f"waited {timeout:g} s in vain for {what or condition}"
+            msg = f"timed out after {timeout:g} s, waiting for {what or condition}"
             raise AssertionError(msg)
         pause.wait(_POLL_INTERVAL_SECONDS)
     return answer
 
 
 class Application:
-    """One state dir, one destination `nas`, and the process that runs on them, if any; leaving kills it."""
+    """One state dir, one destination `nas`, and the process that uses them, if any; leaving the context kills it."""
 
     def __init__(self, home: Path) -> None:
-        """Make state dir, destination and configuration below `home`; nothing is started."""
+        """Create state dir, destination and configuration below `home`; nothing is started."""
         self.home = home
         self.state = home / "state"
         self.nas = home / "nas"
@@ -93,7 +93,7 @@ class Application:
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.configure()
 
-    def configure(  # noqa: PLR0913 - one name for each setting that a test may turn
+    def configure(  # noqa: PLR0913 - one parameter for each setting that a test may change
         self,
         *,
         bandwidth_mib_s: float | None = None,
@@ -104,7 +104,7 @@ class Application:
         stall_s: float = 120.0,
         more: str = "",
     ) -> None:
-        """Write `config.toml`; the destination exists and has its marker."""
+        """Write `config.toml`; create the destination with its marker if it is missing."""
         self.state.mkdir(parents=True, exist_ok=True)
         if not self.nas.exists():
             self.nas.mkdir()
@@ -122,7 +122,7 @@ class Application:
         return [sys.executable, "-m", "exlab_wizard", "--state-dir", str(self.state), *arguments]
 
     def call(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
-        """Run another command to its end, with nobody at a terminal."""
+        """Run another command to its end, without a terminal."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment,
@@ -134,24 +134,24 @@ class Application:
         )
 
     def start(self, *, ready: bool = True) -> Process:
-        """Start `run --headless --json`; with `ready`, return when it says that work may begin."""
+        """Start `run --headless --json`; with `ready`, return when it reports that it is ready."""
         process = self._spawn(self.command(*RUN))
         if ready:
             self.until_ready()
         return process
 
     def until_ready(self) -> None:
-        """Return when the application that was started last says that work may begin.
+        """Return when the application that was started last reports that it is ready.
 
         Raises:
-            AssertionError: it ended instead; the message holds its log.
+            AssertionError: it exited instead; the message contains its log.
         """
 
         def is_ready() -> bool:
             if "\n" in self.said():
                 return True
             if self.process.poll() is not None:
-                msg = f"ended before it was ready: {self.process.returncode}\n{self.log()}"
+                msg = f"the program exited with {self.process.returncode} before it was ready\n{self.log()}"
                 raise AssertionError(msg)
             return False
 
@@ -170,34 +170,34 @@ class Application:
         return self.home / f"launch-{self._starts}.{stream}"
 
     def said(self) -> str:
-        """Return what the last start wrote to standard output."""
+        """Return the standard output of the last start."""
         return self._output("out").read_text("utf-8")
 
     def log(self) -> str:
-        """Return what the last start wrote to standard error."""
+        """Return the standard error of the last start."""
         return self._output("err").read_text("utf-8", errors="replace")
 
     @property
     def process(self) -> Process:
         """The process that was started last."""
         if self._process is None:
-            raise AssertionError("nothing was started yet")
+            raise AssertionError("nothing has been started yet")
         return self._process
 
     def kill(self) -> None:
-        """Kill the process as a power cut would, and prove that it died of that.
+        """Kill the process with SIGKILL, and prove that it died of that.
 
         Raises:
-            AssertionError: it had ended by itself before.
+            AssertionError: it had exited before.
         """
         self.process.kill()
         status = self.process.wait(PATIENCE_SECONDS)
         if status != KILLED:
-            msg = f"the kill came too late: the program had ended with {status}\n{self.log()}"
+            msg = f"the kill came too late: the program had exited with {status}\n{self.log()}"
             raise AssertionError(msg)
 
     def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
-        """Return the exit status; fail when the process lives on."""
+        """Return the exit status; fail if the process still runs."""
         return self.process.wait(timeout)
 
     def query(self, sql: str, *values: Value) -> list[tuple[Value, ...]]:
@@ -230,7 +230,7 @@ class Application:
 
     @contextlib.contextmanager
     def store(self) -> Iterator[Store]:
-        """Lend the store as another process has it, with connections of its own."""
+        """Lend the store with connections of its own, as in another process."""
         store = Store(Database(self.database))
         try:
             yield store
@@ -238,12 +238,12 @@ class Application:
             store.close()
 
     def api(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
-        """Ask the running application over HTTP, as its owner, and return the status and the answer.
+        """Send an HTTP request to the running application, as its owner, and return status and answer.
 
         `path` is what follows `/api/v1`.
 
         Raises:
-            OSError: it does not answer any more.
+            OSError: it no longer answers.
             http.client.HTTPException: likewise, in the middle of an answer.
         """
 
@@ -262,18 +262,18 @@ class Application:
             return answer.status, document
 
     def checksums_pass(self, name: str) -> bool:
-        """Return whether `sha256sum -c` is content with the published run `name`."""
+        """Return whether `sha256sum -c` confirms the published run `name`."""
         command = ["sha256sum", "--strict", "--quiet", "-c", ".exlab-wizard/checksums.sha256"]
         return subprocess.run(command, cwd=self.nas / name, capture_output=True, check=False).returncode == 0
 
     def __enter__(self) -> Self:
-        """Return the application itself."""
+        """Return the application."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Kill what still runs."""
+        """Kill the process if it still runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(PATIENCE_SECONDS)

@@ -12,6 +12,6 @@ from exlab_wizard.testing.lab import Lab
 
 @pytest.fixture
 def exlab(tmp_path: Path) -> Iterator[Lab]:
-    """Lend a lab that nothing was started in yet; what of it still runs at the end is killed."""
+    """Lend a lab in which nothing was started; a process that still runs at the end is killed."""
     with Lab(tmp_path / "exlab") as lab:
         yield lab

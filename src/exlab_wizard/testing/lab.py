@@ -1,7 +1,7 @@
-"""A laboratory for accidents: hands runs in, kills the application at a named point, relaunches it, looks for losses.
+"""A laboratory for accidents: queues runs, kills the application at a named point, relaunches it, checks for losses.
 
-Every kill proves that it landed. What was handed in is remembered, with a picture of its content, so that
-`assert_nothing_lost` can ask the disks and the database instead of believing the program.
+Every kill proves that it landed. The lab remembers each queued run with a picture of its content, so that
+`assert_nothing_lost` can check the disks and the database instead of trusting the program.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMALL_RUN: Final = {"a.raw": 300_000, "frames/1.tif": 70_000, "frames/2.tif": 5}
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A run that was handed in: the database has said that it is durable."""
+    """A run that was queued durably."""
 
     run: Path
     job_id: int
@@ -49,21 +49,21 @@ class Lab(Application):
     """An `Application` with runs to sync and traps to spring."""
 
     victim = VICTIM
-    """The module that springs the traps; a test of the lab itself may put a harmless one here."""
+    """The module that springs the traps; a test of the lab itself may set a harmless one."""
 
     def __init__(self, home: Path) -> None:
-        """Make everything below `home`; nothing is started."""
+        """Create everything below `home`; nothing is started."""
         home.mkdir(parents=True, exist_ok=True)
         super().__init__(home)
         self.handed: list[Handed] = []
         self._notes = Notes(home / "no-notes-yet")
 
     def make_run(self, name: str = "run-1", files: Mapping[str, int] = SMALL_RUN, seed: int = 1) -> Path:
-        """Write a run of the given files and sizes, as an instrument that has finished an hour ago."""
+        """Write a run of the given files and sizes, as if an instrument had finished it an hour ago."""
         return write_run(self.home / "instrument" / name, files, seed)
 
     def sync(self, run: Path, *, equipment: str | None = None, priority: int = 0) -> int:
-        """Hand a run in, as `exlab-wizard sync` does, and return its job; from now on it must not be lost."""
+        """Queue a run as `exlab-wizard sync` does, and return its job; from now on it must not be lost."""
         content = picture(run)
         with opened(StateDir.at(self.state), create=True) as store:
             job = NewJob(str(run), "nas", equipment_id=equipment, priority=priority)
@@ -83,10 +83,10 @@ class Lab(Application):
         """Start the application so that it dies by SIGKILL when it reaches `point` for the nth time, and see it die.
 
         Another `command` of the program, or another `module` with its arguments, dies the same way. `meanwhile` is
-        called once the application is ready: it may make it get to the point.
+        called once the application is ready, for example to make it reach the point.
 
         Raises:
-            AssertionError: it did not die there; the message says how far it came.
+            AssertionError: it did not die there; the message lists the points that it reached.
         """
         process = self._trapped("kill", Point(point), nth, module, command)
         try:
@@ -97,11 +97,11 @@ class Lab(Application):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(PATIENCE_SECONDS)
-            raise AssertionError(self._missed(Point(point), nth, f"lived on for {within:g} s")) from None
+            raise AssertionError(self._missed(Point(point), nth, f"still ran after {within:g} s")) from None
         if process.returncode != KILLED:
-            raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
+            raise AssertionError(self._missed(Point(point), nth, f"exited with {process.returncode}"))
         if not self._sprang("kill", Point(point), nth):
-            raise AssertionError(self._missed(Point(point), nth, "was killed by something else"))
+            raise AssertionError(self._missed(Point(point), nth, "was killed by another process"))
 
     @contextlib.contextmanager
     def held_at(
@@ -110,13 +110,13 @@ class Lab(Application):
         """Start the application and hold the thread that reaches `point` for the nth time, until the block is left.
 
         Raises:
-            AssertionError: the point was not reached; the message says how far it came.
+            AssertionError: the point was not reached; the message lists those that were.
         """
         process = self._trapped("hold", Point(point), nth, module, command)
 
         def is_held() -> bool:
             if process.poll() is not None:
-                raise AssertionError(self._missed(Point(point), nth, f"ended by itself with {process.returncode}"))
+                raise AssertionError(self._missed(Point(point), nth, f"exited with {process.returncode}"))
             return self._sprang("hold", Point(point), nth)
 
         until(is_held, within, f"the program to reach {point}")
@@ -134,7 +134,7 @@ class Lab(Application):
         return self._spawn([*trap, *place, *(command or RUN)])
 
     def _sprang(self, act: str, point: Point, nth: int) -> bool:
-        """Whether the victim noted that it acted, right after it had reached the point for the nth time."""
+        """Return whether the victim noted that it acted, right after it reached the point for the nth time."""
         lines = self._notes.lines()
         return (act, point) in lines and lines[: lines.index((act, point))].count(("reached", point)) == nth
 
@@ -144,22 +144,22 @@ class Lab(Application):
 
     def _require_dead(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            raise AssertionError("the application is still running: kill it, or let it quit, before it is launched")
+            raise AssertionError("the application is still running: kill or quit it before launching it again")
 
     def relaunch(self) -> None:
-        """Start the application again after it died, and return when it is ready."""
+        """Start the application again after its death, and return when it is ready."""
         self._require_dead()
         self.start()
 
     def quit(self) -> None:
-        """Ask the running application to quit, as SIGTERM does, without waiting for it."""
+        """Send SIGTERM to the running application, without waiting for its end."""
         self.process.terminate()
 
     def until_idle(self, timeout: float = PATIENCE_SECONDS) -> None:
-        """Return when nothing is pending any more.
+        """Return when nothing is pending.
 
         Raises:
-            AssertionError: something still is; the message lists it.
+            AssertionError: the timeout passed; the message lists the pending jobs.
         """
         with self.store() as store:
             try:
@@ -170,10 +170,10 @@ class Lab(Application):
                 raise AssertionError(msg) from error
 
     def losses(self) -> list[str]:
-        """Return one sentence for each thing that is lost, damaged or left over; none is what everybody wants."""
+        """Return one sentence for each thing that is lost, damaged or left over."""
         lost = [f"process {process.pid} is left over: {process.info['cmdline']}" for process in self._leftovers()]
         if not self.database.exists():
-            return lost + [f"{handed.run} was handed in, and there is no database" for handed in self.handed]
+            return lost + [f"{handed.run} was queued, but there is no database" for handed in self.handed]
         with self.store() as store:
             faults = audit(store, SettingsFile(self.config).read())
             lost += [f"{fault.subject}: {fault.detail} ({fault.rule})" for fault in faults]
@@ -181,26 +181,26 @@ class Lab(Application):
         for handed in self.handed:
             row = rows[handed.job_id]
             if row is None or row.run_path != str(handed.run):
-                lost.append(f"{handed.run} was handed in as job {handed.job_id}, and that job is {row}")
-        for handed in {handed.run: handed for handed in self.handed}.values():  # as it was handed in last
+                lost.append(f"{handed.run} was queued as job {handed.job_id}, but that job is {row}")
+        for handed in {handed.run: handed for handed in self.handed}.values():  # as it was queued last
             lost += self._differences(handed, rows[handed.job_id])
         return lost
 
     def _differences(self, handed: Handed, job: Job | None) -> list[str]:
         if picture(handed.run) != handed.content:
-            return [f"{handed.run} is not what it was when it was handed in"]
+            return [f"{handed.run} has changed since it was queued"]
         if job is None or job.state is not JobState.VERIFIED:
             return []
         final = self.nas.joinpath(*final_parts(str(handed.run), job.equipment_id))
         published = picture(final)
         return [
-            f"{final / name} is {published.get(name)}, and {handed.run / name} is {wanted}"
+            f"{final / name} is {published.get(name)}, but {handed.run / name} is {wanted}"
             for name, wanted in handed.content.items()
             if published.get(name) != wanted
         ]
 
     def _leftovers(self) -> list[psutil.Process]:
-        """Return the processes that work on this state dir or destination and are not the running application."""
+        """Return the processes that use this state dir or destination and are not the running application."""
         mine = {os.getpid()} | ({self._process.pid} if self._process is not None else set())
         places = (str(self.state), str(self.nas))
         return [
@@ -211,7 +211,7 @@ class Lab(Application):
         ]
 
     def assert_nothing_lost(self) -> None:
-        """Fail unless every run that was handed in is there, whole and unchanged, and nothing contradicts it.
+        """Fail unless every queued run is there, whole and unchanged, and nothing contradicts it.
 
         Raises:
             AssertionError: the message has one line for each loss.

@@ -1,4 +1,4 @@
-"""Runs as instruments leave them, and pictures of folders: what is in them, to be compared later."""
+"""Runs as instruments write them, and pictures of folders: their content, for later comparison."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Picture = dict[str, tuple[int, int, int, str]]
 
 
 def write_run(folder: Path, files: Mapping[str, int], seed: int = 1) -> Path:
-    """Write files of the given sizes with content that differs everywhere, older than any `settle_s` of a test."""
+    """Write files of the given sizes with content that repeats nowhere, older than any `settle_s` of a test."""
     block = random.Random(seed).randbytes(MIB)  # noqa: S311 - content of a test run, no secret
     for name, size in files.items():
         path = folder / name
@@ -36,7 +36,7 @@ def write_run(folder: Path, files: Mapping[str, int], seed: int = 1) -> Path:
 
 
 def picture(folder: Path) -> Picture:
-    """Return everything below `folder` but the notes that exlab-wizard keeps beside a published run."""
+    """Return everything below `folder` except the folder that exlab-wizard adds to a published run."""
     seen: Picture = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -1,7 +1,7 @@
-"""Runs a program that is killed, or held, when it reaches a point: `python -m exlab_wizard.testing.victim`.
+"""Runs a program that is killed or suspended when it reaches a point: `python -m exlab_wizard.testing.victim`.
 
-Only `Lab` starts it. It writes every point that is reached into a file of notes, and what it does at the chosen one
-just before it does it: so a test can prove that the kill landed, and says where the program was if it did not.
+Only `Lab` starts it. It notes every point that is reached in a file, and its act at the chosen point just before the
+act: so a test can prove that the kill landed, or name the points that were reached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _POLL_INTERVAL_SECONDS: Final = 0.01
 
 
 class Notes:
-    """The file through which a victim and its lab talk; one line for each thing that happened."""
+    """The file between a victim and its lab; one line for each event."""
 
     def __init__(self, path: Path) -> None:
         """Use the file `path`; it need not exist."""
@@ -29,13 +29,13 @@ class Notes:
         self._release = path.with_name(path.name + ".release")
 
     def write(self, word: str, point: Point) -> None:
-        """Append a line; what is written stays when the writer is killed."""
+        """Append a line, which stays when the writer is killed."""
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(fd, f"{word} {point}\n".encode())
         os.close(fd)
 
     def lines(self) -> list[tuple[str, Point]]:
-        """Return what happened, in order: a word (`reached`, `kill` or `hold`) and the point."""
+        """Return the events in order: a word (`reached`, `kill` or `hold`) and the point."""
         try:
             lines = self._path.read_text("utf-8").splitlines()
         except FileNotFoundError:
@@ -43,11 +43,11 @@ class Notes:
         return [(word, Point(point)) for word, point in (line.split() for line in lines)]
 
     def release(self) -> None:
-        """Let the thread that is held go on."""
+        """Let the suspended thread continue."""
         self._release.touch()
 
     def wait_for_release(self) -> None:
-        """Return when the lab says so."""
+        """Return when the lab releases the thread."""
         turn = threading.Event()
         while not self._release.exists():
             turn.wait(_POLL_INTERVAL_SECONDS)
@@ -63,7 +63,7 @@ class Trap:
         self._turn = threading.Lock()
 
     def __call__(self, point: Point) -> None:
-        """Hear of a point."""
+        """Note that a point was reached, and act if it is the chosen one."""
         with self._turn:
             self._notes.write("reached", point)
             self._count += point is self._point
@@ -77,7 +77,7 @@ class Trap:
 
 
 def kill() -> None:
-    """Die as by `kill -9`."""
+    """Send SIGKILL to this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -48,10 +48,10 @@ def test_a_listener_hears_of_a_point_in_the_thread_that_reached_it_until_it_is_t
 def test_a_point_that_the_program_never_comes_to_is_a_failure_that_says_how_far_it_came(lab: Lab) -> None:
     run = lab.make_run()
     said = missed(lambda: lab.kill_at("merge:file_published", "sync", str(run)))
-    assert "merge:file_published was not reached 1 time(s): the program ended by itself with 0" in said
+    assert "merge:file_published was not reached 1 time(s): the program exited with 0" in said
     assert "enqueue:before_commit, enqueue:after_commit" in said
     said = missed(lambda: lab.kill_at("publish:before_rename", nth=2, meanwhile=lab.until_idle, within=0.1))
-    assert "lived on for 0.1 s" in said
+    assert "still ran after 0.1 s" in said
     assert "publish:before_rename" in said.partition("Points reached")[2]
     assert lab.process.poll() is not None
 
@@ -60,12 +60,12 @@ def test_a_point_that_the_program_never_comes_to_is_a_failure_that_says_how_far_
 def test_a_kill_that_was_taken_out_is_noticed(lab: Lab) -> None:
     lab.victim = "tests.crash.named_points.harmless"
     said = missed(lambda: lab.kill_at(Point.ENQUEUE_AFTER_COMMIT, "sync", str(lab.make_run())))
-    assert "ended by itself with 0" in said
+    assert "exited with 0" in said
 
 
 @pytest.mark.slow
 def test_a_kill_by_somebody_else_is_no_proof(lab: Lab) -> None:
-    assert "was killed by something else" in missed(
+    assert "was killed by another process" in missed(
         lambda: lab.kill_at(Point.ENQUEUE_AFTER_COMMIT, module="tests.crash.named_points.reckless")
     )
 
@@ -73,7 +73,7 @@ def test_a_kill_by_somebody_else_is_no_proof(lab: Lab) -> None:
 def test_a_point_that_does_not_exist_and_a_program_that_still_runs_are_refused(lab: Lab) -> None:
     with pytest.raises(ValueError, match="publish:sometime"):
         lab.kill_at("publish:sometime")
-    with pytest.raises(AssertionError, match="nothing was started"):
+    with pytest.raises(AssertionError, match="nothing has been started"):
         lab.kill()
 
 
@@ -88,7 +88,7 @@ def test_a_program_that_is_held_at_a_point_waits_there_and_then_goes_on(lab: Lab
     lab.until_idle()
     lab.assert_nothing_lost()
     said = missed(lambda: hold_in_vain(lab))
-    assert "ended by itself with 0" in said
+    assert "exited with 0" in said
 
 
 def hold_in_vain(lab: Lab) -> None:
@@ -116,9 +116,9 @@ def test_what_is_lost_damaged_or_left_over_is_named(lab: Lab) -> None:
     finally:
         left.kill()
         left.communicate()
-    assert f"{gone} was handed in as job 2" in lost
-    assert f"{run} is not what it was" in lost
-    assert "frames/2.tif: its bytes are not those that were verified" in lost
+    assert f"{gone} was queued as job 2" in lost
+    assert f"{run} has changed since it was queued" in lost
+    assert "frames/2.tif: its content differs from the verified one" in lost
     assert f"process {left.pid} is left over" in lost
     with pytest.raises(AssertionError, match="lost, damaged or left over"):
         lab.assert_nothing_lost()
@@ -129,9 +129,9 @@ def test_a_database_that_is_gone_is_a_loss(lab: Lab) -> None:
     lab.sync(lab.make_run())
     for file in lab.state.glob("exlab-wizard.db*"):
         file.unlink()
-    assert lab.losses() == [f"{lab.home / 'instrument' / 'run-1'} was handed in, and there is no database"]
+    assert lab.losses() == [f"{lab.home / 'instrument' / 'run-1'} was queued, but there is no database"]
 
 
 def test_a_wait_in_vain_says_what_for() -> None:
-    with pytest.raises(AssertionError, match=r"waited 0.05 s in vain for better weather"):
+    with pytest.raises(AssertionError, match=r"timed out after 0.05 s, waiting for better weather"):
         until(lambda: False, 0.05, "better weather")

@@ -82,7 +82,7 @@ def tamper(sql: str) -> Do:
 
 CASES = {
     "a flipped byte": Case(
-        lambda lab: flip(lab.nas / "run-1" / "a.raw"), Rule.COMPLETE, "run-1/a.raw", "its bytes are not those"
+        lambda lab: flip(lab.nas / "run-1" / "a.raw"), Rule.COMPLETE, "run-1/a.raw", "its content differs"
     ),
     "a missing file": Case(
         lambda lab: (lab.nas / "run-1/frames/1.tif").unlink(), Rule.COMPLETE, "run-1/frames/1.tif", "it is missing"
@@ -94,7 +94,7 @@ CASES = {
         lambda lab: (lab.nas / "run-1/frames/strange").write_bytes(b"?"),
         Rule.VERIFIED,
         "run-1/frames/strange",
-        "nobody verified it",
+        "it was not verified",
     ),
     "a foreign folder": Case(lambda lab: (lab.nas / "holiday").mkdir(), Rule.VERIFIED, "holiday", "it has no receipt"),
     "a foreign folder beside an instrument's runs": Case(
@@ -113,7 +113,7 @@ CASES = {
         lambda lab: put_in_its_place(lab.nas / "run-1", lab.nas / "scope/run-2"),
         Rule.COMPLETE,
         "run-1",
-        "its receipt is of",
+        "its receipt belongs to",
     ),
     "a partial copy of a job that is done": Case(
         lambda lab: leave_partial_copy(lab, 1),
@@ -134,7 +134,7 @@ CASES = {
         tamper("UPDATE sync_files SET sha256 = 'ab' WHERE job_id = 1 AND path = 'a.raw'"),
         Rule.COMPLETE,
         "run-1/a.raw",
-        "the database says ab",
+        "but ab (verified) in the database",
     ),
     "a file row that was deleted": Case(
         tamper("DELETE FROM sync_files WHERE job_id = 1 AND path = 'a.raw'"), Rule.COMPLETE, "run-1", "counts 3 files"
@@ -143,7 +143,7 @@ CASES = {
         lambda lab: (lab.nas / ".exlab-destination").unlink(), Rule.READABLE, "nas", "offline"
     ),
     "a destination that was taken out of the settings": Case(
-        lambda lab: lab.config.write_text("", "utf-8"), Rule.READABLE, "nas", "not in the settings"
+        lambda lab: lab.config.write_text("", "utf-8"), Rule.READABLE, "nas", "no longer in the settings"
     ),
 }
 
@@ -248,7 +248,7 @@ def test_the_command_says_what_it_read_and_fails_on_a_fault(
     assert check()[0] == 0
     status, out = check("--runs")
     assert status == 1
-    assert f"{nas_lab.nas / 'run-1/a.raw'}: its bytes are not those that were verified" in out
+    assert f"{nas_lab.nas / 'run-1/a.raw'}: its content differs from the verified one" in out
     status, out = check("--runs", "--json")
     assert (status, json.loads(out)["ok"], len(json.loads(out)["faults"])) == (1, False, 1)
     assert capsys.readouterr().out == ""
