@@ -30,9 +30,9 @@ def from_application(locations: Locations, call: Callable[[Client], _Answer | No
         return None
     # Imported only if there is an application to talk to; the database needs none of it.
     from exlab_wizard.client import AnswerError, Client, UnreachableError  # noqa: PLC0415 - see above
-    from exlab_wizard.client.http import Wire  # noqa: PLC0415 - see above
+    from exlab_wizard.client.http import Transport  # noqa: PLC0415 - see above
 
-    client = Client(locations.state_dir, Wire(locations.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
+    client = Client(locations.state_dir, Transport(locations.state_dir, proof_s=PROOF_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         return call(client)
     except (AnswerError, UnreachableError):

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 from exlab_wizard.client.errors import RunToSync
 from exlab_wizard.client.events import Event, Listening
-from exlab_wizard.client.http import Answer, Document, Wire
-from exlab_wizard.client.presence import told_when_not_running
-from exlab_wizard.client.queue_runs import Queued, is_text, queue_run, shown
-from exlab_wizard.client.session import Session, Work
+from exlab_wizard.client.http import Answer, Document, Transport
+from exlab_wizard.client.presence import detect_not_running
+from exlab_wizard.client.queue_runs import Queued, is_utf8, queue_run
+from exlab_wizard.client.session import Session, SessionRequest
+from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import (
     Drain,
@@ -35,16 +36,16 @@ _LONGEST_PAGE: Final = 1_000
 
 
 class Client:
-    """The running application of one state dir. Thread-safe; a forked child may go on using it.
+    """The running application of one state dir. Thread-safe; a forked child may continue to use it.
 
     Methods raise `NotRunningError` where no application runs, `UnreachableError` where it does not answer, and
     `AnswerError` where it refuses.
     """
 
-    def __init__(self, state_dir: StateDir, wire: Wire | None = None) -> None:
+    def __init__(self, state_dir: StateDir, transport: Transport | None = None) -> None:
         """Prepare; nothing is read or connected before the first call, so this works while nothing runs."""
         self._state_dir = state_dir
-        self._wire = wire or Wire(state_dir)
+        self._transport = transport or Transport(state_dir)
 
     @classmethod
     def at(cls, state_dir: str | os.PathLike[str] | None = None) -> Self:
@@ -64,7 +65,7 @@ class Client:
 
     def close(self) -> None:
         """Close this thread's connection. Those of other threads close when they end."""
-        self._wire.release()
+        self._transport.release()
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -77,24 +78,24 @@ class Client:
         self.close()
 
     def url(self) -> str:
-        """Return the server's address, once it has proved to be the application's; another one after each launch."""
-        with told_when_not_running(self._state_dir):
-            return self._wire.location().url
+        """Return the server's address after the server has proved that it is ours; each launch has another one."""
+        with detect_not_running(self._state_dir):
+            return self._transport.address().url
 
     def call(self, method: str, path: str, body: Document | None = None, *, repeat: bool = True) -> Document:
-        """Send a request for which there is no method here; `path` begins after `/api/v1`.
+        """Send a request that has no method here; `path` begins after `/api/v1`.
 
         `repeat` says whether it may be sent twice when the connection is lost.
         """
-        with told_when_not_running(self._state_dir):
-            return self._wire.call(method, path, body, repeat=repeat).document
+        with detect_not_running(self._state_dir):
+            return self._transport.call(method, path, body, repeat=repeat).document
 
     def _get(self, path: str) -> Answer:
-        with told_when_not_running(self._state_dir):
-            return self._wire.call("GET", path)
+        with detect_not_running(self._state_dir):
+            return self._transport.call("GET", path)
 
     def health(self) -> Health:
-        """Return how the application's parts are."""
+        """Return the status of each component."""
         return self._get("/health").read(Health)
 
     def session(  # noqa: PLR0913 - one parameter for each field of the lease
@@ -114,9 +115,9 @@ class Client:
         With `must_open` False the block is entered whether or not the application answers. `on_quit` is called, from
         the thread of the heartbeats, when a quit begins to wait for the session.
         """
-        path = None if run_path is None else shown(os.path.abspath(run_path))  # noqa: PTH100 - as `Session.add_run`
-        work = Work(kind, label, operator, equipment_id, path, ttl_s)
-        return Session(self._wire, self._state_dir, work, must_open=must_open, on_quit=on_quit)
+        path = None if run_path is None else printable(os.path.abspath(run_path))  # noqa: PTH100 - as `Session.add_run`
+        work = SessionRequest(kind, label, operator, equipment_id, path, ttl_s)
+        return Session(self._transport, self._state_dir, work, must_open=must_open, on_quit=on_quit)
 
     def sessions(self, *, limit: int = PAGE) -> list[SessionRow]:
         """Return sessions, the newest first."""
@@ -130,13 +131,13 @@ class Client:
         priority: int = 0,
         equipment_id: str | None = None,
     ) -> Queued:
-        """Queue a run, or find it where it is pending already. When this returns it is durable."""
+        """Queue a run, or find its pending job. When this returns, the job is durable."""
         run = RunToSync(os.path.abspath(run_path), destination)  # noqa: PTH100 - as `Session.add_run`
-        if not is_text(run.path):
-            msg = f"the run {run.path!r} has bytes in its name that JSON cannot carry. Use: exlab-wizard sync PATH"
+        if not is_utf8(run.path):
+            msg = f"JSON cannot carry the name of the run {run.path!r}: it is not UTF-8. Use: exlab-wizard sync PATH"
             raise UsageError(msg)
-        with told_when_not_running(self._state_dir):
-            return queue_run(self._wire, run, priority=priority, equipment_id=equipment_id)
+        with detect_not_running(self._state_dir):
+            return queue_run(self._transport, run, priority=priority, equipment_id=equipment_id)
 
     def jobs(self, *, state: JobState | None = None, limit: int = PAGE, before: int | None = None) -> list[Job]:
         """Return jobs, the newest first; `before` an id, the next page."""
@@ -179,11 +180,11 @@ class Client:
         self.call("POST", "/pause")
 
     def resume(self) -> None:
-        """End the pause; what it stopped goes on at the byte."""
+        """End the pause; interrupted copies resume where they stopped."""
         self.call("POST", "/resume")
 
     def quit(self, *, force: bool = False) -> None:
-        """Ask the application to quit; it answers at once and then drains."""
+        """Request a quit; the application answers immediately and then drains."""
         self.call("POST", "/quit", {"force": force}, repeat=False)
 
     def answer(self, answer: Literal["force", "wait", "keep_running"]) -> None:
@@ -193,11 +194,11 @@ class Client:
     def events(
         self, *, after: str | None = None, timeout_s: float = 10.0, answers: bool = False
     ) -> Generator[Event, None, None]:
-        """Yield what happens, from now on or after the event `after`, across restarts of the application.
+        """Yield events, from now on or after the event `after`, across restarts of the application.
 
-        An event of kind `resync` says that some were missed: read again what you show. It ends, with NotRunningError or
-        UnreachableError, when the application is away for longer than `timeout_s`. With `answers` a quit puts its
-        question to whoever listens, and waits for `answer`.
+        An event of kind `resync` means that some were missed: refresh what you display. The generator ends, with
+        NotRunningError or UnreachableError, when the application is unreachable for longer than `timeout_s`. With
+        `answers`, a quit asks its question to this listener and waits for `answer`.
         """
-        with told_when_not_running(self._state_dir):
-            yield from Listening(self._wire, after, timeout_s, answers=answers).events()
+        with detect_not_running(self._state_dir):
+            yield from Listening(self._transport, after, timeout_s, answers=answers).events()

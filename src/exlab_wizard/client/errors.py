@@ -1,4 +1,4 @@
-"""Why a call to the application brought no answer, or not the wanted one. Each is one sentence with what to do."""
+"""Why a call to the application failed. Each error is one sentence with its remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import errors
-from exlab_wizard.domain.text.amounts import plural, verb
+from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, RefusedError
 
 _BAD_REQUEST: Final = 400
@@ -18,7 +18,7 @@ SHUTTING_DOWN: Final = "shutting_down"
 
 
 class UnreachableError(ExlabError):
-    """No answer was to be had that can be trusted. With `sent` the call may have taken effect all the same."""
+    """No trusted answer arrived. With `sent` the call may have taken effect nevertheless."""
 
     def __init__(self, message: str, *, sent: bool = False) -> None:
         """Keep whether the request may have reached the application."""
@@ -27,7 +27,7 @@ class UnreachableError(ExlabError):
 
 
 class NotRunningError(UnreachableError, errors.ApplicationNotRunningError):
-    """Nobody answers because no process is the application of this state dir."""
+    """No process is the application of this state dir."""
 
 
 class AnswerError(RefusedError):
@@ -54,7 +54,7 @@ class AnswerError(RefusedError):
 
     @property
     def is_fault(self) -> bool:
-        """Whether the application failed at the call, or cannot do it now, instead of refusing it."""
+        """Whether the application failed, or cannot do it now, rather than refused it."""
         return self.status >= _SERVER_FAULT and self.code != SHUTTING_DOWN
 
 
@@ -67,11 +67,11 @@ class RunToSync:
 
 
 class RunsNotQueuedError(ExlabError):
-    """Runs of a session that ended are not queued; `runs` are those, and the text says how to queue them."""
+    """Some runs of a session could not be queued: `runs`; the text says how to queue them."""
 
     def __init__(self, runs: Sequence[RunToSync], why: Sequence[str]) -> None:
         """Name every run with the command that queues it."""
         commands = "; ".join(f"exlab-wizard sync --to {run.destination} {shlex.quote(run.path)}" for run in runs)
-        count = f"{plural(len(runs), 'run')} of the session {verb(len(runs), 'is')} not queued"
-        super().__init__(f"{count}: {'; '.join(why)}. Queue them: {commands}")
+        count = plural(len(runs), "run")
+        super().__init__(f"could not queue {count} of the session: {'; '.join(why)}. Queue them: {commands}")
         self.runs = tuple(runs)

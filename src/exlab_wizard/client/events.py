@@ -1,4 +1,4 @@
-"""Listens to the application's event stream, and goes on after the last event when the stream is cut."""
+"""Follows the application's event stream, and resumes after the last event when the connection is lost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.http import Wire, faults
+from exlab_wizard.client.http import Transport, faults
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
 SILENCE_SECONDS: Final = 45.0
-"""The server says something, if only a comment, more often than that."""
+"""The server sends something, if only a comment, more often than that."""
 _PAUSE_SECONDS: Final = 0.2
 
 
@@ -33,12 +33,12 @@ class Event:
 class Listening:
     """One listener; it remembers the id of the last event."""
 
-    def __init__(self, wire: Wire, after: str | None, timeout_s: float, *, answers: bool) -> None:
-        """Prepare to go on after the event `after`; `timeout_s` is how long the application may be away.
+    def __init__(self, transport: Transport, after: str | None, timeout_s: float, *, answers: bool) -> None:
+        """Prepare to resume after the event `after`; `timeout_s` is how long the application may be unreachable.
 
-        `answers` says whether the question of a quit can be put to whoever listens.
+        `answers` says whether a quit may ask its question to this listener.
         """
-        self._wire = wire
+        self._transport = transport
         self._path = f"/events?answers={str(answers).lower()}"
         self._last = after
         self._timeout_s = timeout_s
@@ -47,7 +47,7 @@ class Listening:
         """Yield events; connect again when the stream ends.
 
         Raises:
-            UnreachableError: the application was away for too long.
+            UnreachableError: the application was unreachable for too long.
             AnswerError: it refuses the stream.
         """
         lost_at: float | None = None
@@ -67,10 +67,10 @@ class Listening:
         headers = {"Accept": "text/event-stream"}
         if self._last is not None:
             headers["Last-Event-ID"] = self._last
-        return self._wire.stream(self._path, headers, SILENCE_SECONDS)
+        return self._transport.stream(self._path, headers, SILENCE_SECONDS)
 
     def _parsed(self, response: HTTPResponse) -> Iterator[Event]:
-        """Yield the events of one connection. What was cut off in the middle of an event is sent again."""
+        """Yield the events of one connection. An event that was interrupted is sent again."""
         last, kind = self._last, "message"
         data: list[str] = []
         while line := response.readline():
@@ -93,7 +93,7 @@ def _document(text: str) -> dict[str, object]:
     try:
         document: object = json.loads(text)
     except ValueError as error:
-        msg = f"an event is no JSON: {text[:100]!r}"
+        msg = f"an event is not JSON: {text[:100]!r}"
         raise UnreachableError(msg, sent=True) from error
     return {str(name): value for name, value in document.items()} if isinstance(document, dict) else {"value": document}
 
@@ -101,4 +101,4 @@ def _document(text: str) -> dict[str, object]:
 def _gone(error: Exception) -> UnreachableError:
     if isinstance(error, UnreachableError):
         return error
-    return UnreachableError(f"the event stream was cut: {str(error) or type(error).__name__}")
+    return UnreachableError(f"the event stream was interrupted: {str(error) or type(error).__name__}")

@@ -1,8 +1,8 @@
-"""Requests to the application: JSON over one keep-alive connection for each thread, with a timeout on everything.
+"""Requests to the application: JSON over one keep-alive connection for each thread, each with a timeout.
 
-Before the token is sent, whoever answers at the port must prove that it knows the token. A connection that was lost is
-made anew from a fresh `server.json`, since port and token change with each launch. A request is repeated only when it
-may be: an answer that was lost is then asked for again. A forked child never uses its parent's connection.
+Before the token is sent, the server at the port must prove that it knows the token. A lost connection is replaced by
+one from a fresh `server.json`, since port and token change with each launch. A request whose answer was lost is sent
+again only where that cannot do the thing twice. A forked child never uses its parent's connection.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FIRST_ERROR: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the application said: HTTP's status, and the document."""
+    """An answer of the application: the HTTP status and the document."""
 
     status: int
     document: Document
@@ -64,12 +64,12 @@ class Answer:
         try:
             return decode(kind, self.document)
         except DecodeError as error:
-            msg = f"the application's answer is of another version than this program: {error}. Use the same of both."
+            msg = f"the application runs another version than this program: {error}. Install the same version of both."
             raise UnreachableError(msg, sent=True) from error
 
 
 @dataclass(slots=True)
-class _Held:
+class _ProvenConnection:
     """A connection whose other end has proved itself, and whose process made it."""
 
     connection: HTTPConnection
@@ -77,7 +77,7 @@ class _Held:
     pid: int
 
 
-class Wire:
+class Transport:
     """The way to the application of one state dir. Thread-safe: each thread has a connection of its own."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Wire:
         self._answer_s = answer_s
         self._local = threading.local()
 
-    def location(self) -> ServerAddress:
+    def address(self) -> ServerAddress:
         """Return where the server is, once it has proved itself on this thread's connection.
 
         Raises:
@@ -138,65 +138,65 @@ class Wire:
 
     @contextlib.contextmanager
     def stream(self, path: str, headers: Mapping[str, str], silence_s: float) -> Iterator[HTTPResponse]:
-        """Lend an answer that goes on, over a connection of its own, which may be silent for `silence_s` at most.
+        """Lend a streamed answer, over a connection of its own, which may be silent for `silence_s` at most.
 
         Raises:
             UnreachableError: no answer.
             AnswerError: the answer is an error.
         """
-        held = self._open()
+        proven = self._open()
         try:
             try:
-                _set_timeout(held.connection, silence_s)
-                held.connection.request("GET", API + path, headers={**_authority(held.address), **headers})
-                response = held.connection.getresponse()
+                _set_timeout(proven.connection, silence_s)
+                proven.connection.request("GET", API + path, headers={**_authority(proven.address), **headers})
+                response = proven.connection.getresponse()
                 content = b"" if response.status < _FIRST_ERROR else response.read()
             except faults() as error:
-                raise _unreachable(held.address, error, sent=False) from error
+                raise _unreachable(proven.address, error, sent=False) from error
             if response.status >= _FIRST_ERROR:
                 raise _error_of(Answer(response.status, _document_in(content)))
             with response:
                 yield response
         finally:
-            held.connection.close()
+            proven.connection.close()
 
     def release(self) -> None:
         """Close this thread's connection, if it has one; the next call opens another."""
-        held: _Held | None = getattr(self._local, "held", None)
-        self._local.held = None
-        if held is not None:
+        proven: _ProvenConnection | None = getattr(self._local, "proven", None)
+        self._local.proven = None
+        if proven is not None:
             # In a forked child this closes the child's copy only.
-            held.connection.close()
+            proven.connection.close()
 
     def _exchange(self, method: str, path: str, body: Document | None, answer_s: float | None) -> Answer:
-        held = self._connected()
+        proven = self._connected()
         payload = None if body is None else json.dumps(body, allow_nan=False)
-        headers = _authority(held.address)
+        headers = _authority(proven.address)
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
-            _set_timeout(held.connection, answer_s or self._answer_s)
-            held.connection.request(method, API + path, payload, headers)
-            response = held.connection.getresponse()
+            _set_timeout(proven.connection, answer_s or self._answer_s)
+            proven.connection.request(method, API + path, payload, headers)
+            response = proven.connection.getresponse()
             content = response.read()
         except faults() as error:
             self.release()
-            raise _unreachable(held.address, error, sent=True) from error
+            raise _unreachable(proven.address, error, sent=True) from error
         if response.will_close:
             self.release()
         return Answer(response.status, _document_in(content))
 
-    def _connected(self) -> _Held:
-        held: _Held | None = getattr(self._local, "held", None)
-        if held is not None and held.pid == os.getpid():
-            return held
+    def _connected(self) -> _ProvenConnection:
+        proven: _ProvenConnection | None = getattr(self._local, "proven", None)
+        if proven is not None and proven.pid == os.getpid():
+            return proven
         self.release()
-        held = self._open()
-        self._local.held = held
-        return held
+        proven = self._open()
+        self._local.proven = proven
+        return proven
 
-    def _open(self) -> _Held:
-        from http.client import HTTPConnection  # noqa: PLC0415 - a third of the import; only who connects needs it
+    def _open(self) -> _ProvenConnection:
+        from http.client import HTTPConnection  # noqa: PLC0415 - a third of the import; needed only to connect
 
         try:
             address = require_server_file(self._state_dir.server)
@@ -211,12 +211,12 @@ class Wire:
         except UnreachableError:
             connection.close()
             raise
-        return _Held(connection, address, os.getpid())
+        return _ProvenConnection(connection, address, os.getpid())
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Return what a connection may fail with."""
-    from http.client import HTTPException  # noqa: PLC0415 - as in `Wire`
+    """Return the exceptions that a connection may raise."""
+    from http.client import HTTPException  # noqa: PLC0415 - as in `Transport`
 
     return HTTPException, OSError
 
@@ -234,7 +234,7 @@ def _require_proof(connection: HTTPConnection, address: ServerAddress) -> None:
     """Let the other end prove that it knows the token, without telling it."""
     challenge = os.urandom(16).hex()
     connection.connect()
-    # A connection that was closed is never opened again by itself: the token would go to whoever answers then.
+    # A closed connection must not reopen automatically: the token would go to whatever listens there by then.
     connection.auto_open = 0
     connection.request("GET", f"{API}/health", headers={CHALLENGE_HEADER: challenge})
     response = connection.getresponse()
@@ -244,7 +244,7 @@ def _require_proof(connection: HTTPConnection, address: ServerAddress) -> None:
     if not (
         isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(address.token, challenge).encode())
     ):
-        msg = f"what answers at port {address.port} is not the application that server.json is of; it got no token"
+        msg = f"the server at port {address.port} is not the application that wrote server.json; no token was sent"
         raise UnreachableError(msg)
 
 

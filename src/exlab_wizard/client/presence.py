@@ -10,15 +10,15 @@ from exlab_wizard.paths import StateDir
 
 
 @contextlib.contextmanager
-def told_when_not_running(state_dir: StateDir) -> Iterator[None]:
-    """Turn "no answer" into `NotRunningError` where no process is the application.
+def detect_not_running(state_dir: StateDir) -> Iterator[None]:
+    """Raise `NotRunningError` instead of `UnreachableError` if no process is the application.
 
-    Not for what is tried again and again: looking takes the instance lock for a moment, and a launch may want it.
+    Not for retries in a loop: the check takes the instance lock for a moment, which a launch may need.
     """
     try:
         yield
     except UnreachableError as error:
-        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - only where nobody answered
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - needed only without an answer
 
         if error.sent or is_running(state_dir):
             raise

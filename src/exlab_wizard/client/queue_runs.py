@@ -1,13 +1,12 @@
-"""Brings the runs of an ended session into the queue, by whichever way is open.
+"""Queues the runs of a session that ended, in the first of three ways that works.
 
-With the session where it is alive; as jobs of their own where it is not; directly into the database where the
-application does not answer. All ways are the application's own and find a run that is queued already, so trying
-several queues nothing twice. It gives up only when none is open for a while, and then says so for each run.
+With the session while it is active; as separate jobs after that; directly in the database if the application does not
+answer. Each way finds a run that is queued already, so trying several queues nothing twice. If none works within the
+timeout, the error names each run.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.http import Wire
+from exlab_wizard.client.http import Transport
+from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.views import ClosedSession, Job
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
@@ -39,14 +39,14 @@ class Handover:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: Transport,
         state_dir: StateDir,
         session_id: str | None,
         equipment_id: str | None,
         runs: Sequence[RunToSync],
     ) -> None:
         """Prepare; `session_id` is None where no session could be opened."""
-        self._wire = wire
+        self._transport = transport
         self._state_dir = state_dir
         self._session_id = session_id
         self._equipment_id = equipment_id
@@ -76,8 +76,8 @@ class Handover:
             threading.Event().wait(_PAUSE_SECONDS)
 
     def _through_the_server(self) -> list[int]:
-        if not all(is_text(run.path) for run in self._runs):
-            msg = "a name holds bytes that are no text, which JSON cannot carry"
+        if not all(is_utf8(run.path) for run in self._runs):
+            msg = "a name is not valid UTF-8, which JSON cannot carry"
             raise UnreachableError(msg)
         if self._session_id is not None:
             try:
@@ -89,7 +89,9 @@ class Handover:
 
     def _with_the_session(self, session_id: str) -> list[int]:
         runs = [{"path": run.path, "destination": run.destination} for run in self._runs]
-        answer = self._wire.call("POST", f"/sessions/{session_id}/complete", {"runs": runs}, answer_s=_ANSWER_SECONDS)
+        answer = self._transport.call(
+            "POST", f"/sessions/{session_id}/complete", {"runs": runs}, answer_s=_ANSWER_SECONDS
+        )
         return answer.read(ClosedSession).jobs
 
     def _one_by_one(self) -> list[int]:
@@ -110,7 +112,7 @@ class Handover:
         return jobs
 
     def _queued(self, run: RunToSync) -> int:
-        return queue_run(self._wire, run, equipment_id=self._equipment_id, answer_s=_ANSWER_SECONDS).job_id
+        return queue_run(self._transport, run, equipment_id=self._equipment_id, answer_s=_ANSWER_SECONDS).job_id
 
     def _through_the_database(self) -> list[int]:
         from exlab_wizard.client.direct import complete  # noqa: PLC0415 - SQLAlchemy, only where nothing else is left
@@ -118,18 +120,18 @@ class Handover:
         return complete(self._state_dir, self._session_id, self._equipment_id, self._runs)
 
 
-def is_text(path: str) -> bool:
+def is_utf8(path: str) -> bool:
     """Return whether JSON can carry the path: a name on a disk may hold any bytes."""
-    return shown(path) == path
-
-
-def shown(path: str) -> str:
-    r"""Return the path with bytes that are no text written as `\xNN`, as the application shows it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return printable(path) == path
 
 
 def queue_run(
-    wire: Wire, run: RunToSync, *, priority: int = 0, equipment_id: str | None = None, answer_s: float | None = None
+    transport: Transport,
+    run: RunToSync,
+    *,
+    priority: int = 0,
+    equipment_id: str | None = None,
+    answer_s: float | None = None,
 ) -> Queued:
     """Queue a run, or find it where it is pending already; the answer is durable.
 
@@ -140,5 +142,5 @@ def queue_run(
     body: dict[str, object] = {"run_path": run.path, "destination": run.destination, "priority": priority}
     if equipment_id is not None:
         body["equipment_id"] = equipment_id
-    answer = wire.call("POST", "/jobs", body, answer_s=answer_s)
+    answer = transport.call("POST", "/jobs", body, answer_s=answer_s)
     return Queued(answer.read(Job).id, created=answer.created)

@@ -1,8 +1,8 @@
-"""A session: foreground work that a quit waits for, kept alive by a thread that sends heartbeats.
+"""A session: foreground work that a quit waits for; a thread sends its heartbeats.
 
-It outlives restarts of the application and a connection that is away, and opens anew when it expired meanwhile. What
-goes wrong on the way is logged once and shown as `trouble`; the work inside is never interrupted by it. Its runs are
-queued when it ends well, whatever became of the lease, and none when it ends with an exception.
+It survives restarts of the application and lost connections, and opens a new lease when the old one has expired. A
+problem is logged once and available as `trouble`; it never interrupts the work. When the block ends, its runs are
+queued, whatever happened to the lease; when it raises, none is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.http import Document, Wire
-from exlab_wizard.client.presence import told_when_not_running
+from exlab_wizard.client.http import Document, Transport
+from exlab_wizard.client.presence import detect_not_running
 from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.domain.views import Lease
@@ -28,16 +28,16 @@ from exlab_wizard.paths import StateDir
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 1.0
-"""How soon a heartbeat that got no answer is sent again; the application may just be starting."""
+"""Until an unanswered heartbeat is sent again; the application may just be starting."""
 ABORT_SECONDS: Final = 3.0
-"""How long the end of a block that failed may take; its exception is what counts."""
-_IT_IS_OVER: Final = (404, 409)
+"""How long the end of a failed block may take; its own exception matters more."""
+_SESSION_OVER: Final = (404, 409)
 HEARTBEAT_SECONDS: Final = 10.0
 """How long a heartbeat may take; a write waits no longer for another program that holds the database."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class SessionRequest:
     """What a session protects: `kind` is `run` or `project`, `label` is what people read."""
 
     kind: str
@@ -48,7 +48,7 @@ class Work:
     ttl_s: float | None = None
 
     def body(self, session_id: str) -> Document:
-        """Return the request that opens it under an id of our own, so that a lost answer can be asked for again."""
+        """Return the body of the request; with an id of ours, it can be sent again after a lost answer."""
         known: Document = asdict(self)
         return {"id": session_id, **{name: value for name, value in known.items() if value is not None}}
 
@@ -61,21 +61,21 @@ class Session:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: Transport,
         state_dir: StateDir,
-        work: Work,
+        work: SessionRequest,
         *,
         must_open: bool = True,
         on_quit: Callable[[Session], None] | None = None,
     ) -> None:
         """Prepare; nothing is sent before the block is entered.
 
-        With `must_open` False the block is entered even where the application is away or shutting down; the session
+        With `must_open` False the block is entered even if the application is away or shutting down; the session
         opens as soon as it can. `on_quit` is called, from the thread of the heartbeats, when a quit begins to wait.
         """
-        self._wire = wire
+        self._transport = transport
         self._state_dir = state_dir
-        self._work = work
+        self._request = work
         self._must_open = must_open
         self._on_quit = on_quit
         self._id = os.urandom(16).hex()
@@ -102,7 +102,7 @@ class Session:
 
     @property
     def quit_waiting(self) -> bool:
-        """Whether somebody wants the application to quit, and it waits for this session."""
+        """Whether a quit of the application waits for this session."""
         return self._lease is not None and self._lease.shutting_down
 
     @property
@@ -112,7 +112,7 @@ class Session:
 
     @property
     def trouble(self) -> Exception | None:
-        """Why the last heartbeat did not arrive; None while all is well."""
+        """Why the last heartbeat failed; None while all is well."""
         return self._trouble
 
     @property
@@ -126,10 +126,10 @@ class Session:
         self._runs.append(RunToSync(os.path.abspath(path), destination))  # noqa: PTH100 - it also takes out ".."
 
     def renew(self) -> None:
-        """Send a heartbeat now, open the session if it is not open, and take down what the application says.
+        """Send a heartbeat now, or open the session if it is not open, and keep the answer as `lease`.
 
         Raises:
-            UnreachableError: no answer; the thread goes on trying.
+            UnreachableError: no answer; the thread keeps trying.
             AnswerError: the application is shutting down and opens no session.
         """
         with self._beating:
@@ -138,20 +138,20 @@ class Session:
             was_waiting = self.quit_waiting
             self._lease = self._renewed()
         if self.quit_waiting and not was_waiting:
-            log.info("a quit of exlab-wizard waits for the session %s", self._work.label)
+            log.info("a quit of exlab-wizard waits for the session %s", self._request.label)
             if self._on_quit is not None:
                 self._on_quit(self)
 
     def complete(self) -> list[int]:
-        """End the session and queue its runs; return their jobs, durable. Leaving the block does it by itself.
+        """End the session and queue its runs; return their jobs, durable. Leaving the block does this automatically.
 
         Raises:
             RunsNotQueuedError: some runs could not be queued; the text says how to queue them.
         """
         if self._end():
             session_id = self._id if self._was_asked else None
-            equipment_id = self._work.equipment_id
-            handover = Handover(self._wire, self._state_dir, session_id, equipment_id, self._runs)
+            equipment_id = self._request.equipment_id
+            handover = Handover(self._transport, self._state_dir, session_id, equipment_id, self._runs)
             try:
                 self._jobs = handover.finish()
             except RunsNotQueuedError:
@@ -160,7 +160,7 @@ class Session:
         return self.jobs
 
     def abort(self) -> None:
-        """End the session without result. Where the application is away, the lease runs out by itself."""
+        """End the session without result. If the application does not answer, the lease expires."""
         if self._end():
             self._close_without_result()
 
@@ -168,12 +168,12 @@ class Session:
         if not self._was_asked:
             return
         try:
-            self._wire.call("POST", f"/sessions/{self._id}/abort", answer_s=ABORT_SECONDS)
+            self._transport.call("POST", f"/sessions/{self._id}/abort", answer_s=ABORT_SECONDS)
         except ExlabError as error:
             if self._lease is None:
                 return  # most likely it was never opened
             until = f"{self._lease.expires_at:%H:%M:%S} UTC"
-            log.warning("the session %s was not closed; it ends by itself at %s: %s", self._work.label, until, error)
+            log.warning("could not close the session %s; it expires at %s: %s", self._request.label, until, error)
 
     def _end(self) -> bool:
         """Send no heartbeat from now on: it could find the session closed and open another. False: it had ended."""
@@ -187,27 +187,27 @@ class Session:
         if self._lease is not None:
             try:
                 path = f"/sessions/{self._id}/heartbeat"
-                return self._wire.call("POST", path, answer_s=HEARTBEAT_SECONDS).read(Lease)
+                return self._transport.call("POST", path, answer_s=HEARTBEAT_SECONDS).read(Lease)
             except AnswerError as error:
-                if error.status not in _IT_IS_OVER:
+                if error.status not in _SESSION_OVER:
                     raise
-                # Expired while nobody renewed it, or closed by somebody else: what is left of the work gets a new one.
-                log.warning("the session %s ended before its work: %s A new one is opened.", self._work.label, error)
+                # Expired without a heartbeat, or closed by another program: the rest of the work gets a new one.
+                log.warning("the session %s ended before its work: %s Opening a new one.", self._request.label, error)
                 self._lease = None
                 self._id = os.urandom(16).hex()
         self._was_asked = True
-        answer = self._wire.call("POST", "/sessions", self._work.body(self._id), answer_s=HEARTBEAT_SECONDS)
+        answer = self._transport.call("POST", "/sessions", self._request.body(self._id), answer_s=HEARTBEAT_SECONDS)
         lease = answer.read(Lease)
         if lease.state is not LeaseState.ACTIVE:
             self._id = os.urandom(16).hex()
-            msg = f"the session was {lease.state} at once; the next heartbeat opens a new one"
+            msg = f"the session is already {lease.state}; the next heartbeat opens a new one"
             raise UnreachableError(msg)
         return lease
 
     def _keep_alive(self) -> None:
         while not self._over.wait(self._pause()):
             self._beat()
-        self._wire.release()
+        self._transport.release()
 
     def _pause(self) -> float:
         wanted = None if self._lease is None or self._trouble is not None else self._lease.heartbeat_s
@@ -218,7 +218,12 @@ class Session:
             self.renew()
         except Exception as error:  # boundary: the work inside must not end because its heartbeats cannot be sent
             if str(error) != str(self._trouble):
-                log.warning("no heartbeat of the session %s: %s", self._work.label, error, exc_info=_unforeseen(error))
+                log.warning(
+                    "could not send a heartbeat of the session %s: %s",
+                    self._request.label,
+                    error,
+                    exc_info=_unexpected(error),
+                )
             self._trouble = error
         else:
             self._trouble = None
@@ -232,7 +237,7 @@ class Session:
             AnswerError: it is shutting down, or refuses the session.
         """
         if self._must_open:
-            with told_when_not_running(self._state_dir):
+            with detect_not_running(self._state_dir):
                 self.renew()
         else:
             self._beat()
@@ -255,6 +260,6 @@ class Session:
             self.abort()
 
 
-def _unforeseen(error: Exception) -> Exception | None:
-    """Return what belongs into the log with its trace: what this program has no sentence for."""
+def _unexpected(error: Exception) -> Exception | None:
+    """Return the error if the log needs its trace, as for an unexpected one."""
     return None if isinstance(error, ExlabError) else error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.quit import Phase, QuitEvent
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
@@ -109,8 +109,3 @@ def view_as_utf8(view: _View) -> _View:
 def as_utf8(record: Record) -> Record:
     """Return a row whose texts can be sent as UTF-8."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
-
-
-def printable(text: str) -> str:
-    r"""Return the text as it can be sent as UTF-8: other bytes in a name appear as `\xNN`."""
-    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")

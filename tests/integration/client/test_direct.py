@@ -10,7 +10,7 @@ import pytest
 
 from exlab_wizard.client.direct import complete
 from exlab_wizard.client.errors import RunsNotQueuedError, RunToSync
-from exlab_wizard.client.http import Wire
+from exlab_wizard.client.http import Transport
 from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.lease import SessionKind
@@ -83,7 +83,7 @@ def test_where_no_way_is_open_each_run_is_named_with_the_command_that_queues_it(
     place = StateDir.at(state_dir)
     spaced = RunToSync("/runs/with space", "nas")
     with pytest.raises(RunsNotQueuedError, match="exlab-wizard sync --to nas '/runs/with space'") as lost:
-        Handover(Wire(place), place, None, None, [RUN, spaced]).finish(timeout_s=0)
+        Handover(Transport(place), place, None, None, [RUN, spaced]).finish(timeout_s=0)
     assert lost.value.runs == (RUN, spaced)
     assert "server.json" in str(lost.value)
     assert "9999" in str(lost.value)

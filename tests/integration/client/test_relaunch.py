@@ -8,7 +8,7 @@ from tests.integration.client.calls import SHORT_TTL_SECONDS, connected, jobs, s
 
 from exlab_wizard.client import AnswerError, Client, NotRunningError, Session
 from exlab_wizard.client.errors import UnreachableError
-from exlab_wizard.client.http import Answer, Document, Wire
+from exlab_wizard.client.http import Answer, Document, Transport
 from exlab_wizard.crash_points import Point
 from exlab_wizard.testing import PATIENCE_SECONDS, Lab, until
 
@@ -67,18 +67,18 @@ def test_a_session_that_was_opened_by_a_request_without_answer_is_closed_with_it
     running: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left open, it would keep a quit waiting until it ends by itself."""
-    run, call = running.make_run(), Wire.call
+    run, call = running.make_run(), Transport.call
 
     def cut_off(
-        wire: Wire, method: str, path: str, body: Document | None = None, *, answer_s: float | None = None
+        transport: Transport, method: str, path: str, body: Document | None = None, *, answer_s: float | None = None
     ) -> Answer:
-        answer = call(wire, method, path, body, answer_s=answer_s)
+        answer = call(transport, method, path, body, answer_s=answer_s)
         if path == "/sessions":
             running.kill()
             raise UnreachableError("the connection was lost")
         return answer
 
-    monkeypatch.setattr(Wire, "call", cut_off)
+    monkeypatch.setattr(Transport, "call", cut_off)
     with connected(running) as client, client.session(kind="run", label="unheard", must_open=False) as session:
         assert (session.lease, session_state(running, session.id)) == (None, "active")
         session.add_run(run, "nas")

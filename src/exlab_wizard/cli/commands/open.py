@@ -14,7 +14,7 @@ import click
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
-from exlab_wizard.client.http import Answer, Wire
+from exlab_wizard.client.http import Answer, Transport
 from exlab_wizard.errors import ExlabError, UsageError
 from exlab_wizard.process.display import has_display
 from exlab_wizard.process.instance_lock import is_running
@@ -62,12 +62,12 @@ def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
         msg = f"{page!r} is not a page of the application; give one such as /history"
         raise UsageError(msg)
     process = None if is_running(locations.state_dir) else start_detached(locations.state_dir, locations.config)
-    wire = Wire(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
-    wait_until_it_answers(locations, wire, process)
+    transport = Transport(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
+    wait_until_it_answers(locations, transport, process)
     # Another process may have been faster; then ours finds the lock taken, and exits. On Windows the Python of a
     # virtual environment starts the real one as a child, so its pid says nothing.
-    ours = process is not None and (os.name == "nt" or wire.location().pid == process.pid)
-    opened = _open(wire, page, started=ours)
+    ours = process is not None and (os.name == "nt" or transport.address().pid == process.pid)
+    opened = _open(transport, page, started=ours)
     if as_json:
         emit(asdict(opened))
         return
@@ -83,16 +83,19 @@ def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
 
 def show_window(locations: Locations) -> OpenResult | None:
     """Let the running application show its window; None if it does not answer or has no window."""
-    wire = Wire(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
+    transport = Transport(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
     try:
-        wait_until_it_answers(locations, wire, None, RUNNING_TIMEOUT_SECONDS)
-        return _shown(wire, "/", started=False)
+        wait_until_it_answers(locations, transport, None, RUNNING_TIMEOUT_SECONDS)
+        return _shown(transport, "/", started=False)
     except ExlabError:
         return None
 
 
 def wait_until_it_answers(
-    locations: Locations, wire: Wire, process: subprocess.Popen[bytes] | None, timeout_s: float = START_TIMEOUT_SECONDS
+    locations: Locations,
+    transport: Transport,
+    process: subprocess.Popen[bytes] | None,
+    timeout_s: float = START_TIMEOUT_SECONDS,
 ) -> None:
     """Return when the application's server answers; `process` is the process that was just started, if any.
 
@@ -102,7 +105,7 @@ def wait_until_it_answers(
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            wire.location()
+            transport.address()
         except UnreachableError as error:
             status = None if process is None else process.poll()
             if status:
@@ -115,26 +118,26 @@ def wait_until_it_answers(
             return
 
 
-def _open(wire: Wire, page: str, *, started: bool) -> OpenResult:
+def _open(transport: Transport, page: str, *, started: bool) -> OpenResult:
     try:
-        return _shown(wire, page, started=started)
+        return _shown(transport, page, started=started)
     except AnswerError as error:
         if error.code != "no_window":
             raise
-    return _in_a_browser(wire, page, started=started)
+    return _in_a_browser(transport, page, started=started)
 
 
-def _shown(wire: Wire, page: str, *, started: bool) -> OpenResult:
-    answer = wire.call("POST", "/window/open", {"page": page}, repeat=False)
+def _shown(transport: Transport, page: str, *, started: bool) -> OpenResult:
+    answer = transport.call("POST", "/window/open", {"page": page}, repeat=False)
     # An application that was just started has already opened its window.
     return OpenResult(started, "opened" if started else _text(answer, "how"), _text(answer, "by"))
 
 
-def _in_a_browser(wire: Wire, page: str, *, started: bool) -> OpenResult:
+def _in_a_browser(transport: Transport, page: str, *, started: bool) -> OpenResult:
     from exlab_wizard.desktop.window.surfaces import BrowserTab, SurfaceError  # noqa: PLC0415 - only without a window
 
-    path = _text(wire.call("POST", "/login", repeat=False), "path")
-    url = wire.location().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
+    path = _text(transport.call("POST", "/login", repeat=False), "path")
+    url = transport.address().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
     if has_display() or os.environ.get("BROWSER"):
         try:
             BrowserTab().open(url)

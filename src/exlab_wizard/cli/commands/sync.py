@@ -80,10 +80,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 def _by_the_application(locations: Locations, request: SyncRequest) -> list[QueuedRun] | None:
     def enqueue(client: Client) -> list[QueuedRun] | None:
-        from exlab_wizard.client.queue_runs import is_text  # noqa: PLC0415 - loaded by now, since there is a client
+        from exlab_wizard.client.queue_runs import is_utf8  # noqa: PLC0415 - loaded by now, since there is a client
 
         destination = request.destination or _only_destination(locations.config)
-        if destination is None or len(request.paths) != 1 or not request.paths[0] or not is_text(request.paths[0]):
+        if destination is None or len(request.paths) != 1 or not request.paths[0] or not is_utf8(request.paths[0]):
             return None
         run = os.path.abspath(request.paths[0])  # noqa: PTH100 - resolves "..", and keeps links
         queued = client.enqueue(run, destination, priority=request.priority, equipment_id=request.equipment)

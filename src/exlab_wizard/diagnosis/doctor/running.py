@@ -7,7 +7,7 @@ from typing import Final
 
 from exlab_wizard.client import Client, UnreachableError
 from exlab_wizard.client.errors import AnswerError
-from exlab_wizard.client.http import Wire
+from exlab_wizard.client.http import Transport
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, Verdict, bad, good
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
@@ -24,7 +24,7 @@ def application(state_dir: StateDir) -> Iterator[CheckResult]:
         yield good("application", "not running; start it with: exlab-wizard run")
         return
     yield good("application", f"running{_holder(state_dir)}")
-    client = Client(state_dir, Wire(state_dir, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
+    client = Client(state_dir, Transport(state_dir, proof_s=ANSWER_SECONDS, answer_s=ANSWER_SECONDS))
     try:
         url, health = client.url(), client.health()
     except (UnreachableError, AnswerError) as error:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.codec import document_of, printable
 from exlab_wizard.server.api.drain import drain_view
-from exlab_wizard.server.backend import Backend, as_utf8, printable
+from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.rows import Record
 

@@ -11,7 +11,7 @@ from tests.integration.client.stranger import Stranger
 
 from exlab_wizard.client import Client
 from exlab_wizard.client.errors import AnswerError, UnreachableError
-from exlab_wizard.client.http import Wire
+from exlab_wizard.client.http import Transport
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
 
@@ -53,8 +53,8 @@ def ours(reply: Callable[[str], tuple[int, object] | None], token: str = TOKEN) 
 )
 def test_a_stranger_at_a_stale_port_never_gets_the_token(state_dir: Path, health: tuple[int, object]) -> None:
     with Stranger(lambda _path, _headers: health) as stranger:
-        with pytest.raises(UnreachableError, match="it got no token"):
-            Wire(point_at(state_dir, stranger.port)).call("GET", "/drain")
+        with pytest.raises(UnreachableError, match="no token was sent"):
+            Transport(point_at(state_dir, stranger.port)).call("GET", "/drain")
         assert len(stranger.heard) == 1
         assert stranger.tokens == []
 
@@ -68,10 +68,10 @@ def test_a_proof_that_was_overheard_is_worth_nothing(state_dir: Path) -> None:
 
     with Stranger(replay) as stranger:
         place = point_at(state_dir, stranger.port)
-        first = Wire(place)
-        first.location()
-        with pytest.raises(UnreachableError, match="it got no token"):
-            Wire(place).location()
+        first = Transport(place)
+        first.address()
+        with pytest.raises(UnreachableError, match="no token was sent"):
+            Transport(place).address()
         first.release()
 
 
@@ -80,20 +80,20 @@ def test_a_port_where_nobody_listens_and_one_that_never_answers_are_unreachable(
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         with pytest.raises(UnreachableError, match="does not answer"):
-            Wire(point_at(state_dir, port)).call("GET", "/drain")
+            Transport(point_at(state_dir, port)).call("GET", "/drain")
         silent.listen()
         with pytest.raises(UnreachableError, match="does not answer"):
-            Wire(point_at(state_dir, port), proof_s=0.1).call("GET", "/drain")
+            Transport(point_at(state_dir, port), proof_s=0.1).call("GET", "/drain")
 
 
 def test_each_thread_keeps_one_connection_that_was_proved_once(state_dir: Path) -> None:
     with ours(lambda _: (200, {"idle": True})) as server:
-        wire = Wire(point_at(state_dir, server.port))
+        transport = Transport(point_at(state_dir, server.port))
 
         def three() -> None:
             for _ in range(3):
-                assert wire.call("GET", "/drain").document == {"idle": True}
-            wire.release()
+                assert transport.call("GET", "/drain").document == {"idle": True}
+            transport.release()
 
         three()
         assert (len(server.heard), len(server.tokens)) == (4, 3)
@@ -106,14 +106,14 @@ def test_each_thread_keeps_one_connection_that_was_proved_once(state_dir: Path) 
 def test_after_a_relaunch_the_new_port_and_the_new_token_are_used(state_dir: Path) -> None:
     hung_up = threading.Event()
     with ours(lambda _: None if hung_up.is_set() else (200, {"launch": 1})) as first:
-        wire = Wire(point_at(state_dir, first.port))
-        assert wire.call("GET", "/drain").document == {"launch": 1}
+        transport = Transport(point_at(state_dir, first.port))
+        assert transport.call("GET", "/drain").document == {"launch": 1}
         with ours(lambda _: (200, {"launch": 2}), NEW_TOKEN) as second:
             point_at(state_dir, second.port, NEW_TOKEN)
             hung_up.set()
-            assert wire.call("GET", "/drain").document == {"launch": 2}
+            assert transport.call("GET", "/drain").document == {"launch": 2}
             assert second.tokens == [f"Bearer {NEW_TOKEN}"]
-            wire.release()
+            transport.release()
 
 
 def test_a_token_that_is_refused_is_read_again(state_dir: Path) -> None:
@@ -125,37 +125,37 @@ def test_a_token_that_is_refused_is_read_again(state_dir: Path) -> None:
 
     with ours(relaunched) as first, ours(lambda _: (200, {}), NEW_TOKEN) as second:
         point_at(state_dir, first.port)
-        wire = Wire(place)
-        assert wire.call("POST", "/quit", repeat=False).document == {}
+        transport = Transport(place)
+        assert transport.call("POST", "/quit", repeat=False).document == {}
         assert (len(first.tokens), len(second.tokens)) == (1, 1)
-        wire.release()
+        transport.release()
 
 
 def test_what_could_be_done_twice_is_not_sent_twice(state_dir: Path) -> None:
     """The server reads the request and hangs up: whether it did what was asked is unknown."""
     with ours(lambda _: None) as server:
-        wire = Wire(point_at(state_dir, server.port))
+        transport = Transport(point_at(state_dir, server.port))
         with pytest.raises(UnreachableError) as lost:
-            wire.call("POST", "/quit", {"force": False}, repeat=False)
+            transport.call("POST", "/quit", {"force": False}, repeat=False)
         assert lost.value.sent
         assert len(server.tokens) == 1
         with pytest.raises(UnreachableError):
-            wire.call("POST", "/sessions/x/heartbeat")
+            transport.call("POST", "/sessions/x/heartbeat")
         assert len(server.tokens) == 3
 
 
 def test_an_error_keeps_its_code_its_details_and_its_trace_id(state_dir: Path) -> None:
     envelope = {"code": "illegal_move", "message": "No.", "details": {"legal_moves": []}, "trace_id": "1f"}
     with ours(lambda path: (409, {"error": envelope}) if path.endswith("cancel") else (503, b"busy")) as server:
-        wire = Wire(point_at(state_dir, server.port))
+        transport = Transport(point_at(state_dir, server.port))
         with pytest.raises(AnswerError, match=r"No\.") as refused:
-            wire.call("POST", "/jobs/7/cancel", repeat=False)
+            transport.call("POST", "/jobs/7/cancel", repeat=False)
         assert (refused.value.status, refused.value.code, refused.value.trace_id) == (409, "illegal_move", "1f")
         assert (refused.value.details, refused.value.exit_status) == ({"legal_moves": []}, 4)
         with pytest.raises(AnswerError, match="no explanation") as failed:
-            wire.call("GET", "/drain")
+            transport.call("GET", "/drain")
         assert (failed.value.is_fault, failed.value.exit_status) == (True, 1)
-        wire.release()
+        transport.release()
 
 
 @pytest.mark.parametrize("state", ["asleep", 7, None])
