@@ -21,7 +21,7 @@ from exlab_wizard.domain.job import UNFINISHED, JobState
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.settings import Settings
 from exlab_wizard.store.store import Store
-from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check_rows
+from exlab_wizard.store.upkeep.invariants import PROGRESS_RULES, check_rows
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.publish import INCOMING
 from exlab_wizard.transfer.destination.receipt import Owner, read_owner
@@ -58,7 +58,7 @@ def audit(store: Store, settings: Settings) -> list[Fault]:
     Raises:
         StoreError: the database cannot be read.
     """
-    findings = check_rows(store.database, *WAYS_FORWARD)
+    findings = check_rows(store.database, *PROGRESS_RULES)
     rows = [Fault(finding.name, str(store.database.path), finding.detail) for finding in findings if not finding.ok]
     return rows + audit_runs(store, settings, lambda _done, _total: None)
 

@@ -25,7 +25,7 @@ from exlab_wizard.domain.clock import from_text
 from exlab_wizard.domain.outcome import CRASH_LIMIT
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.values import Value
-from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, check, check_rows
+from exlab_wizard.store.upkeep.invariants import PROGRESS_RULES, check, check_rows
 from exlab_wizard.transfer.destination.marker import MARKER
 from exlab_wizard.transfer.destination.publish import INCOMING
 from exlab_wizard.transfer.source.manifest import OWN_FOLDER
@@ -152,7 +152,7 @@ class Reckoning:
     def check_database(self) -> None:
         """Run every check of `db check`, and the rule that every job has a way forward."""
         with self._scene.store() as store:
-            for finding in [*check(store.database), *check_rows(store.database, *WAYS_FORWARD)]:
+            for finding in [*check(store.database), *check_rows(store.database, *PROGRESS_RULES)]:
                 if not finding.ok:
                     self._book.violated(f"{finding.name}: {finding.detail}")
 

@@ -1,1 +1,1 @@
-"""What is pending: jobs, claims, checkpoints, session leases, launches, quits, and the drain predicate."""
+"""The queue: jobs, claims, checkpoints, session leases, launches, quits, and the drain predicate."""

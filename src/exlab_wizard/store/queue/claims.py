@@ -1,4 +1,4 @@
-"""Claims: a worker's hold on one job, from the claim to the row's next state.
+"""Claims: a worker's right to one job, from the claim to the row's next state.
 
 A claim is one statement, and every later write of its worker is a compare-and-set on `claim_id`: zero rows mean that
 the job was cancelled, requeued or taken over, and the worker stops. The verbs work inside an open transaction.
@@ -133,7 +133,7 @@ REQUEUE_CLAIM: Final = Statement(
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that a worker holds until its `claim_id` is gone from the row."""
+    """A job that belongs to a worker until its `claim_id` is gone from the row."""
 
     job_id: int
     claim_id: str
@@ -159,9 +159,9 @@ def take_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJ
 
 def finish_in(transaction: Transaction, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
     """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
-    held = transaction.change(FINISH, _finish_params(job, decision, now)) == 1
+    finished = transaction.change(FINISH, _finish_params(job, decision, now)) == 1
     reached(Point.FINISH_BEFORE_COMMIT)
-    return held
+    return finished
 
 
 def _claimed(row: Row) -> ClaimedJob:

@@ -115,7 +115,7 @@ class Jobs(Queries):
         """Make `job` durable; a run that is pending for that destination already is found, not doubled.
 
         Raises:
-            StoreError: it is not queued, or not where anybody would find it.
+            StoreError: it is not queued, or in a file that no other program sees.
         """
         self._db.require_in_place()
         reached(Point.ENQUEUE_BEFORE_COMMIT)
@@ -126,7 +126,7 @@ class Jobs(Queries):
         return self.enqueue_all([job], now)[0]
 
     def enqueue_all(self, jobs: Sequence[NewJob], now: datetime) -> list[Enqueued]:
-        """Make all `jobs` durable together, or none; each that is pending already is found, not doubled."""
+        """Make all `jobs` durable together, or none; each that is already pending is found, not doubled."""
         with self._db.transaction() as transaction:
             queued = [enqueue_in(transaction, job, now) for job in jobs]
             reached(Point.ENQUEUE_BEFORE_COMMIT)
@@ -159,7 +159,7 @@ class Jobs(Queries):
     ) -> tuple[bool, ClaimedJob | None]:
         """Finish one job and take the next in one transaction: one fsync instead of two.
 
-        A delayed job whose time has come is not seen before `claim` or `promote` looked.
+        A delayed job that is due is found only after `claim` or `promote`.
         """
         with self._db.transaction() as transaction:
             finished = finish_in(transaction, job, decision, now)
@@ -184,7 +184,7 @@ class Jobs(Queries):
         return [(whole(job), str(claim)) for job, claim in rows]
 
     def requeue_claim(self, job_id: int, claim_id: str) -> bool:
-        """Queue a job again whose claim nobody holds, the attempt given back; False when the claim is gone."""
+        """Queue a job again whose claim no worker has, and give the attempt back; False when the claim is gone."""
         with self._db.transaction() as transaction:
             return transaction.change(REQUEUE_CLAIM, {"job": job_id, "claim": claim_id}) == 1
 
@@ -194,7 +194,7 @@ class Jobs(Queries):
             return transaction.change(INTERRUPT_LAUNCH, {"launch": launch_id, "reason": reason})
 
     def hold(self, destination: str, waiting_on: WaitReason, until: datetime) -> None:
-        """Let the due jobs of a destination that is away wait too, instead of finding out one by one."""
+        """Let the due jobs of an unavailable destination wait, too, instead of failing one by one."""
         self._db.write(
             HOLD_DESTINATION,
             {"destination": destination, "waiting_on": waiting_on.value, "not_before": to_text(until)},
@@ -210,7 +210,7 @@ class Jobs(Queries):
         return [(str(name), WaitReason(str(why)), whole(need or 0)) for name, why, need in rows]
 
     def promote(self, now: datetime) -> bool:
-        """Let delayed jobs whose time has come take their place by priority; True when there were any."""
+        """Make delayed jobs due whose time has come; True when there were any."""
         due = self.next_due_at()
         if due is None or due > now:
             return False
@@ -241,9 +241,9 @@ class Jobs(Queries):
         return JobState(str(rows[0][0])) if rows else None
 
     def is_unwanted(self, job_id: int) -> bool:
-        """Return whether the job is cancelled, or was deleted; one that is newer than all we know is not ours to judge.
+        """Return whether the job is cancelled, or was deleted; a job newer than all known ones is not judged.
 
-        A database that was restored from a backup does not know the newest.
+        A database restored from a backup does not know the newest jobs.
         """
         state = self.state_of(job_id)
         if state is not None:

@@ -38,7 +38,7 @@ _b = sa.bindparam
 _ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
 _given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))
 # How the launch ended that had the job in flight: `crashed` counts against the job; a machine that went down does not,
-# nor does a forced quit that could not mark its rows any more.
+# nor does a forced quit that could no longer mark its rows.
 LEFT_IN_FLIGHT: Final = Statement(
     sa.select(_launch.id, _launch.end_reason)
     .where(_launch.id.in_(sa.select(_job.launch_id).where(IS_IN_FLIGHT)))
@@ -160,7 +160,7 @@ class ThisProcess:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a launch found and did: `resumed` jobs are queued again, `crash_loops` were given up."""
+    """What a launch found and did: `resumed` jobs are queued again, `crash_loops` failed."""
 
     launch_id: int
     crashed: bool
@@ -212,7 +212,7 @@ class Launches(Queries):
         )
 
     def mark_healthy(self, launch_id: int, now: datetime) -> None:
-        """Note that this launch got through its first seconds."""
+        """Record that this launch became healthy."""
         self._db.write(HEALTHY, {"launch": launch_id, "now": to_text(now)})
 
     def unhealthy_streak(self, launch_id: int, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Quit requests: how other processes ask the running one to quit and answer its question; the receipt of each quit."""
+"""Quit requests: how other processes ask the running one to quit and answer its prompt; the receipt of each quit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ READ: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.promp
 
 @dataclass(frozen=True, slots=True)
 class PendingQuit:
-    """A quit that is not decided: who asked, whether by force, until when its asker can be asked, and its answer."""
+    """An undecided quit: its trigger, whether it is forced, until when the requester can prompt, and the answer."""
 
     id: int
     force: bool
@@ -74,7 +74,7 @@ class PendingQuit:
 
 @dataclass(frozen=True, slots=True)
 class QuitView:
-    """A quit as its asker sees it."""
+    """A quit as the requesting process sees it."""
 
     outcome: QuitOutcome | None
     asking: bool
@@ -111,15 +111,15 @@ class Quits(Queries):
         ]
 
     def begin(self, quit_id: int, window_s: float, sessions: int | None, jobs: int | None) -> None:
-        """Note the window and what blocked the quit when it began; None where that could not be read."""
+        """Record the window and what blocked the quit when it began; None where that could not be read."""
         self._db.write(BEGIN, {"quit": quit_id, "window_s": window_s, "sessions": sessions, "jobs": jobs})
 
     def prompted(self, quit_id: int, now: datetime) -> None:
-        """Note that the question stands."""
+        """Record that the operator is being prompted."""
         self._db.write(PROMPTED, {"quit": quit_id, "now": to_text(now)})
 
     def waited(self, quit_id: int) -> None:
-        """Note that the answer was to wait a fresh window."""
+        """Record that the answer was to wait for another window."""
         self._db.write(WAITED, {"quit": quit_id})
 
     def decide(self, launch_id: int, outcome: QuitOutcome, now: datetime) -> None:
@@ -127,15 +127,15 @@ class Quits(Queries):
         self._db.write(DECIDE, {"launch": launch_id, "outcome": outcome.value, "now": to_text(now)})
 
     def answer(self, quit_id: int, answer: str) -> None:
-        """Answer the question from another process: `force`, `wait` or `keep_running`."""
+        """Answer the prompt from another process: `force`, `wait` or `keep_running`."""
         self._db.write(ANSWER, {"quit": quit_id, "answer": answer})
 
     def asker_alive(self, quit_id: int, until: datetime) -> None:
-        """Promise that the process which asked can show the question until then."""
+        """Promise that the requesting process can prompt the operator until then."""
         self._db.write(ASKER, {"quit": quit_id, "until": to_text(until)})
 
     def read(self, quit_id: int) -> QuitView:
-        """Return how the quit stands."""
+        """Return the outcome and the prompt of the quit."""
         outcome, asking_since, prompts = self._db.read(READ, {"quit": quit_id})[0]
         decided = None if outcome is None else QuitOutcome(str(outcome))
         return QuitView(decided, asking_since is not None, whole(prompts))

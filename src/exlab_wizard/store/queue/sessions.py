@@ -84,7 +84,7 @@ STATE_OF: Final = Statement(sa.select(_lease.state, _lease.expires_at).where(_le
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """Foreground work to protect; `id` may be chosen by the client, so that a lost answer can be asked for again."""
+    """Foreground work to protect; `id` may be chosen by the client, so that it can retry after a lost answer."""
 
     kind: SessionKind
     label: str
@@ -97,7 +97,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class LeaseStatus:
-    """A session's id, its state, and when it runs out unless renewed."""
+    """A session's id, its state, and when it expires unless renewed."""
 
     id: str
     state: LeaseState
@@ -158,9 +158,9 @@ class Sessions(Queries):
         return queued
 
     def jobs_of_completed(self, lease_id: str, runs: Sequence[NewJob]) -> list[int] | None:
-        """Return the jobs of `runs` as `complete` returned them; None when they were not those that it was given.
+        """Return the jobs of `runs` as `complete` returned them; None when those were other runs.
 
-        For the client that lost the answer and asks again: history is searched, which takes its time.
+        For a client that retries after a lost answer; the search through history takes time.
         """
         paths = json.dumps([run.run_path for run in runs])
         rows = self._db.read(JOBS_OF_CLOSED, {"id": lease_id, "paths": paths})
@@ -175,7 +175,7 @@ class Sessions(Queries):
             return transaction.change(CLOSE, closing) == 1
 
     def expire(self, now: datetime) -> int:
-        """Close the leases that ran out; returns how many."""
+        """Close the leases that have expired; returns how many."""
         with self._db.transaction() as transaction:
             ended = transaction.run(EXPIRE, {"now": to_text(now)})
         for (lease_id,) in ended:
@@ -187,14 +187,14 @@ class Sessions(Queries):
         return len(ended)
 
     def next_expiry(self) -> datetime | None:
-        """Return when the first active lease runs out."""
+        """Return when the next active lease expires."""
         at = self._db.read(NEXT_EXPIRY)[0][0]
         return None if at is None else from_text(str(at))
 
     def move_clock(self, step: timedelta) -> None:
-        """Move all active leases by the step that the wall clock made, and by a step back what jobs wait for, too.
+        """Move all active leases by a step of the wall clock; a step back moves the delays of jobs, too.
 
-        A step forward counts as waiting: it may be the time that the machine slept.
+        A step forward counts as waiting: the machine may have slept.
         """
         by: dict[str, Value] = {"step": f"{step.total_seconds():+.3f} seconds"}
         with self._db.transaction() as transaction:

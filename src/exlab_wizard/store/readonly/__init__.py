@@ -1,1 +1,1 @@
-"""SQL that somebody else wrote, run on the live database behind four locks."""
+"""SQL that people write, run on the live database behind four locks."""

@@ -1,6 +1,6 @@
-"""Read-only connections for pages that browse the database, one for each thread, under the locks of `inspection`.
+"""Read-only connections for pages that browse the database, one for each thread, under the locks of `query`.
 
-Whoever uses them sets the limits of time and rows; all can be interrupted at once, so that a quit waits for no query.
+The caller sets the limits of time and rows; all can be interrupted at once, so that a quit waits for no query.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 BUSY_SECONDS: Final = 1.0
 _STEPS_BETWEEN_CHECKS: Final = 100_000  # a millisecond or two
 _LARGE: Final = frozenset({"zeroblob", "randomblob"})
-# A name that is no text is shown with its bytes, and can be sent on.
+# A name that is not valid Unicode appears with its bytes escaped, and can be encoded.
 _decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
 
 
@@ -29,7 +29,7 @@ class _BrowsingConnection(driver.Connection):
     _cursors: tuple[driver.Cursor, ...] = ()
 
     def cursor(self, factory: type[driver.Cursor] = driver.Cursor) -> driver.Cursor:  # type: ignore[override]
-        """Remember what it returns; `execute` asks for it too."""
+        """Remember what it returns; `execute` calls it, too."""
         cursor = super().cursor(factory)
         self._cursors = (*self._cursors, cursor)
         return cursor
@@ -60,15 +60,15 @@ class Readers:
         self._opened: list[driver.Connection] = []
         self._closed = False
 
-    def run(self, ask: Callable[[driver.Connection], _T]) -> _T:
-        """Return what `ask` reads over this thread's connection; its cursors are closed then.
+    def run(self, read: Callable[[driver.Connection], _T]) -> _T:
+        """Return what `read` returns over this thread's connection; its cursors are closed then.
 
         Raises:
             StoreError: the file cannot be opened, or this was closed.
         """
         connection = self._connection()
         try:
-            return ask(connection)
+            return read(connection)
         finally:
             connection.close_cursors()
 
@@ -113,7 +113,7 @@ class Readers:
             held.close()
 
     def close(self) -> None:
-        """Let nothing begin any more, and end what runs; the threads then close their connections."""
+        """Refuse new queries and interrupt running ones; the threads then close their connections."""
         self._closed = True
         with self._lock:
             for connection in self._opened:

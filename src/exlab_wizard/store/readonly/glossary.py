@@ -1,7 +1,4 @@
-"""What every view, table and column means, in one sentence each.
-
-`glossary.toml` is the one place for these sentences; whoever shows the database to people takes them from here.
-"""
+"""The meaning of every view, table and column, in one sentence each, read from `glossary.toml`."""
 
 from __future__ import annotations
 
@@ -27,6 +24,6 @@ class Relation:
 
 @cache
 def relations() -> tuple[Relation, ...]:
-    """Return all views and tables, in the order in which they are asked for."""
+    """Return all views and tables, the most used ones first."""
     read = tomllib.loads(_FILE.read_text("utf-8"))
-    return tuple(Relation(name, told["kind"], told["holds"], told["columns"]) for name, told in read.items())
+    return tuple(Relation(name, it["kind"], it["holds"], it["columns"]) for name, it in read.items())

@@ -1,7 +1,7 @@
 """Read-only SQL on the live database, behind four locks: `mode=ro`, `query_only`, an authorizer, time and row limits.
 
-It never blocks a writer, and holds no snapshot longer than its time limit. While somebody reads, the WAL cannot begin
-anew: a query waits when the WAL is over its bound already, and is ended when the WAL grows to twice that under it.
+It never blocks a writer, and holds no snapshot longer than its time limit. While a query reads, the WAL cannot be
+reset: a query waits when the WAL is already over its bound, and is stopped when the WAL grows to twice that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NAMING_PRAGMAS: Final = frozenset(
     {"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo", "integrity_check",
      "quick_check", "table_info", "table_list", "table_xinfo"}
 )  # fmt: skip
-"""Those whose argument names what to look at; of the others an argument is a new value."""
+"""Those whose argument names an object; for the others an argument is a new value."""
 
 _ACTING_FUNCTIONS: Final = frozenset({"edit", "fts3_tokenizer", "load_extension", "readfile", "writefile"})
 
@@ -52,7 +52,7 @@ class Table:
     truncated: bool
 
 
-def query(  # noqa: PLR0913 - what is asked, and one name for each limit
+def query(  # noqa: PLR0913 - the query, and one name for each limit
     path: Path,
     sql: str,
     params: Mapping[str, Value] | None = None,
@@ -104,7 +104,7 @@ class _Limits:
         self._wal = path.with_name(path.name + "-wal")
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._next_look = 0.0
+        self._next_check = 0.0
         self.ended_by = ""
 
     def end_within(self, seconds: float) -> None:
@@ -113,9 +113,9 @@ class _Limits:
         self._seconds = min(self._seconds, seconds)
 
     def wait_for_room(self) -> None:
-        """Let other queries end first, where the WAL is so long that it has to begin anew; for half the time at most.
+        """Let other queries end first if the WAL is so long that it must be reset; for half the time at most.
 
-        The time that is waited comes on top of the time for the query.
+        The wait is added to the time for the query.
         """
         begun, pause = time.monotonic(), threading.Event()
         while self._wal_bytes() > WAL_LIMIT_BYTES and time.monotonic() - begun < self._seconds / 2:
@@ -127,11 +127,11 @@ class _Limits:
         now = time.monotonic()
         if now > self._deadline:
             self.ended_by = f"at its time limit of {self._seconds:g} s; narrow it or raise --timeout"
-        elif now > self._next_look:
+        elif now > self._next_check:
             if now > self._long_at:
                 self._long_at = math.inf
                 self._when_long()
-            self._next_look = now + _POLL_INTERVAL_SECONDS
+            self._next_check = now + _POLL_INTERVAL_SECONDS
             if self._wal_bytes() > WAL_ENDS_QUERY_BYTES:
                 self.ended_by = (
                     "because it kept the database's write-ahead log from being reset; narrow it or try later"

@@ -1,1 +1,1 @@
-"""What people and programs read: one query for each figure. Nothing here writes."""
+"""Reports for people and programs. Nothing here writes."""

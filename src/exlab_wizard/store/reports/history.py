@@ -33,7 +33,7 @@ LONGEST_STRETCH: Final = 64_000
 _RECENT: Final = 2_000
 _MOST_OF_RUNS: Final = 1_000
 _CLOCK_ERROR: Final = timedelta(days=1)
-"""Ids follow the time of queueing as far as the clock was right: a search by date looks so far on either side."""
+"""Ids follow the time of queueing as far as the clock was right: a search by date starts and ends this much wider."""
 
 _COLUMNS: Final = (
     "j.id, j.run_path, j.destination, j.equipment_id, j.state, j.state_reason, j.waiting_on, j.not_before,"

@@ -110,7 +110,7 @@ class Quarter:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Quarters in which something was verified; `complete_since` is later than asked where there was too much."""
+    """Quarters in which something was verified; `complete_since` is later than wanted where there was too much."""
 
     quarters: list[Quarter]
     complete_since: datetime

@@ -1,4 +1,4 @@
-"""How the application stands: its counts, what is pending and waiting, and what its last exit cut off.
+"""The state of the application: its counts, pending and waiting jobs, and what its last exit interrupted.
 
 The summary is read once a second while something happens, so it costs what is pending, never history.
 """
@@ -132,7 +132,7 @@ class StatusReport(Queries):
         )
 
     def summary(self, launch_id: int, now: datetime) -> LaunchSummary:
-        """Return how `launch_id` stands, in one snapshot.
+        """Return the counts of `launch_id`, in one snapshot.
 
         Raises:
             StoreError: the database cannot be read.
@@ -160,7 +160,7 @@ class StatusReport(Queries):
         return [Waiting(str(destination), WaitReason(str(reason)), whole(jobs)) for destination, reason, jobs in rows]
 
     def last_exit(self, launch_id: int, newest_event: int) -> LastExit | None:
-        """Return what the exit before `launch_id` cut off; None where that ended well, or there was none.
+        """Return what the exit before `launch_id` interrupted; None if it was clean, or there was none.
 
         `newest_event` is the newest row of `job_events` right after the recovery.
         """

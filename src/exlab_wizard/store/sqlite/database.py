@@ -91,7 +91,7 @@ class Database:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         for pragma, wanted in (
             ("journal_mode", self.journal_mode),
-            # EXTRA: after FULL, in rollback mode, a journal that comes back undoes a commit that was reported.
+            # EXTRA: after FULL, in rollback mode, a journal that reappears undoes a reported commit.
             ("synchronous", 3),
             ("foreign_keys", 1),
             ("recursive_triggers", 0),
@@ -140,7 +140,7 @@ class Database:
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = os.stat(self.path)  # noqa: PTH116 - asked before each claim; Path.stat takes twice as long
+            status = os.stat(self.path)  # noqa: PTH116 - called before each claim; Path.stat takes twice as long
         except OSError:
             return None
         return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""What SQLite refuses, in words: what, where, what to do."""
+"""SQLite's errors as sentences: what failed, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from exlab_wizard.store.sqlite.driver import driver
 
 
 def is_busy(error: driver.Error) -> bool:
-    """Return whether it was a lock that was not to be had in time."""
+    """Return whether a lock was not available in time."""
     text = str(error)
     return "locked" in text or "busy" in text
 
 
 def store_error(path: str, op: str, error: driver.Error) -> StoreError:
-    """Return the error for `op` on the database at `path`; its class says whether trying again may help."""
+    """Return the error for `op` on the database at `path`; its class says whether a retry may help."""
     text = str(error)
     if isinstance(error, driver.IntegrityError):
         return RuleError(f"the database {path!r} refuses the change: {text}")
-    if type(error) is driver.DatabaseError:  # its subclasses are about everything else
-        way_back = "Quit exlab-wizard, then run: exlab-wizard db backup --list, exlab-wizard db restore FILE"
-        return DamagedError(f"the database {path!r} is damaged: {text}. {way_back}")
+    if type(error) is driver.DatabaseError:  # its subclasses mean other things than damage
+        remedy = "Quit exlab-wizard, then run: exlab-wizard db backup --list, exlab-wizard db restore FILE"
+        return DamagedError(f"the database {path!r} is damaged: {text}. {remedy}")
     hint = "Run `exlab-wizard db check`."
     if is_busy(error):
         hint = "Another program has a transaction open; close that program."

@@ -1,6 +1,6 @@
-"""A lock that is had in the order in which it was asked for.
+"""A lock that threads acquire in the order in which they asked for it.
 
-`threading.Lock` goes to whoever is quickest, and that is the thread which has just released it: four workers that claim
+`threading.Lock` goes to the quickest thread, which is the one that has just released it: four workers that claim
 without a pause would keep a quit from closing the gate.
 """
 
@@ -14,13 +14,13 @@ class FairLock:
     """One thread at a time, first come, first served."""
 
     def __init__(self) -> None:
-        """Begin free."""
+        """Begin unlocked."""
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
 
     def acquire(self, timeout: float) -> bool:
-        """Return True when it is this thread's turn; False when that takes longer than `timeout` seconds."""
+        """Return True when this thread has the lock; False when that takes longer than `timeout` seconds."""
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -34,10 +34,10 @@ class FairLock:
             if mine in self._waiting:
                 self._waiting.remove(mine)
                 return False
-        return True  # it was handed over while we gave up
+        return True  # it was passed to us while we gave up
 
     def release(self) -> None:
-        """End this turn; the next in line has it at once."""
+        """Pass the lock to the next thread in line."""
         with self._guard:
             if self._waiting:
                 self._waiting.popleft().release()

@@ -16,7 +16,7 @@ _STATEMENTS: Final[list[Statement]] = []
 
 
 def compile_statements() -> None:
-    """Compile now what would be compiled at its first use: a quit should not have to wait for that."""
+    """Compile every statement now rather than at its first use, so that no quit waits for it."""
     for statement in _STATEMENTS:
         _ = statement.sql
 
@@ -51,5 +51,5 @@ class Statement:
 
     def bind(self, params: Mapping[str, Value]) -> list[Value]:
         """Return the values of `params`, and the statement's own constants, in the order of the text."""
-        held = {**self._constants, **params} if self._constants else params
-        return [held[name] for name in self.names]
+        values = {**self._constants, **params} if self._constants else params
+        return [values[name] for name in self.names]

@@ -1,1 +1,1 @@
-"""Migrations, backups, pruning, and looking for damage."""
+"""Migrations, backups, pruning, and checks for damage."""

@@ -73,7 +73,7 @@ class Backups:
         """
         stamp = re.sub(r"[-:.]", "", to_text(now))
         target = self._folder / f"exlab-wizard-{stamp}-{label}.db"
-        with self._alone():
+        with self._locked():
             for left in self._folder.glob(f"*.db{_PART}*"):
                 left.unlink(missing_ok=True)
             self.write(database, target, progress=progress)
@@ -82,8 +82,8 @@ class Backups:
         return target
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Be the only one who writes into the folder: then what is partial there was left by a killed program."""
+    def _locked(self) -> Iterator[None]:
+        """Be the only writer in the folder, so that partial files there were left by a killed program."""
         lock = FileLock(self._folder / "writing.lock", thread_local=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -127,10 +127,10 @@ class Backups:
         """Put a backup in the place of the database and return where the old file was kept; under the instance lock.
 
         Raises:
-            RefusedError: `source` is no usable backup, or somebody reads the database; nothing was changed.
+            RefusedError: `source` is no usable backup, or another program has the database open; nothing was changed.
         """
         check_backup(source)
-        self.clear_cut_off()
+        self.clear_interrupted()
         part = self._database.with_name(self._database.name + _RESTORING)
         with contextlib.closing(open_read_only(source)) as backup:
             _copy(backup, part, None)
@@ -148,8 +148,8 @@ class Backups:
         reached(Point.RESTORE_AFTER_RENAME)
         return kept
 
-    def clear_cut_off(self) -> None:
-        """Remove the copies that a restore has left which was cut off; under the instance lock."""
+    def clear_interrupted(self) -> None:
+        """Remove the copies that an interrupted restore has left; under the instance lock."""
         for pattern in (f"{_RESTORING}*", f"{_REPLACED}*{_PART}*"):
             for left in self._database.parent.glob(self._database.name + pattern):
                 left.unlink(missing_ok=True)
@@ -161,15 +161,15 @@ def _made_at(backup: Path) -> datetime:
 
 
 def _keep(database: Path, kept: Path) -> None:
-    """Copy the old database away and leave it in its place, without a journal that could be played into the new one.
+    """Copy the old database away and leave it in place, without a journal that could be replayed into the new one.
 
-    Killed at any step there is a whole database under the old name: the new one takes its place with one rename.
+    Killed at any step, it leaves a whole database under the old name, which one rename then replaces.
     """
     part = kept.with_name(kept.name + _PART)
     try:
         old = driver.connect(database, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
         try:
-            free = _for_us_alone(old)
+            free = _is_exclusive(old)
             if free:
                 _copy(old, part, None)
                 old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -192,15 +192,15 @@ def _keep(database: Path, kept: Path) -> None:
     sync_folder(database.parent)
     for suffix in _JOURNALS:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
-    # A journal that came back after a power cut would be played into the new database.
+    # A journal that reappeared after a power cut would be replayed into the new database.
     sync_folder(database.parent)
 
 
-def _for_us_alone(old: driver.Connection) -> bool:
-    """Keep everybody out; False when another program has the file open.
+def _is_exclusive(old: driver.Connection) -> bool:
+    """Keep other programs out; False when one has the file open.
 
-    It would write on into the file that is replaced, and remove the new one's WAL when it closes. A connection in WAL
-    mode holds a shared lock on the file for as long as it is open, and no exclusive one is given beside it.
+    It would keep writing into the replaced file, and remove the new one's WAL when it closes. A connection in WAL
+    mode keeps a shared lock on the file while it is open, which excludes an exclusive one.
     """
     try:
         old.execute("PRAGMA locking_mode = EXCLUSIVE")

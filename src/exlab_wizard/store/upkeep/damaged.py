@@ -1,6 +1,6 @@
-"""What a database file tells about itself, read with the driver alone: for looking at one that may be damaged.
+"""A database file that may be damaged, read with the driver alone.
 
-Nothing is written, migrated or repaired, and every question has a time limit.
+Nothing is written, migrated or repaired, and every query has a time limit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, wh
 
 SECONDS: Final = 5.0
 _STEPS_BETWEEN_CHECKS: Final = 2_000
-_LOOKED_AT: Final = 200
+_RECENT_JOBS: Final = 200
 _FOLDERS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One launch and how it ended: `end_reason` is None while it has not; `healthy` when it got past its start."""
+    """One launch and how it ended: `end_reason` is None while it has not; `healthy` if it became healthy."""
 
     started_at: str
     ended_at: str | None
@@ -48,7 +48,7 @@ class RawDatabase:
     """One read-only connection."""
 
     def __init__(self, connection: driver.Connection) -> None:
-        """Ask over `connection`."""
+        """Read over `connection`."""
         self._connection = connection
 
     def journal_mode(self) -> str:
@@ -102,7 +102,7 @@ class RawDatabase:
         rows = self._rows(
             "SELECT run_path FROM (SELECT run_path, destination FROM sync_jobs ORDER BY id DESC LIMIT ?)"
             " WHERE destination = ? LIMIT ?",
-            _LOOKED_AT,
+            _RECENT_JOBS,
             destination,
             _FOLDERS,
         )
@@ -117,8 +117,8 @@ def open_raw(path: Path, seconds: float = SECONDS) -> Iterator[RawDatabase]:
     """Lend a connection to the file at `path`, for `seconds` at most.
 
     Raises:
-        DamagedError: what stands in the file is no database, or only in part.
-        StoreError: it cannot be read now, or not within `seconds`.
+        DamagedError: the file is not a database, or is damaged.
+        StoreError: it cannot be read, or not within `seconds`.
     """
     deadline = time.monotonic() + seconds
     try:

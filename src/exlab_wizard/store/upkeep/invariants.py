@@ -41,7 +41,7 @@ _GIVEN_BACK: Final = f"({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})"
 def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_retry: bool) -> str:
     """Return the query for jobs whose `column` is not (`relation`) what their events, summed by `counted`, say.
 
-    A job that somebody has set running by hand was never counted as claimed: its budgets follow from nothing.
+    A job that was set running by hand was never counted as claimed: its budgets cannot be checked.
     """
     begin = (
         " AND e.id > coalesce((SELECT max(r.id) FROM job_events r WHERE r.job_id = j.id"
@@ -50,9 +50,10 @@ def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_re
         else ""
     )
     return (
-        f"SELECT 'job ' || id || ': {column} is ' || held || ', its events say ' || told FROM (SELECT j.id,"
+        f"SELECT 'job ' || id || ': {column} is ' || held || ', its events say ' || logged FROM (SELECT j.id,"
         f" j.{column} AS held, (SELECT CASE WHEN max({_CLAIMED_BY_HAND}) THEN NULL ELSE coalesce(sum({counted}), 0) END"
-        f" FROM job_events e WHERE e.job_id = j.id{begin}) AS told FROM sync_jobs j) WHERE NOT (held {relation} told)"
+        f" FROM job_events e WHERE e.job_id = j.id{begin}) AS logged FROM sync_jobs j)"
+        f" WHERE NOT (held {relation} logged)"
     )
 
 
@@ -139,7 +140,7 @@ INVARIANTS: Final = (
     ),
 )
 
-WAYS_FORWARD: Final = (
+PROGRESS_RULES: Final = (
     (
         "interrupted jobs are queued again by the running launch",
         (
@@ -155,12 +156,12 @@ WAYS_FORWARD: Final = (
         ),
     ),
 )
-"""What a job needs in order to be finished without anybody's help."""
+"""Rules without which a job would not finish automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvariantResult:
-    """One thing that was looked at; `detail` says what is wrong, and is empty when nothing is."""
+    """The result of one rule; `detail` says what is wrong, and is empty if nothing is."""
 
     name: str
     ok: bool
@@ -168,32 +169,32 @@ class InvariantResult:
 
 
 def check(database: Database, *rules: tuple[str, str]) -> list[InvariantResult]:
-    """Look at everything, and at more `rules` of the form of `INVARIANTS`; return what was found, good or bad.
+    """Check everything, and more `rules` of the form of `INVARIANTS`; return each result, good or bad.
 
     Raises:
-        StoreError: the file is of another schema, or damaged so far that it cannot be read at all.
+        StoreError: the file is of another schema, or too damaged to be read.
     """
     migration.require_current(database)
-    schema_looks: list[tuple[str, Callable[[], str]]] = [
+    schema_checks: list[tuple[str, Callable[[], str]]] = [
         ("the legal moves match this program", lambda: _other_moves(database)),
         ("tables, indexes, triggers and views match this program", lambda: _other_objects(database)),
     ]
-    return [*check_rows(database, *rules), *(_finding(name, look) for name, look in schema_looks)]
+    return [*check_rows(database, *rules), *(_result(name, read) for name, read in schema_checks)]
 
 
 def check_rows(database: Database, *rules: tuple[str, str]) -> list[InvariantResult]:
-    """Look at the file and its rows, and at more `rules` of the form of `INVARIANTS`."""
-    looks: list[tuple[str, Callable[[], str]]] = [
+    """Check the file and its rows, and more `rules` of the form of `INVARIANTS`."""
+    checks: list[tuple[str, Callable[[], str]]] = [
         ("the file is undamaged", lambda: _broken(database, f"PRAGMA integrity_check({SHOWN + 1})", [("ok",)])),
         ("references point to existing rows", lambda: _broken(database, "PRAGMA foreign_key_check", [])),
         *((name, partial(_broken, database, sql, [])) for name, sql in (*INVARIANTS, *rules)),
     ]
-    return [_finding(name, look) for name, look in looks]
+    return [_result(name, read) for name, read in checks]
 
 
-def _finding(name: str, look: Callable[[], str]) -> InvariantResult:
+def _result(name: str, read: Callable[[], str]) -> InvariantResult:
     try:
-        detail = look()
+        detail = read()
     except driver.DatabaseError as error:
         detail = str(error)
     return InvariantResult(name, ok=not detail, detail=detail)

@@ -92,7 +92,7 @@ def upgrade(database: Database, backups: Backups, now: datetime) -> bool:
         DamagedDatabaseError: it cannot be read.
     """
     check_library()
-    backups.clear_cut_off()
+    backups.clear_interrupted()
     held = revision(database)
     if held == HEAD_REVISION:
         return False
@@ -121,7 +121,7 @@ def require_current(database: Database) -> None:
 
 
 def _read(database: Database, sql: str) -> list[Row]:
-    """Read, and tell damage from a database that is locked or out of reach: only damage calls for a backup.
+    """Read, and distinguish damage, which calls for a backup, from a database that is locked or out of reach.
 
     Opening runs pragmas, and those are the first to meet a file that is not a database.
     """

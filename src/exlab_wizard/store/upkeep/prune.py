@@ -1,7 +1,7 @@
-"""Forgets history: jobs that are done with, their files and events, and closed sessions, all before a given moment.
+"""Deletes history: finished jobs with their files and events, and closed sessions, all before a given moment.
 
-Never anything unfinished or failed, never a launch or a quit: those are receipts. It works in small transactions with
-pauses between them, so that a writer beside it hardly waits; killed at any instant, the next call goes on.
+Nothing unfinished or failed, and no launch or quit: those are receipts. It works in small transactions with pauses
+between them, so that other writers hardly wait; killed at any instant, the next call continues.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ROWS_AT_ONCE: Final = 500
 SESSIONS_AT_ONCE: Final = 200
 _LEAST_PAUSE_SECONDS: Final = 0.03
 _PAUSE_FOR_EACH_SECOND: Final = 2.0
-"""SQLite lets a waiting process look again only now and then: it has to find the lock free when it looks."""
+"""SQLite lets a waiting process retry only now and then: it must find the lock free when it does."""
 
 _DONE_WITH: Final = "state IN ('verified', 'cleaned', 'cancelled') AND finished_at < :before"
-# Whoever follows the database remembers the number of the newest event and session: it must not be given out again.
+# Followers of the database remember the number of the newest event and session: it must not be reused.
 JOBS: Final = (
     f"SELECT id FROM sync_jobs WHERE {_DONE_WITH} AND id < (SELECT max(id) FROM sync_jobs)"
     " AND id IS NOT (SELECT job_id FROM job_events ORDER BY id DESC LIMIT 1) ORDER BY id"
@@ -39,19 +39,19 @@ SESSIONS: Final = (
 NAMED_SESSIONS: Final = "SELECT id, session_id FROM sync_jobs WHERE session_id IS NOT NULL"
 COUNT_FILES: Final = "SELECT count(*) FROM sync_files WHERE job_id = :job"
 COUNT_EVENTS: Final = "SELECT count(*) FROM job_events WHERE job_id = :job"
-FORGET_FILES: Final = (
+DELETE_FILES: Final = (
     "DELETE FROM sync_files WHERE job_id = :job"
     " AND path IN (SELECT path FROM sync_files WHERE job_id = :job LIMIT :most)"
 )
-# What is cut off after this is known by it: rows that no count speaks of any more.
-BEGIN_TO_FORGET: Final = f"UPDATE sync_jobs SET files_total = 0, files_done = 0 WHERE id = :job AND {_DONE_WITH}"
-FORGET_JOB: Final = f"DELETE FROM sync_jobs WHERE id = :job AND {_DONE_WITH}"
-FORGET_SESSION: Final = "DELETE FROM session_leases WHERE rowid = :number AND state <> 'active'"
+# Marks a job whose deletion began: its rows are no longer counted.
+BEGIN_DELETION: Final = f"UPDATE sync_jobs SET files_total = 0, files_done = 0 WHERE id = :job AND {_DONE_WITH}"
+DELETE_JOB: Final = f"DELETE FROM sync_jobs WHERE id = :job AND {_DONE_WITH}"
+DELETE_SESSION: Final = "DELETE FROM session_leases WHERE rowid = :number AND state <> 'active'"
 
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """How many rows went, or would go; `free_bytes` lie unused in the file, and are used again by what comes."""
+    """How many rows were deleted, or would be; `free_bytes` are unused in the file, and will be reused."""
 
     jobs: int
     files: int
@@ -64,7 +64,7 @@ class Prune:
     """One pruning of everything that was over before a moment."""
 
     def __init__(self, database: Database, before: datetime) -> None:
-        """Look at `database`; nothing is removed yet.
+        """Select what to delete from `database`; nothing is deleted yet.
 
         Raises:
             StoreError: it cannot be read.
@@ -78,7 +78,7 @@ class Prune:
         self._sessions = [whole(number) for number, session in closed if session not in named]
 
     def preview(self) -> PruneResult:
-        """Return what `forget` would remove.
+        """Return what `run` would delete.
 
         Raises:
             StoreError: the database cannot be read.
@@ -88,28 +88,28 @@ class Prune:
         return PruneResult(len(self._jobs), files, events, len(self._sessions), self._free_bytes())
 
     def run(self, progress: Callable[[int, int], None]) -> PruneResult:
-        """Remove it all; `progress` is called with the jobs that are gone and the jobs that are to go.
+        """Delete it all; `progress` is called with the number of deleted jobs and of all that are to be deleted.
 
         Raises:
-            StoreError: the database cannot be written; what was removed until then stays removed.
+            StoreError: the database cannot be written; what was deleted until then stays deleted.
         """
         wanted = self.preview()
         with self._without_foreign_keys():
             for batch in self._batches():
-                self._at_once(FORGET_JOB, [{"job": job, "before": self._before} for job in batch])
+                self._at_once(DELETE_JOB, [{"job": job, "before": self._before} for job in batch])
                 progress(self._jobs.index(batch[-1]) + 1, len(self._jobs))
             for first in range(0, len(self._sessions), SESSIONS_AT_ONCE):
                 numbers = self._sessions[first : first + SESSIONS_AT_ONCE]
-                self._at_once(FORGET_SESSION, [{"number": number} for number in numbers])
+                self._at_once(DELETE_SESSION, [{"number": number} for number in numbers])
         return replace(wanted, free_bytes=self._free_bytes())
 
     def shrink(self, gone: PruneResult) -> PruneResult:
-        """Give the free room back to the file system, and return `gone` with what is free now.
+        """Return free space to the file system, and `gone` with what is free now.
 
-        Nobody else can write meanwhile.
+        No other program can write meanwhile.
 
         Raises:
-            StoreError: the database is in use, or there is no room for the copy that this makes.
+            StoreError: the database is in use, or there is no space for the copy that this makes.
         """
         try:
             self._db.connection().execute("VACUUM")
@@ -120,15 +120,15 @@ class Prune:
         return replace(gone, free_bytes=self._free_bytes())
 
     def _batches(self) -> Iterator[list[int]]:
-        """Yield jobs in numbers that one transaction removes quickly; long manifests are cut short before."""
+        """Yield batches of jobs that one transaction deletes quickly; long manifests are shortened before."""
         batch: list[int] = []
         weight = 0
         for job in self._jobs:
             files = self._count(COUNT_FILES, job)
             if files > ROWS_AT_ONCE:
-                self._at_once(BEGIN_TO_FORGET, [{"job": job, "before": self._before}])
+                self._at_once(BEGIN_DELETION, [{"job": job, "before": self._before}])
             while files > ROWS_AT_ONCE:
-                self._at_once(FORGET_FILES, [{"job": job, "most": ROWS_AT_ONCE}])
+                self._at_once(DELETE_FILES, [{"job": job, "most": ROWS_AT_ONCE}])
                 files -= ROWS_AT_ONCE
             weight += files + self._count(COUNT_EVENTS, job)
             batch.append(job)
@@ -139,7 +139,7 @@ class Prune:
             yield batch
 
     def _at_once(self, sql: str, params: Sequence[Mapping[str, Value]]) -> None:
-        """Remove in one transaction, and leave the others time."""
+        """Delete in one transaction, then leave other writers time."""
         begun = time.monotonic()
         with self._db.transaction():
             self._db.connection().executemany(sql, params)
@@ -147,7 +147,7 @@ class Prune:
 
     @contextlib.contextmanager
     def _without_foreign_keys(self) -> Iterator[None]:
-        """Leave out what SQLite would look through all jobs for, once for each session: which of them names it."""
+        """Skip the foreign key check, for which SQLite would scan all jobs once for each session."""
         connection = self._db.connection()
         connection.execute("PRAGMA foreign_keys = 0")
         try:

@@ -21,7 +21,7 @@ from exlab_wizard.store.sqlite.driver import has_wal_reset_bug
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.store.upkeep.invariants import INVARIANTS, WAYS_FORWARD, check, check_rows
+from exlab_wizard.store.upkeep.invariants import INVARIANTS, PROGRESS_RULES, check, check_rows
 
 
 @pytest.mark.parametrize(
@@ -353,14 +353,14 @@ def test_work_that_nobody_will_go_on_with_is_named(store: Store, launch_id: int)
     given.bring_to(store, launch_id, JobState.RESUMABLE)
     given.execute(store, "INSERT INTO sync_jobs (run_path, destination, enqueued_at, not_before) VALUES"
                 " ('/a', 'nas', 'x', '2999-01-01T00:00:00.000Z')")  # fmt: skip
-    found = {finding.name: finding.detail for finding in check_rows(store.database, *WAYS_FORWARD) if not finding.ok}
+    found = {finding.name: finding.detail for finding in check_rows(store.database, *PROGRESS_RULES) if not finding.ok}
     assert found == {
         "interrupted jobs are queued again by the running launch": "job 1",
         "no job waits longer than the longest delay": "job 2 waits until 2999-01-01T00:00:00.000Z",
     }
     store.launches.drain(launch_id, given.NOW)
     given.execute(store, "UPDATE sync_jobs SET not_before = NULL")
-    assert all(finding.ok for finding in check_rows(store.database, *WAYS_FORWARD))
+    assert all(finding.ok for finding in check_rows(store.database, *PROGRESS_RULES))
 
 
 def test_two_pending_jobs_of_one_run_are_named(store: Store) -> None:

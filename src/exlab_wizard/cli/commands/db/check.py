@@ -16,7 +16,7 @@ from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
-from exlab_wizard.store.upkeep.invariants import WAYS_FORWARD, InvariantResult, check
+from exlab_wizard.store.upkeep.invariants import PROGRESS_RULES, InvariantResult, check
 
 
 class CheckFailedError(ExlabError):
@@ -43,7 +43,7 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
     faults: list[Fault] | None = None
     try:
         migration.require_current(database)
-        findings = check(database, *(WAYS_FORWARD if runs else ()))
+        findings = check(database, *(PROGRESS_RULES if runs else ()))
         if runs:
             faults = _read_back(locations, database, as_json=as_json)
             findings += [_finding(rule, faults) for rule in Rule]

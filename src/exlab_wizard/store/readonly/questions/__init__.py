@@ -1,6 +1,6 @@
-"""The saved questions: one `.sql` file each, whose first comment lines say what it answers, who asks it, and with what.
+"""The saved questions: one `.sql` file each, which begins with the question, who asks it, and its parameters.
 
-A file begins with `-- ` lines: the question, `-- Asked by: ` somebody, and for each parameter `-- :name = default`
+A file begins with `-- ` lines: the question, `-- Asked by: ` a person, and for each parameter `-- :name = default`
 followed by its meaning. The rest is one SELECT.
 """
 
@@ -22,7 +22,7 @@ _ASKED_BY: Final = "Asked by: "
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What a question can be asked with, as `:name` in its SQL."""
+    """A parameter of a question, `:name` in its SQL."""
 
     name: str
     default: Value
@@ -71,11 +71,11 @@ def question(name: str) -> SavedQuestion:
 def _read(file: Path) -> SavedQuestion:
     lines = file.read_text("utf-8").splitlines()
     head = [line[3:] for line in lines if line.startswith("-- ")]
-    told = [line for line in head if not line.startswith((":", _ASKED_BY))]
+    asks = [line for line in head if not line.startswith((":", _ASKED_BY))]
     found = [_PARAMETER.fullmatch(line) for line in head if line.startswith(":")]
     return SavedQuestion(
         name=file.stem,
-        asks=" ".join(told),
+        asks=" ".join(asks),
         asked_by=" ".join(line.removeprefix(_ASKED_BY) for line in head if line.startswith(_ASKED_BY)),
         parameters=tuple(Parameter(it[1], _value(it[2]), it[3]) for it in found if it),
         sql="\n".join(line for line in lines if not line.startswith("--")).strip(),
