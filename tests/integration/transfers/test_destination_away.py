@@ -83,7 +83,7 @@ def test_a_share_that_fills_up_is_waited_for_and_the_copy_goes_on_when_there_is_
     until(lambda: fill_up(ballast, 4096) == 0, what="no room to be left")
     until(lambda: waits_for(program, "destination_full"), what="the job to wait")
     waited = program.number(WAITED)
-    assert "Free space" in str(program.value("SELECT error_detail FROM sync_jobs"))
+    assert "Free up space" in str(program.value("SELECT error_detail FROM sync_jobs"))
     ballast.unlink()
     until(lambda: program.job_state(job) == "verified", what="the job to go on by itself")
     assert program.query("SELECT attempts, interruptions, crashes FROM sync_jobs") == [(1, 0, 0)]
