@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, with their bounds."""
+"""Arguments, options and errors that several commands share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 import click
 
-from exlab_wizard.errors import UsageError
+from exlab_wizard.cli.locations import Locations
+from exlab_wizard.errors import ApplicationNotRunningError, UsageError
 
 MAX_ID: Final = 1 << 62
 JOB_ID: Final = click.IntRange(1, MAX_ID)
@@ -24,3 +25,9 @@ limit_option = click.option(
 def no_such_job(job_id: int) -> UsageError:
     """Return the error for an id that no job has."""
     return UsageError(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
+
+
+def not_running(locations: Locations) -> ApplicationNotRunningError:
+    """Return the error of a command that needs a running application."""
+    msg = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
+    return ApplicationNotRunningError(msg)

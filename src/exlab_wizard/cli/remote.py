@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from exlab_wizard.client import Client
+    from exlab_wizard.store.store import Store
 
 _Answer = TypeVar("_Answer")
 
@@ -39,6 +40,19 @@ def from_application(locations: Locations, call: Callable[[Client], _Answer | No
         return None
     finally:
         client.close()
+
+
+def from_either(
+    locations: Locations, call: Callable[[Client], _Answer | None], read: Callable[[Store], _Answer]
+) -> _Answer:
+    """Return what `call` gets from the running application, else what `read` gets from the database."""
+    found = from_application(locations, call)
+    if found is not None:
+        return found
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
+
+    with opened(locations.state_dir) as store:
+        return read(store)
 
 
 def url_of(locations: Locations) -> str | None:

@@ -10,10 +10,10 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, no_such_job
-from exlab_wizard.cli.remote import from_application, is_exact
+from exlab_wizard.cli.remote import from_either, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields, table
-from exlab_wizard.cli.terminal.words import moment, progress, standing
+from exlab_wizard.cli.terminal.words import details, moment, progress
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent
@@ -21,6 +21,7 @@ from exlab_wizard.errors import UsageError
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
+    from exlab_wizard.store.store import Store
 
 
 @click.command(
@@ -51,7 +52,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     else:
         table(
             ("id", "state", "run", "to", "progress", ""),
-            [(job.id, job.state, job.run_path, job.destination, progress(job), standing(job)) for job in found],
+            [(job.id, job.state, job.run_path, job.destination, progress(job), details(job)) for job in found],
         )
         if len(found) == wanted:
             note(f"older jobs: exlab-wizard jobs --before {found[-1].id}")
@@ -64,13 +65,7 @@ def _page(locations: Locations, limit: int, before: int | None, state: JobState 
         jobs = client.jobs(state=state, limit=limit, before=before)
         return jobs if is_exact(jobs) else None
 
-    found = from_application(locations, request)
-    if found is not None:
-        return found
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
-
-    with opened(locations.state_dir) as store:
-        return store.rows.jobs(limit=limit, before=before, in_state=state)
+    return from_either(locations, request, lambda store: store.rows.jobs(limit=limit, before=before, in_state=state))
 
 
 def _with_events(locations: Locations, job_id: int) -> tuple[Job, list[JobEvent]]:
@@ -80,16 +75,13 @@ def _with_events(locations: Locations, job_id: int) -> tuple[Job, list[JobEvent]
         job, events = client.job(job_id), client.job_events(job_id)
         return (job, events) if is_exact([job, *events]) else None
 
-    found = from_application(locations, request)
-    if found is not None:
-        return found
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
-
-    with opened(locations.state_dir) as store:
-        read = store.rows.job(job_id)
-        if read is None:
+    def read(store: Store) -> tuple[Job, list[JobEvent]]:
+        job = store.rows.job(job_id)
+        if job is None:
             raise no_such_job(job_id)
-        return read, store.rows.events(job_id)
+        return job, store.rows.events(job_id)
+
+    return from_either(locations, request, read)
 
 
 def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
@@ -115,6 +107,6 @@ def _print_job(job: Job) -> None:
             if name not in ("id", "state") and value is not None
         ]
     )
-    told = standing(job)
+    told = details(job)
     if told:
         say(f"  {told}")

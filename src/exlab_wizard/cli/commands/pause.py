@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import not_running
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
-from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.open_store import opened
@@ -30,13 +30,12 @@ def set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
     Raises:
         ApplicationNotRunningError: there is no application to pause.
     """
-    not_running = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
     if not is_running(locations.state_dir):
-        raise ApplicationNotRunningError(not_running)
+        raise not_running(locations)
     with opened(locations.state_dir) as store:
         launch = store.launches.open_launch()
         if launch is None:
-            raise ApplicationNotRunningError(not_running)
+            raise not_running(locations)
         if paused:
             store.launches.pause(launch.id, SystemClock().now())
         else:

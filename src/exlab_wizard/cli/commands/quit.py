@@ -15,8 +15,9 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import not_running
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
-from exlab_wizard.cli.terminal.words import blocking
+from exlab_wizard.cli.terminal.words import blocker_line
 from exlab_wizard.domain.quit import QuitAnswer, QuitOutcome, QuitStatus, QuitTrigger
 from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.errors import ApplicationNotRunningError, ExlabError, RefusedError
@@ -62,8 +63,7 @@ def command(locations: Locations, *, force: bool, wait_for: float | None, as_jso
     status 3: not running; 4: a user chose to keep it running.
     """
     if not is_running(locations.state_dir):
-        msg = f"not running for the state dir {str(locations.state_dir.root)!r}; `exlab-wizard run` starts it"
-        raise ApplicationNotRunningError(msg)
+        raise not_running(locations)
     began = time.monotonic()
     with opened(locations.state_dir) as store:
         request = _Quit(store, lambda: is_running(locations.state_dir), force=force)
@@ -172,10 +172,10 @@ class _Quit:
             return
         self._noted = time.monotonic()
         for blocker in self._store.drain.blockers():
-            note(f"waiting for {blocking(blocker)}")
+            note(f"waiting for {blocker_line(blocker)}")
 
     def _still_draining(self) -> StillDrainingError:
-        left = "; ".join(blocking(blocker) for blocker in self._store.drain.blockers())
+        left = "; ".join(blocker_line(blocker) for blocker in self._store.drain.blockers())
         return StillDrainingError(
             f"the quit has not finished yet and continues. Waiting for: {left or 'its last steps'}"
         )

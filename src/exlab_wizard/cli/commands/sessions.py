@@ -8,7 +8,7 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
-from exlab_wizard.cli.remote import from_application, is_exact
+from exlab_wizard.cli.remote import from_either, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
@@ -46,10 +46,4 @@ def _sessions(locations: Locations, limit: int) -> list[SessionRow]:
             return None
         return sorted(found, key=lambda session: session.state is not LeaseState.ACTIVE)[:limit]
 
-    found = from_application(locations, request)
-    if found is not None:
-        return found
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
-
-    with opened(locations.state_dir) as store:
-        return store.rows.sessions(limit=limit)
+    return from_either(locations, request, lambda store: store.rows.sessions(limit=limit))

@@ -10,7 +10,7 @@ import click
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
-from exlab_wizard.cli.terminal.words import blocking, moment
+from exlab_wizard.cli.terminal.words import blocker_line, moment
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.domain.text.jobs import waiting
@@ -100,7 +100,7 @@ def _work(status: Status) -> Iterator[str]:
     for held in status.waiting:
         yield f"  {plural(held.jobs, 'job')} for {held.destination}: {waiting(held.waiting_on)}"
     for blocker in status.in_flight:
-        yield f"  {blocking(blocker)}"
+        yield f"  {blocker_line(blocker)}"
     if status.sessions:
         yield f"{plural(len(status.sessions), 'session')} active: exlab-wizard sessions"
     if status.failed:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from exlab_wizard.cli.terminal.output import say
-from exlab_wizard.cli.terminal.words import standing
+from exlab_wizard.cli.terminal.words import details
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.text.amounts import about, number, plural, rate, size
 from exlab_wizard.domain.text.names import visible
@@ -52,7 +52,7 @@ class LineDisplay(Display):
             if self._printed.get(job.id) == seen:
                 continue
             self._printed[job.id] = seen
-            told = standing(job)
+            told = details(job)
             say(f"job {job.id} {job.run_path}: {job.state}{f' ({told})' if told else ''}")
 
 
@@ -121,7 +121,7 @@ def _details(job: Job, speed: float | None) -> str:
     if speed and job.state in IN_FLIGHT:
         left = 2 * total - job.bytes_done - job.bytes_verified
         parts += [rate(speed), f"{about(left / speed)} left"]
-    said = standing(job)
+    said = details(job)
     return " · ".join([*parts, said] if said else parts)
 
 

@@ -28,7 +28,7 @@ def progress(job: Job) -> str:
     return jobs.progress(job.bytes_total, job.bytes_done, job.bytes_verified)
 
 
-def standing(job: Job) -> str:
+def details(job: Job) -> str:
     """Return the details of a job's state: what it waits for, or what went wrong."""
     if job.waiting_on is not None:
         return f"waiting: {jobs.waiting(job.waiting_on)}"
@@ -41,6 +41,6 @@ def standing(job: Job) -> str:
     return ""
 
 
-def blocking(blocker: Blocker) -> str:
+def blocker_line(blocker: Blocker) -> str:
     """Return one operation that holds back a quit, with its id."""
     return f"{blocker.kind} {blocker.id} {quits.describe(blocker)}"
