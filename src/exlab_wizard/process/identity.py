@@ -1,4 +1,4 @@
-"""Who we are: a pid alone would be reused, so a launch is known by its machine, its boot and its start as well."""
+"""The identity of a launch: pids are reused, so its machine, boot and start time belong to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.store.queue.launches import ThisProcess
 
-_LAST_IN_LINE: Final = 19
+_LOWEST_PRIORITY: Final = 19
 
 
 class SystemClock:
@@ -26,7 +26,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never go back; on Linux they stand still while the machine sleeps."""
+        """Return seconds that never go back; on Linux they stop while the machine sleeps."""
         return time.monotonic()
 
 
@@ -45,20 +45,20 @@ def this_process() -> ThisProcess:
 
 
 def step_back() -> None:
-    """Let everything else go first, for as long as this thread lives: whoever only asks must not hold up the work."""
+    """Give this thread the lowest priority for good: a reader must not slow down the work."""
     if sys.platform == "win32":
         import psutil  # noqa: PLC0415 - a command that starts nothing need not load it
 
         psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
     elif sys.platform == "linux":
-        # A nice process is still let finish its slice, and ten of them held up every wake-up of a worker by that.
+        # A nice process still finishes its time slice, and ten of them delayed every wake-up of a worker.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
-        os.nice(_LAST_IN_LINE)
+        os.nice(_LOWEST_PRIORITY)
 
 
 def boot_id() -> str:
-    """Return what changes with every start of the machine, and only then."""
+    """Return an id that changes with every boot of the machine, and only then."""
     if sys.platform == "linux":
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     if sys.platform == "darwin":

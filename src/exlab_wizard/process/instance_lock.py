@@ -1,7 +1,7 @@
-"""One running application per state dir, held by kernel locks: free the moment their holder dies.
+"""One running application per state dir, by kernel locks, which are free the moment their holder dies.
 
 Never a PID file: PIDs are reused, and a file outlives the process that wrote it. The lock file is locked, and the state
-dir itself where the system locks folders: who deletes a "stale" lock file does not let a second application in.
+dir itself where the system locks folders: deleting a "stale" lock file does not let a second application in.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ class InstanceLock:
     """The right to be the running application of a state dir."""
 
     def __init__(self, state_dir: StateDir) -> None:
-        """Prepare the lock; nothing is taken yet."""
+        """Prepare the lock; nothing is acquired yet."""
         self._state_dir = state_dir
         self._lock = FileLock(state_dir.lock, thread_local=False)
         self._folder: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock without waiting.
+        """Acquire the lock without waiting.
 
         Raises:
             InstanceHeldError: another process holds it.
-            ExlabError: there is something that cannot be locked.
+            ExlabError: it cannot be locked.
         """
         try:
             self._lock.acquire(timeout=0)
             self._lock_folder()
         except (Timeout, BlockingIOError):
             self.release()
-            msg = "exlab-wizard is running for this state dir; quit it first with: exlab-wizard quit"
+            msg = "exlab-wizard is running for this state dir. Quit it first: exlab-wizard quit"
             raise InstanceHeldError(msg) from None
         except OSError as error:
             self.release()
             msg = (
                 f"the lock file {str(self._state_dir.lock)!r} cannot be locked: {error.strerror or error}. "
-                "Remove what lies there, or make it writable for your account."
+                "Remove that file, or make it writable for your account."
             )
             raise ExlabError(msg) from error
 
@@ -68,11 +68,11 @@ class InstanceLock:
             fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
-        except OSError:  # this file system locks no folders: the lock file has to do
+        except OSError:  # this file system locks no folders: the lock file must do
             self._release_folder()
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock; harmless if it is not acquired."""
         self._release_folder()
         self._lock.release()
 
@@ -82,14 +82,14 @@ class InstanceLock:
             os.close(folder)
 
     def __enter__(self) -> Self:
-        """Take the lock."""
+        """Acquire the lock."""
         self.acquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back."""
+        """Release it."""
         self.release()
 
 

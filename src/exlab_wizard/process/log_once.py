@@ -1,6 +1,6 @@
-"""What is wrong for a while is said once, in a sentence, and not again at every look.
+"""Logs a lasting failure once, in one sentence, and not again at every poll.
 
-A trace is logged only for what nobody foresaw; a full disk, a lock, or a computer out of memory has its sentence.
+Only an unexpected error is logged with its trace; a full disk, a lock, or a lack of memory is one sentence.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 
 
 class LogOnce:
-    """The last thing that one loop complained of."""
+    """The last failure that one loop has logged."""
 
     def __init__(self, log: logging.Logger) -> None:
-        """Complain to `log`."""
+        """Log to `log`."""
         self._log = log
         self._said = ""
 
     def report(self, what: str, error: Exception) -> None:
-        """Log `what` and the error, unless that was said last."""
+        """Log `what` and the error, unless that was logged last."""
         tired = is_exhaustion(error)
         sentence = f"{what}: {exhausted(error) if tired else error}"
         if sentence != self._said:
@@ -28,5 +28,5 @@ class LogOnce:
             self._log.warning(sentence, exc_info=not (tired or isinstance(error, ExlabError | OSError)))
 
     def reset(self) -> None:
-        """Say the next thing in any case: all is well again."""
+        """Log the next failure in any case: all is well again."""
         self._said = ""

@@ -1,6 +1,6 @@
-"""The log: one line for each event, with the launch, job and session that it is about, as JSON in a file and as text.
+"""The log: one line for each event, with the ids of its launch, job and session, as JSON in a file and as text.
 
-The file lies in the state dir, never grows beyond its bound, and each line is with the kernel before the program goes
+The file is in the state dir and never grows beyond its limit. Each line reaches the kernel before the program goes
 on: a forced exit or a SIGKILL loses none. A log that cannot be written, as on a full disk, harms no work.
 """
 
@@ -24,7 +24,7 @@ from exlab_wizard.errors import ExlabError
 NAME: Final = "exlab-wizard.log"
 FILE_BYTES: Final = 4 << 20
 KEPT_FILES: Final = 4
-"""With the one that is being written."""
+"""Including the current one."""
 IDS: Final = ("launch", "job", "session")
 _TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
 _LONGEST_CHARS: Final = 16_000
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def log_ids(**ids: int | str) -> Iterator[None]:
-    """Let what this thread logs in the block be about these: `job=7`, `session=…`."""
+    """Add these ids to what this thread logs in the block: `job=7`, `session=…`."""
     token = _about.set({**_about.get({}), **ids})
     try:
         yield
@@ -45,7 +45,7 @@ def log_ids(**ids: int | str) -> Iterator[None]:
 
 
 class Ids(logging.Filter):
-    """Gives each record the ids that it is about: its own (`extra`), its thread's, and the launch of this process."""
+    """Gives each record its ids: its own (`extra`), its thread's, and the launch of this process."""
 
     def __init__(self) -> None:
         """Begin without a launch."""
@@ -53,16 +53,16 @@ class Ids(logging.Filter):
         self.launch: int | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through."""
-        held = {"launch": self.launch, **_about.get({})}
+        """Add the ids; every record passes."""
+        ids = {"launch": self.launch, **_about.get({})}
         for name in IDS:
-            if name not in record.__dict__ and held.get(name) is not None:
-                record.__dict__[name] = held[name]
+            if name not in record.__dict__ and ids.get(name) is not None:
+                record.__dict__[name] = ids[name]
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each event, on one line of ASCII, whatever a name holds."""
+    """One JSON object for each event, on one line of ASCII, whatever a name contains."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
@@ -80,10 +80,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class LogFile(logging.Handler):
-    """The newest file and a few older ones. Only the holder of the instance lock writes here."""
+    """The current file and a few older ones. Only the holder of the instance lock writes here."""
 
     def __init__(self, folder: Path) -> None:
-        """Prepare; the file is opened at its first line, and again when somebody has moved it away."""
+        """Prepare; the file is opened at its first line, and again after it was moved away."""
         super().__init__()
         self.setFormatter(JsonFormatter())
         self._path = folder / NAME
@@ -91,11 +91,11 @@ class LogFile(logging.Handler):
         self._torn = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; one that cannot be written is given up."""
+        """Write one line; one that cannot be written is dropped."""
         try:
             line = self.format(record).encode() + b"\n"
             self._write(line)
-        except (OSError, ValueError, TypeError, KeyError):  # a full disk; or words that do not fit their arguments
+        except (OSError, ValueError, TypeError, KeyError):  # a full disk, or a format that does not match its arguments
             self._torn = True
 
     def _write(self, line: bytes) -> None:
@@ -103,7 +103,7 @@ class LogFile(logging.Handler):
         if os.fstat(fd).st_size + len(line) > FILE_BYTES:
             self._rotate()
             fd = self._open_file()
-        # A line that the disk had no room for ends somewhere; the next one begins anew.
+        # A full disk may have cut off the last line; this one starts on a new line.
         whole = b"\n" + line if self._torn else line
         self._torn = os.write(fd, whole) < len(whole)
 
@@ -116,13 +116,13 @@ class LogFile(logging.Handler):
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
         size = os.fstat(self._fd).st_size
-        # What a launch was writing when the power went may have no end.
+        # A power cut may have cut off the last line.
         self._torn = bool(size) and _last_byte(self._path) != b"\n"
         return self._fd
 
     def _rotate(self) -> None:
         self._release()
-        # Windows renames no file that somebody reads; it grows until then.
+        # Windows renames no file that is open elsewhere; it grows until then.
         with contextlib.suppress(OSError):
             for older in range(KEPT_FILES - 1, 0, -1):
                 newer = numbered(self._path, older - 1)
@@ -135,14 +135,14 @@ class LogFile(logging.Handler):
             os.close(fd)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         with contextlib.suppress(OSError):
             self._release()
         super().close()
 
 
 class Logbook:
-    """The log file of one launch, for a `with` block; `launch` is told when it is known."""
+    """The log file of one launch, for a `with` block; `launch` is called when its id is known."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare to log into `folder`."""
@@ -151,7 +151,7 @@ class Logbook:
         self._file.addFilter(self._ids)
 
     def launch(self, launch_id: int) -> None:
-        """Let every line from now on be about this launch, and write its first one."""
+        """Give every line from now on the id of this launch, and write its first one."""
         self._ids.launch = launch_id
         _log.info("launch %d: exlab-wizard %s, pid %d", launch_id, __version__, os.getpid())
 
@@ -166,10 +166,10 @@ class Logbook:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it; what ended the block stands in the last line, since stderr may be nobody's."""
+        """Stop; an error that ends the block is the last line, since nobody may read stderr."""
         if value is not None:
             trace_of = None if isinstance(value, ExlabError) else (type(value), value, trace)
-            self._file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "ended: %s", (value,), trace_of))
+            self._file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "stopped: %s", (value,), trace_of))
         logging.getLogger().removeHandler(self._file)
         self._file.close()
 
@@ -178,8 +178,8 @@ ids_of_this_process: Final = Ids()
 
 
 def log_to_stderr(level: int, *, as_json: bool = False) -> None:
-    """Show log lines of at least `level` on stderr too, as text or as the file has them."""
-    # A log that cannot be written is no reason to write about that.
+    """Also log lines of at least `level` to stderr, as text or as JSON."""
+    # A failure to log must not be logged.
     logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setLevel(level)
@@ -188,7 +188,7 @@ def log_to_stderr(level: int, *, as_json: bool = False) -> None:
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     root.addHandler(handler)
-    # Libraries say more than anybody wants to know of each event.
+    # Libraries log too much of each event.
     for library in ("alembic", "asyncio", "desktop_notifier", "PIL"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
@@ -205,6 +205,6 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the log files that are there, the oldest first."""
+    """Return the log files that exist, the oldest first."""
     found = (numbered(folder / NAME, number) for number in range(KEPT_FILES - 1, -1, -1))
     return [path for path in found if path.exists()]

@@ -1,6 +1,6 @@
-"""How a process that is not the application gets at its database, whether or not an application runs beside it.
+"""Opens the database for a process that is not the application, whether or not one runs.
 
-Only who holds the instance lock brings an older database up to date.
+Only the holder of the instance lock migrates an older database.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _POLL_INTERVAL_SECONDS: Final = 0.05
 
 
 def database_missing(state_dir: StateDir) -> StoreError:
-    """Return the error for a command that needs a database where there is none."""
+    """Return the error for a command that needs a database if there is none."""
     where = str(state_dir.database)
-    return StoreError(f"there is no database at {where!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates it")
+    return StoreError(f"there is no database at {where!r} yet; `exlab-wizard run` or `exlab-wizard sync` creates one")
 
 
 def database_of(state_dir: StateDir) -> Database:
-    """Return the database, not yet touched, in the journal mode that its file system can take."""
+    """Return the database, not yet touched, in the journal mode that its file system supports."""
     journal_mode = "delete" if is_network_path(state_dir.root) else None
     return Database(state_dir.database, journal_mode=journal_mode)
 
@@ -58,7 +58,7 @@ def opened(state_dir: StateDir, *, create: bool = False) -> Iterator[Store]:
 
 
 def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
-    """Migrate under the instance lock; whoever holds it is about to do the same, and is waited for."""
+    """Migrate under the instance lock; another holder is about to do the same, so wait for it."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
@@ -78,7 +78,7 @@ def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
 
 
 def last_open_launch(state_dir: StateDir) -> OpenLaunch | None:
-    """Return the launch that has not ended, as the database tells it; None where nothing can be told."""
+    """Return the launch that has not ended, according to the database; None if it cannot be read."""
     try:
         with opened(state_dir) as store:
             return store.launches.open_launch()

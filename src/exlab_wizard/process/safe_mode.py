@@ -1,4 +1,4 @@
-"""Whether this launch got anywhere. Three crashes in a row that did not mean that the start itself is what kills.
+"""Tracks whether this launch became healthy. After three launches in a row that did not, the start itself is at fault.
 
 Unless a job was in flight at the last of them: then the job is the suspect, and its own count of crashes finds it.
 """
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 UNHEALTHY_LAUNCHES: Final = 3
 HEALTHY_AFTER_SECONDS: Final = 5.0
 SAFE_MODE_SECONDS: Final = 600.0
-"""How long a launch in safe mode stays paused when nobody looks. A cause that is still there kills one launch more."""
+"""How long a launch in safe mode stays paused without an operator. If the cause persists, one more launch crashes."""
 
 
 class SafeMode:
     """A launch becomes healthy with its first durable checkpoint, or by living for some seconds."""
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:
-        """Note it for `launch_id`, which begins now."""
+        """Track `launch_id`, which begins now."""
         self._store = store
         self._launch_id = launch_id
         self._clock = clock
@@ -34,7 +34,7 @@ class SafeMode:
 
     @property
     def active(self) -> bool:
-        """Whether this launch is paused because those before it died at once."""
+        """Whether this launch is paused because those before it crashed at once."""
         return self._active
 
     def healthy(self) -> None:
@@ -44,7 +44,7 @@ class SafeMode:
             self._noted = True
 
     def begin(self, recovery: Recovery) -> None:
-        """Pause this launch if those before it all died young, the last of them with nothing in flight.
+        """Pause this launch if those before it all crashed early, the last of them with nothing in flight.
 
         Raises:
             StoreError: the database cannot be read or written.
@@ -56,9 +56,9 @@ class SafeMode:
             self._active = True
 
     def poll(self, *, paused: bool) -> bool:
-        """Look how this launch is doing; return whether safe mode is over since the last look.
+        """Track the age of this launch; return whether safe mode has ended since the last poll.
 
-        Safe mode ends with its pause, whoever ends it; when nobody does, it does so itself.
+        Safe mode ends when the operator resumes, or automatically after `SAFE_MODE_SECONDS`.
         """
         age = self._clock.monotonic() - self._began
         if age >= HEALTHY_AFTER_SECONDS:
@@ -66,7 +66,7 @@ class SafeMode:
         if not self._active or (paused and age < SAFE_MODE_SECONDS):
             return False
         if paused:
-            log.warning("this launch has lived for %.0f s: safe mode is over, and syncing begins", age)
+            log.warning("safe mode ends after %.0f s without a crash: syncing begins", age)
             self._store.launches.resume(self._launch_id)
         self._active = False
         return True

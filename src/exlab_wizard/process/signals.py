@@ -1,7 +1,7 @@
-"""The signals that end a program, handed on as they come.
+"""The signals that end a program, passed on as they arrive.
 
 The system may deliver a signal to any thread, and a main thread that waits for a lock does not notice it then. So the
-handlers do nothing: the interpreter's wake-up socket carries the numbers to a thread that hands them on. Nothing is
+handlers do nothing: the interpreter's wake-up socket carries the numbers to a thread that passes them on. Nothing is
 raised into the middle of a commit.
 """
 
@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Final
 
 THREAD: Final = "signals"
-"""It hears signals to the very end, so that none of them has its default effect."""
+"""It receives signals to the very end, so that none has its default effect."""
 _NAMES: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
 _MANY: Final = 64
 
@@ -26,21 +26,21 @@ def signals_into(receive: Callable[[int], None], *, last: bool = False) -> Itera
     """Call `receive`, in a thread of its own, with the number of each such signal. For the main thread.
 
     `last`: a block that ends well is the end of the program, and signals are ignored from then on. One more of them
-    would kill it a moment before its exit, and whoever started it would read that it died of a signal.
+    would kill it a moment before its exit, and its parent would read that it died of a signal.
     """
-    hearing, telling = socket.socketpair()
-    telling.settimeout(0)
+    receiving, waking = socket.socketpair()
+    waking.settimeout(0)
     numbers = [number for name in _NAMES if (number := _wanted(name)) is not None]
 
-    def hand_on() -> None:
-        while heard := hearing.recv(_MANY):
-            for number in heard:
+    def pass_on() -> None:
+        while numbers_read := receiving.recv(_MANY):
+            for number in numbers_read:
                 if number in numbers:
                     receive(number)
 
-    thread = threading.Thread(target=hand_on, name=THREAD, daemon=True)
+    thread = threading.Thread(target=pass_on, name=THREAD, daemon=True)
     thread.start()
-    wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+    wakeup = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, _heard) for number in numbers}
     ignored = False
     try:
@@ -50,9 +50,9 @@ def signals_into(receive: Callable[[int], None], *, last: bool = False) -> Itera
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if ignored else handler)
         signal.set_wakeup_fd(wakeup)
-        telling.close()
+        waking.close()
         thread.join()
-        hearing.close()
+        receiving.close()
 
 
 def _heard(_number: int, _frame: FrameType | None) -> None:
@@ -60,7 +60,7 @@ def _heard(_number: int, _frame: FrameType | None) -> None:
 
 
 def _wanted(name: str) -> signal.Signals | None:
-    """Return the signal, unless this system has none, or whoever used `nohup` said that a hang-up is not for us."""
+    """Return the signal, unless this system has none, or `nohup` has excluded hang-ups for us."""
     number = signal.Signals.__members__.get(name)
     if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
         return None

@@ -1,8 +1,8 @@
 """Wall time that does not jump before the leases have moved along.
 
-When the clock is set, or the machine wakes up, every lease looks as if it had run out, for up to a second: until the
-watchdog has moved it. A drain or a heartbeat that comes in that second must not see this, so both are judged by a clock
-that goes on as before until the watchdog lets it follow.
+When the clock is set, or the machine wakes up, every lease seems expired for up to a second: until the watchdog has
+moved it. A drain or a heartbeat in that second must not see this, so both use a clock that ticks as before until the
+watchdog lets it follow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exlab_wizard.domain.clock import Clock, clock_step
 
 
 class SteadyClock:
-    """A `Clock` over the machine's own. Whoever holds `still` sees leases and clock of the same moment."""
+    """A `Clock` over the machine's own. Under the lock `still`, leases and clock are of the same moment."""
 
     def __init__(self, clock: Clock) -> None:
         """Begin with the time of `clock`."""
@@ -23,7 +23,7 @@ class SteadyClock:
         self.still = threading.Lock()
 
     def now(self) -> datetime:
-        """Return wall time as it was when it was followed last, and what has passed since on the monotonic clock."""
+        """Return the wall time that was followed last, plus the time since then on the monotonic clock."""
         wall, monotonic = self._followed
         return wall + timedelta(seconds=self._clock.monotonic() - monotonic)
 
@@ -32,10 +32,10 @@ class SteadyClock:
         return self._clock.monotonic()
 
     def step(self) -> timedelta:
-        """Return by how much the machine's clock was set since it was followed, or zero."""
+        """Return by how much the machine's clock was set since it was last followed, or zero."""
         wall, monotonic = self._followed
         return clock_step(self._clock.now() - wall, self._clock.monotonic() - monotonic)
 
     def follow(self) -> None:
-        """Take over the machine's time; by now the leases have moved."""
+        """Adopt the machine's time; by now the leases have moved."""
         self._followed = self._clock.now(), self._clock.monotonic()

@@ -1,7 +1,7 @@
-"""Which parts of the running application live: one list, for its health, the icon and `doctor`.
+"""Supervises the parts of the running application: one list, for its health, the icon and `doctor`.
 
-A component should live as long as the application. One that ended all the same is said once in the log, and started
-again where that can be done; nothing here ever ends anything.
+A part should live as long as the application. One that crashed is logged once, and restarted if that is possible;
+nothing here ever ends anything.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from exlab_wizard.domain.text.amounts import times
+
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_SECONDS: Final = 60.0
-"""Between two starts of a part that dies again and again: what it died of first must stay in the log."""
+"""Between two restarts of a part that keeps crashing: the reason of the first crash must stay in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """A part with threads of its own. `alive` is true before its start, too, and when it was told to end.
+    """A part with threads of its own. `alive` is also true before its start, and after it was told to stop.
 
-    `loss` says what does not work without it and what to do; `restart` starts it again, where that is possible.
+    `loss` says what does not work without it, and what to do; `restart` starts it again, if that is possible.
     """
 
     name: str
@@ -34,72 +36,72 @@ class Supervised:
 
 
 class Supervisor:
-    """All of them. Thread-safe."""
+    """Watches all parts. Thread-safe."""
 
     def __init__(self, changed: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Know of none yet; `changed` is called when one has ended, or lives again."""
+        """Watch nothing yet; `changed` is called when a part has crashed or was restarted."""
         self._changed = changed
         self._monotonic = monotonic
         self._restart_after: dict[str, float] = {}
         self._lock = threading.Lock()
         self._known: tuple[Supervised, ...] = ()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._restarts: Counter[str] = Counter()
 
-    def add(self, component: Supervised) -> None:
-        """Watch over one more."""
+    def add(self, part: Supervised) -> None:
+        """Watch one more part."""
         with self._lock:
-            self._known = (*self._known, component)
+            self._known = (*self._known, part)
 
     def dead(self) -> list[Supervised]:
-        """Return those that have ended, as of now."""
-        return [component for component in self._known if not _lives(component)]
+        """Return the parts that are dead now."""
+        return [part for part in self._known if not _lives(part)]
 
     def troubles(self) -> dict[str, str]:
-        """Return a sentence for each component that is dead or was; by name, empty for those that live as ever."""
-        dead = {component.name for component in self.dead()}
-        return {component.name: self._trouble(component, dead) for component in self._known}
+        """Return, by name, a sentence for each part that crashed since the launch; empty for the others."""
+        dead = {part.name for part in self.dead()}
+        return {part.name: self._trouble(part, dead) for part in self._known}
 
     def poll(self) -> None:
-        """Say which have ended since the last look, and start those again that can be. Costs next to nothing."""
-        for component in self.dead():
+        """Log the parts that crashed since the last poll, and restart those that can be. Costs next to nothing."""
+        for part in self.dead():
             with self._lock:
-                new = component.name not in self._said
-                self._said.add(component.name)
+                new = part.name not in self._logged
+                self._logged.add(part.name)
             if new:
-                log.error("%s has ended by an error that nobody foresaw: %s", component.name, component.loss)
-            if component.restart is not None:
-                self._restart(component, component.restart)
+                log.error("%s crashed unexpectedly: %s", part.name, part.loss)
+            if part.restart is not None:
+                self._restart(part, part.restart)
             if new:
                 self._changed()
 
-    def _restart(self, component: Supervised, restart: Callable[[], None]) -> None:
+    def _restart(self, part: Supervised, restart: Callable[[], None]) -> None:
         now = self._monotonic()
-        if now < self._restart_after.get(component.name, now):
+        if now < self._restart_after.get(part.name, now):
             return
         try:
             restart()
-        except Exception as error:  # boundary: what cannot be started now is tried at the next look
-            log.debug("%s cannot be started again yet: %s", component.name, error)
+        except Exception as error:  # boundary: a restart that fails is tried again at the next poll
+            log.debug("%s cannot be restarted yet: %s", part.name, error)
             return
-        log.warning("%s was started again", component.name)
+        log.warning("%s was restarted", part.name)
         with self._lock:
-            self._restarts[component.name] += 1
-            pause = min(LONGEST_BACKOFF_SECONDS, 2.0 ** self._restarts[component.name])
-            self._restart_after[component.name] = now + pause
-            self._said.discard(component.name)
+            self._restarts[part.name] += 1
+            pause = min(LONGEST_BACKOFF_SECONDS, 2.0 ** self._restarts[part.name])
+            self._restart_after[part.name] = now + pause
+            self._logged.discard(part.name)
 
-    def _trouble(self, component: Supervised, dead: set[str]) -> str:
-        if component.name in dead:
-            return f"has ended by an error that nobody foresaw: {component.loss}"
-        times = self._restarts[component.name]
-        return f"has ended unexpectedly and was started again ({times} times); see the log" if times else ""
+    def _trouble(self, part: Supervised, dead: set[str]) -> str:
+        if part.name in dead:
+            return f"crashed unexpectedly: {part.loss}"
+        restarts = self._restarts[part.name]
+        return f"crashed unexpectedly and was restarted {times(restarts)}; check the log" if restarts else ""
 
 
-def _lives(component: Supervised) -> bool:
+def _lives(part: Supervised) -> bool:
     try:
-        return component.alive()
-    except Exception:  # boundary: who cannot even be asked is not well
+        return part.alive()
+    except Exception:  # boundary: a part that cannot even be asked is not well
         return False
 
 
@@ -107,7 +109,7 @@ class Service(Protocol):
     """Something with threads of its own."""
 
     def start(self) -> None:
-        """Begin; returns when it is at work."""
+        """Begin; returns when it works."""
 
     def stop(self) -> None:
-        """End; returns only when no thread of it is left. Harmless before `start` and the second time."""
+        """Stop; returns when no thread of it is left. Harmless before `start` and the second time."""

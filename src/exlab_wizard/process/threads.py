@@ -1,6 +1,6 @@
-"""Threads of the application, and one that stands ready: a computer that has run out of threads can still quit.
+"""Threads of the application, and one that is made ahead of time: a computer that is out of threads can still quit.
 
-What a thread does may fail with an error that has its sentence; that is logged, and ends nothing but the thread.
+The task of a thread may fail with one of our errors; that is logged, and ends only the thread.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ class LoopThread:
         self._thread = RestartableThread(name, self._run)
 
     def start(self) -> None:
-        """Be ready."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End when all is done that was handed in."""
+        """Let it end when all submitted acts are done."""
         self._acts.put(None)
         self._thread.join(0)
 
     def submit(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
-        """Let the thread do `act`, with its loop, when it has done what it was handed before.
+        """Let the thread run `act` with its loop, after the acts before.
 
         Raises:
-            RuntimeError: the thread has died, and there is no other to be had.
+            RuntimeError: the thread has died, and no new one is available.
         """
         self._acts.put(act)
         self._thread.start()
@@ -51,10 +51,10 @@ class LoopThread:
 
 
 def begin(name: str, act: Callable[[], None]) -> threading.Thread:
-    """Do `act` in a thread of its own.
+    """Run `act` in a thread of its own.
 
     Raises:
-        RuntimeError: there is no thread to be had.
+        RuntimeError: no thread is available.
     """
     thread = threading.Thread(target=_guarded, args=(name, act), name=name, daemon=True)
     thread.start()
@@ -62,7 +62,7 @@ def begin(name: str, act: Callable[[], None]) -> threading.Thread:
 
 
 def begin_or_do(name: str, act: Callable[[], None], timeout_s: float) -> None:
-    """Do `act` and return when it is done, or when it hangs; where there is no thread to be had, do it here."""
+    """Run `act` in a thread and return when it is done, or hangs; without an available thread, run it here."""
     try:
         thread = begin(name, act)
     except RuntimeError:
@@ -105,14 +105,14 @@ class RestartableThread:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, was never started, or was told that it may end."""
+        """Whether it runs, was never started, or may end."""
         return self._thread is None or self._may_end or self._thread.is_alive()
 
     def start(self) -> None:
-        """Start it, or start it again when it has died.
+        """Start it, or restart it if it has died.
 
         Raises:
-            RuntimeError: there is no thread to be had.
+            RuntimeError: no thread is available.
         """
         if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._task, name=self._name, daemon=True)
@@ -120,7 +120,7 @@ class RestartableThread:
             self._thread = thread
 
     def join(self, timeout_s: float) -> None:
-        """Expect it to end, and return when it has, or after `timeout_s`. Its owner has told it to."""
+        """Return when it has ended, as its owner told it to, or after `timeout_s`."""
         self._may_end = True
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():

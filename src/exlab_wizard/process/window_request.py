@@ -1,4 +1,4 @@
-"""What became of a wish to see the window."""
+"""A request to see the window: which pages it may show, and what was done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 from exlab_wizard.errors import RefusedError
 
 PAGE: Final = re.compile(r"/(?:[A-Za-z0-9_-]+/?)*(?:\?[A-Za-z0-9_.=&-]*)?")
-"""A page of ours: a path below this server and nothing that could lead anywhere else."""
+"""A page of ours: a path below this server that leads nowhere else."""
 LONGEST_PAGE: Final = 200
 
 
@@ -18,7 +18,7 @@ class NoWindowError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class WindowShown:
+class ShowResult:
     """The operator has the window before them: a new one, or the one that was open already."""
 
     how: Literal["opened", "focused"]

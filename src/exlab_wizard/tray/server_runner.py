@@ -1,7 +1,7 @@
 """Runs the HTTP server in a thread of its own: bound early, imported late, stopped at once.
 
-The port is taken when the application is built, so its address is known before anything answers; who connects by then
-waits in the kernel's queue until the thread has imported what it needs. A server that cannot start never keeps the
+The port is bound when the application is assembled, so its address is known before the server answers; early clients
+wait in the kernel's queue until the thread has imported what it needs. A server that cannot start never keeps the
 application from syncing.
 """
 
@@ -63,10 +63,10 @@ class ServerRunner:
         self._failure: BaseException | None = None
 
     def bind(self) -> int:
-        """Take a port and return it; from now on clients may connect, and wait.
+        """Bind a port and return it; from now on clients may connect, and wait.
 
         Raises:
-            ServerError: there is none to be had.
+            ServerError: none is available.
         """
         if self._socket is None:
             try:
@@ -74,14 +74,14 @@ class ServerRunner:
                 self._socket = self._bound()
             except OSError as error:
                 self._failure = error
-                msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
+                msg = f"the HTTP API cannot start: {error}; syncing continues without it"
                 raise ServerError(msg) from error
         port: int = self._socket.getsockname()[1]
         return port
 
     def _bound(self) -> socket.socket:
         if self._wanted_port:
-            with contextlib.suppress(OSError):  # somebody else has it by now
+            with contextlib.suppress(OSError):  # another program uses it by now
                 return _listening(self._wanted_port)
         return _listening(0)
 
@@ -99,12 +99,12 @@ class ServerRunner:
             try:
                 thread.start()
             except RuntimeError as error:
-                msg = f"the HTTP API cannot start: {error}; syncing goes on without it"
+                msg = f"the HTTP API cannot start: {error}; syncing continues without it"
                 raise ServerError(msg) from error
             self._thread = thread
         self._settled.wait()
         if self._failure is not None:
-            msg = f"the HTTP API cannot start: {self._failure}; syncing goes on without it"
+            msg = f"the HTTP API cannot start: {self._failure}; syncing continues without it"
             raise ServerError(msg) from self._failure
 
     @property
@@ -114,9 +114,9 @@ class ServerRunner:
         return self._failure is None and (thread is None or thread.is_alive())
 
     def login_url(self, page: str) -> str | None:
-        """Return a URL that lets a browser in once and leads to `page`; None where nothing answers.
+        """Return a URL that lets a browser in once and leads to `page`; None if nothing answers.
 
-        Waits for the server to answer, or to fail, where it is just starting.
+        Waits for the server to answer, or to fail, if it is just starting.
         """
         if self._socket is None:
             return None
@@ -127,7 +127,7 @@ class ServerRunner:
             return f"http://{HOST}:{self._socket.getsockname()[1]}{self._application.login_path(page)}"
 
     def stop(self) -> None:
-        """End it: streams are closed, requests in hand answered, the thread is over. Harmless before `start`."""
+        """Stop: close streams, answer the requests under way, end the thread. Harmless before `start`."""
         with self._lock:
             self._stopping = True
             if self._serving is not None:
@@ -143,7 +143,7 @@ class ServerRunner:
                 if self._stopping:
                     return
                 import_module(module)
-            from exlab_wizard.tray.uvicorn_server import Serving  # noqa: PLC0415 - imported here, where nobody waits for it
+            from exlab_wizard.tray.uvicorn_server import Serving  # noqa: PLC0415 - imported here, where nothing waits for it
 
             application = self._make(port)
             with self._lock:
@@ -151,13 +151,13 @@ class ServerRunner:
                     self._serving, self._application = Serving(application, self._socket), application
                 serving = self._serving
             if serving is None:
-                application.close()  # it has threads already
+                application.close()  # it already has threads
                 return
             serving.run(lambda: self._answering(port))
         except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
             self._failure = error
             if self._settled.is_set() or not isinstance(error, OSError):  # else `start` has the sentence
-                log.exception("the HTTP API has ended; syncing goes on without it")
+                log.exception("the HTTP API crashed; syncing continues without it")
         finally:
             self._let_go()
             self._settled.set()
@@ -169,7 +169,7 @@ class ServerRunner:
         self._settled.set()
 
     def _let_go(self) -> None:
-        """Give everything back, the file first: what it promises must hold."""
+        """Release everything, the file first: what it promises must hold."""
         with self._lock, contextlib.suppress(OSError):
             self._serving = self._application = None
             if self._socket is not None:
@@ -193,8 +193,8 @@ def _listening(port: int) -> socket.socket:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((HOST, port))
         if sys.platform != "win32" and not port:
-            # Connections keep a port for a minute after their program, unless both it and the next one say this. Said
-            # before the bind to port 0, it would let the system hand one free port to two programs at once.
+            # Connections keep a port for a minute after their program, unless it and the next one both set this. Set
+            # before the bind to port 0, it would let the system give one free port to two programs at once.
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.listen(BACKLOG)
     except OSError:

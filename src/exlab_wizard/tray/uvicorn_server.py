@@ -1,7 +1,7 @@
-"""uvicorn as we need it: it ends at once instead of within a second, and no client can hold a connection for nothing.
+"""uvicorn as we need it: it stops at once instead of within a second, and no client can block a connection.
 
-Imported by the server's own thread only, since it brings uvicorn. What is not HTTP is refused in the application's own
-form; what is not finished within ten seconds is cut off.
+Imported by the server's own thread only, since it loads uvicorn. A request that is not HTTP is refused in the
+application's own format; one that is not complete within ten seconds is cut off.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Ends when it is told to, not at its next look."""
+    """Stops when it is told to, not at its next poll."""
 
     def __init__(self, config: _Config, answering: Callable[[], None], stopping: asyncio.Event) -> None:
         super().__init__(config)
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
         await self._let_end(0, lambda _connection: False)
 
     async def _let_end(self, seconds: float, may_stay: Callable[[_Connection], bool]) -> None:
-        """Cut off the connections that may not stay, and wait a while for what is being answered."""
+        """Cut off the connections that may not stay, and wait for the answers under way."""
         for connection in cast("list[_Connection]", list(self.server_state.connections)):
             if not may_stay(connection):
                 connection.transport.abort()
@@ -169,6 +169,6 @@ class Serving:
         """End it. Callable from any thread, at any time."""
         self._stopped = True
         if self._loop is not None:
-            # A loop that has just been closed needs no telling.
+            # The loop has just been closed.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stopping.set)

@@ -21,7 +21,7 @@ from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.process.display import NO_DISPLAY
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.window_request import NoWindowError, WindowShown
+from exlab_wizard.process.window_request import NoWindowError, ShowResult
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ POLL_INTERVAL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _ShowRequest:
     """A request to see a page."""
 
     page: str
-    shown: Future[WindowShown] = field(default_factory=Future)
+    shown: Future[ShowResult] = field(default_factory=Future)
 
 
 class WindowLauncher:
@@ -67,7 +67,7 @@ class WindowLauncher:
         self._at_start = at_start
         self._environ = environ
         self._lock = threading.Lock()
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._requests: SimpleQueue[_ShowRequest | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._surface: Surface | None = None
@@ -89,7 +89,7 @@ class WindowLauncher:
         """Open the window or bring it to the front. Returns at once; failures are logged."""
         self._request(page)
 
-    def show(self, page: str) -> WindowShown:
+    def show(self, page: str) -> ShowResult:
         """Do the same, wait for it, and return what was done.
 
         Raises:
@@ -112,8 +112,8 @@ class WindowLauncher:
 
     stop = close
 
-    def _request(self, page: str) -> _Request:
-        request = _Request(page)
+    def _request(self, page: str) -> _ShowRequest:
+        request = _ShowRequest(page)
         with self._lock:
             if self._closed.is_set():
                 request.shown.set_exception(NoWindowError("the application is quitting"))
@@ -140,7 +140,7 @@ class WindowLauncher:
             if left is not None:
                 left.shown.set_exception(NoWindowError("the application is quitting"))
 
-    def _grant(self, request: _Request) -> None:
+    def _grant(self, request: _ShowRequest) -> None:
         try:
             request.shown.set_result(self._show(request.page))
         except NoWindowError as error:
@@ -150,19 +150,19 @@ class WindowLauncher:
             log.exception("the window failed")
             request.shown.set_exception(NoWindowError(f"the window failed: {error}"))
 
-    def _show(self, page: str) -> WindowShown:
+    def _show(self, page: str) -> ShowResult:
         surface, self._quiet_s = self._surface, None
         if surface is not None and surface.ended() is None:
             # A window without a connected page may never have logged in, or show an old page.
             url = None if page == "/" and self._presence.pages else self._link(page)
             if surface.front(url):
-                return WindowShown("focused", surface.kind)
+                return ShowResult("focused", surface.kind)
         if surface is not None:
             self._surface = None
             surface.close()
         return self._open(page)
 
-    def _open(self, page: str) -> WindowShown:
+    def _open(self, page: str) -> ShowResult:
         reasons: list[str] = []
         for make in surfaces(self._state_dir, self._environ):
             # A second try if it exits with 0 at once: it handed over to a browser that was about to end.
@@ -172,7 +172,7 @@ class WindowLauncher:
                 if reason is None:
                     self._surface, self._open_s = surface, self._clock.monotonic()
                     log.info("the window is open (%s)", surface.kind)
-                    return WindowShown("opened", surface.kind)
+                    return ShowResult("opened", surface.kind)
                 log.info("window: %s", reason)
                 reasons.append(reason)
                 surface.close()
@@ -229,7 +229,7 @@ class WindowLauncher:
             if now - self._crashed_s > CRASH_INTERVAL_SECONDS:
                 self._crashed_s, self._surface = now, None
                 surface.close()
-                self._grant(_Request("/"))
+                self._grant(_ShowRequest("/"))
                 return
         self._quiet_s = now if self._quiet_s is None else self._quiet_s
         if now - self._quiet_s >= surface.timeout_s:

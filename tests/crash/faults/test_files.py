@@ -188,7 +188,9 @@ def test_an_address_file_that_cannot_be_understood_keeps_no_command_from_working
     address = program.state / "server.json"
     harm(address)
     program.start()
-    until(lambda: address.is_file() or "syncing goes on without it" in program.log(), what="the server to stand or not")
+    until(
+        lambda: address.is_file() or "syncing continues without it" in program.log(), what="the server to stand or not"
+    )
     if address.is_file():
         harm(address)
     run = program.new_run()

@@ -43,9 +43,9 @@ def test_an_idle_worker_that_dies_is_replaced_and_the_next_run_arrives(mortal: M
     until(lambda: mortal.job_state(first) == "verified", what="the first run")
     # One that sleeps dies when it is woken, by the second run.
     mortal.end_thread("worker-1", meanwhile=lambda: mortal.enqueue(write_run(mortal.home / "run-2", {"a": 10})))
-    until(lambda: "was started again" in health(mortal)["workers"][1], what="health to say it")
+    until(lambda: "was restarted" in health(mortal)["workers"][1], what="health to say it")
     assert health(mortal)["workers"][0] == "warn"
-    assert "workers has ended by an error that nobody foresaw" in mortal.log()
+    assert "workers crashed unexpectedly" in mortal.log()
     until(lambda: mortal.job_state(first + 1) == "verified", what="the second run")
     quits(mortal)
 
@@ -72,8 +72,8 @@ def test_a_watchdog_that_dies_is_started_again_and_hears_the_next_quit(mortal: M
     mortal.start()
     health(mortal)  # by now it is in its loop: amid the start, SystemExit can strike where nothing of its own would
     mortal.end_thread("watchdog")
-    until(lambda: "was started again" in health(mortal)["watchdog"][1], what="health to say it")
-    assert "watchdog has ended" in mortal.log()
+    until(lambda: "was restarted" in health(mortal)["watchdog"][1], what="health to say it")
+    assert "watchdog crashed" in mortal.log()
     assert mortal.call("quit").returncode == 0
     assert mortal.wait() == 0
     assert last_end(mortal) == "drained"
@@ -83,7 +83,7 @@ def test_a_server_that_dies_is_said_in_the_log_and_syncing_and_quitting_go_on(mo
     mortal.start()
     health(mortal)
     mortal.end_thread("http")
-    until(lambda: "server has ended" in mortal.log(), what="the log to say it")
+    until(lambda: "server crashed" in mortal.log(), what="the log to say it")
     job = mortal.enqueue(write_run(mortal.home / "run-1", {"a": 10}))
     until(lambda: mortal.job_state(job) == "verified", what="the run")
     assert not (mortal.state / "server.json").exists()
@@ -120,7 +120,7 @@ def at_icon(tmp_path: Path) -> Iterator[tuple[MortalOnDesktop, Panel]]:
 def goes_on(program: Program) -> None:
     """Icon and notifications are missed, in health and log, and nothing else is."""
     for name in ("icon", "notifications"):
-        until(lambda name=name: f"{name} has ended by" in program.log(), what="the log")  # type: ignore[misc]
+        until(lambda name=name: f"{name} crashed" in program.log(), what="the log")  # type: ignore[misc]
     parts = health(program)
     assert {name for name, (status, _) in parts.items() if status == "error"} == {"icon", "notifications"}
     assert parts["icon"][1].endswith("the window is there, and exlab-wizard quit")
@@ -176,10 +176,10 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     supervisor.poll()
     assert [component.name for component in supervisor.dead()] == ["icon"]
     troubles = supervisor.troubles()
-    assert troubles["icon"] == "has ended by an error that nobody foresaw: open the page instead"
-    assert "was started again (1 times)" in troubles["watchdog"]
+    assert troubles["icon"] == "crashed unexpectedly: open the page instead"
+    assert "was restarted once" in troubles["watchdog"]
     assert len(told) == 2
-    assert caplog.text.count("icon has ended") == caplog.text.count("watchdog has ended") == 1
+    assert caplog.text.count("icon crashed") == caplog.text.count("watchdog crashed") == 1
 
 
 def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
@@ -191,7 +191,7 @@ def test_what_dies_again_and_again_is_started_less_and_less_often(caplog: pytest
         clock.pass_time(1)
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert (starts[0], gaps) == (1000, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60])
-    assert caplog.text.count("watchdog has ended") == len(starts) + 1
+    assert caplog.text.count("watchdog crashed") == len(starts) + 1
 
 
 def test_who_cannot_even_be_asked_counts_as_dead() -> None:

@@ -181,7 +181,7 @@ def test_an_application_that_cannot_be_built_is_said_and_leaves_nothing_behind(
         raise ImportError("no module named fastapi")
 
     runner = ServerRunner(broken, tmp_path / "server.json", token="secret", started_at="now")  # noqa: S106 - of a test
-    with caplog.at_level(logging.CRITICAL), pytest.raises(ServerError, match="syncing goes on without it"):
+    with caplog.at_level(logging.CRITICAL), pytest.raises(ServerError, match="syncing continues without it"):
         runner.start()
     runner.stop()
     assert list(tmp_path.iterdir()) == []
@@ -190,7 +190,7 @@ def test_an_application_that_cannot_be_built_is_said_and_leaves_nothing_behind(
 def test_without_a_port_it_says_so(runner: ServerRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     # An address that is not ours stands for a machine without a free port.
     monkeypatch.setattr(server_runner, "HOST", "192.0.2.1")
-    with pytest.raises(ServerError, match="syncing goes on without it"):
+    with pytest.raises(ServerError, match="syncing continues without it"):
         runner.bind()
 
 
