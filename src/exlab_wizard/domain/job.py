@@ -6,8 +6,7 @@
       │                 └────────── permanent ─────────┴──▶ failed ──operator retry──▶ queued
       └ queued | resumable | failed | running | verifying ──operator──▶ cancelled
 
-`TRANSITIONS` is the same list as the table `job_transitions` and the triggers of the database; a test holds them
-together.
+`TRANSITIONS` is the same list as the table `job_transitions` and the triggers of the database; a test compares them.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ class JobState(StrEnum):
     """The state of a sync job."""
 
     QUEUED = "queued"
-    """Waits for a worker, or for `not_before`, or for what `waiting_on` names."""
+    """Waits for a worker, for `not_before`, or for the reason in `waiting_on`."""
     RUNNING = "running"
     """A worker holds the claim and sends bytes."""
     VERIFYING = "verifying"
-    """All bytes are sent and durable; what is left of them is being read back, then published."""
+    """All bytes are sent and durable; the rest is being read back, then the run is published."""
     VERIFIED = "verified"
     """Every byte was read back, matched, and is at its final path."""
     CLEANED = "cleaned"
-    """Verified, and the local copy was removed under the interlocks."""
+    """Verified, and the local copy was removed after the safety checks."""
     RESUMABLE = "resumable"
     """Was in flight when the application ended; the next launch queues it and resumes at the byte."""
     FAILED = "failed"
-    """Nothing happens until an operator retries or cancels it."""
+    """Waits for an operator to retry or cancel it."""
     CANCELLED = "cancelled"
     """An operator cancelled it."""
 
@@ -45,7 +44,7 @@ class WaitReason(StrEnum):
     DESTINATION_FULL = "destination_full"
     SOURCE_CHANGING = "source_changing"
     EARLIER_ATTEMPT = "earlier_attempt"
-    """An earlier attempt of this job still hangs inside the operating system."""
+    """An earlier attempt of this job still hangs in the operating system."""
 
 
 class ErrorKind(StrEnum):

@@ -26,7 +26,7 @@ class SessionKind(StrEnum):
     """What kind of foreground work a lease protects."""
 
     RUN = "run"
-    """An acquisition writes its run."""
+    """An instrument writes a run."""
     PROJECT = "project"
     """A person fills in a creation wizard."""
 

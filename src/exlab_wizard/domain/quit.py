@@ -5,7 +5,7 @@
        │               ▼    │
        └─keep running─ asking ──force──▶ forcing ──checkpointed──▶ stopped  (forced)
 
-Forcing is not failing: what is cut off resumes at the next launch. The coordinator only drives this table.
+Forcing is not failing: interrupted jobs resume at the next launch. The coordinator only drives this table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exlab_wizard.domain.codec import about
 
 
 class Phase(StrEnum):
-    """Where the application stands between start and exit."""
+    """The phase of the application between start and exit."""
 
     RUNNING = "running"
     DRAINING = "draining"
@@ -28,25 +28,25 @@ class Phase(StrEnum):
 
 
 class QuitEvent(StrEnum):
-    """What moves a quit on."""
+    """An event that may change the phase."""
 
     QUIT = "quit"
-    """Somebody asked to quit; again while asking, it is the answer "force"."""
+    """A request to quit; a second one while asking is the answer "force"."""
     IDLE = "idle"
-    """The predicate was read, and nothing is in flight or leased."""
+    """The predicate was read: nothing is in flight or leased."""
     WINDOW_OVER = "window_over"
-    """The drain took longer than its window, and somebody can be asked."""
+    """The drain took longer than its window, and an operator can be asked."""
     WINDOW_OVER_UNASKABLE = "window_over_unaskable"
-    """The drain took longer than its window, and nobody can or may be asked."""
+    """The drain took longer than its window, and no operator can or may be asked."""
     WAIT = "wait"
     FORCE = "force"
     KEEP_RUNNING = "keep_running"
     CHECKPOINTED = "checkpointed"
-    """Workers have stopped or were left behind, and their rows are marked."""
+    """Workers have stopped or were abandoned, and their rows are marked."""
 
 
 class QuitOutcome(StrEnum):
-    """How a quit ended; the words of `quit_requests.outcome`."""
+    """How a quit ended, as in `quit_requests.outcome`."""
 
     DRAINED = "drained"
     FORCED = "forced"
@@ -54,7 +54,7 @@ class QuitOutcome(StrEnum):
 
 
 class QuitTrigger(StrEnum):
-    """Who asked; the words of `quit_requests.trigger`."""
+    """Where the request came from, as in `quit_requests.trigger`."""
 
     TRAY = "tray"
     WINDOW = "window"
@@ -88,7 +88,7 @@ def advance(phase: Phase, event: QuitEvent) -> Phase:
 
 @dataclass(frozen=True, slots=True)
 class DrainCount:
-    """The drain predicate as it was read: both zero means idle."""
+    """One reading of the drain predicate: idle when both are zero."""
 
     active_sessions: int
     in_flight_jobs: int
@@ -121,7 +121,7 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class QuitStatus:
-    """What a quit waits for at one moment. `count` is None when the predicate cannot be read; `trouble` says why."""
+    """The operations that a quit waits for at one moment; `count` is None when unreadable, and `trouble` says why."""
 
     count: DrainCount | None
     blockers: list[Blocker]
@@ -129,4 +129,4 @@ class QuitStatus:
 
 
 QuitAnswer = Literal["force", "wait", "keep_running"]
-"""What the operator can say to the question of a quit."""
+"""The operator's answer to the question of a quit."""
