@@ -42,6 +42,7 @@ FORCE_RESERVE_SECONDS: Final = 2.5
 """Kept of the session-end window for checkpointing and stopping, so that the process is gone within it."""
 
 _Result = TypeVar("_Result")
+_DATABASE: Final = "the database"
 _ANSWERS: Final[dict[QuitAnswer, QuitEvent]] = {
     "force": QuitEvent.FORCE,
     "wait": QuitEvent.WAIT,
@@ -168,8 +169,12 @@ class QuitCoordinator:
             await self._keep_running()
             return QuitOutcome.KEPT_RUNNING
         await self._attempt(lambda: self._gate.decided(outcome))
-        for stop in (self._workers.stop, self._window.close, self._server.stop):
-            await self._attempt(stop, STOP_TIMEOUT_SECONDS, self._acting)
+        for name, stop in (
+            ("workers", self._workers.stop),
+            ("window", self._window.close),
+            ("HTTP server", self._server.stop),
+        ):
+            await self._attempt(stop, STOP_TIMEOUT_SECONDS, self._acting, f"stopping the {name}")
         return outcome
 
     async def _step(self) -> QuitEvent:
@@ -240,7 +245,7 @@ class QuitCoordinator:
             if hung:
                 log.warning("%s did not react; marked to resume at the next launch", plural(hung, "transfer"))
 
-        if not await self._attempt(force, FORCE_TIMEOUT_SECONDS, self._acting):
+        if not await self._attempt(force, FORCE_TIMEOUT_SECONDS, self._acting, "the workers"):
             log.error("the jobs in flight could not be marked as resumable; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
@@ -258,7 +263,7 @@ class QuitCoordinator:
 
     async def _available(self) -> bool:
         try:
-            return await self._in_thread(self._question.available, STORE_TIMEOUT_SECONDS, self._asking)
+            return await self._in_thread(self._question.available, STORE_TIMEOUT_SECONDS, self._asking, "the prompts")
         except Exception as error:  # boundary: a question that cannot be shown never keeps the quit from ending
             self._log_once(f"the quit question cannot be shown: {error}")
             return False
@@ -300,24 +305,28 @@ class QuitCoordinator:
         act: Callable[[], None],
         limit_s: float = STORE_TIMEOUT_SECONDS,
         thread: ThreadPoolExecutor | None = None,
+        name: str = _DATABASE,
     ) -> bool:
-        """Return whether `act` succeeded in time."""
+        """Return whether `act`, called `name` in the log, succeeded in time."""
         try:
-            await self._in_thread(act, limit_s, thread or self._storing)
+            await self._in_thread(act, limit_s, thread or self._storing, name)
         except Exception as error:  # boundary: a failed step never keeps the quit from ending
             expected = isinstance(error, ExlabError) or is_exhaustion(error)
             self._log_once(f"while quitting: {error}", None if expected else error)
             return False
         return True
 
-    async def _in_thread(self, act: Callable[[], _Result], limit_s: float, thread: ThreadPoolExecutor) -> _Result:
+    async def _in_thread(
+        self, act: Callable[[], _Result], limit_s: float, thread: ThreadPoolExecutor, name: str = _DATABASE
+    ) -> _Result:
         """Run `act` in a thread that can be abandoned, and return its result."""
         result = asyncio.get_running_loop().run_in_executor(thread, act)
         await asyncio.wait([result], timeout=limit_s)
         if result.done():
             return result.result()
         result.cancel()
-        msg = f"no answer within {limit_s:g} s: the database is locked by another process, or a disk or share hangs"
+        cause = "another process may hold its lock, or its disk hangs" if name == _DATABASE else "it is abandoned"
+        msg = f"no answer within {limit_s:g} s from {name}: {cause}"
         raise PredicateUnreadableError(msg)
 
     def _log_once(self, sentence: str, error: Exception | None = None) -> None:
