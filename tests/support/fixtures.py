@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.nursery import Nursery, compile_shim
+from tests.support.nursery import Nursery
+from tests.support.preload.build import build
 from tests.support.program import Program, folder_in_memory
 
 
@@ -34,7 +35,7 @@ def program(
 @pytest.fixture(scope="session")
 def kill_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that kills a process at one of its system calls; asleep until its variables are set."""
-    return compile_shim(tmp_path_factory.mktemp("shim"))
+    return build("kill", tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -122,17 +119,9 @@ def progress(done: int, total: int = 100, verified: int = 0) -> JobProgress:
 def shell(database: Path, sql: str) -> subprocess.CompletedProcess[str]:
     """Type `sql` into the real `sqlite3` shell."""
     return subprocess.run(
-        ["sqlite3", "-bail", "-cmd", ".timeout 5000", str(database), sql],
+        ["sqlite3", "-bail", "-cmd", ".timeout 60000", str(database), sql],
         capture_output=True,
         text=True,
         errors="surrogateescape",
         check=False,
     )
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    turn = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for: {what}"
-        turn.wait(0.005)

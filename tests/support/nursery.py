@@ -25,16 +25,7 @@ from exlab_wizard.testing import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COMMAND_LINE: Final = "exlab_wizard.cli.main:main"
-_SHIM: Final = ROOT / "tests" / "crash" / "system_calls" / "shim.c"
 _POLL_INTERVAL_SECONDS: Final = 0.1
-
-
-def compile_shim(folder: Path) -> Path:
-    """Compile the kill shim into `folder`, and return the library to preload."""
-    library = folder / "shim.so"
-    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["cc", *options, "-o", str(library), str(_SHIM), "-ldl"], check=True)
-    return library
 
 
 class Nursery:

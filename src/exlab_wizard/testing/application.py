@@ -202,7 +202,7 @@ class Application:
 
     def query(self, sql: str, *values: Value) -> list[tuple[Value, ...]]:
         """Run one statement on the database as an administrator would, a write included."""
-        connection = driver.connect(self.database, timeout=10.0, isolation_level=None)
+        connection = driver.connect(self.database, timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
             return connection.execute(sql, values).fetchall()
         finally:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.crash.faults.faulty_program import FaultyProgram
-from tests.crash.faults.shim import build
+from tests.support.preload.build import build
 from tests.support.program import Program, folder_in_memory
 
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the compiled shim."""
-    return build(tmp_path_factory.mktemp("shim"))
+    return build("faults", tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Faults on command: system calls of a running program fail, wait or lose bytes while a rule is armed.
 
-`shim.c` does it inside the program; this side arms and lifts rules through a page of memory that both share, and reads
-there how often each one hit. A fault that a test arms has to be proven by `Fault.hits`: what never hit shows nothing.
+`preload/faults.c` does it inside the program; this side arms and lifts rules through a page of memory that both share,
+and reads there how often each one hit. A fault that a test arms has to be proven by `Fault.hits`: what never hit shows nothing.
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
-import subprocess
 from enum import IntEnum, IntFlag
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,6 @@ from typing import Final, Self
 
 from tests.support.program import until
 
-SOURCE: Final = Path(__file__).with_name("shim.c")
 FOREVER: Final = -1
 HANGING_SECONDS: Final = 3600.0
 _RULES: Final = 8
@@ -137,11 +135,3 @@ class Faults:
         """Let every call through."""
         for number in range(_RULES):
             Fault(self._page, number).lift()
-
-
-def build(folder: Path) -> Path:
-    """Compile the shim into `folder` and return the library."""
-    library = folder / "shim.so"
-    command = ["cc", "-std=gnu11", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-fno-builtin"]
-    subprocess.run([*command, "-o", str(library), str(SOURCE), "-ldl"], check=True)
-    return library

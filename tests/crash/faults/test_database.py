@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from tests.crash.faults.faulty_program import BIG, FaultyProgram, number_of
 from tests.crash.faults.shim import Call, Effect, Fault
-from tests.support.program import MIB, until
+from tests.support.program import MIB, PATIENCE_SECONDS, until
 
 from exlab_wizard.store.sqlite.driver import driver
 
@@ -99,7 +99,7 @@ def test_another_program_that_holds_the_database_for_longer_than_the_timeout_cos
     running: FaultyProgram,
 ) -> None:
     job = copying(running, 20)
-    holder = driver.connect(running.database, isolation_level=None, timeout=10.0)
+    holder = driver.connect(running.database, isolation_level=None, timeout=PATIENCE_SECONDS)
     holder.execute("BEGIN IMMEDIATE")
     try:
         until(lambda: "locked" in running.log(), what="the copy to say that it waits")
@@ -115,7 +115,7 @@ def test_a_launch_that_finds_the_database_held_by_somebody_else_says_who_has_to_
     program.start()
     job = copying(program, 40)
     program.kill()
-    holder = driver.connect(program.database, isolation_level=None, timeout=10.0)
+    holder = driver.connect(program.database, isolation_level=None, timeout=PATIENCE_SECONDS)
     holder.execute("BEGIN IMMEDIATE")
     try:
         answer = program.call("run", "--headless")

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.crash.power_cuts.record import build_recorder
 from tests.support.nursery import Nursery
+from tests.support.preload.build import build
 
 
 @pytest.fixture(scope="session")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """Return the fork server, with the recorder loaded and asleep."""
     home: Path = tmp_path_factory.mktemp("power")
-    with Nursery(home / "nursery.log", preload=build_recorder(home)) as nursery:
+    with Nursery(home / "nursery.log", preload=build("record", home)) as nursery:
         yield nursery
 
 

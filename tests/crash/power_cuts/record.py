@@ -6,7 +6,6 @@ One record is one call that succeeded. The log is complete or it is no log: a ha
 from __future__ import annotations
 
 import struct
-import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +13,10 @@ from posixpath import normpath
 from typing import Final
 
 _HEADER: Final = struct.Struct("=QqIIIIQ")
-_SOURCE: Final = Path(__file__).with_name("recorder.c")
 
 
 class Call(StrEnum):
-    """The kinds of record, by the letter that `recorder.c` gives them."""
+    """The kinds of record, by the letter that `preload/record.c` gives them."""
 
     CREATE = "C"
     WRITE = "W"
@@ -81,11 +79,3 @@ def read_log(log: Path) -> list[Record]:
         )
         at = ends[-1]
     return records
-
-
-def build_recorder(folder: Path) -> Path:
-    """Compile the recorder into `folder` and return the library."""
-    library = folder / "recorder.so"
-    command = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-format-truncation", "-O1", "-shared", "-fPIC"]
-    subprocess.run([*command, "-o", library, _SOURCE, "-ldl", "-pthread"], check=True)
-    return library

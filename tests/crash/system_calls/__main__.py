@@ -17,7 +17,7 @@ from rich.table import Table
 from tests.crash.system_calls.full_run import RECOVERY_AGAIN, SHARES, Row, full_run
 from tests.crash.system_calls.scenarios import ALL
 from tests.crash.system_calls.stage import theatre
-from tests.support.nursery import compile_shim
+from tests.support.preload.build import build
 
 NAMES: Final = [*(scenario.name for scenario in ALL), RECOVERY_AGAIN]
 BEYOND_PERCENT: Final = 2
@@ -35,7 +35,7 @@ def main() -> int:
     rows = {name: Row(name) for name in options.only}
     with theatre() as home:
         shares = full_run(
-            home, compile_shim(home), options.only, options.workers, every=options.every, minutes=options.minutes
+            home, build("kill", home), options.only, options.workers, every=options.every, minutes=options.minutes
         )
         for share in shares:
             if share.left_out:

@@ -79,8 +79,13 @@ def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatr
         assert ("spare" in stage.config.read_text("utf-8")) == after
 
 
-def test_an_aim_beyond_the_last_call_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
-    tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim("fsync", "*", 1_000_000)])
+def test_an_aim_beyond_the_last_call_of_its_kind_kills_at_an_earlier_one(theatre: Path, nursery: Nursery) -> None:
+    tally = Enumeration.of(Enqueue(), theatre / "earlier", nursery).kill_at([Aim("fsync", "*", 100)])
+    assert ([point.call for point in tally.landed], tally.beyond, tally.violations) == (["fsync"], [], [])
+
+
+def test_an_aim_at_a_call_that_is_never_made_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
+    tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim("symlink", "*", 1)])
     assert (tally.landed, len(tally.beyond), tally.violations) == ([], 1, [])
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.support.program import Program, until
+from tests.support.program import PATIENCE_SECONDS, Program, until
 from tests.support.slow_copy import copying_slowly, in_flight, last_end
 
 from exlab_wizard.paths import StateDir
@@ -22,7 +22,9 @@ pytestmark = pytest.mark.slow
 
 def hold_exclusively(program: Program) -> Callable[[], None]:
     """Lock every other process out of the database; returns how to let them in again."""
-    connection = driver.connect(program.database, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection = driver.connect(
+        program.database, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+    )
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE sync_jobs SET priority = priority")

@@ -26,7 +26,7 @@ def typed(program: Program, statement: str) -> None:
     """Run a statement as an administrator does: with the system's own SQLite, in a process of its own."""
     shell = shutil.which("sqlite3")
     # The shell does not wait for the program's own writes unless it is told to.
-    start = [shell, "-cmd", ".timeout 5000"] if shell else [sys.executable, "-c", WITHOUT_SHELL]
+    start = [shell, "-cmd", ".timeout 60000"] if shell else [sys.executable, "-c", WITHOUT_SHELL]
     subprocess.run(
         [*start, str(program.database), statement], check=True, timeout=PATIENCE_SECONDS, capture_output=True
     )

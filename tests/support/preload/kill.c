@@ -29,7 +29,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MOST_ROOTS = 8, LOG_DESCRIPTOR = 900 };
+#include "paths.h"
+
+enum { LOG_DESCRIPTOR = 900 };
 
 struct point {
     long number; /* 0: not counted */
@@ -37,8 +39,6 @@ struct point {
     char path[PATH_MAX];
 };
 
-static char roots[MOST_ROOTS][PATH_MAX];
-static int root_count;
 static long kill_at;
 static int kill_after;
 static char only_call[64], only_path[PATH_MAX];
@@ -64,38 +64,13 @@ static void die(const struct point *point) {
         pause();
 }
 
-static int is_below_a_root(const char *path) {
-    for (int i = 0; i < root_count; i++) {
-        size_t length = strlen(roots[i]);
-        if (strncmp(path, roots[i], length) == 0 && (path[length] == '/' || path[length] == 0))
-            return 1;
-    }
-    return 0;
-}
-
-static void resolve(char *into, int folder, const char *path) {
-    char link[64];
-    if (path && path[0] == '/') {
-        snprintf(into, PATH_MAX, "%s", path);
-        return;
-    }
-    if (folder == AT_FDCWD)
-        snprintf(link, sizeof link, "/proc/self/cwd");
-    else
-        snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
-    ssize_t length = readlink(link, into, PATH_MAX - 1);
-    into[length > 0 ? length : 0] = 0;
-    if (path && path[0] && length > 0)
-        snprintf(into + length, PATH_MAX - length, "/%s", path);
-}
-
 /* Draw a number for a call on `path` below the open `folder`, or on the open file `folder` itself. */
 static void reach(struct point *point, const char *call, int folder, const char *path) {
     point->number = 0;
     if (!root_count)
         return;
-    resolve(point->path, folder, path);
-    if (!is_below_a_root(point->path))
+    absolute(point->path, folder, path);
+    if (!below_roots(point->path))
         return;
     if (*only_call && (strcmp(only_call, call) != 0 || fnmatch(only_path, point->path, 0) != 0))
         return;
@@ -128,13 +103,7 @@ __attribute__((constructor)) void crash_shim_arm(void) {
     snprintf(only_call, sizeof only_call, "%s", call ? call : "");
     snprintf(only_path, sizeof only_path, "%s", path ? path : "*");
     drawn = 0;
-    int found = 0;
-    while (*named && found < MOST_ROOTS) {
-        size_t length = strcspn(named, "\n");
-        snprintf(roots[found++], PATH_MAX, "%.*s", (int)length, named);
-        named += length + (named[length] == '\n');
-    }
-    root_count = found;
+    watch_roots(named);
 }
 
 #define WRAP(type, name, call, parameters, arguments, folder, path)                                                    \

@@ -23,7 +23,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MOST_ROOTS = 8, LOG_DESCRIPTOR = 901 };
+#include "paths.h"
+
+enum { LOG_DESCRIPTOR = 901 };
 
 struct record {
     uint64_t inode;
@@ -35,8 +37,6 @@ struct record {
     uint64_t data_length;
 };
 
-static char roots[MOST_ROOTS][PATH_MAX];
-static int root_count;
 static int recording;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
@@ -55,39 +55,16 @@ static void unlock(void) {
     errno = kept;
 }
 
-static int below_roots(const char *path) {
-    for (int i = 0; i < root_count; i++) {
-        size_t length = strlen(roots[i]);
-        if (strncmp(path, roots[i], length) == 0 && (path[length] == '/' || path[length] == 0))
-            return 1;
-    }
-    return 0;
-}
-
 static int path_of(int fd, char *path) {
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, PATH_MAX - 1);
-    path[length > 0 ? length : 0] = 0;
-    return length > 0 && below_roots(path);
+    absolute(path, fd, NULL);
+    return below_roots(path);
 }
 
 /* The absolute name of what a call at `folder` names; 0 when it lies elsewhere. Dots are resolved when it is read. */
 static int named(int folder, const char *name, char *path) {
     if (!recording || name == NULL)
         return 0;
-    if (name[0] == '/') {
-        snprintf(path, PATH_MAX, "%s", name);
-    } else {
-        char base[PATH_MAX];
-        if (folder == AT_FDCWD) {
-            if (getcwd(base, sizeof base) == NULL)
-                return 0;
-        } else {
-            path_of(folder, base);
-        }
-        snprintf(path, PATH_MAX, "%s/%s", base, name);
-    }
+    absolute(path, folder, name);
     return below_roots(path);
 }
 
@@ -125,11 +102,7 @@ void power_recorder_start(const char *log, const char *folders) {
     if (fd < 0 || dup3(fd, LOG_DESCRIPTOR, O_CLOEXEC) < 0)
         _exit(98);
     close(fd);
-    for (const char *at = folders; *at && root_count < MOST_ROOTS; root_count++) {
-        size_t length = strcspn(at, "\n");
-        snprintf(roots[root_count], PATH_MAX, "%.*s", (int)length, at);
-        at += length + (at[length] == '\n');
-    }
+    watch_roots(folders);
     recording = 1;
 }
 

@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "paths.h"
+
 /* The order and the numbers are those of `Call` and `Effect` in shim.py. */
 enum call {
     OPEN = 1 << 0, READ = 1 << 1, WRITE = 1 << 2, FSYNC = 1 << 3, RENAME = 1 << 4, MKDIR = 1 << 5, UNLINK = 1 << 6,
@@ -54,22 +56,6 @@ __attribute__((constructor)) static void attach(void)
     if (page != MAP_FAILED) rules = page;
 }
 
-/* Write the absolute path of `name` below the open folder `at` (or of `at` itself) to `path`. */
-static void resolve(int at, const char *name, char path[PATH_MAX])
-{
-    path[0] = 0;
-    if (name && name[0] == '/') {
-        snprintf(path, PATH_MAX, "%s", name);
-        return;
-    }
-    char link[64];
-    if (at == AT_FDCWD) snprintf(link, sizeof link, "/proc/self/cwd");
-    else snprintf(link, sizeof link, "/proc/self/fd/%d", at);
-    long size = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
-    path[size > 0 ? size : 0] = 0;
-    if (name && name[0] && strcmp(name, ".") && size > 0) snprintf(path + size, PATH_MAX - size, "/%s", name);
-}
-
 static void wait_while_armed(const struct rule *rule)
 {
     for (uint32_t waited = 0; waited < rule->delay_ms && __atomic_load_n(&rule->armed, __ATOMIC_ACQUIRE); waited += 5) {
@@ -86,11 +72,7 @@ static struct answer ask(enum call call, int at, const char *name)
     for (int n = 0; rules && n < RULES; n++) {
         struct rule *rule = &rules[n];
         if (!__atomic_load_n(&rule->armed, __ATOMIC_ACQUIRE) || !(rule->calls & call)) continue;
-        if (!resolved++ && call != THREAD) {
-            int kept = errno;
-            resolve(at, name, path);
-            errno = kept;
-        }
+        if (!resolved++ && call != THREAD) absolute(path, at, name);
         if (call != THREAD && fnmatch(rule->pattern, path, 0)) continue;
         int64_t turn = __atomic_fetch_add(&rule->seen, 1, __ATOMIC_ACQ_REL) - rule->skip;
         if (turn < 0 || (rule->times >= 0 && turn >= rule->times)) continue;
