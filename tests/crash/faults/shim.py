@@ -1,7 +1,8 @@
 """Faults on command: system calls of a running program fail, wait or lose bytes while a rule is armed.
 
 `preload/faults.c` does it inside the program; this side arms and lifts rules through a page of memory that both share,
-and reads there how often each one hit. A fault that a test arms has to be proven by `Fault.hits`: what never hit shows nothing.
+and reads there how often each one hit. A fault that a test arms has to be proven by `Fault.hits`: what never hit shows
+nothing.
 """
 
 from __future__ import annotations

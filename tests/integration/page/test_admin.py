@@ -26,7 +26,7 @@ def test_the_pages_work_under_their_policy_and_run_nothing_else(program: Program
     expect(window.page.get_by_text(ATTACK).first).to_be_visible()
     # Its script has put the menu beside each column; the menu shows our sentence about it.
     window.page.locator("th.col-interruptions .dropdown-menu-icon").click()
-    expect(window.page.locator(".dropdown-menu")).to_contain_text("cut it off")
+    expect(window.page.locator(".dropdown-menu")).to_contain_text("interrupted it")
     window.go("/admin/exlab-wizard/ask-find-run")
     expect(window.page.get_by_text(ATTACK).first).to_be_visible()
     window.go("/admin/exlab-wizard?sql=select+1+as+one")
