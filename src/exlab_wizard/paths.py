@@ -54,7 +54,7 @@ class StateDir:
         """
         try:
             make_folder(self.root, 0o700)
-            # One fixed name: the next start removes what a killed one leaves.
+            # One fixed name: the next launch removes the file that a killed one leaves.
             probe = self.root / ".write-test"
             probe.write_bytes(b"")
             probe.unlink(missing_ok=True)

@@ -8,7 +8,7 @@
         session.add_run(folder, "nas")
 
 While the block runs, a quit of the application waits for it. When it ends, its runs are queued: with the session, or,
-where the application has gone away meanwhile, directly in its database. When it raises, nothing is queued.
+where the application has ended meanwhile, directly in its database. When it raises, nothing is queued.
 
 Nothing heavy is imported: the standard library only, and SQLAlchemy no sooner than the database itself is needed.
 """

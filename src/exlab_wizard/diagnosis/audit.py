@@ -38,9 +38,9 @@ class Rule(StrEnum):
     """What must hold beyond the database's own rules."""
 
     READABLE = "destinations of verified runs can be read"
-    COMPLETE = "verified runs stand at their final paths, equal byte for byte"
-    VERIFIED = "nothing stands at a destination that was not verified"
-    INCOMING = "incoming folders belong to work that goes on"
+    COMPLETE = "verified runs are at their final paths, equal byte for byte"
+    VERIFIED = "every file at a destination was verified"
+    INCOMING = "incoming folders belong to unfinished jobs"
 
 
 @dataclass(frozen=True, slots=True)

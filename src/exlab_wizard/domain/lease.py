@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-DEFAULT_TTL_SECONDS: Final = 60.0
 MAX_TTL_SECONDS: Final = 3600.0
 
 

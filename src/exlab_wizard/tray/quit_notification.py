@@ -71,7 +71,7 @@ class NotificationPrompt:
 
     async def _update(self, state: _PromptState, status: QuitStatus, react: Callable[[Reaction], None]) -> None:
         if not self._notifications.reachable:
-            msg = "the notification with the question has gone with its daemon"
+            msg = "the notification daemon has ended, and the question with it"
             raise ExlabError(msg)
         now, content = self._clock.monotonic(), gist(status)
         if self._quiet():

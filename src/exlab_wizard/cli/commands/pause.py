@@ -19,7 +19,7 @@ def command(locations: Locations, *, as_json: bool) -> None:
     """Pause syncing, so that an instrument has the disk and the network to itself.
 
     Running copies stop within a second and keep what they have sent; runs can still be queued. The pause lasts until
-    `exlab-wizard resume` or until the application is started again, so a forgotten pause ends with the next start.
+    `exlab-wizard resume` or the next launch of the application, so a forgotten pause does not last.
     """
     set_paused(locations, paused=True, as_json=as_json)
 

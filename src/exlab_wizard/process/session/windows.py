@@ -30,7 +30,6 @@ if sys.platform == "win32":
 
     LAST_SECONDS: Final = 5.0
     """How long the system lets a process answer that its session ends; the quit ends it before."""
-    _WM_DESTROY: Final = 0x0002
     _WM_CLOSE: Final = 0x0010
     _WM_QUERYENDSESSION: Final = 0x0011
     _WM_ENDSESSION: Final = 0x0016

@@ -131,7 +131,7 @@ class Sessions(Queries):
             return LeaseStatus(lease_id, LeaseState.ACTIVE, expires_at)
         found = self.find(lease_id)
         if found is None:
-            msg = "cannot open a session: the application is shutting down. Open it after the next start."
+            msg = "cannot open a session: the application is shutting down. Open it after the next launch."
             raise RefusedError(msg)
         return found
 

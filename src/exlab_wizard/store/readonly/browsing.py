@@ -77,7 +77,7 @@ class Readers:
         if held is None:
             held = self._local.connection = self._open()
         if self._closed:
-            msg = "the application is quitting; browse the database after the next start"
+            msg = "the application is quitting; browse the database after the next launch"
             raise StoreError(msg)
         return held
 

@@ -35,7 +35,6 @@ _PUT_BACK: Final = (
     f"({_WAS_IN_FLIGHT} AND e.to_state = 'queued'"
     f" AND (e.reason GLOB 'waits: *' OR e.reason IN ('no worker held its claim', '{PAUSED}')))"
 )
-_GIVEN_BACK: Final = f"({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})"
 
 
 def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_retry: bool) -> str:

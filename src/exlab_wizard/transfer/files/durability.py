@@ -1,7 +1,7 @@
 """The calls that differ between operating systems: making bytes durable, starting write-back, dropping cached pages.
 
-Every function has a fallback, so that callers never ask which system they run on. Raises OSError only where data could
-be lost by going on; hints to the kernel are allowed to fail.
+Every function has a fallback, so that callers never ask which system they run on. An OSError is raised only where
+data could be lost by continuing; hints to the kernel may fail.
 """
 
 from __future__ import annotations

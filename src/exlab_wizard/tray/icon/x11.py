@@ -29,7 +29,7 @@ def on_display_end(ended: Callable[[], None]) -> None:
 
     def gone(_display: int | None) -> int:
         if said.acquire(blocking=False):
-            log.warning("the display has gone away")
+            log.warning("the connection to the display was lost")
             ended()
         threading.Event().wait()
         return 0
