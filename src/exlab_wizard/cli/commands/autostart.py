@@ -45,5 +45,5 @@ def command(locations: Locations, what: Literal["on", "off", "status"], *, as_js
 def _describe(status: AutostartStatus, state_dir: str) -> str:
     if not status.on:
         return "off: the application does not start at login"
-    told = "on" if status.state_dir == state_dir else f"on, for the state dir {status.state_dir}"
-    return f"{told}; out of date: `exlab-wizard autostart on` repairs it" if status.stale else told
+    text = "on" if status.state_dir == state_dir else f"on, for the state dir {status.state_dir}"
+    return f"{text}; out of date: `exlab-wizard autostart on` repairs it" if status.stale else text

@@ -61,14 +61,8 @@ def add(  # noqa: PLR0913 - one parameter for each option
     except ExlabError:
         _undo(folder, marked=marked, made=made)
         raise
-    document: dict[str, str | bool] = {
-        "name": name,
-        "target": str(folder),
-        "created": known is None,
-        "config": str(locations.config),
-    }
     if as_json:
-        emit(document)
+        emit({"name": name, "target": str(folder), "created": known is None, "config": str(locations.config)})
     elif known is None:
         say(f"destination {name} → {folder} added to {locations.config}")
         say(f"Queue a run with: exlab-wizard sync PATH --to {name}")
@@ -170,17 +164,16 @@ def test(locations: Locations, *, name: str, as_json: bool) -> None:
     test = Check("answers", lambda: share.examine(known[name].folder, known[name].marker), share.REMEDY)
     findings = list(check_up([test]))
     failed = [finding.name for finding in findings if finding.verdict is Verdict.ERROR]
-    good = not failed
     if as_json:
         checks: list[Json] = [
             {"name": f.name, "ok": f.verdict is not Verdict.ERROR, "detail": f.detail, "remedy": f.remedy}
             for f in findings
         ]
-        emit({"name": name, "target": known[name].target, "ok": good, "checks": checks})
+        emit({"name": name, "target": known[name].target, "ok": not failed, "checks": checks})
     else:
         words = {Verdict.OK: "ok", Verdict.WARN: "warning", Verdict.ERROR: "FAILED"}
         rows = [(finding.name, words[finding.verdict], finding.detail) for finding in findings]
         table(("check", "result", "detail"), rows)
-    if not good:
+    if failed:
         msg = f"the destination {name!r} is not usable now: {', '.join(failed)}"
         raise DestinationFailedError(msg)

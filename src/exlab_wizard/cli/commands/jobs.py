@@ -107,6 +107,5 @@ def _print_job(job: Job) -> None:
             if name not in ("id", "state") and value is not None
         ]
     )
-    told = details(job)
-    if told:
-        say(f"  {told}")
+    if more := details(job):
+        say(f"  {more}")

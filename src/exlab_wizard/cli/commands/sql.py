@@ -95,8 +95,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
         return
     bound = dict(_param(param) for param in params)
     if ready is not None:
-        asked = question(ready)
-        statement, bound = asked.sql, _with_defaults(asked, bound)
+        saved = question(ready)
+        statement, bound = saved.sql, _with_defaults(saved, bound)
     else:
         statement = _query(text or "")
     with _time_limit(timeout):
@@ -111,16 +111,16 @@ def _is_sql(text: str | None) -> bool:
 
 
 def _query(text: str) -> str:
-    asked = sys.stdin.read() if text == "-" else text
-    if not asked.strip() or "\0" in asked:
-        msg = "the query is empty" if not asked.strip() else "the query contains a NUL character"
+    query_text = sys.stdin.read() if text == "-" else text
+    if not query_text.strip() or "\0" in query_text:
+        msg = "the query is empty" if not query_text.strip() else "the query contains a NUL character"
         raise UsageError(msg)
     try:
-        asked.encode()
+        query_text.encode()
     except UnicodeEncodeError as error:
         msg = "the query contains bytes that are not UTF-8; pass them with --param"
         raise UsageError(msg) from error
-    return asked
+    return query_text
 
 
 def _param(text: str) -> tuple[str, Value]:
@@ -134,12 +134,12 @@ def _param(text: str) -> tuple[str, Value]:
     return name, path_to_sql(value)
 
 
-def _with_defaults(asked: SavedQuestion, given: dict[str, Value]) -> dict[str, Value]:
-    if strange := given.keys() - asked.defaults.keys():
-        known = ", ".join(asked.defaults) or "none"
-        msg = f"the question {asked.name!r} has no parameter {', '.join(sorted(strange))}; its parameters: {known}"
+def _with_defaults(saved: SavedQuestion, given: dict[str, Value]) -> dict[str, Value]:
+    if strange := given.keys() - saved.defaults.keys():
+        known = ", ".join(saved.defaults) or "none"
+        msg = f"the question {saved.name!r} has no parameter {', '.join(sorted(strange))}; its parameters: {known}"
         raise UsageError(msg)
-    return asked.defaults | given
+    return saved.defaults | given
 
 
 @contextlib.contextmanager
@@ -163,8 +163,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _list_relations(name: str | None, *, as_csv: bool, as_json: bool) -> None:
     """Print all views and tables, or the columns of one."""
     if name is not None:
-        (told,) = (relation for relation in relations() if relation.name == name.strip())
-        _print(("column", "means"), list(told.columns.items()), as_csv=as_csv, as_json=as_json)
+        (named,) = (relation for relation in relations() if relation.name == name.strip())
+        _print(("column", "means"), list(named.columns.items()), as_csv=as_csv, as_json=as_json)
         return
     if as_json:
         emit([{"name": it.name, "kind": it.kind, "holds": it.holds, "columns": dict(it.columns)} for it in relations()])
@@ -188,16 +188,16 @@ def _default(parameter: Parameter) -> str:
     return f"{parameter.name}={'NULL' if parameter.default is None else parameter.default!s}"
 
 
-def _document(asked: SavedQuestion) -> Json:
+def _document(saved: SavedQuestion) -> Json:
     parameters: list[Json] = [
-        {"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in asked.parameters
+        {"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in saved.parameters
     ]
     return {
-        "name": asked.name,
-        "asks": asked.asks,
-        "asked_by": asked.asked_by,
+        "name": saved.name,
+        "asks": saved.asks,
+        "asked_by": saved.asked_by,
         "parameters": parameters,
-        "sql": asked.sql,
+        "sql": saved.sql,
     }
 
 

@@ -97,8 +97,8 @@ def _work(status: Status) -> Iterator[str]:
     for state, pending in status.pending.items():
         left = f", {size(pending.bytes_left)} left" if pending.bytes_left else ""
         yield f"{state}: {plural(pending.jobs, 'job')}{left}"
-    for held in status.waiting:
-        yield f"  {plural(held.jobs, 'job')} for {held.destination}: {waiting(held.waiting_on)}"
+    for group in status.waiting:
+        yield f"  {plural(group.jobs, 'job')} for {group.destination}: {waiting(group.waiting_on)}"
     for blocker in status.in_flight:
         yield f"  {blocker_line(blocker)}"
     if status.sessions:

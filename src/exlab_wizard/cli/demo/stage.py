@@ -94,7 +94,7 @@ class DemoStage:
         return process.wait(_TIMEOUT_SECONDS)
 
     def wait_for_exit(self) -> int:
-        """Return the exit status of the application, which was asked to quit."""
+        """Return the exit status of the application once it has quit."""
         return self._running().wait(_TIMEOUT_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:

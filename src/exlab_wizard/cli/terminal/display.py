@@ -52,8 +52,8 @@ class LineDisplay(Display):
             if self._printed.get(job.id) == seen:
                 continue
             self._printed[job.id] = seen
-            told = details(job)
-            say(f"job {job.id} {job.run_path}: {job.state}{f' ({told})' if told else ''}")
+            more = details(job)
+            say(f"job {job.id} {job.run_path}: {job.state}{f' ({more})' if more else ''}")
 
 
 class Rate:
@@ -121,8 +121,7 @@ def _details(job: Job, speed: float | None) -> str:
     if speed and job.state in IN_FLIGHT:
         left = 2 * total - job.bytes_done - job.bytes_verified
         parts += [rate(speed), f"{about(left / speed)} left"]
-    said = details(job)
-    return " · ".join([*parts, said] if said else parts)
+    return " · ".join(filter(None, [*parts, details(job)]))
 
 
 def _bars() -> Progress:

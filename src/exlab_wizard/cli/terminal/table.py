@@ -15,7 +15,7 @@ from exlab_wizard.domain.text.names import visible
 
 NULL: Final = "NULL"
 _NARROWEST: Final = 14
-"""To how few characters a column of long text may be folded before rows are shown as blocks instead."""
+"""The fewest characters to which a column of long text may be folded; narrower tables become blocks."""
 
 _GAP: Final = 2
 

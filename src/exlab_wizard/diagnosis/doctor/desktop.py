@@ -37,8 +37,7 @@ def desktop() -> Iterator[CheckResult]:
     try:
         running, startable = asyncio.run(asyncio.wait_for(_names(), BUS_SECONDS))
     except Exception as error:  # boundary: a bus fails in many ways, and each means that nothing can be displayed
-        said = str(error) or type(error).__name__
-        yield doubtful("session bus", f"does not answer: {said}", _HEADLESS)
+        yield doubtful("session bus", f"does not answer: {str(error) or type(error).__name__}", _HEADLESS)
         return
     yield good("session bus", f"{len(running)} names")
     yield _tray(running)

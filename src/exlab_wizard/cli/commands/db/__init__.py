@@ -89,20 +89,14 @@ def backup(locations: Locations, *, file: str | None, listing: bool, as_json: bo
 
 
 def _list(backups: Backups, *, as_json: bool) -> None:
-    found = [(file, file.stat()) for file in backups.all()]
-    made = [to_text(datetime.fromtimestamp(status.st_mtime, UTC)) for _, status in found]
+    stats = [(str(file), file.stat()) for file in backups.all()]
+    found = [(file, it.st_size, to_text(datetime.fromtimestamp(it.st_mtime, UTC))) for file, it in stats]
     if as_json:
-        emit(
-            [
-                {"file": str(file), "bytes": status.st_size, "made_at": at}
-                for (file, status), at in zip(found, made, strict=True)
-            ]
-        )
+        emit([{"file": file, "bytes": count, "made_at": at} for file, count, at in found])
     elif not found:
         say("no backups yet; create one with: exlab-wizard db backup")
     else:
-        rows = [(moment(at), size(status.st_size), str(file)) for (file, status), at in zip(found, made, strict=True)]
-        table(("made", "size", "file"), rows)
+        table(("created", "size", "file"), [(moment(at), size(count), file) for file, count, at in found])
 
 
 @command.command(

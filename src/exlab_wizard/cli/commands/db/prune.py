@@ -64,17 +64,17 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
                 gone = pruning.run(progress)
             if shrink:
                 gone = pruning.shrink(gone)
-    held = locations.state_dir.database.stat().st_size
+    file_bytes = locations.state_dir.database.stat().st_size
     if as_json:
-        emit({"dry_run": dry_run, "before": to_text(before), "file_bytes": held, **asdict(gone)})
+        emit({"dry_run": dry_run, "before": to_text(before), "file_bytes": file_bytes, **asdict(gone)})
         return
     say(f"{'would delete' if dry_run else 'deleted'} history from before {moment(to_text(before))}: {_counts(gone)}")
     if shrink and not dry_run:
-        say(f"the database file is now {size(held)}")
+        say(f"the database file is now {size(file_bytes)}")
     elif not dry_run and gone.free_bytes:
         how = "quit the application first, then: " if is_running(locations.state_dir) else ""
         note(
-            f"{size(gone.free_bytes)} of the {size(held)} of the file are free for reuse; to shrink the file, "
+            f"{size(gone.free_bytes)} of the {size(file_bytes)} of the file are free for reuse; to shrink the file, "
             f"{how}exlab-wizard db prune --older-than {older_than} --shrink"
         )
 
