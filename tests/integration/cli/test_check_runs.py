@@ -137,7 +137,10 @@ CASES = {
         "but ab (verified) in the database",
     ),
     "a file row that was deleted": Case(
-        tamper("DELETE FROM sync_files WHERE job_id = 1 AND path = 'a.raw'"), Rule.COMPLETE, "run-1", "counts 3 files"
+        tamper("DELETE FROM sync_files WHERE job_id = 1 AND path = 'a.raw'"),
+        Rule.COMPLETE,
+        "run-1",
+        "files: 3 in its receipt",
     ),
     "an unmounted destination": Case(
         lambda lab: (lab.nas / ".exlab-destination").unlink(), Rule.READABLE, "nas", "offline"
