@@ -96,7 +96,7 @@ def test_a_link_is_neither_shown_nor_followed_nor_added(place: Place) -> None:
     for form in ({"root": address(place.root), "at": "out/classified"}, {"path": f"{place.root}/out/classified"}):
         refused = place.add(**form)
         assert refused.status_code == 403
-        assert "lies outside the folders" in told(refused)
+        assert "is outside the folders" in told(refused)
     assert place.queued() == before
 
 
@@ -104,9 +104,9 @@ def test_a_link_is_neither_shown_nor_followed_nor_added(place: Place) -> None:
     ("form", "field", "message"),
     [
         ({}, "path", "Choose a folder, or write its path."),
-        ({"path": "relative"}, "path", "Name the run by its absolute path."),
+        ({"path": "relative"}, "path", "Give the absolute path of the run."),
         ({"path": "{root}/scope-2/gone"}, "path", "Give the path of an existing run folder."),
-        ({"path": "{nas}"}, "path", "lies inside the destination"),
+        ({"path": "{nas}"}, "path", "is inside the destination"),
         ({"path": "{root}/scope-2/scan-1", "destination": "moon"}, "destination", "There is no destination 'moon'"),
         ({"path": "{root}/scope-2/scan-1", "destination": ""}, "destination", "Choose where it goes."),
         ({"path": "{root}/scope-2/scan-1", "equipment": ".."}, "equipment", "must be a plain folder name"),
