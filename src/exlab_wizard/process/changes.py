@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Changes:
-    """Made first at launch, so that whoever changes something needs to know nobody who follows it. Thread-safe."""
+    """Made first at launch, so that notifiers and subscribers need not know each other. Thread-safe."""
 
     def __init__(self) -> None:
         """Begin without subscribers."""

@@ -106,7 +106,7 @@ class Bus:
 
 
 def new_owner(signal: Message, name: str) -> str | None:
-    """Return who owns `name` from now on, if the bus itself announces that with `signal`; empty for nobody."""
+    """Return who owns `name` from now on, if the bus itself announces that with `signal`; empty if it has no owner."""
     if signal.sender != DBUS or signal.member != "NameOwnerChanged" or signal.body[0] != name:
         return None
     return str(signal.body[2])

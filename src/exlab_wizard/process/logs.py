@@ -166,7 +166,7 @@ class Logbook:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; an error that ends the block is the last line, since nobody may read stderr."""
+        """Stop; an error that ends the block is the last line, since stderr may not be read."""
         if value is not None:
             trace_of = None if isinstance(value, ExlabError) else (type(value), value, trace)
             self._file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "stopped: %s", (value,), trace_of))

@@ -1,4 +1,4 @@
-"""Who follows the application over HTTP, and so could answer a question: open event streams, and recent requests.
+"""Which clients follow the application over HTTP and could answer a question: open event streams, recent requests.
 
 A page in a browser is known by its cookie: as long as its stream is open, the operator has the window before them.
 """
@@ -18,7 +18,7 @@ class Presence:
     """Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with nobody present."""
+        """Begin without clients."""
         self._clock = clock
         self._lock = threading.Lock()
         self._streams = self._answering = self._pages = 0
@@ -42,7 +42,7 @@ class Presence:
 
     @property
     def can_answer(self) -> bool:
-        """Whether somebody would see a question."""
+        """Whether a client would show a question."""
         return self._answering > 0 or self._clock.monotonic() < self._seen_until
 
     def seen(self) -> None:

@@ -49,7 +49,7 @@ def last_said(state_dir: StateDir) -> str:
 
 
 def cut_loose() -> None:
-    """Send standard output and error nowhere; whoever waited for the ready message reads no further."""
+    """Send standard output and error nowhere: the process that waited for the ready message reads no further."""
     sys.stdout.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):

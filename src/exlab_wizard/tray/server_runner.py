@@ -154,7 +154,7 @@ class ServerRunner:
                 application.close()  # it already has threads
                 return
             serving.run(lambda: self._answering(port))
-        except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application goes on
+        except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application continues
             self._failure = error
             if self._settled.is_set() or not isinstance(error, OSError):  # else `start` has the sentence
                 log.exception("the HTTP API crashed; syncing continues without it")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME: Final = "org.freedesktop.Notifications"
 PATH: Final = "/org/freedesktop/Notifications"
 _CLOSED: Final = {2: ReactionKind.DISMISSED}
-"""The reason that means the operator; after all others nobody may have seen it."""
+"""The reason that means the operator; after all others the operator may not have seen it."""
 _CLICK: Final = "default"
 _NORMAL, _CRITICAL = 1, 2
 _NEVER, _AS_USUAL = 0, -1

@@ -69,22 +69,22 @@ def resumed(recovery: Recovery) -> Notice | None:
     return Notice("resumed", title, "\n".join(told), "/history?state=failed" if failed else "/", lasting=failed)
 
 
-def asked(standing: QuitStatus) -> Notice:
+def asked(status: QuitStatus) -> Notice:
     """Return the question of a quit."""
-    blockers = standing.blockers[:_MOST_NAMED]
-    lines = [describe(_named(blocker)) for blocker in blockers] or [visible(standing.trouble)[:_LONGEST_DETAIL]]
-    count = None if standing.count is None else standing.count.operations
+    blockers = status.blockers[:_MOST_NAMED]
+    lines = [describe(_named(blocker)) for blocker in blockers] or [visible(status.trouble)[:_LONGEST_DETAIL]]
+    count = None if status.count is None else status.count.operations
     if count is not None and count > len(blockers):
         lines.append(f"and {number(count - len(blockers))} more")
     body = "\n".join([*filter(None, lines), promise(count)])
     return Notice(QUESTION, question(count), body, "/quit", CHOICES, urgent=True)
 
 
-def gist(standing: QuitStatus) -> Gist:
+def gist(status: QuitStatus) -> Gist:
     """Return which operations the question names, and roughly how far they are, to compare two questions."""
-    which = tuple((blocker.kind, blocker.id) for blocker in standing.blockers)
-    count = None if standing.count is None else standing.count.operations
-    far = (None if blocker.percent is None else int(blocker.percent // _PERCENT_STEP) for blocker in standing.blockers)
+    which = tuple((blocker.kind, blocker.id) for blocker in status.blockers)
+    count = None if status.count is None else status.count.operations
+    far = (None if blocker.percent is None else int(blocker.percent // _PERCENT_STEP) for blocker in status.blockers)
     return (count, *which), tuple(far)
 
 

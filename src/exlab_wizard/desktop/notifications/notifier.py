@@ -112,7 +112,7 @@ class Notifications(Listener):
         self._begin(self._withdraw(key))
 
     def reacted(self, number: int, reaction: Reaction) -> None:
-        """Something happened to a notification: call whoever waits for it."""
+        """Something happened to a notification: call its `react`."""
         found = [(key, shown) for key, shown in self._shown.items() if shown.number == number]
         if not found and self._one_by_one.locked():
             # It may be pressed before the answer with its number has arrived.

@@ -1,10 +1,10 @@
 """systemd-logind, over the system bus: inhibitor locks, and the signals before a shutdown and after sleep.
 
-A lock is a file descriptor: closing it gives it back, and so does the end of this process, whatever becomes of it. The
-shutdown lock is of the kind that delays (five seconds, unless logind is told otherwise). The sleep lock is of the kind
-that blocks: a delay would let an unattended machine fall asleep in the middle of the night's transfers, and there is
-nothing to do in those seconds that the last checkpoint has not done. It never blocks the lid, and whoever wants the
-machine to sleep anyway sees our name and can insist.
+A lock is a file descriptor: closing it releases it, and so does any end of this process. The shutdown lock is of the
+kind that delays (five seconds, unless logind is configured otherwise). The sleep lock is of the kind that blocks: a
+delay would let an unattended machine fall asleep in the middle of the night's transfers, and there is
+nothing to do in those seconds that the last checkpoint has not done. It never blocks the lid, and an operator who
+suspends the machine by hand sees our name and can insist.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Logind:
         except BusError as error:
             log.warning("logind no longer answers: %s", error)
         finally:
-            # After a restart of the bus nobody knows the old locks.
+            # A restarted bus does not know the old locks.
             self._unlock(set(self._locks))
             if not closed.done():
                 bus.close()

@@ -1,8 +1,8 @@
 """The tray icon: pystray, and what it must be kept from doing.
 
 This is the only import of pystray; importing this module fails where the desktop has no way to show an icon. All calls
-but `run` are for any thread and return at once. Items return at once, too: the icon's loop never
-waits for anything, and nothing waits for it.
+but `run` are for any thread and return at once. Items return at once, too: the icon's loop never waits for anything,
+and nothing waits for it.
 
 Left alone, pystray takes SIGINT away from us, talks to a notification service that may not be there, and replaces the
 whole menu where only a text has changed, so that it closes under the pointer.
@@ -78,7 +78,7 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
 
         def _finalize(self) -> None:
             self._visible = False  # or its destructor would hide what is gone
-            # A panel keeps what its owner does not take away, and a click on that would be answered by nobody.
+            # A panel keeps an icon that its owner does not remove, and clicks on it would have no effect.
             with contextlib.suppress(GLib.Error):  # the bus may be what has gone
                 self._bus.close_sync(None)
 
