@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
-from exlab_wizard.domain.text.amounts import number
+from exlab_wizard.domain.text.amounts import number, plural
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.destination.existing import Published
 from exlab_wizard.transfer.ports import TransferControl
@@ -70,9 +70,8 @@ def _receipt(published: Published, known: Known) -> Iterator[Difference]:
     elif owner.checksums_sha256 != published.list_sha256 and not known.in_between:
         yield Difference(published.root, "its checksum list does not match its receipt")
     elif owner.job_key == known.job_key and owner.files != len(known.rows):
-        yield Difference(
-            published.root, f"files: {number(owner.files)} in its receipt, {number(len(known.rows))} in the database"
-        )
+        counted = plural(owner.files, "file")
+        yield Difference(published.root, f"its receipt counts {counted}, the database {number(len(known.rows))}")
     elif (published.links, published.folders) < (owner.symlinks, owner.folders):
         yield Difference(published.root, "it lacks symlinks or folders that its receipt counts")
 
