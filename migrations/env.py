@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that the program hands in, or on the database that `-x db=PATH` names.
+"""Runs migrations on the connection that the program passes, or on the database that `-x db=PATH` names.
 
 The whole upgrade is one transaction: SQLite's DDL is transactional, so a crash in the middle leaves the old schema.
 """
@@ -26,12 +26,12 @@ def types_differ(
     _seen_type: TypeEngine[object],
     declared_type: TypeEngine[object],
 ) -> bool | None:
-    """Let Alembic compare types, but for paths: it knows no `ANY` and takes the column for a number."""
+    """Let Alembic compare all types but those of paths: it takes the unknown `ANY` for a number."""
     return False if isinstance(declared_type, PathValue) else None
 
 
 def run_on(connection: Connection) -> None:
-    """Migrate over `connection`, inside the transaction that its owner opened or in one of our own."""
+    """Migrate over `connection`, in the transaction that its owner began, else in a new one."""
     context.configure(
         connection=connection, target_metadata=metadata, transactional_ddl=True, compare_type=types_differ
     )
@@ -48,9 +48,9 @@ def run_offline() -> None:
 
 def run_online() -> None:
     """Use the connection of the calling program, or open the database of the command line."""
-    handed_in: Connection | None = context.config.attributes.get("connection")
-    if handed_in is not None:
-        run_on(handed_in)
+    passed: Connection | None = context.config.attributes.get("connection")
+    if passed is not None:
+        run_on(passed)
         return
     named = context.get_x_argument(as_dictionary=True).get("db")
     database = Database(StateDir.at(default_state_dir()).database if named is None else named)

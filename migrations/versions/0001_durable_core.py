@@ -235,7 +235,7 @@ BEGIN
   END;
 END
 """,
-    # What has no end counts as pending: a finished job that is put in by hand gets one.
+    # A job without an end counts as pending: a finished job that is inserted by hand gets one.
     f"""
 CREATE TRIGGER jobs_follow_insert AFTER INSERT ON sync_jobs
 WHEN NEW.finished_at IS NULL AND {_one_of("NEW.state", *FINISHED)}
@@ -253,8 +253,8 @@ BEGIN
     NEW.launch_id, NEW.error_detail);
 END
 """,
-    # What recovery moves from in flight to queued has passed through resumable: the log shows both steps. The reason is
-    # how its launch ended.
+    # A job that recovery moves from in flight to queued has passed through resumable: the log shows both steps. The
+    # reason is how its launch ended.
     f"""
 CREATE TRIGGER jobs_log_recovery AFTER UPDATE OF state ON sync_jobs
 WHEN NEW.state <> OLD.state AND {RECOVERED}
@@ -293,7 +293,7 @@ BEGIN
   SELECT RAISE(ABORT, 'an unfinished job cannot be deleted; set its state to cancelled first');
 END
 """,
-    # Deleting the newest job is passed over in silence: its number, and its folder on the NAS, would be used again.
+    # Deleting the newest job is ignored silently: its number, and its folder on the NAS, would be reused.
     """
 CREATE TRIGGER jobs_keep_newest BEFORE DELETE ON sync_jobs
 WHEN OLD.finished_at IS NOT NULL AND OLD.id = (SELECT max(id) FROM sync_jobs)
@@ -301,7 +301,7 @@ BEGIN
   SELECT RAISE(IGNORE);
 END
 """,
-    # The sqlite3 shell leaves foreign keys off: what belongs to a deleted job would stay behind.
+    # The sqlite3 shell leaves foreign keys off: the rows of a deleted job would stay behind.
     """
 CREATE TRIGGER jobs_take_their_rows AFTER DELETE ON sync_jobs
 BEGIN
@@ -315,7 +315,7 @@ BEGIN
   SELECT RAISE(ABORT, 'job_events is append-only');
 END
 """,
-    # A cascade deletes events after their job is gone; only that is let through.
+    # A cascade deletes events after their job is gone; only that is allowed.
     """
 CREATE TRIGGER events_append_only_delete BEFORE DELETE ON job_events
 WHEN EXISTS (SELECT 1 FROM sync_jobs WHERE id = OLD.job_id)
@@ -429,7 +429,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop everything; what is pending goes with it."""
+    """Drop everything, including pending work."""
     for name in VIEW_NAMES:
         op.execute(f"DROP VIEW {name}")
     op.execute("DROP TRIGGER jobs_keep_unfinished")

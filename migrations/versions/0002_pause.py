@@ -16,14 +16,14 @@ FROM launches
 
 
 def upgrade() -> None:
-    """Add the column, and show it."""
+    """Add the column to the table and the view."""
     op.execute("ALTER TABLE launches ADD COLUMN paused_since TEXT")
     op.execute("DROP VIEW launch_history")
     op.execute(_HISTORY.format(paused=", paused_since"))
 
 
 def downgrade() -> None:
-    """Forget pauses; a launch of the older program works on."""
+    """Drop the column; the older program knows no pauses."""
     op.execute("DROP VIEW launch_history")
     op.execute("ALTER TABLE launches DROP COLUMN paused_since")
     op.execute(_HISTORY.format(paused=""))
