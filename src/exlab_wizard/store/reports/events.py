@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.store import figures
-from exlab_wizard.store.reports.rows import Record, records
+from exlab_wizard.store.reports.rows import Record, records, view
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import whole
@@ -58,7 +58,8 @@ OPENED: Final = Statement(
 # CROSS JOIN keeps SQLite from beginning with all failed jobs there are.
 FAILURES: Final = Statement(
     sa.text(
-        "SELECT e.id, e.job_id, j.run_path, j.destination, j.error_kind, j.error_detail"
+        "SELECT e.id, e.job_id, j.run_path, j.destination, coalesce(j.error_kind, 'unknown') AS kind,"
+        " coalesce(j.error_detail, '') AS detail"
         " FROM job_events e CROSS JOIN sync_jobs j ON j.id = e.job_id"
         " WHERE e.id > :after AND e.id <= :upto AND e.to_state = 'failed' AND j.state = 'failed'"
         " ORDER BY e.id LIMIT :limit"
@@ -132,16 +133,7 @@ class EventsReport(Queries):
         if upto <= after:  # also after a backup was restored: its moves are no news
             return [], upto
         found = records(self._db, FAILURES, {"after": after, "upto": upto, "limit": _FAILURES_AT_ONCE})
-        failures = [
-            Failure(
-                whole(row["job_id"]),
-                str(row["run_path"]),
-                str(row["destination"]),
-                str(row["error_kind"] or "unknown"),
-                str(row["error_detail"] or ""),
-            )
-            for row in found
-        ]
+        failures = [view(Failure, row) for row in found]
         return failures, whole(found[-1]["id"]) if len(found) == _FAILURES_AT_ONCE else upto
 
     def waiting_for_destination(self) -> dict[tuple[str, WaitReason], int]:

@@ -155,11 +155,7 @@ class HistoryReport(Queries):
     def search(
         self, search: Search, *, limit: int, before: int | None = None, seconds: float = SEARCH_SECONDS
     ) -> Found:
-        """Return the newest jobs below id `before` that match.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
+        """Return the newest jobs below id `before` that match."""
         lowest = 0 if search.since is None else self._first_queued(search.since - _CLOCK_ERROR)
         start = MAX_ID if search.until is None else self._first_queued(search.until + _CLOCK_ERROR)
         state = None if search.state is None else search.state.value

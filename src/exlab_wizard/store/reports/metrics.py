@@ -161,11 +161,7 @@ class MetricsReport(Queries):
         return {str(name): whole(count) for name, count in self._db.read(statement)}
 
     def verified(self, since: datetime, *, seconds: float = READ_SECONDS) -> Verified:
-        """Return what was verified since then; runs that were deleted from the database are not counted.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
+        """Return what was verified since then; runs that were deleted from the database are not counted."""
         sums: dict[str, tuple[int, int]] = {}
         before, stretch, deadline = MAX_ID, FIRST_STRETCH, time.monotonic() + seconds
         earliest, wanted = None, to_text(since)

@@ -114,11 +114,7 @@ class StatusReport(Queries):
     """Reads for the icon, `exlab-wizard status`, and the head of each page."""
 
     def read(self) -> Status:
-        """Return what runs, waits and failed, for `exlab-wizard status` and for the API, which show the same.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
+        """Return what runs, waits and failed, for `exlab-wizard status` and for the API, which show the same."""
         rows = RowsReport(self._db)
         ended = [row for row in rows.launches(limit=2) if row.ended_at is not None]
         return Status(
@@ -132,11 +128,7 @@ class StatusReport(Queries):
         )
 
     def summary(self, launch_id: int, now: datetime) -> LaunchSummary:
-        """Return the counts of `launch_id`, in one snapshot.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
+        """Return the counts of `launch_id`, in one snapshot."""
         row = self._db.read(SUMMARY, {"launch": launch_id, "now": to_text(now)})[0]
         sessions, in_flight, moved, total, left, queued, failed, paused = row
         counts = (whole(sessions), whole(in_flight), whole(moved or 0), whole(total or 0))

@@ -324,7 +324,7 @@ class Transaction:
 
 
 class Queries:
-    """Reads or writes over one database: the base of each part of the store."""
+    """The base of each part of the store. What cannot be read or written raises StoreError, which says why."""
 
     def __init__(self, database: Database) -> None:
         """Work on `database`."""
