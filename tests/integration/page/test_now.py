@@ -20,7 +20,7 @@ def test_a_run_is_seen_on_its_way_until_it_has_arrived(program: Program, visit: 
     expect(main).to_contain_text("Choose the folder of a run")
     program.enqueue(write_run(program.home / "runs" / "run-17", {"detector/frames.raw": 18 * MIB, "notes.txt": 100}))
     card = visitor.page.locator("#job-1")
-    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("1 run on its way")
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Syncing 1 run")
     expect(card).to_contain_text("Sending to nas")
     expect(card).to_contain_text("of 18.0 MiB")
     expect(card).to_contain_text("of 2 files")
@@ -63,11 +63,11 @@ def test_pausing_and_going_on_by_button(program: Program, visit: Visit) -> None:
     page = visit(program).page
     page.get_by_role("button", name="Pause syncing").click()
     paused = page.get_by_role("region", name="Paused since")
-    expect(paused).to_contain_text("Nothing is synced until you go on.")
-    expect(page.locator("#due-1")).to_contain_text("Goes on when syncing does.")
-    page.get_by_role("button", name="Go on").click()
+    expect(paused).to_contain_text("No run is synced until you resume.")
+    expect(page.locator("#due-1")).to_contain_text("Starts when syncing resumes.")
+    page.get_by_role("button", name="Resume syncing").click()
     expect(paused).to_be_hidden()
-    expect(page.get_by_role("heading", level=1)).to_have_text("1 run on its way")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Syncing 1 run")
 
 
 def test_safe_mode_says_why_nothing_is_synced_and_is_ended_by_button(program: Program, visit: Visit) -> None:
@@ -77,10 +77,10 @@ def test_safe_mode_says_why_nothing_is_synced_and_is_ended_by_button(program: Pr
     program.start()
     program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": MIB}))
     page = visit(program).page
-    safe = page.get_by_role("region", name="Safe mode: nothing is synced")
-    expect(safe).to_contain_text("The last starts all ended within seconds.")
+    safe = page.get_by_role("region", name="Safe mode: syncing is paused")
+    expect(safe).to_contain_text("The last launches all ended within seconds.")
     assert faults_of(page) == []
-    safe.get_by_role("button", name="Go on").click()
+    safe.get_by_role("button", name="Resume syncing").click()
     expect(safe).to_be_hidden()
     until(lambda: program.job_state(1) == "verified", what="the run to arrive")
 
@@ -167,7 +167,7 @@ def test_the_keyboard_reaches_everything_and_skips_the_navigation(program: Progr
     program.start()
     page = visit(program).page
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("Tab")

@@ -146,7 +146,7 @@ def test_a_run_that_is_queued_already_is_found_not_doubled(place: Place) -> None
     form = {"root": address(place.root), "at": "scope-2/scan-1"}
     first, second = place.add(**form), place.add(**form)
     assert first.headers["location"] == second.headers["location"]
-    assert "Added again, nothing is doubled." in told(place.get("/add", **form))
+    assert "Adding it again changes nothing." in told(place.get("/add", **form))
     assert place.http.post("/api/v1/resume").status_code == 200
 
 
@@ -240,7 +240,7 @@ def test_a_settings_file_with_a_fault_is_told_and_cannot_be_changed(place: Place
     try:
         place.program.config.write_text(f"{before}[quit]\n", "utf-8")
         page = told(place.get("/settings"))
-        assert "The file has a fault" in page
+        assert "The settings file has errors" in page
         assert 'name="token"' not in page
         saved = place.post("/settings/quit", window_s="60", session_end_window_s="5", token="")
         assert saved.status_code == 409

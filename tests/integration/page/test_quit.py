@@ -60,7 +60,7 @@ def test_the_question_takes_the_focus_and_force_quit_ends_on_the_last_page(busy:
     expect(banner).to_contain_text("run-1: verified")
     kept = busy.number("SELECT bytes_resumed FROM sync_jobs")
     assert kept >= sent > 0
-    expect(banner).to_contain_text(f"{kept / MIB:.1f} MiB need not be sent again.")
+    expect(banner).to_contain_text(f"{kept / MIB:.1f} MiB do not have to be sent again.")
     assert faults_of(visitor.page) == []
 
 
@@ -96,7 +96,7 @@ def test_of_two_windows_one_answers_and_the_question_of_the_other_disappears(bus
     other.page.get_by_role("button", name="Keep running").click()
     for dialog in dialogs:
         expect(dialog).to_be_hidden()
-    expect(other.page.get_by_role("heading", level=1)).to_have_text("1 run on its way")
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("Syncing 1 run")
 
 
 def test_what_ends_in_time_takes_the_question_away_and_the_page_says_that_nothing_is_left(

@@ -27,7 +27,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     job = stage.failed_run(program, root)
     until(lambda: program.job_state(job) == "failed")
     page = visit(program, "/").page
-    page.get_by_role("link", name="Look and retry").click()
+    page.get_by_role("link", name="Review and retry").click()
     page.get_by_role("link", name=stage.FAILED).click()
     expect(page.locator("#error")).to_contain_text("Refusing to replace")
     expect(page.locator("#error")).to_contain_text("move the other away, then retry")
@@ -35,7 +35,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     shutil.rmtree(program.nas / "scope-2" / stage.FAILED)
     page.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("heading", name="Verified on nas")).to_be_visible()
-    expect(page.locator(".timeline")).to_contain_text("Tried again, as somebody asked")
+    expect(page.locator(".timeline")).to_contain_text("Retried by an operator")
     expect(page.locator(".files .hash")).to_have_text(re.compile("[0-9a-f]{64}"))
     page.get_by_role("link", name="Receipt").click()
     expect(page.get_by_text("was read just now")).to_be_visible()
@@ -69,7 +69,7 @@ def test_a_run_is_chosen_added_and_arrives_without_the_script(program: Program, 
     page.get_by_role("link", name="scope-2").click()
     expect(page.locator("#folders li", has_text="scan-2")).to_contain_text("Verified on nas")
     page.get_by_role("link", name="scan-2").click()
-    expect(page.locator("#chosen")).to_contain_text("Added again, only what is new is brought there.")
+    expect(page.locator("#chosen")).to_contain_text("Adding it again copies only new files.")
     allow_refusals(visitor)
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_limit_is_told_at_its_field_and_the_right_one_is_used_at_once(pr
     assert program.config.read_text("utf-8") == before
     limit.fill("")  # at the old limit the run would take a minute and a half
     page.get_by_role("button", name="Save nas").click()
-    expect(page.get_by_role("status").filter(has_text="counts from now on")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="takes effect immediately")).to_be_visible()
     until(lambda: program.job_state(job) == "verified")
     assert program.config.read_text("utf-8") == before.replace("bandwidth_mib_s = 0.25\n", "")
     allow_refusals(visitor)
@@ -102,7 +102,7 @@ def test_hours_are_added_corrected_and_taken_away(program: Program, visit: Visit
     program.start()
     visitor = visit(program, "/settings")
     page = visitor.page
-    page.get_by_text("Hours in which the limit holds: always").click()
+    page.get_by_text("Hours in which the limit applies: always").click()
     page.get_by_label("Days").fill("someday")
     page.get_by_label("From", exact=True).fill("08:00")
     page.get_by_label("To", exact=True).fill("18:00")
@@ -117,7 +117,7 @@ def test_hours_are_added_corrected_and_taken_away(program: Program, visit: Visit
         page.get_by_label(field, exact=True).first.fill("")
     page.get_by_label("To", exact=True).first.fill("")
     page.get_by_role("button", name="Save nas").click()
-    expect(page.get_by_text("Hours in which the limit holds: always")).to_be_visible()
+    expect(page.get_by_text("Hours in which the limit applies: always")).to_be_visible()
     assert SettingsFile(program.config).read().destinations["nas"].schedule == ()
     allow_refusals(visitor)
 
@@ -130,13 +130,13 @@ def test_what_somebody_else_wrote_into_the_file_is_never_overwritten(program: Pr
     program.config.write_text(theirs, "utf-8")
     waits = page.get_by_label("Seconds that a quit waits")
     waits.fill("60")
-    page.get_by_role("button", name="Save the times").click()
+    page.get_by_role("button", name="Save the quit settings").click()
     expect(page.get_by_role("alert").filter(has_text="Not saved")).to_contain_text("was changed in the meantime")
     expect(waits).to_have_value("45")
     assert program.config.read_text("utf-8") == theirs
     waits.fill("60")
-    page.get_by_role("button", name="Save the times").click()
-    expect(page.get_by_role("status").filter(has_text="next start")).to_be_visible()
+    page.get_by_role("button", name="Save the quit settings").click()
+    expect(page.get_by_role("status").filter(has_text="next launch")).to_be_visible()
     assert program.config.read_text("utf-8") == theirs.replace("45.0", "60")
     allow_refusals(visitor)
 
@@ -171,14 +171,14 @@ def test_notifications_are_switched_off_and_a_wrong_time_is_told(program: Progra
     program.start()
     visitor = visit(program, "/settings")
     page = visitor.page
-    page.get_by_role("checkbox", name="Tell on the desktop").uncheck()
+    page.get_by_role("checkbox", name="Show desktop notifications").uncheck()
     page.get_by_label("Seconds that a destination is offline").fill("0")
-    page.get_by_role("button", name="Save the notifications").click()
+    page.get_by_role("button", name="Save the notification settings").click()
     expect(page.locator("#fault-offline_after_s")).to_contain_text("greater than or equal to 1")
-    expect(page.get_by_role("checkbox", name="Tell on the desktop")).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name="Show desktop notifications")).not_to_be_checked()
     page.get_by_label("Seconds that a destination is offline").fill("60")
-    page.get_by_role("button", name="Save the notifications").click()
-    expect(page.get_by_role("status").filter(has_text="counts from now on")).to_be_visible()
+    page.get_by_role("button", name="Save the notification settings").click()
+    expect(page.get_by_role("status").filter(has_text="takes effect immediately")).to_be_visible()
     told = SettingsFile(program.config).read().notifications
     assert (told.enabled, told.offline_after_s) == (False, 60)
     allow_refusals(visitor)

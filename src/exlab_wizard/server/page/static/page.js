@@ -1,7 +1,7 @@
-// Keeps a page up to date over the event stream. The page works without it; with it, it moves.
+// Keeps a page up to date over the event stream. The page works without this script, but does not update then.
 //
 // Events only say that something changed: at most twice a second the page's moving parts are fetched, as the server
-// renders them, and put into their places. So one event costs next to nothing, and words live in the templates alone.
+// renders them, and put in place. So an event costs next to nothing, and all words are in the templates.
 
 const LIVE = { "X-Exlab-Live": "1" };
 const REFRESH_MS = 500;
@@ -10,7 +10,7 @@ const KEY_MS = 600_000;
 const $ = (id) => document.getElementById(id);
 
 let stream = null;
-let over = false; // the application has said that it quits
+let over = false; // the application has said that it has quit
 let lost = false;
 let timer = 0;
 let refreshing = false;
@@ -20,10 +20,10 @@ let stale = false;
 
 function refresh() {
   stale = true;
-  if (!timer && !refreshing) timer = setTimeout(look, REFRESH_MS);
+  if (!timer && !refreshing) timer = setTimeout(fetchParts, REFRESH_MS);
 }
 
-async function look() {
+async function fetchParts() {
   timer = 0;
   if (over || lost) return;
   stale = false;
@@ -33,7 +33,7 @@ async function look() {
     const html = await answer.text();
     if (answer.ok && !over) put(html);
   } catch {
-    // The stream notices too, and says so.
+    // The stream fails too, and reports it.
   } finally {
     refreshing = false;
     if (stale) refresh();
@@ -50,7 +50,7 @@ function put(html) {
   tick();
 }
 
-// Make `old` like `fresh`, in place: what stays the same keeps its focus, its selection and its place on the screen.
+// Make `old` like `fresh`, in place: unchanged parts keep focus, selection and scroll position.
 function morph(old, fresh) {
   attributes(old, fresh);
   const keyed = new Map([...old.children].filter((one) => one.id).map((one) => [one.id, one]));
@@ -89,7 +89,7 @@ const question = $("question");
 function asked() {
   const stands = question.hasAttribute("data-asked") && !over;
   if (stands && !question.matches(":modal")) {
-    question.removeAttribute("open"); // shown without the script, it was no modal dialog
+    question.removeAttribute("open"); // rendered open, it is not a modal dialog
     question.showModal();
     say(question.querySelector("h2").textContent);
   } else if (!stands && question.open) {
@@ -108,7 +108,7 @@ function say(sentence) {
   if (said.textContent !== sentence) said.textContent = sentence;
 }
 
-// ---- what runs on between two looks
+// ---- countdowns
 
 function tick() {
   const now = Date.now();
@@ -137,7 +137,7 @@ document.addEventListener("submit", async (event) => {
   button?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(button?.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body, headers: LIVE });
-    const late = answer.status === 409 && question.contains(form); // somebody else was faster
+    const late = answer.status === 409 && question.contains(form); // another client answered first
     failed(answer.ok || late ? "" : (await answer.json()).error.message);
     if (answer.ok && form.getAttribute("action") === "/theme") location.reload();
   } catch {
@@ -146,7 +146,7 @@ document.addEventListener("submit", async (event) => {
     button?.removeAttribute("aria-busy");
     clearTimeout(timer);
     timer = 0;
-    if (!refreshing) look();
+    if (!refreshing) fetchParts();
     else refresh();
   }
 });
@@ -166,8 +166,8 @@ function follow() {
     lost = false;
     $("lost").hidden = true;
     refresh();
-    told = null;
-    tellFocus();
+    reported = null;
+    reportFocus();
   });
   stream.addEventListener("ended", (event) => end(JSON.parse(event.data).sentence));
   stream.addEventListener("error", () => {
@@ -176,32 +176,32 @@ function follow() {
   });
 }
 
-// ---- the window: whether the operator works in it, and that there is only one
+// ---- the window: whether it has the focus, and that there is only one
 
-let told = null;
+let reported = null;
 
-async function tellFocus() {
+async function reportFocus() {
   const focused = document.hasFocus();
-  if (focused === told || over) return;
-  told = focused;
+  if (focused === reported || over) return;
+  reported = focused;
   const body = JSON.stringify({ focused });
   try {
     await fetch("/api/v1/window", { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true });
   } catch {
-    told = null; // told again when the stream is back
+    reported = null; // reported again when the stream is back
   }
 }
 
-for (const name of ["focus", "blur", "pageshow"]) addEventListener(name, tellFocus);
+for (const name of ["focus", "blur", "pageshow"]) addEventListener(name, reportFocus);
 
-// Whoever was let in just now is the window; a page that was open before gives way, since nobody can bring it to the front.
+// A page that has just logged in is the window; an older one closes, since no program can bring it to the front.
 const windows = new BroadcastChannel("exlab-wizard");
 windows.addEventListener("message", () => {
   over = true;
   stream?.close();
   window.close();
   const moved = document.createElement("p");
-  moved.textContent = "ExLab-Wizard is open in a newer window. This one can be closed.";
+  moved.textContent = "ExLab-Wizard is open in a newer window. You can close this one.";
   document.body.replaceChildren(moved);
 });
 if (location.hash === "#opened") {
@@ -216,7 +216,7 @@ function lose() {
     say($("lost-title").textContent);
     if (question.open) question.close();
   }
-  setTimeout(comeBack, AGAIN_MS);
+  setTimeout(reconnect, AGAIN_MS);
 }
 
 function end(sentence) {
@@ -231,20 +231,20 @@ function end(sentence) {
   document.title = "ExLab-Wizard has quit";
 }
 
-// ---- back after a restart: the page proves that it was here before, without sending what it proves it with
+// ---- reconnecting after a restart: page and server prove that they know the page's key, without sending it
 
-async function comeBack() {
+async function reconnect() {
   try {
     const [name, secret] = $("state").dataset.key.split(".");
     const mine = hex(crypto.getRandomValues(new Uint8Array(16)));
-    const reply = await tell("/comeback", { key: name, number: mine });
+    const reply = await post("/comeback", { key: name, number: mine });
     if (reply.status === 401) return $("stuck").showModal();
     if (!reply.ok) return lose();
     const { number, proof, launch_id: launch } = await reply.json();
     const text = `${location.host}\n${name}\n${mine}\n${number}`;
-    if ((await mac(secret, `server\n${text}`)) !== proof) return lose(); // somebody else answers at our address
+    if ((await mac(secret, `server\n${text}`)) !== proof) return lose(); // another program answers at our address
     if (!over && String(launch) === document.body.dataset.launch) return follow(); // only the connection was lost
-    const answer = await tell("/comeback/answer", { number, proof: await mac(secret, `page\n${text}`) }, "same-origin");
+    const answer = await post("/comeback/answer", { number, proof: await mac(secret, `page\n${text}`) }, "same-origin");
     if (answer.ok) location.reload();
     else lose();
   } catch {
@@ -252,7 +252,7 @@ async function comeBack() {
   }
 }
 
-function tell(path, document, credentials = "omit") {
+function post(path, document, credentials = "omit") {
   const headers = { "Content-Type": "application/json" };
   return fetch(path, { method: "POST", headers, body: JSON.stringify(document), credentials, cache: "no-store" });
 }
