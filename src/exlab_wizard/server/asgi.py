@@ -1,4 +1,4 @@
-"""Puts the HTTP application together: routes by noun, behind the door. No globals; built once for each server."""
+"""Assembles the HTTP application: routes by noun, behind access control. No globals; built once for each server."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _DESCRIPTION: Final = (
 
 
 class HttpApplication:
-    """The ASGI application of one server, and what it must close."""
+    """The ASGI application of one server."""
 
     def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
-        """Build it for the server at `port`, for whoever holds `token`; pages come back by keys of `page_secret`."""
+        """Build it for the server at `port` and clients with `token`; pages reconnect by keys of `page_secret`."""
         self._pools = ThreadPools(backend.store.database)
         self._feed = Feed(backend, self._pools.reads)
         self._logins = logins = Logins(backend.clock)
@@ -62,16 +62,16 @@ class HttpApplication:
         routes.include_router(ReconnectRoutes(keys, logins, backend.launch_id).router)
         self._browsing = Browsing(backend.store.database.path, self._pools.reads)
         self._browsing.join(routes)
-        # After the first answers, which are for programs; the browser of a window takes longer than this to start.
+        # After the first answers, which are for programs; the browser of a window takes longer to start.
         self._warming = threading.Timer(WARM_SECONDS, self._warm, (views,))
         self._warming.name = "templates"
         self._warming.daemon = True
         self._access_control = AccessControl(routes, views.refusal, port=port, token=token, logins=logins)
-        with contextlib.suppress(RuntimeError):  # without a thread to be had the first page takes longer
+        with contextlib.suppress(RuntimeError):  # without a thread the first page takes longer
             self._warming.start()
 
     def _warm(self, views: Views) -> None:
-        # A computer that has run out lets the first page take longer, or say so.
+        # Without memory or files the first page takes longer, or reports it.
         with contextlib.suppress(OSError, MemoryError, ImportError):
             views.warm(self._warming.finished)
 
@@ -80,19 +80,19 @@ class HttpApplication:
         await self._access_control(scope, receive, send)
 
     def login_path(self, page: str) -> str:
-        """Return the path that lets a browser in, once and within 30 seconds, and leads to `page`."""
+        """Return the path that logs a browser in, once and within 30 seconds, and leads to `page`."""
         return self._logins.path_to(page)
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Return body and headers of the answer, status 400, to what is not HTTP."""
+        """Return body and headers of the answer, status 400, to a request that is not HTTP."""
         return self._access_control.malformed()
 
     async def farewell(self) -> None:
-        """Tell who listens that the application has quit, and what of its work goes on at the next launch."""
+        """Send all event streams the end of the quit, and the work that resumes at the next launch."""
         await self._feed.farewell()
 
     def close(self) -> None:
-        """End event streams and threads; requests that are being answered are answered. For the event loop's thread."""
+        """End event streams and threads, after the present requests. Call it in the event loop's thread."""
         self._warming.cancel()
         self._feed.close()
         self._browsing.close()
@@ -102,7 +102,7 @@ class HttpApplication:
 def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in one place
     backend: Backend, pools: ThreadPools, feed: Feed, logins: Logins, token: str, views: Views
 ) -> FastAPI:
-    """Return the application behind the door: every route, and refusals in the one form."""
+    """Return the application without access control: all routes, and errors in one form."""
     app = FastAPI(
         title="exlab-wizard",
         version=__version__,

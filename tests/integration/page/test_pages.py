@@ -103,12 +103,12 @@ def test_a_link_is_neither_shown_nor_followed_nor_added(place: Place) -> None:
 @pytest.mark.parametrize(
     ("form", "field", "message"),
     [
-        ({}, "path", "Choose a folder, or write its path."),
+        ({}, "path", "Choose a folder, or enter its path."),
         ({"path": "relative"}, "path", "Give the absolute path of the run."),
         ({"path": "{root}/scope-2/gone"}, "path", "Give the path of an existing run folder."),
         ({"path": "{nas}"}, "path", "is inside the destination"),
         ({"path": "{root}/scope-2/scan-1", "destination": "moon"}, "destination", "There is no destination 'moon'"),
-        ({"path": "{root}/scope-2/scan-1", "destination": ""}, "destination", "Choose where it goes."),
+        ({"path": "{root}/scope-2/scan-1", "destination": ""}, "destination", "Choose a destination."),
         ({"path": "{root}/scope-2/scan-1", "equipment": ".."}, "equipment", "must be a plain folder name"),
     ],
 )
@@ -232,7 +232,7 @@ def test_nonsense_in_an_address_is_a_page_not_an_error(place: Place) -> None:
         assert "<script>" not in answer.text.partition("<main")[2], path
     faulty = told(place.get("/history", state="gone", since="yesterday"))
     assert "There is no such state." in faulty
-    assert "Write a day as 2026-11-24." in faulty
+    assert "Enter a date such as 2026-11-24." in faulty
 
 
 def test_a_settings_file_with_a_fault_is_told_and_cannot_be_changed(place: Place) -> None:

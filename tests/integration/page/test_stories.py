@@ -83,7 +83,7 @@ def test_a_wrong_limit_is_told_at_its_field_and_the_right_one_is_used_at_once(pr
     visitor = visit(program, "/settings")
     page = visitor.page
     limit = page.get_by_label("Limit in MiB per second")
-    for wrong, message in (("fast", "Write a number"), ("-3", "greater than 0"), ("1e9", "less than or equal to")):
+    for wrong, message in (("fast", "Enter a number"), ("-3", "greater than 0"), ("1e9", "less than or equal to")):
         limit.fill(wrong)
         page.get_by_role("button", name="Save nas").click()
         expect(limit).to_have_value(wrong)

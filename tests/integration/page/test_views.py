@@ -85,7 +85,7 @@ def test_pages_that_refuse_are_accessible_and_fit_a_narrow_window(laboratory: La
     visitor = visit(laboratory.program, "/no-such-page", may_fail=True)
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("There is no such page")
     visitor.page.set_viewport_size({"width": 360, "height": 640})
-    expect(visitor.page.get_by_role("link", name="To the first page")).to_be_in_viewport(ratio=1)
+    expect(visitor.page.get_by_role("link", name="Go to the first page")).to_be_in_viewport(ratio=1)
     missing = faults_of(visitor.page)
     visitor.page.context.clear_cookies()
     visitor.go("/history")

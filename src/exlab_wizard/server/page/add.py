@@ -1,10 +1,10 @@
-"""Adding a run: a folder below one of the configured roots is chosen, step by step, and queued for a destination."""
+"""Adding a run: people choose a folder below one of the configured roots and queue it for a destination."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.names import sentence
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LONGEST_PATH, EnqueueJob
 from exlab_wizard.server.backend import Backend, as_utf8
@@ -34,24 +35,24 @@ _FIELDS: Final = {"run_path": "path", "equipment_id": "equipment"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A folder on the way down; `root` is the configured folder, `below` the way from there, empty for the root."""
+class ChosenFolder:
+    """A folder to show; `root` is the configured folder, `below` the path from there, empty for the root itself."""
 
     root: str
     below: str
 
     @property
     def path(self) -> str:
-        """The folder itself."""
+        """The absolute path of the folder."""
         return os.path.join(self.root, self.below) if self.below else self.root  # noqa: PTH118 - names stay as they are
 
     def link(self, below: str, first: int = 0) -> str:
-        """Return the address of the page of another folder below the same root."""
+        """Return the URL of the page for another folder below the same root."""
         query = {"root": address(self.root), "at": address(below)}
         return "/add?" + urlencode({**query, "first": first} if first else query)
 
     def way(self) -> list[tuple[str, str]]:
-        """Return name and address of each folder from the root down to this one."""
+        """Return name and URL of each folder from the root down to this one."""
         steps = steps_of(self.below)
         return [(self.root, self.link(""))] + [
             (name, self.link("/".join(steps[: count + 1]))) for count, name in enumerate(steps)
@@ -59,10 +60,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """The form as it was sent, and what is wrong with it, by field."""
+class AddForm:
+    """The form as it was sent, and its errors by field."""
 
-    place: Place | None
+    place: ChosenFolder | None
     typed: str = ""
     destination: str = ""
     equipment: str = ""
@@ -80,14 +81,14 @@ class AddRoutes:
         self._folders = folders
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
-        self.router.add_api_route("/add", self.look, methods=["GET", "HEAD"])
+        self.router.add_api_route("/add", self.show, methods=["GET", "HEAD"])
         self.router.add_api_route("/add", self.add, methods=["POST"])
 
     def _roots(self) -> tuple[str, ...]:
         return self._backend.settings.current.server.roots
 
-    def _place(self, query: Mapping[str, str]) -> Place | None:
-        """Return the folder that is meant; None where it is not one of ours to show."""
+    def _place(self, query: Mapping[str, str]) -> ChosenFolder | None:
+        """Return the folder that the request names; None if it must not be shown."""
         roots = self._roots()
         try:
             root, below = path_of(query.get("root", "")), path_of(query.get("at", ""))
@@ -95,32 +96,32 @@ class AddRoutes:
         except ValueError:
             return None
         if not root and len(roots) == 1:
-            return Place(roots[0], "")
-        return Place(root, below) if root in roots else None
+            return ChosenFolder(roots[0], "")
+        return ChosenFolder(root, below) if root in roots else None
 
-    async def look(self, request: Request) -> Response:
-        """Show the roots, or the folder that was chosen, and the form."""
+    async def show(self, request: Request) -> Response:
+        """Show the roots, or the chosen folder, and the form."""
         query = request.query_params
         place, first = self._place(query), query.get("first", "")
         wrong = place is None and ("root" in query or "at" in query)
-        faults = {"place": "This folder is not below one of the folders that may be chosen here."} if wrong else {}
+        faults = {"place": "This folder is outside the folders that you can choose from here."} if wrong else {}
         number = int(first) if first.isdecimal() and len(first) <= len(str(MOST_ENTRIES)) else 0
-        return await self._show(request, Filled(place, first=number, faults=faults), 404 if wrong else 200)
+        return await self._show(request, AddForm(place, first=number, faults=faults), 404 if wrong else 200)
 
     async def add(self, request: Request) -> Response:
-        """Queue the run, by the same code and the same checks as the API."""
+        """Queue the run, by the same code as the API."""
         form = await form_of(request)
         typed, destination, equipment = (form.get(name, "").strip() for name in ("path", "destination", "equipment"))
         place = None if typed else self._place(form)
-        filled = Filled(place, typed, destination, equipment)
-        # The root itself is no run: it holds them.
+        filled = AddForm(place, typed, destination, equipment)
+        # The root itself is not a run: it contains runs.
         path = place.path if place is not None and place.below else typed
-        faults = {} if path and len(path) <= LONGEST_PATH else {"path": "Choose a folder, or write its path."}
+        faults = {} if path and len(path) <= LONGEST_PATH else {"path": "Choose a folder, or enter its path."}
         if not destination:
-            faults["destination"] = "Choose where it goes."
+            faults["destination"] = "Choose a destination."
         if faults:
             return await self._refused(request, filled, faults, _UNPROCESSABLE)
-        # Bytes of a name that are no text would not pass for text; the run is checked all the same.
+        # The model rejects names that are not UTF-8, so it is not validated here; `queue` checks the run.
         body = EnqueueJob.model_construct(
             run_path=path, destination=destination, equipment_id=equipment or None, priority=0
         )
@@ -131,11 +132,10 @@ class AddRoutes:
             return await self._refused(request, filled, fields, error.status_code)
         return RedirectResponse(f"/runs/{job.id}", SEE_OTHER)
 
-    async def _refused(self, request: Request, filled: Filled, faults: Mapping[str, str], status: int) -> Response:
-        told = Filled(filled.place, filled.typed, filled.destination, filled.equipment, faults=faults)
-        return await self._show(request, told, status)
+    async def _refused(self, request: Request, filled: AddForm, faults: Mapping[str, str], status: int) -> Response:
+        return await self._show(request, replace(filled, faults=faults), status)
 
-    async def _show(self, request: Request, filled: Filled, status: int) -> Response:
+    async def _show(self, request: Request, filled: AddForm, status: int) -> Response:
         place, listing, trouble = filled.place, None, ""
         if place is not None:
             try:
@@ -143,14 +143,14 @@ class AddRoutes:
                     place.root, lambda: list_folder(Path(place.root), place.below), TIMEOUT_SECONDS
                 )
             except TimeoutError:
-                trouble = f"The folder did not answer within {TIMEOUT_SECONDS:g} s. Look after its disk or share."
+                trouble = f"The folder did not answer within {TIMEOUT_SECONDS:g} s. Check its disk or share."
             except OSError as error:
                 trouble = f"The folder cannot be read: {error.strerror or error}."
         return await self._views.show(
             request, "add.html", lambda: self._values(filled, listing, trouble), status=status
         )
 
-    def _values(self, filled: Filled, listing: Listing | None, trouble: str) -> Values:
+    def _values(self, filled: AddForm, listing: Listing | None, trouble: str) -> Values:
         place, history = filled.place, self._backend.store.history
         folders = [] if listing is None else listing.folders
         here = folders[filled.first : filled.first + ROWS]
@@ -159,7 +159,7 @@ class AddRoutes:
         known = history.of_run(place.path) if place is not None and place.below else None
         return {
             "filled": filled,
-            "roots": [(root, Place(root, "").link("")) for root in self._roots()],
+            "roots": [(root, ChosenFolder(root, "").link("")) for root in self._roots()],
             "way": [] if place is None else place.way(),
             "listing": listing,
             "trouble": trouble,
@@ -174,9 +174,9 @@ class AddRoutes:
             "config": str(self._backend.settings.path),
         }
 
-    def _rows(self, place: Place, folders: list[Folder]) -> list[dict[str, object]]:
+    def _rows(self, place: ChosenFolder, folders: list[Folder]) -> list[dict[str, object]]:
         belows = [f"{place.below}/{folder.name}" if place.below else folder.name for folder in folders]
-        paths = [Place(place.root, below).path for below in belows]
+        paths = [ChosenFolder(place.root, below).path for below in belows]
         known: dict[str, list[Record]] = self._backend.store.history.of_runs(paths, seconds=KNOWN_SECONDS)
         return [
             {
@@ -191,11 +191,10 @@ class AddRoutes:
 def _moment(nanoseconds: int) -> str:
     try:
         return to_text(datetime.fromtimestamp(nanoseconds / 1e9, UTC))
-    except (ValueError, OverflowError, OSError):  # a disk may say anything
+    except (ValueError, OverflowError, OSError):  # a file system may return any number
         return ""
 
 
 def _as_here(message: str) -> str:
-    """Return a message of the API in the words of the form."""
-    said = message.removeprefix("run_path: ")
-    return f"{said[:1].upper()}{said[1:]}"
+    """Return an API message without the name of its field."""
+    return sentence(message.removeprefix("run_path: "))

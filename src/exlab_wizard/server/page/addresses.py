@@ -1,4 +1,4 @@
-"""Paths in addresses and forms: any bytes, as plain ASCII, and back. Pure."""
+"""Paths in URLs and forms: any bytes as ASCII, and back. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 LONGEST: Final = 12_288
-"""Characters: each byte of the longest path takes three."""
+"""In characters: each byte of the longest path takes three."""
 
 
 def address(path: object) -> str:
@@ -16,7 +16,7 @@ def address(path: object) -> str:
 
 
 def path_of(address: str) -> str:
-    """Return the path that `address` was made of.
+    """Return the path that `address` was made from.
 
     Raises:
         ValueError: it is longer than any path.

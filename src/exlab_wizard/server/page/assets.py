@@ -1,4 +1,4 @@
-"""The files of the page that are the same for everybody: held in memory, addressed by their content."""
+"""The static files of the page: kept in memory, with a version of their content in the URL."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class _Asset:
 
 
 class Assets:
-    """Everything in `static/`; what is not there now will not be found."""
+    """All files in `static/`, as they are at launch."""
 
     def __init__(self) -> None:
-        """Read all of it."""
+        """Read the files."""
         files = sorted((Path(__file__).parent / "static").iterdir())
         self._assets = {file.name: self._read(file) for file in files if file.suffix in _TYPES}
 
     def url(self, name: str) -> str:
-        """Return where a browser finds `name`; another content has another address."""
+        """Return the URL of `name`; a new content has a new URL."""
         return f"{FOLDER}{name}?v={self._assets[name].version}"
 
     def answer(self, name: str, version: str) -> Response | None:
-        """Return the file, to be kept for good where its version was asked for; None where there is none."""
+        """Return the file, cacheable for good if its version was requested; None if there is no such file."""
         asset = self._assets.get(name)
         if asset is None:
             return None

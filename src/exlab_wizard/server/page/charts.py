@@ -1,6 +1,6 @@
-"""Charts as data for a template to draw as SVG: bars on a scale that people can read, in the local time zone. Pure.
+"""Charts as data that a template draws as SVG: bars on a readable scale, in the local time zone. Pure.
 
-Places and sizes are units of the picture, `WIDTH` by `HEIGHT`; nothing here knows of colours.
+Coordinates are units of the picture, which is `WIDTH` by `HEIGHT`; colours are in the style sheet.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _HOURS_APART: Final = 3
 _DAYS_APART: Final = 5
 _SHARE_OF_BAR: Final = 0.7
 _LEAST: Final = 2.0
-"""What is more than nothing is seen: a bar is at least so high."""
+"""The least height of a bar, so that a small value is visible."""
 _MOST_LINES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, and its row in the table; `label` stands at the axis, where there is room for it."""
+    """One bar, and its row in the table; `label` is at the axis, where there is room for it."""
 
     x: float
     y: float
@@ -47,13 +47,13 @@ class Bar:
 
     @property
     def middle(self) -> float:
-        """Where its label stands."""
+        """The place of its label."""
         return self.x + self.width / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What picture and table show. `lines` are those of the scale, each with its place and label."""
+    """The content of picture and table; `lines` are those of the scale, each with its place and label."""
 
     bars: list[Bar]
     lines: list[tuple[float, str]]
@@ -75,7 +75,7 @@ def by_hour(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = No
     `zone` is the local one unless given.
     """
     present = now.astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-    # Counted in UTC and named in local time: where the clock is set back, one name comes twice, and rightly so.
+    # Counted in UTC and named in local time: where the clock is set back, one name occurs twice.
     starts = [present - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
     columns = []
     for start, (amount, runs) in zip(starts, _summed(starts, quarters), strict=True):
@@ -114,7 +114,7 @@ def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    # Without a zone it is a local time, for which `astimezone` asks the system, summer time included.
+    # Without a zone this is local time, which `astimezone` converts by the rules of the system.
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 

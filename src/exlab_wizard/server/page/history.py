@@ -1,4 +1,4 @@
-"""The history: every job, searched and filtered, a page at a time; and the charts of the last days."""
+"""The history: all jobs, searched, filtered and paged; and the charts of the last days."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FIELDS: Final = ("text", "state", "equipment", "destination", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the form of the history says, as it was typed, and what is wrong with it, by field."""
+class HistoryQuery:
+    """The search form of the history as typed, and its errors by field."""
 
     fields: Mapping[str, str]
     faults: Mapping[str, str]
@@ -37,13 +37,13 @@ class Wanted:
     before: int | None
 
     def query(self, before: int | None) -> str:
-        """Return the address of the page whose jobs come before that id."""
+        """Return the query string of the page whose jobs come before that id."""
         kept = {name: value for name, value in self.fields.items() if value}
         return urlencode(kept if before is None else {**kept, "before": before})
 
 
-def wanted_of(query: Mapping[str, str]) -> Wanted:
-    """Return what is searched for; what cannot be understood is told, and narrows nothing."""
+def query_of(query: Mapping[str, str]) -> HistoryQuery:
+    """Return the search; a field that cannot be understood is an error and does not filter."""
     fields = {name: query.get(name, "").strip()[:LONGEST_TEXT] for name in FIELDS}
     faults: dict[str, str] = {}
 
@@ -51,7 +51,7 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
         try:
             return _midnight(fields[name], plus) if fields[name] else None
         except (ValueError, OverflowError, OSError):
-            faults[name] = "Write a day as 2026-11-24."
+            faults[name] = "Enter a date such as 2026-11-24."
             return None
 
     state = fields["state"]
@@ -67,7 +67,7 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
         until=day("until", 1),
     )
     number = int(before) if before.isdecimal() and len(before) <= len(str(LARGEST_ID)) else LARGEST_ID
-    return Wanted(fields, faults, search, number if number < LARGEST_ID else None)
+    return HistoryQuery(fields, faults, search, number if number < LARGEST_ID else None)
 
 
 def _midnight(text: str, plus: int) -> datetime:
@@ -88,12 +88,12 @@ class HistoryRoutes:
         self.router.add_api_route("/charts", self.charts, methods=["GET", "HEAD"])
 
     async def history(self, request: Request) -> Response:
-        """Show the newest jobs that match."""
-        wanted = wanted_of(request.query_params)
+        """Show the newest matching jobs."""
+        wanted = query_of(request.query_params)
         status = 422 if wanted.faults else 200
         return await self._views.show(request, "history.html", lambda: self._found(wanted), status=status)
 
-    def _found(self, wanted: Wanted) -> Values:
+    def _found(self, wanted: HistoryQuery) -> Values:
         history = self._backend.store.history
         found = history.search(wanted.search, limit=ROWS, before=wanted.before)
         destinations, equipment = history.recent_names()
@@ -112,7 +112,7 @@ class HistoryRoutes:
         }
 
     async def charts(self, request: Request) -> Response:
-        """Show how much was verified in the last days, and how long quits took."""
+        """Show the bytes verified in the last days, and the time that quits took."""
         return await self._views.show(request, "charts.html", self._figures)
 
     def _figures(self) -> Values:

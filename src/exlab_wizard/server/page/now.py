@@ -1,4 +1,4 @@
-"""What the first page shows: runs on their way with rate and time left, what waits and why, who is at work."""
+"""Reads the first page: runs that are syncing, with rate and time left, waiting runs and why, active sessions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from exlab_wizard.server.backend import Backend, as_utf8, view_as_utf8
 from exlab_wizard.server.page.words import done_percent
 
 RATE_SECONDS: Final = 12.0
-"""The rate is that of so many seconds: short enough to show that a share hangs, long enough not to flicker."""
+"""Rates are averages over this time: short enough to show that a share hangs, long enough not to flicker."""
 _POLL_INTERVAL_SECONDS: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Moving:
-    """A run on its way; rates in bytes per second, times in seconds, None where nothing is known yet."""
+class Syncing:
+    """A run that is being synced; rates in bytes per second, times in seconds, None while unknown."""
 
     job: Job
     percent: float | None
@@ -30,34 +30,34 @@ class Moving:
 
 
 class Rates:
-    """How fast each job moves, from what its rows showed in the last seconds. Thread-safe."""
+    """The rate of each job, from samples of its row in the last seconds. Thread-safe."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without samples."""
         self._lock = threading.Lock()
-        self._looks: dict[int, deque[tuple[float, int, int]]] = {}
+        self._samples: dict[int, deque[tuple[float, int, int]]] = {}
 
-    def look(self, jobs: list[Job], now: float) -> dict[int, tuple[float, float]]:
-        """Note how far `jobs` are at monotonic time `now`; return bytes per second, sent and read back, of each.
+    def sample(self, jobs: list[Job], now: float) -> dict[int, tuple[float, float]]:
+        """Sample `jobs` at monotonic time `now`; return the bytes per second, sent and read back, of each.
 
-        What was not seen twice is not in the answer. Jobs that are not among `jobs` are forgotten.
+        A job without two samples has no rate. Jobs that are not among `jobs` are forgotten.
         """
         rates: dict[int, tuple[float, float]] = {}
         with self._lock:
             here = {job.id: job for job in jobs}
-            self._looks = {number: self._looks.get(number, deque()) for number in here}
+            self._samples = {number: self._samples.get(number, deque()) for number in here}
             for number, job in here.items():
-                looks = self._looks[number]
-                look = (now, job.bytes_done, job.bytes_verified)
-                if looks and (look[1] < looks[-1][1] or look[2] < looks[-1][2]):
-                    looks.clear()  # it began again
-                if not looks or now - looks[-1][0] >= _POLL_INTERVAL_SECONDS:
-                    looks.append(look)
-                while len(looks) > 2 and now - looks[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - a rate needs two
-                    looks.popleft()
-                if now - looks[0][0] >= 2 * _POLL_INTERVAL_SECONDS:
-                    span = now - looks[0][0]
-                    rates[number] = ((look[1] - looks[0][1]) / span, (look[2] - looks[0][2]) / span)
+                samples = self._samples[number]
+                sample = (now, job.bytes_done, job.bytes_verified)
+                if samples and (sample[1] < samples[-1][1] or sample[2] < samples[-1][2]):
+                    samples.clear()  # the copy started again
+                if not samples or now - samples[-1][0] >= _POLL_INTERVAL_SECONDS:
+                    samples.append(sample)
+                while len(samples) > 2 and now - samples[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - a rate needs two
+                    samples.popleft()
+                if now - samples[0][0] >= 2 * _POLL_INTERVAL_SECONDS:
+                    span = now - samples[0][0]
+                    rates[number] = ((sample[1] - samples[0][1]) / span, (sample[2] - samples[0][2]) / span)
         return rates
 
 
@@ -70,14 +70,14 @@ class Now:
         self._rates = Rates()
 
     def read(self) -> dict[str, object]:
-        """Return what the template shows.
+        """Return the values of the template.
 
         Raises:
             StoreError: the database cannot be read.
         """
         activity, now = self._backend.store.activity, self._backend.now()
         jobs = activity.in_flight()
-        rates = self._rates.look(jobs, self._backend.clock.monotonic())
+        rates = self._rates.sample(jobs, self._backend.clock.monotonic())
         files = self._backend.workers.status().files
         moving = [self._moving(job, rates.get(job.id), files, now) for job in jobs]
         return {
@@ -92,16 +92,16 @@ class Now:
         }
 
     @staticmethod
-    def _moving(job: Job, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Moving:
+    def _moving(job: Job, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Syncing:
         sent, back = rates or _average(job, now)
         left = 2 * job.bytes_total - job.bytes_done - job.bytes_verified
         rate = back if job.state is JobState.VERIFYING else sent
         eta = left / (sent + back) if job.bytes_total and sent + back > 0 else None
-        return Moving(view_as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
+        return Syncing(view_as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
 
 
 def _average(job: Job, now: datetime) -> tuple[float, float]:
-    """Return the rates since the job was claimed, for the first look at it."""
+    """Return the average rates since the job was claimed, for its first sample."""
     since = 0.0 if job.claimed_at is None else (now - job.claimed_at).total_seconds()
     sent = max(0, job.bytes_done - job.bytes_resumed)
     return (sent / since, sent / since) if since > 1 else (0.0, 0.0)

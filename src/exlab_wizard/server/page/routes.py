@@ -1,4 +1,4 @@
-"""The first page, the page that quits, and what their buttons do, by the same code as the API."""
+"""The first page, the quit page, and their buttons, which use the same code as the API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PageRoutes:
         self._now = Now(backend)
         self._drain = drain
         self._pause = pause
-        # Pages are for people: the schema and docs/api.md are about what programs may rely on.
+        # Pages are for people: the schema and docs/api.md describe only what programs may rely on.
         self.router = APIRouter(include_in_schema=False)
         get, post = ["GET", "HEAD"], ["POST"]
         self.router.add_api_route("/", self.now, methods=get)
@@ -50,7 +50,7 @@ class PageRoutes:
         self.router.add_api_route("/theme", self.theme, methods=post)
 
     async def now(self, request: Request) -> Response:
-        """Show what moves, waits and failed."""
+        """Show what is syncing, waiting and failed."""
         return await self._views.show(request, "now.html", self._now.read, follows=True)
 
     async def quit(self, request: Request) -> Response:
@@ -58,12 +58,12 @@ class PageRoutes:
         return await self._views.show(request, "quit.html", follows=True)
 
     async def starts(self, request: Request) -> Response:
-        """Show the last starts of the application, and how each ended."""
+        """Show the last launches of the application, and how each ended."""
         read = self._lists.launches
         return await self._views.show(request, "starts.html", lambda: {"launches": read(limit=MOST_STARTS)})
 
     async def live(self, request: Request) -> Response:
-        """Show only what surrounds pages, for those whose main part stays as it is."""
+        """Show only the layout, for pages whose main part does not change."""
         return await self._views.show(request, "live.html")
 
     async def asset(
@@ -80,7 +80,7 @@ class PageRoutes:
         return RedirectResponse(f"{FOLDER}icon.svg", SEE_OTHER)
 
     async def begin_quit(self, request: Request) -> Response:
-        """Ask for a quit; with `force`, without waiting."""
+        """Request a quit; with `force`, without waiting."""
         form = await form_of(request)
         await self._drain.request(QuitTrigger.WINDOW, force=form.get("force") == "true")
         return done(request, "/quit")
@@ -102,19 +102,19 @@ class PageRoutes:
         return done(request, form.get("back", "/"))
 
     async def resume(self, request: Request) -> Response:
-        """Go on."""
+        """Resume syncing."""
         form = await form_of(request)
         await self._pause.resume()
         return done(request, form.get("back", "/"))
 
     async def seen(self, request: Request) -> Response:
-        """Put away what happened last time; the list of starts keeps it."""
+        """Hide how the last launch ended; the list of launches keeps it."""
         form = await form_of(request)
         self._views.dismiss_last_exit()
         return done(request, form.get("back", "/"))
 
     async def theme(self, request: Request) -> Response:
-        """Remember light or dark in this browser, or follow the system again."""
+        """Remember the light or dark theme in this browser, or follow the system again."""
         form = await form_of(request)
         answer = done(request, form.get("back", "/"))
         if form.get("theme") in THEMES:

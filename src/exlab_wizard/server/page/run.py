@@ -48,13 +48,13 @@ class RunRoutes:
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         get, one = ["GET", "HEAD"], "/runs/{run_id}"
-        self.router.add_api_route(one, self.look, methods=get)
+        self.router.add_api_route(one, self.show, methods=get)
         self.router.add_api_route(f"{one}/receipt", self.receipt, methods=get)
         self.router.add_api_route(f"{one}/retry", self.retry, methods=["POST"])
         self.router.add_api_route(f"{one}/cancel", self.cancel, methods=["POST"])
 
-    async def look(self, request: Request, run_id: RunId) -> Response:
-        """Show everything about the run."""
+    async def show(self, request: Request, run_id: RunId) -> Response:
+        """Show the run."""
         query = request.query_params
         before, after = query.get("before", ""), query.get("after", "")
         number = int(before) if before.isdecimal() and len(before) < len(str(LARGEST_ID)) else None
@@ -91,7 +91,7 @@ class RunRoutes:
     def _found(self, run_id: int) -> Job:
         job = self._backend.store.rows.job(run_id)
         if job is None:
-            raise ApiError(Code.NOT_FOUND, f"There is no run with the number {run_id}.")
+            raise ApiError(Code.NOT_FOUND, f"There is no run {run_id}.")
         return job
 
     async def retry(self, request: Request, run_id: RunId) -> Response:
@@ -100,29 +100,28 @@ class RunRoutes:
         return done(request, f"/runs/{run_id}")
 
     async def cancel(self, request: Request, run_id: RunId) -> Response:
-        """Cancel it."""
+        """Cancel the run."""
         await self._jobs.cancel(run_id)
         return done(request, f"/runs/{run_id}")
 
     async def receipt(self, request: Request, run_id: RunId) -> Response:
-        """Show the receipt that lies beside the run on its destination, read now."""
+        """Show the receipt, read now from the destination."""
         job = await self._pools.reads.run(lambda: self._found(run_id))
+        found: Mapping[str, object] = {}
+        fault = ""
         try:
-            found, fault = (
-                await self._folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS),
-                "",
-            )
+            found = await self._folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS)
         except TimeoutError:
-            found, fault = {}, f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Look after it."
+            fault = f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Check the share."
         except (TransferWaitError, OSError, ValueError) as error:
-            found, fault = {}, f"{error}"
+            fault = f"{error}"
         rows = {"job": view_as_utf8(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
         return await self._views.show(request, "receipt.html", lambda: rows, status=404 if fault else 200)
 
     def _receipt(self, job: Job) -> Mapping[str, object]:
         destination = self._backend.settings.current.destinations.get(job.destination)
         if destination is None:
-            msg = f"The destination {job.destination!r} is not configured any more."
+            msg = f"The destination {job.destination!r} is no longer configured."
             raise ValueError(msg)
         probe(destination.folder, destination.marker)
         return read_receipt(destination.folder.joinpath(*final_parts(job.run_path, job.equipment_id)))

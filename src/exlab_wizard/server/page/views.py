@@ -1,7 +1,7 @@
 """Renders pages: templates, the values of the layout around every page, and the page for an error.
 
-A page that follows events asks for itself again with the header `X-Exlab-Live` and gets only its moving parts, each an
-element with an id that takes the place of the one it has.
+A page that follows events requests itself again with the header `X-Exlab-Live` and gets only its moving parts, each an
+element with an id that replaces the present one.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ LIVE: Final = "x-exlab-live"
 THEME: Final = "exlab_theme"
 THEMES: Final = ("light", "dark")
 Values = Mapping[str, object]
-_MISSPELT: Final = "Its address is misspelt, or from another version of ExLab-Wizard."
-_HOW_TO_OPEN: Final = "Open the window from the icon in the tray, or type: exlab-wizard open"
+_MISSPELT: Final = "The address is misspelled, or belongs to another version of ExLab-Wizard."
+_HOW_TO_OPEN: Final = "Open the window from the tray icon, or run: exlab-wizard open"
 _PROGRAMS: Final = "/api/"
-_FIRST_PAGE: Final = ("/", "To the first page")
+_FIRST_PAGE: Final = ("/", "Go to the first page")
 # Forms are sent to addresses that have no page.
 _FORMS: Final = (
     (re.compile(r"(/runs/[0-9]{1,19})/[a-z]+"), "Back to the run"),
@@ -51,7 +51,7 @@ _FORMS: Final = (
 
 
 class Views:
-    """What the routes of pages render with."""
+    """Renders the pages for their routes."""
 
     def __init__(self, backend: Backend, pools: ThreadPools, keys: PageKeys) -> None:
         """Render nothing yet: the template engine is loaded with the first page."""
@@ -71,9 +71,9 @@ class Views:
         status: int = 200,
         follows: bool = False,
     ) -> Response:
-        """Return a page; `read` is called in a thread and says what `template` needs.
+        """Return a page; `read` runs in a thread and returns the values of `template`.
 
-        With `follows` the page's main part changes with what happens; without, only what surrounds it does.
+        With `follows` the main part of the page follows events; without, only the layout does.
 
         Raises:
             StoreError: the database cannot be read.
@@ -139,7 +139,7 @@ class Views:
         return self._answer(text, error.status_code, dict(error.headers or {}))
 
     def warm(self, unwanted: threading.Event) -> None:
-        """Load the template engine and all templates, which is most of what the first page takes, until unwanted."""
+        """Load the template engine and all templates until unwanted; most of the time of the first page goes there."""
         for name in self._environment.list_templates():
             if unwanted.is_set():
                 return
@@ -164,14 +164,14 @@ class Views:
 
     @staticmethod
     def _answer(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        # Bytes of a name that are no text stand as lone surrogates, which UTF-8 cannot carry.
+        # Bytes of a name that are not UTF-8 are lone surrogates here.
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status, headers=headers)
 
 
 def _heading(status: int) -> str:
     if status == 404:  # noqa: PLR2004 - as in HTTP
         return "There is no such page"
-    return "That did not work" if status < 500 else "Something is wrong"  # noqa: PLR2004 - the classes of HTTP
+    return "The request failed" if status < 500 else "Something went wrong"  # noqa: PLR2004 - the classes of HTTP
 
 
 def _is_navigation(scope: Scope) -> bool:

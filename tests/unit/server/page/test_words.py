@@ -45,14 +45,14 @@ def _job(done: int, verified: int = 0) -> Job:
 
 def test_the_rate_is_that_of_the_last_seconds_and_of_this_attempt() -> None:
     rates = Rates()
-    assert rates.look([_job(100 * MIB)], 0.0) == {}
-    assert rates.look([_job(102 * MIB)], 1.0) == {1: (2 * MIB, 0)}
+    assert rates.sample([_job(100 * MIB)], 0.0) == {}
+    assert rates.sample([_job(102 * MIB)], 1.0) == {1: (2 * MIB, 0)}
     found: dict[int, tuple[float, float]] = {}
     for second in range(2, 60):
-        found = rates.look([_job(102 * MIB, MIB * (second - 1))], float(second))
+        found = rates.sample([_job(102 * MIB, MIB * (second - 1))], float(second))
     sent, back = found[1]
     assert sent == 0, f"what was sent more than {RATE_SECONDS:g} s ago is no rate"
     assert back == pytest.approx(MIB)
-    assert rates.look([_job(0)], 61.0) == {}, "it began again"
-    assert rates.look([], 62.0) == {}
-    assert rates.look([_job(5 * MIB)], 63.0) == {}, "it was forgotten meanwhile"
+    assert rates.sample([_job(0)], 61.0) == {}, "it began again"
+    assert rates.sample([], 62.0) == {}
+    assert rates.sample([_job(5 * MIB)], 63.0) == {}, "it was forgotten meanwhile"

@@ -1,4 +1,4 @@
-"""What forms of the settings say, as values of `config.toml`, and the faults of values as those of fields. Pure."""
+"""Translates between the forms of the settings page and `config.toml`: values one way, errors back. Pure."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from exlab_wizard.settings_edit import Key, Toml
 MOST_HOURS: Final = 60
 HOUR_FIELDS: Final = ("days", "from", "to")
 QUIT_FIELDS: Final = tuple(QuitSettings.model_fields)
-_NO_NUMBER: Final = "Write a number, such as 30 or 2.5."
+_NO_NUMBER: Final = "Enter a number, such as 30 or 2.5."
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a form wants; `fields` names the field of the form behind each key, to tell faults where they belong."""
+    """The changes that a form asks for; `fields` names the field of the form behind each key, for its errors."""
 
     values: Mapping[Key, Toml]
     fields: Mapping[tuple[int | str, ...], str]
     faults: Mapping[str, str]
 
-    def told(self, faults: Mapping[tuple[int | str, ...], str]) -> dict[str, str]:
-        """Return the faults by field; what belongs to none stands under the empty name."""
-        told: dict[str, str] = {}
+    def by_field(self, faults: Mapping[tuple[int | str, ...], str]) -> dict[str, str]:
+        """Return the errors by field; those that belong to no field have the empty name."""
+        found: dict[str, str] = {}
         for key, fault in faults.items():
             name = next((self.fields[key[:size]] for size in range(len(key), 0, -1) if key[:size] in self.fields), "")
-            told[name] = f"{told[name]} {fault}" if name in told else fault
-        return told
+            found[name] = f"{found[name]} {fault}" if name in found else fault
+        return found
 
 
 def shown_quit(quit_: QuitSettings) -> dict[str, str]:
-    """Return the values of the fields for the windows of a quit."""
+    """Return the fields of the quit form."""
     return {"window_s": _written(quit_.window_s), "session_end_window_s": _written(quit_.session_end_window_s)}
 
 
 def quit_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
-    """Return what the form of the quit windows wants; what stands as it was `shown` is not touched."""
+    """Return the changes of the quit form; a field that is still as `shown` changes nothing."""
     values: dict[Key, Toml] = {}
     faults: dict[str, str] = {}
     for name in QUIT_FIELDS:
@@ -54,13 +54,13 @@ def quit_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
 
 
 def shown_notifications(notifications: NotificationSettings) -> dict[str, str]:
-    """Return the values of the fields for notifications; a box that is not ticked has none."""
+    """Return the fields of the notification form; a box that is not ticked has none."""
     ticked = {"enabled": "true"} if notifications.enabled else {}
     return {**ticked, "offline_after_s": _written(notifications.offline_after_s)}
 
 
 def notifications_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
-    """Return what the form of the notifications wants; what stands as it was `shown` is not touched."""
+    """Return the changes of the notification form; a field that is still as `shown` changes nothing."""
     values: dict[Key, Toml] = {}
     faults: dict[str, str] = {}
     after = form.get("offline_after_s", "")
@@ -73,7 +73,7 @@ def notifications_change(form: Mapping[str, str], shown: Mapping[str, str]) -> C
 
 
 def shown_destination(destination: DestinationSettings) -> dict[str, str]:
-    """Return the values of the fields of a destination."""
+    """Return the fields of the form of a destination."""
     limit = destination.bandwidth_mib_s
     fields = {"bandwidth": "" if limit is None else _written(limit)}
     for number, entry in enumerate(destination.schedule):
@@ -83,15 +83,15 @@ def shown_destination(destination: DestinationSettings) -> dict[str, str]:
 
 
 def rows_of(fields: Mapping[str, str]) -> range:
-    """Return the numbers of the hours that a form shows: those that are filled in, and an empty one for more."""
+    """Return the numbers of the schedule rows to show: the filled ones, and an empty one."""
     filled = [number for number in range(MOST_HOURS) if any(fields.get(f"{name}_{number}") for name in HOUR_FIELDS)]
     return range(min(max(filled, default=-1) + 2, MOST_HOURS))
 
 
 def destination_change(name: str, form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
-    """Return what the form of the destination `name` wants; what stands as it was `shown` is not touched.
+    """Return the changes of the form of destination `name`; a field that is still as `shown` changes nothing.
 
-    Hours without anything in them are left out.
+    Empty schedule rows are left out.
     """
     here = ("destinations", name)
     limit, schedule = (*here, "bandwidth_mib_s"), (*here, "schedule")
@@ -104,7 +104,7 @@ def destination_change(name: str, form: Mapping[str, str], shown: Mapping[str, s
         entry = {part: form.get(f"{part}_{row}", "").strip().lower() for part in HOUR_FIELDS}
         if any(entry.values()):
             fields |= {(*schedule, len(hours), part): f"{part}_{row}" for part in HOUR_FIELDS}
-            faults |= {f"{part}_{row}": "Fill this in, or empty the row." for part in HOUR_FIELDS if not entry[part]}
+            faults |= {f"{part}_{row}": "Fill this in, or clear the row." for part in HOUR_FIELDS if not entry[part]}
             hours.append(entry)
     values: dict[Key, Toml] = {}
     if text != shown["bandwidth"]:
@@ -127,7 +127,7 @@ def _clock(at: time) -> str:
 
 
 def _number(text: str) -> float | int | None:
-    """Return the number that somebody wrote, with a comma or a point; None for anything else."""
+    """Return the number in `text`, with a decimal comma or point; None for anything else."""
     try:
         number = float(text.strip().replace(",", "."))
     except ValueError:
@@ -136,5 +136,5 @@ def _number(text: str) -> float | int | None:
 
 
 def mark_of(destination: str) -> str:
-    """Return what the part of the page about a destination is called: nothing else on it is, whatever the name."""
+    """Return the id of the section of a destination; the prefix keeps it apart from all other ids."""
     return f"to-{destination}"

@@ -1,4 +1,4 @@
-"""The settings: seen, tried out, and, those that are safe, changed."""
+"""The settings page: shows the settings, tests destinations, and changes the settings that are safe to change."""
 
 from __future__ import annotations
 
@@ -52,19 +52,27 @@ Name = Annotated[str, Path(max_length=LONGEST_NAME)]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A form that was sent: which, its fields as they were typed, and what is wrong with them."""
+    """A form that was sent: its name, its fields as typed, and their errors."""
 
     which: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     conflict: str = ""
     trouble: str = ""
-    """Why the start at login could not be switched."""
+    """Why start at login could not be changed."""
+
+    def fields_of(self, which: str, saved: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the fields to show in the form `which`, where `saved` is in the file."""
+        return self.fields if self.which == which and not self.conflict else saved
+
+    def faults_of(self, which: str) -> Mapping[str, str]:
+        """Return the errors to show in the form `which`."""
+        return self.faults if self.which == which else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A destination that was tried out, and what was found."""
+    """A destination that was tested, and the findings."""
 
     name: str = ""
     findings: tuple[CheckResult, ...] = ()
@@ -81,15 +89,15 @@ class SettingsRoutes:
         self._pools = pools
         self._change = SettingsChange(backend.settings)
         self.router = APIRouter(include_in_schema=False)
-        self.router.add_api_route("/settings", self.look, methods=["GET", "HEAD"])
+        self.router.add_api_route("/settings", self.show, methods=["GET", "HEAD"])
         self.router.add_api_route("/settings/quit", self.save_quit, methods=["POST"])
         self.router.add_api_route("/settings/notifications", self.save_notifications, methods=["POST"])
         self.router.add_api_route("/settings/login", self.switch_login, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}", self.save_destination, methods=["POST"])
         self.router.add_api_route("/settings/destinations/{name}/test", self.test, methods=["POST"])
 
-    async def look(self, request: Request) -> Response:
-        """Show them as the file has them."""
+    async def show(self, request: Request) -> Response:
+        """Show the settings in the file."""
         return await self._show(request)
 
     async def save_quit(self, request: Request) -> Response:
@@ -98,23 +106,22 @@ class SettingsRoutes:
         return await self._save(request, QUIT, form, lambda now: quit_change(form, shown_quit(now.quit)))
 
     async def save_notifications(self, request: Request) -> Response:
-        """Save what is told by notification."""
+        """Save the settings of notifications."""
         form = await form_of(request)
-        return await self._save(
-            request,
-            NOTIFICATIONS,
-            form,
-            lambda now: notifications_change(form, shown_notifications(now.notifications)),
-        )
+
+        def change(now: Settings) -> Change:
+            return notifications_change(form, shown_notifications(now.notifications))
+
+        return await self._save(request, NOTIFICATIONS, form, change)
 
     async def switch_login(self, request: Request) -> Response:
-        """Let the application start at login, or not."""
+        """Switch start at login on or off."""
         form = await form_of(request)
         wanted = form.get("on") == "true"
         try:
             await self._pools.paths.run(lambda: self._autostart().switch(on=wanted), TIMEOUT_SECONDS)
         except TimeoutError:
-            trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Look at the page again in a moment."
+            trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Reload this page in a moment."
             return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
         except ExlabError as error:
             return await self._show(request, Sent(LOGIN, trouble=str(error)), status=409)
@@ -122,48 +129,52 @@ class SettingsRoutes:
         return RedirectResponse(f"/settings#{LOGIN}", SEE_OTHER)
 
     async def save_destination(self, request: Request, name: Name) -> Response:
-        """Save limit and hours of a destination."""
+        """Save bandwidth limit and schedule of a destination."""
         self._known(name)
         form = await form_of(request)
 
         def change(now: Settings) -> Change:
             destination = now.destinations.get(name)
             if destination is None or len(destination.schedule) > MOST_HOURS:
-                msg = "This destination cannot be changed here. Change the file in an editor."
+                msg = "This destination cannot be changed here. Edit the file in a text editor."
                 raise SettingsError(msg)
             return destination_change(name, form, shown_destination(destination))
 
         return await self._save(request, mark_of(name), form, change)
 
     async def test(self, request: Request, name: Name) -> Response:
-        """Try the destination out, as `destination test` does."""
+        """Test the destination, as `destination test` does."""
         destination = self._known(name)
         findings, worst = await self._pools.paths.run(lambda: self._trials.of(name, destination))
         return await self._show(request, tried=Tried(name, findings, worst))
 
     @cached_property
     def _trials(self) -> Trials:
-        from exlab_wizard.server.page.settings.trials import Trials  # noqa: PLC0415 - with the first of them
+        from exlab_wizard.server.page.settings.trials import Trials  # noqa: PLC0415 - loaded with the first test
 
         return Trials()
 
     def _known(self, name: str) -> DestinationSettings:
         destination = self._backend.settings.current.destinations.get(name)
         if destination is None:
-            raise ApiError(Code.NOT_FOUND, "There is no such destination any more.")
+            raise ApiError(Code.NOT_FOUND, "This destination is no longer configured.")
         return destination
 
     async def _save(
         self, request: Request, which: str, form: Mapping[str, str], change_of: Callable[[Settings], Change]
     ) -> Response:
         def save() -> Sent:
+            change = Change({}, {}, {})
             try:
                 change = change_of(self._change.read().settings)
                 if change.faults:
                     return Sent(which, form, change.faults)
-                return self._saved(which, form, change)
+                self._change.save(form.get("token", ""), change.values)
+            except FieldsError as error:
+                return Sent(which, form, change.by_field(error.faults))
             except (SettingsChangedError, SettingsError) as error:
                 return Sent(which, conflict=str(error))
+            return Sent()
 
         sent = await self._pools.writes.run(save)
         if sent.which:
@@ -171,23 +182,12 @@ class SettingsRoutes:
         self._backend.workers.wake()
         return RedirectResponse(f"/settings?{urlencode({'saved': which})}#{which}", SEE_OTHER)
 
-    def _saved(self, which: str, form: Mapping[str, str], change: Change) -> Sent:
-        try:
-            self._change.save(form.get("token", ""), change.values)
-        except FieldsError as error:
-            return Sent(which, form, change.told(error.faults))
-        return Sent()
-
     async def _show(
         self, request: Request, sent: Sent | None = None, tried: Tried | None = None, status: int = 200
     ) -> Response:
         saved = request.query_params.get("saved", "")
-        return await self._views.show(
-            request,
-            "settings.html",
-            lambda: self._values(sent or Sent(), tried or Tried(), saved),
-            status=status,
-        )
+        sent, tried = sent or Sent(), tried or Tried()
+        return await self._views.show(request, "settings.html", lambda: self._values(sent, tried, saved), status=status)
 
     def _values(self, sent: Sent, tried: Tried, saved: str) -> Values:
         fault = ""
@@ -196,32 +196,27 @@ class SettingsRoutes:
             settings, token = shown.settings, shown.token
         except SettingsError as error:
             settings, token, fault = self._backend.settings.current, "", str(error)
-        destinations = []
+        destinations, marks = [], (QUIT, NOTIFICATIONS, *map(mark_of, settings.destinations))
         for name, destination in settings.destinations.items():
             mark = mark_of(name)
-            fields = sent.fields if sent.which == mark and not sent.conflict else shown_destination(destination)
-            faults = sent.faults if sent.which == mark else {}
-            destinations.append((name, mark, destination, fields, faults, rows_of(fields)))
+            fields = sent.fields_of(mark, shown_destination(destination))
+            destinations.append((name, mark, destination, fields, sent.faults_of(mark), rows_of(fields)))
         return {
             "settings": settings,
             "token": token,
             "file_fault": fault,
             "config": str(self._backend.settings.path),
-            "quit_fields": sent.fields if sent.which == QUIT and not sent.conflict else shown_quit(settings.quit),
-            "quit_faults": sent.faults if sent.which == QUIT else {},
-            "told_fields": shown_notifications(settings.notifications)
-            if sent.which != NOTIFICATIONS or sent.conflict
-            else sent.fields,
-            "told_faults": sent.faults if sent.which == NOTIFICATIONS else {},
+            "quit_fields": sent.fields_of(QUIT, shown_quit(settings.quit)),
+            "quit_faults": sent.faults_of(QUIT),
+            "notification_fields": sent.fields_of(NOTIFICATIONS, shown_notifications(settings.notifications)),
+            "notification_faults": sent.faults_of(NOTIFICATIONS),
             "destinations": destinations,
             "most_hours": MOST_HOURS,
             "login": self._login(),
             "state_dir": str(self._backend.state_dir),
             "sent": sent,
             "tried": tried,
-            "saved": saved
-            if saved in (QUIT, NOTIFICATIONS, *map(mark_of, settings.destinations)) and not sent.which
-            else "",
+            "saved": saved if saved in marks and not sent.which else "",
         }
 
     def _autostart(self) -> Autostart:

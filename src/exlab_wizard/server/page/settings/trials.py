@@ -1,4 +1,4 @@
-"""Tries destinations out for the page, as `destination test` does; loaded with the first of them."""
+"""Tests destinations for the page, as `destination test` does; loaded with the first test."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TIMEOUT_SECONDS: Final = 8.0
 
 
 class Trials:
-    """Tries of destinations, one of each at a time: a share that hangs keeps the thread of one of them, not of all."""
+    """Tests of destinations, one at a time for each: a share that hangs blocks only its own thread."""
 
     def __init__(self) -> None:
-        """Nothing is being tried."""
+        """No test is running."""
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
 

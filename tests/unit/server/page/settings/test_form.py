@@ -69,8 +69,8 @@ def test_empty_hours_are_left_out_and_faults_stay_with_the_row_that_was_typed() 
         {"days": "sat", "from": "", "to": ""},
     ]
     assert set(change.faults) == {"from_4", "to_4"}
-    assert change.told({(*SCHEDULE, 1, "days"): "Unknown.", (*SCHEDULE, 0, "to"): "Late."}) == {
+    assert change.by_field({(*SCHEDULE, 1, "days"): "Unknown.", (*SCHEDULE, 0, "to"): "Late."}) == {
         "days_4": "Unknown.",
         "to_1": "Late.",
     }
-    assert change.told({("sync", "workers"): "Too many."}) == {"": "Too many."}
+    assert change.by_field({("sync", "workers"): "Too many."}) == {"": "Too many."}
