@@ -30,7 +30,7 @@ def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: 
     expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("Syncing 1 run")
     program.start()
-    banner = page.get_by_role("region", name="ExLab-Wizard ended unexpectedly last time")
+    banner = page.get_by_role("region", name="Last time ExLab-Wizard ended unexpectedly")
     expect(banner).to_contain_text("1 run was interrupted and resumes automatically.")
     expect(banner).to_contain_text("MiB do not have to be sent again")
     expect(banner).to_contain_text("run-1")
