@@ -88,7 +88,7 @@ def test_only_configured_folders_are_roots(place: Place, root: str) -> None:
 
 
 def test_a_link_is_neither_shown_nor_followed_nor_added(place: Place) -> None:
-    assert "1 link left out" in told(place.get("/add", root=address(place.root)))
+    assert "1 link not shown" in told(place.get("/add", root=address(place.root)))
     looked = place.get("/add", root=address(place.root), at="out")
     assert "cannot be read" in told(looked)
     assert "classified" not in told(looked)

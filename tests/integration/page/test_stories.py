@@ -40,7 +40,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     page.get_by_role("link", name="Receipt").click()
     expect(page.get_by_text("was read just now")).to_be_visible()
     late.get_by_role("button", name="Retry").click()
-    expect(late.get_by_role("main")).to_contain_text("A verified job cannot be")
+    expect(late.get_by_role("main")).to_contain_text("is verified and cannot be")
     late.get_by_role("link", name="Back to the run").click()
     expect(late.get_by_role("heading", name="Verified on nas")).to_be_visible()
 
