@@ -90,7 +90,7 @@ def test_without_a_desktop_open_prints_a_link_that_is_good_once_and_for_this_acc
         assert browser.get(url.copy_with(query=None, path="/api/v1/status")).status_code == 200
     with httpx.Client() as late:
         assert late.get(answer["url"]).status_code == 401
-    assert "tried a login link" in program.log()
+    assert "refused a login link" in program.log()
 
 
 def test_a_desktop_of_the_command_is_used_where_the_application_has_none(program: Program, tmp_path: Path) -> None:
