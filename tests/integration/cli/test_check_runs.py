@@ -140,7 +140,7 @@ CASES = {
         tamper("DELETE FROM sync_files WHERE job_id = 1 AND path = 'a.raw'"),
         Rule.COMPLETE,
         "run-1",
-        "files: 3 in its receipt",
+        "counts 3 files",
     ),
     "an unmounted destination": Case(
         lambda lab: (lab.nas / ".exlab-destination").unlink(), Rule.READABLE, "nas", "offline"
