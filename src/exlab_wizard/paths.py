@@ -84,3 +84,8 @@ def default_config(state_dir: Path, *, state_dir_named: bool) -> Path:
     if state_dir_named:
         return state_dir / "config.toml"
     return platformdirs.user_config_path(APP) / "config.toml"
+
+
+def printable(text: str) -> str:
+    r"""Return the text as it can be sent as UTF-8: other bytes in a name appear as `\xNN`."""
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")

@@ -15,7 +15,6 @@ from exlab_wizard.client.http import Answer, Document, Transport
 from exlab_wizard.client.presence import detect_not_running
 from exlab_wizard.client.queue_runs import Queued, is_utf8, queue_run
 from exlab_wizard.client.session import Session, SessionRequest
-from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import (
     Drain,
@@ -29,7 +28,7 @@ from exlab_wizard.domain.views import (
     Status,
 )
 from exlab_wizard.errors import UsageError
-from exlab_wizard.paths import StateDir, default_state_dir
+from exlab_wizard.paths import StateDir, default_state_dir, printable
 
 PAGE: Final = 50
 _LONGEST_PAGE: Final = 1_000

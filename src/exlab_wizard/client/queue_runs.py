@@ -15,10 +15,9 @@ from typing import Final
 
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
 from exlab_wizard.client.http import Transport
-from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.views import ClosedSession, Job
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.paths import StateDir
+from exlab_wizard.paths import StateDir, printable
 
 TIMEOUT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.5

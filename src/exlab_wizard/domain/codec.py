@@ -6,7 +6,6 @@ read the same way, since their columns are the fields.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
@@ -34,11 +33,6 @@ class DecodeError(ValueError):
 def about(description: str) -> dict[str, str]:
     """Return the metadata of a field with its meaning and unit, as the schema of the API shows it."""
     return {"description": description}
-
-
-def printable(text: str) -> str:
-    r"""Return the text as it can be sent as UTF-8: other bytes in a name appear as `\xNN`."""
-    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def decode(kind: type[_View], document: object) -> _View:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.codec import printable
 from exlab_wizard.domain.quit import Phase, QuitEvent
+from exlab_wizard.paths import printable
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import SafeMode

@@ -6,7 +6,8 @@ import json
 
 from starlette.responses import Response
 
-from exlab_wizard.domain.codec import encode, printable
+from exlab_wizard.domain.codec import encode
+from exlab_wizard.paths import printable
 from exlab_wizard.server.errors import MEDIA_TYPE
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exlab_wizard.domain.codec import document_of, printable
+from exlab_wizard.domain.codec import document_of
+from exlab_wizard.paths import printable
 from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.backend import Backend, as_utf8
 from exlab_wizard.server.errors import Json
