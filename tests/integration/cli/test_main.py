@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -27,9 +28,18 @@ def test_help_and_version_load_nothing_heavy() -> None:
     assert f"exlab-wizard {__version__}" in ended.stdout
 
 
-@pytest.mark.parametrize("name", group.list_commands(click.Context(group)))
-def test_every_command_teaches_with_an_example(name: str, cli: Cli) -> None:
-    answer = cli(name, "--help")
+def every_command(above: click.Group, *words: str) -> Iterator[list[str]]:
+    context = click.Context(above)
+    for name in above.list_commands(context):
+        command = above.get_command(context, name)
+        yield [*words, name]
+        if isinstance(command, click.Group):
+            yield from every_command(command, *words, name)
+
+
+@pytest.mark.parametrize("words", list(every_command(group)), ids=" ".join)
+def test_every_command_teaches_with_an_example(words: list[str], cli: Cli) -> None:
+    answer = cli(*words, "--help")
     assert answer.status == 0
     assert "Example:\n" in answer.out
     assert "exlab-wizard" in answer.out.partition("Example:")[2]

@@ -68,16 +68,9 @@ def _print(finding: CheckResult) -> None:
 def _results(locations: Locations) -> Iterator[CheckResult]:
     """Yield what the child process finds; a child that hangs is left behind."""
     lines: SimpleQueue[str | None] = SimpleQueue()
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "exlab_wizard.diagnosis.doctor.process",
-        str(locations.state_dir.root),
-        str(locations.config),
-    ]
+    places = [str(locations.state_dir.root), str(locations.config)]
     child = subprocess.Popen(
-        command,
+        [sys.executable, "-P", "-m", "exlab_wizard.diagnosis.doctor.process", *places],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -96,7 +89,7 @@ def _results(locations: Locations) -> Iterator[CheckResult]:
         else:
             yield bad("doctor", "the process that runs the checks ended early", "This is a bug: please report it.")
     except Empty:
-        yield bad("doctor", f"not done within {MOST_SECONDS:g} s", "Check the disk of the state dir.")
+        yield bad("doctor", f"not finished within {MOST_SECONDS:g} s", "Check the disk of the state dir.")
         _left_behind.append(child)
         return
     try:
@@ -107,8 +100,8 @@ def _results(locations: Locations) -> Iterator[CheckResult]:
 
 def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
     if child.stdout is not None:
-        with child.stdout as written:
-            for line in written:
+        with child.stdout as output:
+            for line in output:
                 lines.put(line)
     lines.put(None)
 
