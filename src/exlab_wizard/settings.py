@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from exlab_wizard.domain.bandwidth import Window, parse_days
+from exlab_wizard.domain.bandwidth import WeeklyHours, parse_days
 from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.durable import make_folder, replace_file
 from exlab_wizard.errors import SettingsError
@@ -96,9 +96,9 @@ class ScheduleEntry(_Section):
         parse_days(value)
         return value
 
-    def window(self) -> Window:
+    def window(self) -> WeeklyHours:
         """Return the entry as the hours it means."""
-        return Window(parse_days(self.days), self.from_, self.to)
+        return WeeklyHours(parse_days(self.days), self.from_, self.to)
 
 
 def supported_target(target: str) -> str:
@@ -150,7 +150,7 @@ class DestinationSettings(_Section):
         return None if self.bandwidth_mib_s is None else self.bandwidth_mib_s * (1 << 20)
 
     @property
-    def windows(self) -> tuple[Window, ...]:
+    def windows(self) -> tuple[WeeklyHours, ...]:
         """The schedule as the hours it means."""
         return tuple(entry.window() for entry in self.schedule)
 

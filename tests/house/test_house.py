@@ -8,6 +8,7 @@ import re
 import subprocess
 import tokenize
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -195,3 +196,13 @@ def test_the_habits_find_what_they_look_for() -> None:
     assert ADDRESSES.search('"/wo' + 'rk/main"')
     assert ADDRESSES.search("https://py" + "pi.org/simple")
     assert not ADDRESSES.search("src/network/wo" + "rk/x")
+
+
+def test_a_class_name_means_one_thing() -> None:
+    defined = Counter(
+        node.name
+        for path in SOURCE
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in defined.items() if times > 1] == []

@@ -14,14 +14,14 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WeeklyHours:
     """Hours of the week, in local time. `end` at or before `start` runs past midnight; `days` names the start's day."""
 
     days: frozenset[int]
     start: time
     end: time
 
-    def holds(self, moment: datetime) -> bool:
+    def contains(self, moment: datetime) -> bool:
         """Return whether local `moment` lies inside; the start is included, the end is not."""
         today, yesterday = moment.weekday(), (moment.weekday() - 1) % 7
         clock = moment.time()
@@ -51,8 +51,8 @@ def parse_days(text: str) -> frozenset[int]:
     return frozenset(days)
 
 
-def limit_at(limit_bytes_s: float | None, schedule: tuple[Window, ...], local: datetime) -> float | None:
+def limit_at(limit_bytes_s: float | None, schedule: tuple[WeeklyHours, ...], local: datetime) -> float | None:
     """Return bytes per second allowed at local time `local`; None is no limit."""
     if limit_bytes_s is None or not schedule:
         return limit_bytes_s
-    return limit_bytes_s if any(window.holds(local) for window in schedule) else None
+    return limit_bytes_s if any(window.contains(local) for window in schedule) else None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlab_wizard.domain.bandwidth import Window, limit_at, parse_days
+from exlab_wizard.domain.bandwidth import WeeklyHours, limit_at, parse_days
 from exlab_wizard.domain.clock import clock_step, from_text, to_text
 from exlab_wizard.domain.lease import expiry
 
@@ -79,7 +79,7 @@ def local(day: int, clock: str) -> datetime:
     [(0, "07:59:59", False), (0, "08:00", True), (4, "17:59:59", True), (4, "18:00", False), (5, "12:00", False)],
 )
 def test_hours_include_their_start_and_not_their_end(day: int, clock: str, *, holds: bool) -> None:
-    assert Window(WORKDAYS, time(8), time(18)).holds(local(day, clock)) is holds
+    assert WeeklyHours(WORKDAYS, time(8), time(18)).contains(local(day, clock)) is holds
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_hours_include_their_start_and_not_their_end(day: int, clock: str, *, ho
     ],
 )
 def test_hours_over_midnight_belong_to_the_day_they_start_on(day: int, clock: str, *, holds: bool) -> None:
-    assert Window(WORKDAYS, time(22), time(6)).holds(local(day, clock)) is holds
+    assert WeeklyHours(WORKDAYS, time(22), time(6)).contains(local(day, clock)) is holds
 
 
 def test_equal_start_and_end_mean_a_whole_day() -> None:
-    window = Window(frozenset({0}), time(8), time(8))
-    assert [window.holds(local(*at)) for at in ((0, "07:00"), (0, "09:00"), (1, "07:59"), (1, "08:00"))] == [
+    window = WeeklyHours(frozenset({0}), time(8), time(8))
+    assert [window.contains(local(*at)) for at in ((0, "07:00"), (0, "09:00"), (1, "07:59"), (1, "08:00"))] == [
         False,
         True,
         True,
@@ -111,11 +111,11 @@ def test_equal_start_and_end_mean_a_whole_day() -> None:
 @pytest.mark.parametrize("fold", [0, 1])
 def test_the_hour_that_comes_twice_in_autumn_is_inside_both_times(fold: int) -> None:
     moment = datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Zurich"))
-    assert Window(parse_days("sun"), time(2), time(3)).holds(moment)
+    assert WeeklyHours(parse_days("sun"), time(2), time(3)).contains(moment)
 
 
 def test_the_limit_holds_always_or_inside_its_hours() -> None:
-    hours = (Window(WORKDAYS, time(8), time(18)), Window(parse_days("sat"), time(9), time(12)))
+    hours = (WeeklyHours(WORKDAYS, time(8), time(18)), WeeklyHours(parse_days("sat"), time(9), time(12)))
     assert limit_at(None, hours, local(0, "12:00")) is None
     assert limit_at(5.0, (), local(6, "03:00")) == 5.0
     assert limit_at(5.0, hours, local(5, "10:00")) == 5.0
