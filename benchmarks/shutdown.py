@@ -1,10 +1,12 @@
-"""Quitting: SIGTERM to exit when idle, the last job's end to exit when draining, the decision to force to exit."""
+"""Quitting: SIGTERM to exit when idle, with clients, or copying; the last job's end, and the force, to exit."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +16,18 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.adapter import Ours
-from benchmarks.application import COMMAND, WITH_THE_WHOLE_STACK, Application, command, configure, moment
+from benchmarks.application import (
+    COMMAND,
+    WITH_THE_WHOLE_STACK,
+    Application,
+    command,
+    configure,
+    moment,
+    wait_until,
+)
 from benchmarks.measure import Figures, Run, Scratch, main, rounds
+from exlab_wizard.paths import StateDir
+from exlab_wizard.process.server_json import read_server_file
 
 MODULE: Final = "benchmarks.shutdown"
 SETTLED_SECONDS: Final = 0.7
@@ -82,6 +94,36 @@ def idle(program: tuple[str, ...], folder: Path) -> Figures:
     return {"idle, SIGTERM to exit, ms": took * MILLISECONDS}
 
 
+def connected(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure the same while a client follows the events, another is silent, and a third has sent half a request."""
+    Ours().open(folder).close()
+    application = Application(folder, program)
+    wait_until(lambda: read_server_file(StateDir.at(folder).server) is not None)
+    address = read_server_file(StateDir.at(folder).server)
+    assert address is not None
+    head = f"Host: 127.0.0.1:{address.port}\r\nAuthorization: Bearer {address.token}\r\n"
+    with contextlib.ExitStack() as stack:
+        follower, _silent, half = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", address.port))) for _ in range(3)
+        )
+        follower.sendall(f"GET /api/v1/events HTTP/1.1\r\n{head}\r\n".encode())
+        assert follower.recv(12) == b"HTTP/1.1 200"
+        half.sendall(f"POST /api/v1/jobs HTTP/1.1\r\n{head}Content-Length: 1000\r\n\r\n{{".encode())
+        time.sleep(SETTLED_SECONDS)
+        took = -application.terminate() + application.gone()
+    assert application.ask("SELECT end_reason FROM launches ORDER BY id DESC")[0][0] == "drained"
+    return {"idle with three clients, SIGTERM to exit, ms": took * MILLISECONDS}
+
+
+def session_end(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure from SIGTERM, the end of a session, to the exit while a copy cannot end in time: promised are 5 s."""
+    application = copying(program, folder, FORCED_MIB)
+    application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
+    took = -application.terminate() + application.gone()
+    assert application.ask("SELECT state FROM sync_jobs")[0][0] == "resumable"
+    return {"copying, SIGTERM to exit, ms": took * MILLISECONDS}
+
+
 def draining(program: tuple[str, ...], folder: Path) -> Figures:
     """Measure from the end of the last job, which ends within the window, to the exit."""
     application = copying(program, folder, DRAINED_MIB)
@@ -134,6 +176,8 @@ def run(options: argparse.Namespace) -> None:
         cases[name] = partial(plain, code)
     for name, program in ours.items():
         cases[name] = partial(idle, program)
+        cases[f"{name}|connected"] = partial(connected, program)
+        cases[f"{name}|session end"] = partial(session_end, program)
         cases[f"{name}|draining"] = partial(draining, program)
         cases[f"{name}|forcing"] = partial(forcing, program)
     for number, who in rounds(list(cases), options.rounds):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: Program, visit: Visit) -> None:
-    program.configure(bandwidth_mib_s=8)
+    program.configure(bandwidth_mib_s=1)
     program.start()
     program.enqueue(write_run(program.home / "runs" / "run-1", {"a.raw": 48 * MIB}))
     port = program.port()
@@ -25,7 +25,7 @@ def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: 
     page = visitor.page
     visitor.may_lose_server = True
     expect(page.get_by_role("progressbar")).to_be_visible()
-    until(lambda: program.number("SELECT bytes_done FROM sync_jobs") > 8 * MIB, what="a part of the run")
+    until(lambda: program.number("SELECT bytes_done FROM sync_jobs") > 4 * MIB, what="a part of the run")
     program.kill()
     expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("Syncing 1 run")
@@ -36,6 +36,7 @@ def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: 
     expect(banner).to_contain_text("run-1")
     assert program.port() == port
     expect(page.get_by_role("heading", name="Connection lost")).to_be_hidden()
+    program.configure()  # the copy ends now, however slow the machine is
     expect(banner).to_contain_text("run-1: verified")
     kept = program.number("SELECT bytes_resumed FROM sync_jobs") / MIB
     expect(banner).to_contain_text(f"{kept:.1f} MiB do not have")

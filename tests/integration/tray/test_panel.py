@@ -56,7 +56,7 @@ def test_where_no_panel_shows_icons_the_window_opens_and_closing_it_quits(
     program.options = ()
     program.start()
     program.says("the window takes its place, and closing it quits")
-    program.says("the window is open: chromium")
+    program.says("the window is open (chromium")
     (window,) = until(monitor.windows, what="the window")
     until(lambda: monitor.active() == window, what="the window to have the keyboard")
     monitor.close_active()
