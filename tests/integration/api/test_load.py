@@ -20,7 +20,7 @@ P99_SECONDS = 0.25
 """What is promised for 200 clients on two cores that have nothing else to do; held where the load is asked for."""
 
 
-@pytest.mark.timeout(SECONDS * 3 + 120)
+@pytest.mark.timeout(SECONDS * 3 + 600)
 def test_many_clients_see_no_failure_and_lose_no_enqueue_to_a_kill(program: Program) -> None:
     away = program.home / "away"
     away.mkdir()
