@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exlab_wizard.application import Inbox, QuitWanted, SessionEnds, WindowClosed
-from exlab_wizard.desktop.autostart.entry import AutostartRepair
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
 from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.launch import Launch, Opened
+from exlab_wizard.process.autostart.entry import AutostartRepair
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Service, Supervised
 from exlab_wizard.store.store import Store

@@ -19,8 +19,8 @@ from typing import Final
 
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.process.display import NO_DISPLAY
 from exlab_wizard.process.presence import Presence
+from exlab_wizard.process.session.display import NO_DISPLAY
 from exlab_wizard.process.window_request import NoWindowError, ShowResult
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class WindowLauncher:
         self,
         state_dir: Path,
         login_url: Callable[[str], str | None],
-        presence: Presence,
+        audience: Presence,
         clock: Clock,
         *,
         at_start: bool = False,
@@ -62,7 +62,7 @@ class WindowLauncher:
         self.on_closed = on_closed
         self._state_dir = state_dir
         self._login_url = login_url
-        self._presence = presence
+        self._presence = audience
         self._clock = clock
         self._at_start = at_start
         self._environ = environ

@@ -16,11 +16,11 @@ from gi.repository import Gio
 from tests.support.program import Program, until
 from tests.support.screen import script
 
-from exlab_wizard.desktop.autostart.entry import Autostart, AutostartStatus
-from exlab_wizard.desktop.autostart.linux import DesktopEntry, SystemdUnit, linux_places
-from exlab_wizard.desktop.autostart.macos import LaunchAgent
-from exlab_wizard.desktop.autostart.port import AutostartError, LoginCommand
-from exlab_wizard.desktop.autostart.windows import RunKey
+from exlab_wizard.process.autostart.entry import Autostart, AutostartStatus
+from exlab_wizard.process.autostart.linux import DesktopEntry, SystemdUnit, linux_places
+from exlab_wizard.process.autostart.macos import LaunchAgent
+from exlab_wizard.process.autostart.port import AutostartError, LoginCommand
+from exlab_wizard.process.autostart.windows import RunKey
 
 ODD: Final = ["a b", "100%", "%n", 'say "x"', "it's", "back\\slash", "`id`", "a;b&c|d", "ü", "a=b", "#x", "~", "*"]
 

@@ -9,7 +9,7 @@ import click
 
 from exlab_wizard.cli.locations import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
-from exlab_wizard.desktop.autostart.entry import AutostartStatus, autostart_of
+from exlab_wizard.process.autostart.entry import AutostartStatus, autostart_of
 
 _DONE: Final = {
     "on": "the application now starts at login",

@@ -16,9 +16,9 @@ from exlab_wizard.cli.terminal.output import emit, example, json_option, note, s
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.http import Answer, Transport
 from exlab_wizard.errors import ExlabError, UsageError
-from exlab_wizard.process.display import has_display
+from exlab_wizard.process.autostart.relaunch import last_said, start_detached
 from exlab_wizard.process.instance_lock import is_running
-from exlab_wizard.process.relaunch import last_said, start_detached
+from exlab_wizard.process.session.display import has_display
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 
 START_TIMEOUT_SECONDS: Final = 30.0

@@ -16,11 +16,11 @@ from exlab_wizard.cli.terminal.table import fields
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.text.quit import resumption
 from exlab_wizard.launch import Options
-from exlab_wizard.process.display import NO_DISPLAY, has_display
+from exlab_wizard.process.autostart.relaunch import cut_loose
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.logs import log_to_stderr
 from exlab_wizard.process.open_store import last_open_launch
-from exlab_wizard.process.relaunch import cut_loose
+from exlab_wizard.process.session.display import NO_DISPLAY, has_display
 
 
 @click.command(

@@ -15,7 +15,7 @@ from dbus_fast import Variant
 
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.port import Listener, NotificationError, Reaction, ReactionKind
-from exlab_wizard.process.dbus import Bus, BusError, connect, new_owner
+from exlab_wizard.process.session.dbus import Bus, BusError, connect, new_owner
 
 if TYPE_CHECKING:
     from dbus_fast import Message

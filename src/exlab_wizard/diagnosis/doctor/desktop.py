@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.entry import autostart_of
 from exlab_wizard.desktop.window.surfaces import find_chromium
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, doubtful, good
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.dbus import connect
+from exlab_wizard.process.autostart.entry import autostart_of
+from exlab_wizard.process.session.dbus import connect
 
 BUS_SECONDS: Final = 3.0
 TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"

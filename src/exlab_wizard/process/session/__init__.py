@@ -1,1 +1,1 @@
-"""The login session and the machine: when they end, and what they are asked to wait for."""
+"""The login session and its machine: bus, display, when they end, and what they are asked to wait for."""

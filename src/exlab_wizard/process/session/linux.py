@@ -15,7 +15,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.process.dbus import Bus, BusError, BusRefusedError, connect, new_owner
+from exlab_wizard.process.session.dbus import Bus, BusError, BusRefusedError, connect, new_owner
 from exlab_wizard.process.session.port import (
     NOTHING,
     WHO,

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.dbus import Bus, BusError, connect, new_owner
+from exlab_wizard.process.session.dbus import Bus, BusError, connect, new_owner
 
 if TYPE_CHECKING:
     from dbus_fast import Message

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.paths import StateDir
+from exlab_wizard.process.autostart.entry import Autostart, AutostartStatus, autostart_of
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.forms import SEE_OTHER, form_of
@@ -35,7 +36,6 @@ from exlab_wizard.settings import DestinationSettings, Settings
 from exlab_wizard.settings_edit import FieldsError, SettingsChange, SettingsChangedError
 
 if TYPE_CHECKING:
-    from exlab_wizard.desktop.autostart.entry import Autostart, AutostartStatus
     from exlab_wizard.diagnosis.doctor.checkup import CheckResult
     from exlab_wizard.server.page.settings.trials import Trials
 
@@ -220,8 +220,6 @@ class SettingsRoutes:
         }
 
     def _autostart(self) -> Autostart:
-        from exlab_wizard.desktop.autostart.entry import autostart_of  # noqa: PLC0415 - a service at rest loads no desktop
-
         return autostart_of(StateDir.at(self._backend.state_dir), self._backend.settings.path)
 
     def _login(self) -> AutostartStatus | None:

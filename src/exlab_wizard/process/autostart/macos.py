@@ -6,8 +6,8 @@ import plistlib
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.port import NAME, Entry, LoginCommand
 from exlab_wizard.durable import make_folder, replace_file
+from exlab_wizard.process.autostart.port import NAME, Entry, LoginCommand
 
 _STATE_DIR: Final = "--state-dir"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import PureWindowsPath
 from typing import Final, Protocol
 
-from exlab_wizard.desktop.autostart.port import TITLE, AutostartError, Entry, LoginCommand
+from exlab_wizard.process.autostart.port import TITLE, AutostartError, Entry, LoginCommand
 
 if sys.platform == "win32":
     import winreg

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.desktop.autostart.port import ABOUT, NAME, TITLE, AutostartError, AutostartPlace, Entry, LoginCommand
 from exlab_wizard.durable import make_folder, replace_file
+from exlab_wizard.process.autostart.port import ABOUT, NAME, TITLE, AutostartError, AutostartPlace, Entry, LoginCommand
 
 _MARK: Final = "# exlab-wizard: "
 _TARGET: Final = "graphical-session.target"

@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from exlab_wizard.desktop.autostart.port import AutostartError, AutostartPlace, Entry, LoginCommand
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.relaunch import command
+from exlab_wizard.process.autostart.port import AutostartError, AutostartPlace, Entry, LoginCommand
+from exlab_wizard.process.autostart.relaunch import command
 from exlab_wizard.settings import SettingsFile
 
 _T = TypeVar("_T")
@@ -141,14 +141,14 @@ class AutostartRepair:
 def places() -> list[AutostartPlace]:
     """Return where this system looks at login, the most important place first."""
     if sys.platform == "win32":
-        from exlab_wizard.desktop.autostart.windows import RunKey, WindowsRegistry  # noqa: PLC0415 - of this system only
+        from exlab_wizard.process.autostart.windows import RunKey, WindowsRegistry  # noqa: PLC0415 - of this system only
 
         return [RunKey(WindowsRegistry())]
     if sys.platform == "darwin":
-        from exlab_wizard.desktop.autostart.macos import LaunchAgent  # noqa: PLC0415 - of this system only
+        from exlab_wizard.process.autostart.macos import LaunchAgent  # noqa: PLC0415 - of this system only
 
         return [LaunchAgent(Path.home() / "Library" / "LaunchAgents")]
-    from exlab_wizard.desktop.autostart.linux import linux_places  # noqa: PLC0415 - of this system only
+    from exlab_wizard.process.autostart.linux import linux_places  # noqa: PLC0415 - of this system only
 
     return linux_places(os.environ)
 

@@ -1,1 +1,0 @@
-"""Start at login, one file for each system."""

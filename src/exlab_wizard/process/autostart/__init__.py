@@ -1,0 +1,1 @@
+"""How this program is started again: detached by a command, or by each system at login."""
