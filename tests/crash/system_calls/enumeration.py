@@ -9,12 +9,12 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from tests.crash.system_calls import looks
-from tests.crash.system_calls.crash_points import Aim, Point
+from tests.crash.system_calls.crash_points import Aim, Point, at
 from tests.crash.system_calls.scenarios import Scenario
 from tests.crash.system_calls.stage import Process, Stage
 from tests.support.nursery import Nursery
@@ -87,18 +87,24 @@ class Enumeration:
         return tally
 
     def _played(self, aim: Aim) -> tuple[Aim, Stage, Process, int]:
-        """Play the act with a kill at `aim`, or at an earlier call of its kind where the replay needs fewer of them.
+        """Play the act with a kill at `aim`, or at an earlier point where the replay never comes to that one.
 
-        Racing threads and a clock that runs on do not always need as many; the last aim is the first call.
+        Racing threads do not always need as many calls, and a quit may find its copy less far than the first time.
         """
         while True:
             stage = self.replay()
             stage.aim = aim
             process = self.scenario.act(stage)
             status = process.end()
-            if status != 0 or stage.points() or aim.nth == 1:
+            earlier = self._earlier(aim)
+            if status != 0 or stage.points() or earlier is None:
                 return aim, stage, process, status
-            aim = replace(aim, nth=aim.nth * 2 // 3)
+            aim = earlier
+
+    def _earlier(self, aim: Aim) -> Aim | None:
+        """Return an aim at a point that was enumerated before that of `aim`, None where there is none."""
+        index = max((n for n, point in enumerate(self.points) if at(point, after=aim.after) == aim), default=0)
+        return at(self.points[index * 2 // 3], after=aim.after) if index else None
 
     def _kill(self, aim: Aim, tally: Tally) -> None:
         scenario = self.scenario

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.crash.system_calls.crash_points import Aim, at, read_points
+from tests.crash.system_calls.crash_points import Aim, Point, at, read_points
 from tests.crash.system_calls.enumeration import Enumeration
 from tests.crash.system_calls.scenarios import AddDestination, Enqueue, Merge
 from tests.crash.system_calls.stage import Process, Stage
@@ -79,9 +79,12 @@ def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatr
         assert ("spare" in stage.config.read_text("utf-8")) == after
 
 
-def test_an_aim_beyond_the_last_call_of_its_kind_kills_at_an_earlier_one(theatre: Path, nursery: Nursery) -> None:
-    tally = Enumeration.of(Enqueue(), theatre / "earlier", nursery).kill_at([Aim("fsync", "*", 100)])
-    assert ([point.call for point in tally.landed], tally.beyond, tally.violations) == (["fsync"], [], [])
+def test_an_aim_at_a_point_that_a_replay_never_reaches_kills_at_an_earlier_one(theatre: Path, nursery: Nursery) -> None:
+    enumeration = Enumeration.of(Enqueue(), theatre / "earlier", nursery)
+    never = Point(1_000_000, 0, "symlink", "/never")
+    enumeration.points.append(never)
+    tally = enumeration.kill_at([at(never, after=False)])
+    assert (len(tally.landed), tally.beyond, tally.violations) == (1, [], [])
 
 
 def test_an_aim_at_a_call_that_is_never_made_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
