@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from exlab_wizard.first_run import give_first_destination
+from exlab_wizard.durable import make_folder
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
@@ -23,7 +24,10 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
+from exlab_wizard.transfer.destination.marker import create_marker
 from exlab_wizard.tray.quit_gate import LaunchGate, StorePredicate
+
+FIRST_DESTINATION: Final = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def open_state(options: Options) -> Opened:
     """
     settings = SettingsFile(options.config)
     settings.read()
-    first = None if settings.current.destinations else give_first_destination(options.state_dir, settings)
+    first = None if settings.current.destinations else _add_first_destination(options.state_dir, settings)
     state_dir, backups, clock = options.state_dir, Backups(options.state_dir), SteadyClock(SystemClock())
     database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
     migration.upgrade(database, backups, clock.now())
@@ -118,3 +122,11 @@ def recover(opened: Opened) -> Launch:
         gate=LaunchGate(store, recovery.launch_id, clock),
         predicate=StorePredicate(store, clock),
     )
+
+
+def _add_first_destination(state_dir: StateDir, settings: SettingsFile) -> Path:
+    """Make a folder of the state dir the destination `local`: the program can be tried before the NAS is set up."""
+    folder = state_dir.first_destination
+    make_folder(folder)
+    settings.add_destination(FIRST_DESTINATION, str(folder), marker=create_marker(folder, FIRST_DESTINATION))
+    return folder
