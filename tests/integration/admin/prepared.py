@@ -82,7 +82,7 @@ JOBS = (
     Job("/data/ms/28-b", "ms", "2026-02-28T10:00:00.000Z",
         (claimed("2026-03-01T09:00:00.000Z", 3), ("2026-03-01T09:02:00.000Z", "failed", "failed: conflict", 3)),
         done=2 * GIB,
-        error=("conflict", "Refusing to replace '/mnt/nas/ms/28-b'. Move it away, or rename the run; then retry the job.")),
+        error=("conflict", "Refusing to replace '/mnt/nas/ms/28-b'. Move it away, or rename the run; then retry it.")),
     Job("/data/confocal/run-004", "confocal", "2026-03-01T18:30:00.000Z",
         (claimed("2026-03-01T19:50:00.000Z", 3), ("2026-03-01T20:00:31.000Z", "resumable", "forced", 3),
          ("2026-03-02T07:30:00.000Z", "queued", "forced", 4), claimed("2026-03-02T11:48:00.000Z", 4)),
