@@ -32,7 +32,12 @@ def from_text(text: str) -> datetime:
     Raises:
         ValueError: the text is not of that form.
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.astimezone(UTC)
+    except (OverflowError, OSError) as error:  # before the year 1, after 9999, or out of the system's range
+        msg = f"{text!r} is out of range"
+        raise ValueError(msg) from error
 
 
 def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta:

@@ -29,6 +29,11 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 class DecodeError(ValueError):
     """A document is not what its reader expects; the text names the field and its value."""
 
+    def __init__(self, name: str, fault: str) -> None:
+        """Compose the text; `name` is that of the field."""
+        self.name = name
+        super().__init__(f"{name} {fault}")
+
 
 def about(description: str) -> dict[str, str]:
     """Return the metadata of a field with its meaning and unit, as the schema of the API shows it."""
@@ -48,8 +53,7 @@ def decode(kind: type[_View], document: object) -> _View:
         if name in document:
             values[name] = read(name, document[name])
         elif required:
-            msg = f"{name} is missing"
-            raise DecodeError(msg)
+            raise DecodeError(name, "is missing")
     return kind(**values)
 
 
@@ -157,4 +161,4 @@ def _of_value(kind: object) -> _Reader:
 
 
 def _unexpected(name: str, value: object) -> DecodeError:
-    return DecodeError(f"{name} is {value!r}")
+    return DecodeError(name, f"is {value!r}")

@@ -31,6 +31,9 @@ def test_times_of_other_zones_are_written_in_utc() -> None:
     assert to_text(datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=2)))) == "2026-02-28T23:00:00.000Z"
     with pytest.raises(ValueError, match="yesterday"):
         from_text("yesterday")
+    for out_of_range in ("0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"):
+        with pytest.raises(ValueError, match="out of range"):
+            from_text(out_of_range)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ ONE_JOB: Final = (
 LAST_LAUNCH: Final = "SELECT ended FROM launch_history ORDER BY id DESC LIMIT 1"
 JOB_STATES: Final = "SELECT state FROM sync_jobs ORDER BY id"
 MAX_ID: Final = 1 << 62
+_NO_TIME: Final = "1970-01-01T00:00:00.000Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +145,30 @@ class RowsReport(Queries):
 
 
 def views(database: Database, kind: type[_View], statement: Statement, params: Mapping[str, Value]) -> list[_View]:
-    """Return the rows of a query as views, whose fields are their columns.
-
-    Raises:
-        StoreError: the database cannot be read, or a row holds what no column of its kind holds.
-    """
+    """Return the rows of a query as views, whose fields are their columns; see `view`."""
     return [view(kind, row) for row in records(database, statement, params)]
 
 
 def view(kind: type[_View], row: Record) -> _View:
     """Return a row as a view.
 
+    A time that was written by hand and cannot be read becomes None, or 1970 in a column that has no NULL: one such row
+    must not hide the others.
+
     Raises:
-        StoreError: it holds what no column of its kind holds.
+        StoreError: the row holds something else that cannot be read.
     """
-    try:
-        return decode(kind, row)
-    except DecodeError as error:
-        msg = f"a row of the database cannot be read: {error} (id {row.get('id')}). Correct it with SQL."
-        raise StoreError(msg) from error
+    readable = row
+    while True:
+        try:
+            return decode(kind, readable)
+        except DecodeError as error:
+            name = error.name
+            if name not in row or readable[name] == _NO_TIME:
+                fault = f"{name} is {row.get(name)!r} (id {row.get('id')})"
+                msg = f"a row of the database cannot be read: {fault}. Correct it with SQL."
+                raise StoreError(msg) from error
+            readable = {**readable, name: _NO_TIME if readable[name] is None else None}
 
 
 def records(database: Database, statement: Statement, params: Mapping[str, Value]) -> list[Record]:
