@@ -6,14 +6,13 @@ here, in order, instead of in SQLite's busy handler, which sleeps; other process
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -27,6 +26,7 @@ from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Row, Value
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 PAGE_BYTES: Final = 2048
@@ -114,13 +114,12 @@ class Database:
         """
         return self.connections.current().connection
 
-    @contextlib.contextmanager
-    def _using(self, op: str) -> Iterator[driver.Connection]:
-        """Lend this thread's connection, and let an error of the driver say what `op` failed and why."""
+    def _run(self, op: str, act: Callable[[driver.Connection], _T]) -> _T:
+        """Run `act` on this thread's connection; an error of the driver says what `op` failed and why."""
         try:
             current = self.connections.current()
             with current.lock:
-                yield current.connection
+                return act(current.connection)
         except driver.Error as error:
             raise self._explained(op, error) from error
 
@@ -155,8 +154,7 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-        with self._using("read") as connection:
-            return connection.execute(statement.sql, statement.bind(params or {})).fetchall()
+        return self._run("read", lambda it: it.execute(statement.sql, statement.bind(params or {})).fetchall())
 
     def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
         """Run a query and return its column names and rows.
@@ -164,12 +162,15 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-        with self._using("read") as connection:
+
+        def table(connection: driver.Connection) -> tuple[list[str], list[Row]]:
             cursor = connection.execute(statement.sql, statement.bind(params))
             try:
                 return [column[0] for column in cursor.description], cursor.fetchall()
             finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
                 cursor.close()
+
+        return self._run("read", table)
 
     def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
         """Run one write as its own transaction and return what it returns; durable on return.
@@ -179,8 +180,7 @@ class Database:
         """
         self._acquire_write_lock()
         try:
-            with self._using("write") as connection:
-                return connection.execute(statement.sql, statement.bind(params)).fetchall()
+            return self._run("write", lambda it: it.execute(statement.sql, statement.bind(params)).fetchall())
         finally:
             self._writing.release()
 
@@ -238,8 +238,7 @@ class Database:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection, of any process, has committed."""
-        with self._using("read") as connection:
-            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+        version: int = self._run("read", lambda it: it.execute("PRAGMA data_version").fetchone()[0])
         return version
 
     def grow_wal(self) -> None:
@@ -277,9 +276,7 @@ class Database:
         """Move the WAL into the database file; False when a reader keeps part of it back."""
         if self.journal_mode != "wal":
             return True
-        with self._using("checkpoint") as connection:
-            busy: int = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
-        return not busy
+        return not self._run("checkpoint", lambda it: it.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0])
 
     def close(self, *, for_good: bool = False) -> None:
         """Close every connection that no thread is using and that is not left open; the last one checkpoints."""
