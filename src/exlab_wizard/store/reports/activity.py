@@ -43,8 +43,8 @@ WAITING: Final = Statement(
 SESSIONS: Final = Statement(sa.select(*_lease).where(IS_ACTIVE).order_by(_lease.opened_at, _lease.id).limit(_limit))
 VERIFIED: Final = Statement(
     sa.text(
-        f"SELECT {', '.join(f'j.{column.name}' for column in JOB_COLUMNS)} FROM"
-        f" (SELECT id, job_id, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
+        f"SELECT {', '.join(f'j.{it.name}' for it in JOB_COLUMNS if it is not _job.verified_at)}, e.at AS verified_at"
+        f" FROM (SELECT id, job_id, at, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
         " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.to_state = 'verified' ORDER BY e.id DESC LIMIT 5"
     )
 )
@@ -77,5 +77,5 @@ class ActivityReport(Queries):
         return views(self._db, SessionRow, SESSIONS, {})
 
     def verified(self) -> list[Job]:
-        """Return the jobs that were verified last, if that is not long ago."""
+        """Return the jobs that were verified last, if that is not long ago; `verified_at` is there after SQL, too."""
         return views(self._db, Job, VERIFIED, {})

@@ -38,3 +38,14 @@ def test_a_row_that_nothing_can_stand_in_for_is_named(store: Store) -> None:
     given.execute(store, f"INSERT INTO job_events (job_id, at, to_state) VALUES ({job}, 'now', 'asleep')")
     with pytest.raises(StoreError, match=r"to_state is 'asleep' \(id 1\)"):
         store.rows.events(job)
+
+
+def test_a_run_that_was_verified_with_sql_is_listed_with_its_time(store: Store, launch_id: int) -> None:
+    (job,) = given.enqueue(store, "a")
+    for state in ("running", "verifying", "verified"):
+        given.execute(
+            store, f"UPDATE sync_jobs SET state = '{state}', claim_id = 'c', launch_id = {launch_id} WHERE id = {job}"
+        )
+    (verified,) = store.activity.verified()
+    assert verified.id == job
+    assert verified.verified_at == store.rows.events(job)[-1].at
