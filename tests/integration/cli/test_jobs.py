@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.calls import Cli
 
+from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.sqlite.statement import Statement
@@ -123,3 +124,21 @@ def test_status_where_nothing_ever_was(cli: Cli, state_dir: Path) -> None:
     assert (status["running"], status["pending"]) == (False, {})
     assert cli("status").status == 0
     assert not state_dir.exists()
+
+
+@pytest.mark.parametrize("words", [("status",), ("jobs",), ("jobs", "1"), ("sessions",), ("history",)])
+def test_a_time_written_by_hand_stops_no_command(words: tuple[str, ...], cli: Cli, store: Store) -> None:
+    move(store)
+    move(store)
+    connection = store.database.connection()
+    connection.execute("UPDATE sync_jobs SET enqueued_at = 'soon', not_before = 'soon'")
+    connection.execute("UPDATE launches SET started_at = 'soon', ended_at = 'soon', end_reason = 'crashed'")
+    for more in ((), ("--json",)):
+        answer = cli(*words, *more)
+        assert (answer.status, answer.err) == (0, "")
+
+
+def test_a_time_that_cannot_be_read_is_shown_as_it_is() -> None:
+    assert moment("soon") == "soon"
+    assert moment("9999-12-31T23:59:59-05:00") == "9999-12-31T23:59:59-05:00"
+    assert moment(None) == ""

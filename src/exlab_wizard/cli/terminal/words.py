@@ -10,6 +10,7 @@ from exlab_wizard.domain.quit import Blocker
 from exlab_wizard.domain.text import jobs
 from exlab_wizard.domain.text import quit as quits
 from exlab_wizard.domain.text.amounts import percent, size
+from exlab_wizard.domain.text.names import visible
 from exlab_wizard.domain.views import Job
 
 Value = str | int | float | None
@@ -17,8 +18,11 @@ Value = str | int | float | None
 
 def moment(at: datetime | Value) -> str:
     """Return a time, also as the text of the database, as local time; empty for none."""
-    known = from_text(at) if isinstance(at, str) else at
-    return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(known, datetime) else ""
+    try:
+        known = from_text(at) if isinstance(at, str) else at
+        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(known, datetime) else ""
+    except (ValueError, OverflowError):  # written by hand into the database
+        return visible(str(at))
 
 
 def progress(job: Job) -> str:

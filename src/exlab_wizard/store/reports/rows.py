@@ -152,8 +152,8 @@ def views(database: Database, kind: type[_View], statement: Statement, params: M
 def view(kind: type[_View], row: Record) -> _View:
     """Return a row as a view.
 
-    A time that was written by hand and cannot be read becomes None, or 1970 in a column that has no NULL: one such row
-    must not hide the others.
+    A time that was written by hand and cannot be read becomes the beginning of 1970: one such row must not hide the
+    others, and what is set stays set.
 
     Raises:
         StoreError: the row holds something else that cannot be read.
@@ -168,7 +168,7 @@ def view(kind: type[_View], row: Record) -> _View:
                 fault = f"{name} is {row.get(name)!r} (id {row.get('id')})"
                 msg = f"a row of the database cannot be read: {fault}. Correct it with SQL."
                 raise StoreError(msg) from error
-            readable = {**readable, name: _NO_TIME if readable[name] is None else None}
+            readable = {**readable, name: _NO_TIME}
 
 
 def records(database: Database, statement: Statement, params: Mapping[str, Value]) -> list[Record]:

@@ -23,13 +23,13 @@ def test_a_time_written_by_hand_hides_neither_its_row_nor_the_others(store: Stor
     given.execute(store, f"UPDATE session_leases SET opened_at = '{text}'")
     given.execute(store, f"UPDATE launches SET started_at = '{text}', draining_since = '{text}'")
     jobs = {job.id: job for job in store.rows.jobs(limit=10)}
-    assert (jobs[odd].enqueued_at, jobs[odd].not_before) == (NO_TIME, None)
+    assert (jobs[odd].enqueued_at, jobs[odd].not_before) == (NO_TIME, NO_TIME)
     assert jobs[other].enqueued_at == given.NOW
     assert [event.at for event in store.rows.events(odd)] == [NO_TIME]
     assert [job.id for job in store.activity.retried()] == [odd]
     assert [session.id for session in store.status.read().sessions] == ["s"]
     assert [(it.id, it.started_at, it.draining_since) for it in store.rows.launches(limit=1)] == [
-        (launch_id, NO_TIME, None)
+        (launch_id, NO_TIME, NO_TIME)
     ]
 
 
