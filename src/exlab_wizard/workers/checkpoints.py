@@ -44,7 +44,8 @@ class DatabaseCheckpoints:
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        self._write(put, drop, progress)
+        job, claim = self._job.job_id, self._job.claim_id
+        self._claimed(lambda: self._store.files.checkpoint(job, claim, put, drop, progress))
 
     def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
         """Replace the rows `files` and set the counters, in one transaction.
@@ -52,7 +53,7 @@ class DatabaseCheckpoints:
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        self._write(files, (), progress)
+        self.write_manifest(files, (), progress)
         with self._my_turn(), contextlib.suppress(StoreError):  # the next checkpoint reports it again
             self._progressed()
 
@@ -63,10 +64,6 @@ class DatabaseCheckpoints:
             ClaimLostError: the job is no longer ours.
         """
         self._claimed(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id))
-
-    def _write(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
-        job, claim = self._job.job_id, self._job.claim_id
-        self._claimed(lambda: self._store.files.checkpoint(job, claim, put, drop, progress))
 
     def _claimed(self, write: Callable[[], bool]) -> None:
         if not self._retried(write):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
-from exlab_wizard.store.sqlite.database import Queries, Transaction
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, text, whole
 from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
@@ -75,16 +75,12 @@ class Files(Queries):
         """
         for start in range(0, max(len(put), len(drop), 1), _CHUNK):
             with self._db.transaction() as transaction:
-                if not _set_progress(transaction, job_id, claim_id, progress):
+                if transaction.change(SET_PROGRESS, {"job": job_id, "claim": claim_id, **asdict(progress)}) != 1:
                     return False
                 forgotten = drop[start : start + _CHUNK]
                 transaction.change_many(DROP_FILE, [{"job": job_id, "path": path_to_sql(path)} for path in forgotten])
                 transaction.change_many(PUT_FILE, [_row(job_id, file) for file in put[start : start + _CHUNK]])
         return True
-
-
-def _set_progress(transaction: Transaction, job_id: int, claim_id: str, progress: JobProgress) -> bool:
-    return transaction.change(SET_PROGRESS, {"job": job_id, "claim": claim_id, **asdict(progress)}) == 1
 
 
 def _row(job_id: int, file: FileRecord) -> dict[str, Value]:

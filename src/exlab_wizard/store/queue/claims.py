@@ -14,12 +14,12 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.crash_points import Point, reached
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
 from exlab_wizard.store.sqlite.database import Transaction
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, text, whole
+from exlab_wizard.store.sqlite.values import Row, Value, moment, path_from_sql, text, whole
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
 
 _job = sync_jobs.c
@@ -175,7 +175,7 @@ def _claimed(row: Row) -> ClaimedJob:
         history=AttemptHistory(
             attempts=whole(attempts),
             last_error=None if error_kind is None else ErrorKind(str(error_kind)),
-            enqueued_at=from_text(str(enqueued_at)),
+            enqueued_at=moment(enqueued_at),
         ),
     )
 

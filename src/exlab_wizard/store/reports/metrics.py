@@ -14,13 +14,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.store import figures
 from exlab_wizard.store.reports.events import EventsReport
 from exlab_wizard.store.reports.rows import MAX_ID, Record, records
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, real, whole
+from exlab_wizard.store.sqlite.values import Value, moment, real, whole
 from exlab_wizard.store.tables import IS_ACTIVE, IS_FAILED, launches, session_leases, sync_jobs
 
 READ_SECONDS: Final = 0.4
@@ -136,7 +136,7 @@ class MetricsReport(Queries):
     def unfinished(self) -> list[Unfinished]:
         """Return what is pending, by state and destination."""
         return [
-            Unfinished(str(state), str(destination), whole(jobs), whole(left), from_text(str(oldest)))
+            Unfinished(str(state), str(destination), whole(jobs), whole(left), moment(oldest))
             for state, destination, jobs, left, oldest in self._db.read(figures.UNFINISHED)
         ]
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
 
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, SessionPage, SessionRow
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.sqlite.database import Database, Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import UNREADABLE_TIME, Value, path_to_sql, whole
 from exlab_wizard.store.tables import session_leases, sync_files, sync_jobs
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ ONE_JOB: Final = (
 LAST_LAUNCH: Final = "SELECT ended FROM launch_history ORDER BY id DESC LIMIT 1"
 JOB_STATES: Final = "SELECT state FROM sync_jobs ORDER BY id"
 MAX_ID: Final = 1 << 62
-_NO_TIME: Final = "1970-01-01T00:00:00.000Z"
+_NO_TIME: Final = to_text(UNREADABLE_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ def views(database: Database, kind: type[_View], statement: Statement, params: M
 def view(kind: type[_View], row: Record) -> _View:
     """Return a row as a view.
 
-    A time that was written by hand and cannot be read becomes the beginning of 1970: one such row must not hide the
-    others, and what is set stays set.
+    A time that cannot be read becomes `UNREADABLE_TIME`: one such row must not hide the others, and what is set stays
+    set.
 
     Raises:
         StoreError: the row holds something else that cannot be read.

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
+from typing import Final
 
+from exlab_wizard.domain.clock import from_text
+
+UNREADABLE_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What stands in for a time that was written by hand and cannot be read."""
 Value = str | bytes | int | float | None
 Row = tuple[Value, ...]
 
@@ -27,6 +33,14 @@ def whole(value: object) -> int:
     """Return the integer that a column holds; the STRICT tables hold it to that."""
     assert isinstance(value, int)
     return value
+
+
+def moment(value: Value) -> datetime:
+    """Return the time that a column holds."""
+    try:
+        return from_text(str(value))
+    except ValueError:
+        return UNREADABLE_TIME
 
 
 def text(value: Value) -> str | None:

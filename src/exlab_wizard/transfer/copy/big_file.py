@@ -128,7 +128,7 @@ class _Pipeline:
         self._check_source()
         self._reader.put(_Segment(0, self._start))
         with attempt.failures.source("Cannot read", path):
-            done = update_from(self._sent_hash, self._source, 0, self._start, self._step)
+            done = update_from(self._sent_hash.update, self._source, 0, self._start, self._step)
         attempt.control.check()
         if done != self._start or self._sent_hash.hexdigest() != self._row.prefix_sha256:
             return False
@@ -245,7 +245,7 @@ class _Pipeline:
         attempt, size = self._attempt, segment.end - segment.start
         durability.drop_cached(self._back, segment.start, size)
         with attempt.on_target("Cannot read back", self._file.path):
-            done = update_from(self._back_hash, self._back, segment.start, size, self._step)
+            done = update_from(self._back_hash.update, self._back, segment.start, size, self._step)
         self._back_done += done
         attempt.ledger.read_back(done)
 

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.transfer.copy.context import Attempt
@@ -20,13 +20,6 @@ from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.ports import TransferControl
 
 BUFFER: Final = 256 << 10  # stays in the processor's cache between the read and the hash
-
-
-class Digest(Protocol):
-    """What a running hash is to those who feed it."""
-
-    def update(self, data: memoryview, /) -> None:
-        """Add bytes."""
 
 
 def read_hash(tree: Tree, path: str, size: int, control: TransferControl, *, cached: bool = False) -> str:
@@ -53,8 +46,10 @@ def read_hash(tree: Tree, path: str, size: int, control: TransferControl, *, cac
     return digest.hexdigest()
 
 
-def update_from(digest: Digest, fd: int, start: int, size: int, step: Callable[[int], bool]) -> int:
-    """Feed `size` bytes from `start` of an open file to `digest`; return how many there were.
+def update_from(
+    update: Callable[[memoryview], object], fd: int, start: int, size: int, step: Callable[[int], bool]
+) -> int:
+    """Feed `size` bytes from `start` of an open file to a hash's `update`; return how many there were.
 
     `step` gets each piece's size and returns whether to continue.
     """
@@ -63,7 +58,7 @@ def update_from(digest: Digest, fd: int, start: int, size: int, step: Callable[[
     done = 0
     with io.FileIO(fd, closefd=False) as file:
         while done < size and (count := file.readinto(buffer[: min(BUFFER, size - done)])):
-            digest.update(buffer[:count])
+            update(buffer[:count])
             done += count
             if not step(count):
                 break

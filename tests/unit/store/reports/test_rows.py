@@ -27,6 +27,7 @@ def test_a_time_written_by_hand_hides_neither_its_row_nor_the_others(store: Stor
     assert jobs[other].enqueued_at == given.NOW
     assert [event.at for event in store.rows.events(odd)] == [NO_TIME]
     assert [job.id for job in store.activity.retried()] == [odd]
+    assert [it.jobs for it in store.metrics.unfinished()] == [2]
     assert [session.id for session in store.status.read().sessions] == ["s"]
     assert [(it.id, it.started_at, it.draining_since) for it in store.rows.launches(limit=1)] == [
         (launch_id, NO_TIME, NO_TIME)
@@ -49,3 +50,9 @@ def test_a_run_that_was_verified_with_sql_is_listed_with_its_time(store: Store, 
     (verified,) = store.activity.verified()
     assert verified.id == job
     assert verified.verified_at == store.rows.events(job)[-1].at
+
+
+def test_a_job_that_was_inserted_by_hand_holds_up_no_other(store: Store, launch_id: int) -> None:
+    given.execute(store, "INSERT INTO sync_jobs (run_path, destination, enqueued_at) VALUES ('/runs/a', 'nas', 'now')")
+    (other,) = given.enqueue(store, "b")
+    assert [given.claim(store, launch_id).job_id for _ in range(2)] == [1, other]
