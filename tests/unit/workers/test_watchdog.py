@@ -226,6 +226,17 @@ def test_leases_are_kept_and_ended_during_the_drain_as_before(kept: Kept) -> Non
     assert kept.changes == 1, "the drain has heard of it"
 
 
+def test_times_written_by_hand_keep_no_chore_from_being_done(kept: Kept) -> None:
+    lease, job = kept.open_lease(), kept.bench.enqueue("/runs/a")
+    connection = kept.outside.database.connection()
+    connection.execute("UPDATE session_leases SET expires_at = 'soon'")
+    connection.execute(f"UPDATE sync_jobs SET not_before = 'soon' WHERE id = {job}")
+    kept.watchdog.chores()
+    assert kept.calls.said == ["stalled", "orphans"]
+    assert kept.lease(lease)[0] == "active"
+    assert kept.bench.store.jobs.next_due_at() is None, "a worker must not wait for 1970, that is without a pause"
+
+
 def test_settings_are_read_again_when_the_file_changes(kept: Kept) -> None:
     config = kept.bench.settings.path
     config.write_text(config.read_text("utf-8").replace("stall_s = 60", "stall_s = 77"), encoding="utf-8")

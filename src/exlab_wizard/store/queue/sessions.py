@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import Value, moment, path_to_sql, whole
 from exlab_wizard.store.tables import IS_ACTIVE, launches, session_leases
 
 log = logging.getLogger(__name__)
@@ -138,12 +138,12 @@ class Sessions(Queries):
     def find(self, lease_id: str) -> LeaseStatus | None:
         """Return the lease, or None when there is none of that id."""
         rows = self._db.read(STATE_OF, {"id": lease_id})
-        return LeaseStatus(lease_id, LeaseState(str(rows[0][0])), from_text(str(rows[0][1]))) if rows else None
+        return LeaseStatus(lease_id, LeaseState(str(rows[0][0])), moment(rows[0][1])) if rows else None
 
     def renew(self, lease_id: str, now: datetime) -> datetime | None:
         """Give an active lease a fresh TTL and return when it ends; None when it has ended already."""
         rows = self._db.write(RENEW, {"id": lease_id, "now": to_text(now)})
-        return from_text(str(rows[0][0])) if rows else None
+        return moment(rows[0][0]) if rows else None
 
     def complete(self, lease_id: str, runs: Sequence[NewJob], now: datetime) -> list[Enqueued] | None:
         """Close the lease and queue its runs in one transaction; None when it is not active, and nothing is queued."""
@@ -189,7 +189,7 @@ class Sessions(Queries):
     def next_expiry(self) -> datetime | None:
         """Return when the next active lease expires."""
         at = self._db.read(NEXT_EXPIRY)[0][0]
-        return None if at is None else from_text(str(at))
+        return None if at is None else moment(at)
 
     def move_clock(self, step: timedelta) -> None:
         """Move all active leases by a step of the wall clock; a step back moves the delays of jobs, too.
