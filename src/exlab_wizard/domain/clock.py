@@ -6,7 +6,7 @@ Nothing here reads a clock. The floors above get a `Clock` to read one with.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
 CLOCK_STEP_TOLERANCE_SECONDS = 1.0
 
@@ -21,8 +21,23 @@ class Clock(Protocol):
         """Return seconds that never go back; their zero has no meaning."""
 
 
+class UnreadableTime(datetime):
+    """A time that was typed with SQL and is none: everything displays its text; in calculations it is in 1970."""
+
+    text: str | None = None
+
+    @classmethod
+    def typed(cls, text: str) -> Self:
+        """Return the time that `text` fails to give."""
+        time = cls(1970, 1, 1, tzinfo=UTC)
+        time.text = text
+        return time
+
+
 def to_text(moment: datetime) -> str:
     """Return `moment` (aware) as `YYYY-MM-DDTHH:MM:SS.mmmZ`, 24 characters."""
+    if isinstance(moment, UnreadableTime) and moment.text is not None:
+        return moment.text
     return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:23]}Z"
 
 
@@ -38,6 +53,14 @@ def from_text(text: str) -> datetime:
     except (OverflowError, OSError) as error:  # before the year 1, after 9999, or out of the system's range
         msg = f"{text!r} is out of range"
         raise ValueError(msg) from error
+
+
+def time_typed(text: str) -> datetime:
+    """Return the datetime of `text`, which may have been typed with SQL: one bad time does not fail a whole list."""
+    try:
+        return from_text(text)
+    except ValueError:
+        return UnreadableTime.typed(text)
 
 
 def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta:

@@ -1,7 +1,7 @@
 """Turns dataclasses into JSON documents and back, by their fields and type hints.
 
 Strict: a field that is missing or of another kind is an error that names it, never a guess. Rows of the database are
-read the same way, since their columns are the fields.
+read the same way, since their columns are the fields. Only a time may be any text, since people write times with SQL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import isfinite
 from types import NoneType
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import time_typed, to_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,11 +28,6 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 class DecodeError(ValueError):
     """A document is not what its reader expects; the text names the field and its value."""
-
-    def __init__(self, name: str, fault: str) -> None:
-        """Compose the text; `name` is that of the field."""
-        self.name = name
-        super().__init__(f"{name} {fault}")
 
 
 def about(description: str) -> dict[str, str]:
@@ -53,7 +48,8 @@ def decode(kind: type[_View], document: object) -> _View:
         if name in document:
             values[name] = read(name, document[name])
         elif required:
-            raise DecodeError(name, "is missing")
+            msg = f"{name} is missing"
+            raise DecodeError(msg)
     return kind(**values)
 
 
@@ -142,7 +138,7 @@ def _of_value(kind: object) -> _Reader:
     if not isinstance(kind, type):
         msg = f"{kind!r} has no form in JSON"
         raise TypeError(msg)
-    make: Callable[[str], object] | None = from_text if kind is datetime else kind if issubclass(kind, Enum) else None
+    make: Callable[[str], object] | None = time_typed if kind is datetime else kind if issubclass(kind, Enum) else None
     wanted: type | tuple[type, ...] = str if make else (int, float) if kind is float else kind
 
     def read(name: str, value: object) -> object:
@@ -161,4 +157,4 @@ def _of_value(kind: object) -> _Reader:
 
 
 def _unexpected(name: str, value: object) -> DecodeError:
-    return DecodeError(name, f"is {value!r}")
+    return DecodeError(f"{name} is {value!r}")

@@ -10,6 +10,8 @@ import pytest
 from tests.integration.api.api import SMALL, Api, code_of, error_of, run_of
 from tests.support.program import Program, until, write_run
 
+from exlab_wizard.client import Client
+
 pytestmark = pytest.mark.slow
 
 
@@ -239,3 +241,42 @@ def test_runs_outside_the_allowed_folders_are_refused(program: Program) -> None:
         refused = api.post(f"/sessions/{session}/complete", {"runs": [{"path": str(outside), "destination": "nas"}]})
         assert code_of(refused) == (403, "outside_roots")
         assert error_of(refused)["field"] == "runs.0.path"
+
+
+def test_times_typed_with_sql_that_are_none_fail_no_answer_page_or_command(api: Api, program: Program) -> None:
+    session = api.open("typed", ttl_s=3600)
+    (job,) = api.post(
+        f"/sessions/{api.open('done')}/complete",
+        {"runs": [{"path": str(run_of(program, "typed")), "destination": "nas"}]},
+    ).json()["jobs"]
+    until(lambda: program.job_state(job) == "verified", what="the run")
+    program.query(
+        "UPDATE sync_jobs SET enqueued_at = 'yesterday', claimed_at = '?', finished_at = '', verified_at = 'x'"
+    )
+    triggers = program.query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'job_events'")
+    for name, _ in triggers:
+        program.query(f"DROP TRIGGER {name!s}")
+    program.query("UPDATE job_events SET at = 'noon'")
+    for _, sql in triggers:
+        program.query(str(sql))
+    program.query("UPDATE session_leases SET opened_at = 'early', renewed_at = 'late' WHERE id = ?", session)
+    program.query("UPDATE launches SET started_at = 'came', healthy_at = 'well'")
+    assert api.get(f"/jobs/{job}").json()["enqueued_at"] == "yesterday"
+    assert api.get("/jobs").json()["jobs"][0]["finished_at"] == ""
+    assert {event["at"] for event in api.get(f"/jobs/{job}/events").json()["events"]} == {"noon", "yesterday"}
+    assert api.get(f"/sessions/{session}").json()["opened_at"] == "early"
+    assert [one["renewed_at"] for one in api.get("/sessions").json()["sessions"]].count("late") == 1
+    assert code_of(api.post(f"/jobs/{job}/retry")) == (409, "illegal_move")
+    assert api.post(f"/sessions/{session}/heartbeat").status_code == 200
+    for path in ("/", "/history", "/starts", f"/runs/{job}", "/quit"):
+        answer = api.http.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+    assert "yesterday" in api.http.get(f"/runs/{job}").text
+    with Client.at(program.state) as client:
+        assert client.job(job).state == "verified"
+        assert client.standing().failed == 0
+    for command in (["status"], ["jobs"], ["jobs", str(job)], ["sessions"], ["history"]):
+        for form in ([], ["--json"]):
+            done = program.call(*command, *form)
+            assert done.returncode == 0, (command, done.stderr)
+    assert "yesterday" in program.call("jobs", str(job)).stdout

@@ -65,7 +65,7 @@ def test_a_whole_number_is_a_number_and_a_default_may_be_missing() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"name": None}, {"name": 1}, {"share": "1"}, {"share": True}, {"good": 1}, {"colour": "blue"}, {"at": "soon"},
+        {"name": None}, {"name": 1}, {"share": "1"}, {"share": True}, {"good": 1}, {"colour": "blue"},
         {"at": 1}, {"kind": "c"}, {"parts": {}}, {"parts": [1]}, {"parts": [{}]}, {"numbers": ["3"]},
         {"numbers": [True]}, {"by_name": []}, {"inner": 7},
     ],
@@ -85,6 +85,15 @@ def test_what_is_missing_is_an_error_that_names_it(name: str) -> None:
 def test_what_is_no_object_is_an_error(document: object) -> None:
     with pytest.raises(DecodeError, match="Part is"):
         decode(Part, document)
+
+
+@pytest.mark.parametrize("text", ["soon", "", "0001-01-01", "9999-12-31T23:59:59-23:00"])
+def test_a_time_that_is_none_keeps_its_text_and_can_be_calculated_with(text: str) -> None:
+    whole = decode(Whole, {**DOCUMENT, "at": text})
+    assert document_of(whole) == {**DOCUMENT, "at": text}
+    assert whole.at < AT
+    assert (AT - whole.at).total_seconds() > 0
+    assert whole.at.astimezone() == whole.at
 
 
 def test_every_text_can_be_changed_on_its_way_out_and_no_number_is_endless() -> None:

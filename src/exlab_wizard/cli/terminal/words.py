@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import Blocker
 from exlab_wizard.domain.text import jobs
@@ -18,11 +18,13 @@ Value = str | int | float | None
 
 def moment(at: datetime | Value) -> str:
     """Return a time, also as the text of the database, as local time; empty for none."""
+    text = to_text(at) if isinstance(at, datetime) else at
+    if not isinstance(text, str):
+        return ""
     try:
-        known = from_text(at) if isinstance(at, str) else at
-        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(known, datetime) else ""
-    except (ValueError, OverflowError):  # written by hand into the database
-        return visible(str(at))
+        return f"{from_text(text).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError):  # typed with SQL
+        return visible(text)
 
 
 def progress(job: Job) -> str:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.codec import DecodeError, decode
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, SessionPage, SessionRow
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.sqlite.database import Database, Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import UNREADABLE_TIME, Value, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import session_leases, sync_files, sync_jobs
 
 if TYPE_CHECKING:
@@ -80,7 +79,6 @@ ONE_JOB: Final = (
 LAST_LAUNCH: Final = "SELECT ended FROM launch_history ORDER BY id DESC LIMIT 1"
 JOB_STATES: Final = "SELECT state FROM sync_jobs ORDER BY id"
 MAX_ID: Final = 1 << 62
-_NO_TIME: Final = to_text(UNREADABLE_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +151,14 @@ def views(database: Database, kind: type[_View], statement: Statement, params: M
 def view(kind: type[_View], row: Record) -> _View:
     """Return a row as a view.
 
-    A time that cannot be read becomes `UNREADABLE_TIME`: one such row must not hide the others, and what is set stays
-    set.
-
     Raises:
-        StoreError: the row holds something else that cannot be read.
+        StoreError: it holds what no column of its kind holds; a time may be any text.
     """
-    readable = row
-    while True:
-        try:
-            return decode(kind, readable)
-        except DecodeError as error:
-            name = error.name
-            if name not in row or readable[name] == _NO_TIME:
-                fault = f"{name} is {row.get(name)!r} (id {row.get('id')})"
-                msg = f"a row of the database cannot be read: {fault}. Correct it with SQL."
-                raise StoreError(msg) from error
-            readable = {**readable, name: _NO_TIME}
+    try:
+        return decode(kind, row)
+    except DecodeError as error:
+        msg = f"a row of the database cannot be read: {error} (id {row.get('id')}). Correct it with SQL."
+        raise StoreError(msg) from error
 
 
 def records(database: Database, statement: Statement, params: Mapping[str, Value]) -> list[Record]:

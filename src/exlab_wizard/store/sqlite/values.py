@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import time_typed
 
-UNREADABLE_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What stands in for a time that was written by hand and cannot be read."""
 Value = str | bytes | int | float | None
 Row = tuple[Value, ...]
 
@@ -37,10 +34,7 @@ def whole(value: object) -> int:
 
 def moment(value: Value) -> datetime:
     """Return the time that a column holds."""
-    try:
-        return from_text(str(value))
-    except ValueError:
-        return UNREADABLE_TIME
+    return time_typed(str(value))
 
 
 def text(value: Value) -> str | None:
