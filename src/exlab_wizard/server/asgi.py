@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -42,6 +44,8 @@ from exlab_wizard.server.thread_pools import ThreadPools
 
 PREFIX: Final = "/api/v1"
 WARM_SECONDS: Final = 0.3
+# Clients are generated from the schema, so the names of operations stay when those of the methods change.
+_OPERATIONS: Final = {"read": "look", "quit": "ask"}
 _DESCRIPTION: Final = (
     "Sessions, sync jobs, the drain and the quit of the running application, for its owner on this machine."
     " Send the token of `server.json` as `Authorization: Bearer TOKEN`."
@@ -111,6 +115,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
         telemetry={"tracing": False, "metrics": False},
     )
 
@@ -146,3 +151,8 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     ):
         app.include_router(page.router)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    name = _OPERATIONS.get(route.name, route.name)
+    return re.sub(r"\W", "_", f"{name}{route.path_format}_{min(route.methods or ()).lower()}")

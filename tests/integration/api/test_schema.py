@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.integration.api.api import address_of
+from tests.integration.api.api import Api, address_of
 from tests.support.program import PATIENCE_SECONDS, Program
 
 pytestmark = pytest.mark.slow
@@ -26,6 +26,35 @@ EXAMPLES = int(os.environ.get("EXLAB_FUZZ_EXAMPLES", "10"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # A quit would end the program, and an event stream does not end.
 LEFT_OUT = r"/quit$|/v1/events$|^/login$"
+
+OPERATION_IDS = """
+    abort_api_v1_sessions__session_id__abort_post
+    answer_api_v1_quit_answer_post
+    ask_api_v1_quit_post
+    cancel_api_v1_jobs__job_id__cancel_post
+    complete_api_v1_sessions__session_id__complete_post
+    enqueue_api_v1_jobs_post
+    enter_login_get
+    events_api_v1_jobs__job_id__events_get
+    focus_api_v1_window_post
+    follow_api_v1_events_get
+    heartbeat_api_v1_sessions__session_id__heartbeat_post
+    link_api_v1_login_post
+    look_api_v1_drain_get
+    look_api_v1_health_get
+    look_api_v1_jobs__job_id__get
+    look_api_v1_metrics_get
+    look_api_v1_sessions__session_id__get
+    look_api_v1_status_get
+    look_api_v1_window_get
+    open_api_v1_sessions_post
+    open_api_v1_window_open_post
+    page_api_v1_jobs_get
+    page_api_v1_sessions_get
+    pause_api_v1_pause_post
+    resume_api_v1_resume_post
+    retry_api_v1_jobs__job_id__retry_post
+"""
 
 
 def operations(schema: BaseSchema) -> Iterator[APIOperation]:  # type: ignore[type-arg]  # they mean nothing here
@@ -53,3 +82,8 @@ def test_no_request_makes_it_fail_or_answer_what_its_schema_does_not_know(served
     assert tried >= 17
     assert served.process.poll() is None
     assert ": 500," not in served.log()
+
+
+def test_the_names_of_operations_stay_since_clients_are_generated_from_them(shared: Api) -> None:
+    paths = shared.http.get("/openapi.json").json()["paths"].values()
+    assert sorted(one["operationId"] for methods in paths for one in methods.values()) == OPERATION_IDS.split()
