@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 import httpx
 import pytest
 from tests.integration.api.api import Api, code_of
@@ -33,6 +36,25 @@ def test_the_first_page_loads_and_keeps_to_its_policy(program: Program, visit: V
         assert "immutable" in style.headers["cache-control"]
         assert api.http.get("/static/page.css?v=other").headers["cache-control"] == "no-cache"
         assert api.http.get("/static/../routes.py").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("theme", "button", "ground"),
+    [("light", "Dark", "rgb(16, 22, 29)"), ("dark", "Light", "rgb(243, 245, 248)")],
+)
+def test_colours_need_no_new_browser_and_follow_system_and_choice(
+    program: Program, visit: Visit, theme: Literal["light", "dark"], button: str, ground: str
+) -> None:
+    program.start()
+    page = visit(program, theme=theme).page
+    body = page.locator("body")
+    other = {"light": "rgb(243, 245, 248)", "dark": "rgb(16, 22, 29)"}[theme]
+    expect(body).to_have_css("background-color", other)
+    page.get_by_role("button", name=button).click()
+    expect(body).to_have_css("background-color", ground)
+    with Api.of(program) as api:
+        # Browsers from before 2024 drop a colour in light-dark(), and instruments keep such browsers.
+        assert not re.search(r"light-dark\([^)]", api.http.get("/static/page.css").text)
 
 
 def test_who_is_not_logged_in_learns_how_to_open_the_window(program: Program) -> None:
