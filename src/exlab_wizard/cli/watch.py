@@ -98,7 +98,7 @@ def follow_application(locations: Locations, watched: WatchedJobs) -> int:
 def _listen(client: Client, watched: WatchedJobs, display: Display) -> list[Job] | None:
     """Show the jobs at each event of the application about one, and return them when all are final."""
     ids = set(watched.ids)
-    for event in client.events(timeout_s=_AWAY_TIMEOUT_SECONDS):
+    for event in client.events(patience_s=_AWAY_TIMEOUT_SECONDS):
         if event.data.get("job_id", event.data.get("id")) not in ids and event.kind not in ("hello", "resync"):
             continue
         jobs = [client.job(number) for number in dict.fromkeys(watched.ids)]

@@ -191,13 +191,13 @@ class Client:
         self.call("POST", "/quit/answer", {"answer": answer}, repeat=False)
 
     def events(
-        self, *, after: str | None = None, timeout_s: float = 10.0, answers: bool = False
+        self, *, after: str | None = None, patience_s: float = 10.0, answers: bool = False
     ) -> Generator[Event, None, None]:
         """Yield events, from now on or after the event `after`, across restarts of the application.
 
         An event of kind `resync` means that some were missed: refresh what you display. The generator ends, with
-        NotRunningError or UnreachableError, when the application is unreachable for longer than `timeout_s`. With
+        NotRunningError or UnreachableError, when the application is unreachable for longer than `patience_s`. With
         `answers`, a quit asks its question to this listener and waits for `answer`.
         """
         with detect_not_running(self._state_dir):
-            yield from Listening(self._transport, after, timeout_s, answers=answers).events()
+            yield from Listening(self._transport, after, patience_s, answers=answers).events()

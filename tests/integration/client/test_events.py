@@ -22,7 +22,7 @@ class Listener(threading.Thread):
 
     def run(self) -> None:
         try:
-            for event in self.client.events(timeout_s=self.timeout_s):
+            for event in self.client.events(patience_s=self.timeout_s):
                 self.heard.append(event)
         except UnreachableError as error:
             self.ended_with = error
