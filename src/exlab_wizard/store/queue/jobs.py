@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
-from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.clock import UnreadableTime, to_text
 from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason, operator_moves
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.store import figures
@@ -28,7 +28,7 @@ from exlab_wizard.store.queue.claims import (
 )
 from exlab_wizard.store.sqlite.database import Queries, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import UNREADABLE_TIME, Value, moment, path_to_sql, whole
+from exlab_wizard.store.sqlite.values import Value, moment, path_to_sql, whole
 from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
 
 _job = sync_jobs.c
@@ -221,7 +221,7 @@ class Jobs(Queries):
         """Return when the earliest delayed job becomes due; None for a time that cannot be read, too."""
         at = self._db.read(NEXT_DUE_AT)[0][0]
         due = None if at is None else moment(at)
-        return None if due == UNREADABLE_TIME else due
+        return None if isinstance(due, UnreadableTime) else due
 
     def retry(self, job_id: int) -> bool:
         """Queue a failed job again with fresh budgets; False when it is not failed."""
