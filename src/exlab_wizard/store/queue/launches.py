@@ -12,14 +12,14 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.crash_points import Point, reached
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
 from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, text, whole
+from exlab_wizard.store.sqlite.values import Value, moment, text, whole
 from exlab_wizard.store.tables import (
     IS_ACTIVE,
     IS_DELAYED,
@@ -180,9 +180,8 @@ class Launches(Queries):
         reached(Point.RECOVERY_BEFORE)
         with self._db.transaction() as transaction:
             last = transaction.run(LAST_MOMENT)
-            if last and str(last[0][0]) > at:  # the clock was set back since then, and delays with it
-                step = now - from_text(str(last[0][0]))
-                transaction.change(MOVE_DELAYS, {"step": f"{step.total_seconds():+.3f} seconds"})
+            if last and (ended_at := moment(last[0][0])) > now:  # the clock was set back since, and delays with it
+                transaction.change(MOVE_DELAYS, {"step": f"{(now - ended_at).total_seconds():+.3f} seconds"})
             dead = transaction.run(CLOSE_DEAD, {"now": at, "boot_id": process.boot_id})
             reached(Point.RECOVERY_DEAD_CLOSED)
             loops = cut_off = 0

@@ -275,3 +275,13 @@ def test_a_recovered_launch_can_be_recovered_again(store: Store, launch_id: int)
     assert (second.resumed, second.cut_off) == (0, 0)
     assert what_stands(store)[0] == jobs
     assert second.launch_id > first.launch_id
+
+
+def test_a_time_of_the_last_launch_written_by_hand_stops_no_launch_and_moves_no_delay(store: Store) -> None:
+    given.launch(store)
+    (job,) = given.enqueue(store, "a")
+    later = to_text(given.later(60))
+    given.execute(store, f"UPDATE sync_jobs SET not_before = '{later}' WHERE id = {job}")
+    given.execute(store, "UPDATE launches SET started_at = 'soon'")
+    given.launch(store)
+    assert given.row(store, job)["not_before"] == later
