@@ -6,7 +6,7 @@ Every write proves the claim in the same transaction. The files of one checkpoin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Final
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ _job = sync_jobs.c
 _file = sync_files.c
 _b = sa.bindparam
 _CHUNK: Final = 2_000
+_COUNTERS: Final = tuple(field.name for field in fields(JobProgress))
 
 # Reading back begins anew with each attempt and lags behind; it counts as progress once all is sent.
 _moved: Final[sa.ColumnElement[int]] = sa.case(
@@ -31,7 +32,7 @@ SET_PROGRESS: Final = Statement(
     sa.update(sync_jobs)
     .where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
     .values(
-        **{field.name: _b(field.name) for field in fields(JobProgress)},
+        **{name: _b(name) for name in _COUNTERS},
         # JobProgress clears the crash count; going again over what was lost is not progress.
         crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes),
         progress_mark=sa.func.max(_job.progress_mark, _moved),
@@ -73,9 +74,10 @@ class Files(Queries):
 
         A long manifest is written in several transactions, so that heartbeats get through between them.
         """
+        counters: dict[str, Value] = {name: getattr(progress, name) for name in _COUNTERS}
         for start in range(0, max(len(put), len(drop), 1), _CHUNK):
             with self._db.transaction() as transaction:
-                if transaction.change(SET_PROGRESS, {"job": job_id, "claim": claim_id, **asdict(progress)}) != 1:
+                if transaction.change(SET_PROGRESS, {"job": job_id, "claim": claim_id, **counters}) != 1:
                     return False
                 forgotten = drop[start : start + _CHUNK]
                 transaction.change_many(DROP_FILE, [{"job": job_id, "path": path_to_sql(path)} for path in forgotten])
