@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 from tests.integration.notifications.daemon import ALL, EXPIRED, FakeDaemon
-from tests.support.desktop import Bus
+from tests.support.desktop import Bus as SessionBus
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.desktop.notifications import notifier
@@ -21,6 +21,7 @@ from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.port import NotificationError, Reaction, ReactionKind
 from exlab_wizard.desktop.notifications.windows_macos import Center
 from exlab_wizard.domain.text.quit import CHOICES
+from exlab_wizard.process.session.dbus import Bus, BusError
 
 NOTICE = Notice("failed", "run-17 was not synced", "to nas: <b>no</b> & \\x1b", "/runs/17")
 QUESTION = Notice("question", "1 operation still running. Force quit anyway?", "run-17", "/quit", CHOICES, urgent=True)
@@ -210,6 +211,24 @@ def test_a_daemon_that_did_not_answer_for_a_while_is_found_again(
         assert service.reachable
 
 
+def test_a_bus_that_takes_no_subscription_at_first_is_asked_for_it_again(
+    desk: Desk, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "RETRY_INTERVAL_SECONDS", 0.1)
+    subscribe, refusals = Bus.subscribe, iter([BusError("no answer")])
+
+    async def refuse_once(bus: Bus, **rule: str) -> None:
+        if (refusal := next(refusals, None)) is not None:
+            raise refusal
+        await subscribe(bus, **rule)
+
+    monkeypatch.setattr(Bus, "subscribe", refuse_once)
+    with desk.running() as service:
+        service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)
+        daemon.press(daemon.shows("Force quit"), "wait")
+        assert desk.hears() == Reaction(ReactionKind.PRESSED, "wait")
+
+
 @pytest.mark.parametrize("address", ["", "unix:path=/nowhere/bus", "nonsense"])
 def test_without_a_bus_there_is_one_line_in_the_log_and_no_more(
     desk: Desk, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -239,7 +258,7 @@ def test_without_the_library_there_is_one_line_in_the_log_and_no_death_to_report
 
 
 def test_a_bus_that_goes_away_takes_the_daemon_with_it(
-    desk: Desk, session: Bus, caplog: pytest.LogCaptureFixture
+    desk: Desk, session: SessionBus, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FakeDaemon(session.address), desk.running() as service:
         service.prompt(QUESTION, desk.heard.put).result(PATIENCE_SECONDS)

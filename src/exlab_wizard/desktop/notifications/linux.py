@@ -54,13 +54,11 @@ class BusDaemon:
         """
         if self._bus is None or not self._bus.connected:
             try:
-                self._bus = await connect(self._received)
-                self._until_lost = asyncio.create_task(self._lost(self._bus))
-                await self._bus.subscribe_owner(NAME)
-                await self._bus.subscribe(path=PATH, interface=NAME)
+                self._bus = await self._connected()
             except BusError as error:
                 msg = f"notifications are unavailable: {error}"
                 raise NotificationError(msg) from error
+            self._until_lost = asyncio.create_task(self._lost(self._bus))
         self._owner = await self._found(self._bus)
         if not self._owner:
             msg = "notifications are unavailable: this desktop has no notification daemon"
@@ -109,6 +107,16 @@ class BusDaemon:
             self._until_lost.cancel()
         if self._bus is not None:
             self._bus.close()
+
+    async def _connected(self) -> Bus:
+        bus = await connect(self._received)
+        try:
+            await bus.subscribe_owner(NAME)
+            await bus.subscribe(path=PATH, interface=NAME)
+        except BaseException:  # boundary: also a timeout; without its signals the connection is of no use
+            bus.close()
+            raise
+        return bus
 
     async def _lost(self, bus: Bus) -> None:
         await bus.wait_closed()

@@ -134,7 +134,7 @@ class Feed:
             self._wake.set()
 
     def event_id(self, event: StreamEvent) -> str:
-        """Return the id that a client sends back as `Last-StreamEvent-ID`."""
+        """Return the id that a client sends back as `Last-Event-ID`."""
         return f"{self._backend.launch_id}-{event.number}"
 
     async def farewell(self) -> None:

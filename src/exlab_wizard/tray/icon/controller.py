@@ -164,7 +164,8 @@ class IconController:
         """The operator closed the window: quit if it is the application. For any thread."""
         if self._mode is Mode.DECIDING:
             self._was_closed = True
-        elif self._mode is Mode.WINDOW and not self._stopped.is_set():
+        # No `elif`: it may have been decided since, by a thread that has not seen that it was closed.
+        if self._mode is Mode.WINDOW and not self._stopped.is_set():
             self._actions.quit_wanted(QuitTrigger.WINDOW)
 
     def _state_changed(self) -> None:

@@ -191,6 +191,21 @@ def test_a_window_that_is_closed_before_it_is_known_that_no_icon_comes_quits_the
     until(lambda: bench.asked == [QuitTrigger.WINDOW], what="the quit")
 
 
+def test_a_window_that_is_closed_in_the_moment_of_that_decision_quits_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note_late(desktop: IconController, name: str, value: object) -> None:
+        if name == "_was_closed" and value:
+            bench.becomes(Mode.WINDOW)
+        object.__setattr__(desktop, name, value)
+
+    monkeypatch.setattr(desktop_module, "HOST_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(IconController, "__setattr__", note_late)
+    bench.desk(window=True)
+    bench.desktop.window_closed()
+    until(lambda: bench.was_asked(QuitTrigger.WINDOW), what="the quit")
+
+
 def test_a_quit_that_is_taken_back_opens_the_window_again_where_there_is_no_icon(bench: Bench) -> None:
     bench.place.trouble = "no bus"
     bench.desk(window=True)
