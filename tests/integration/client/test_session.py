@@ -157,3 +157,18 @@ def test_what_the_application_knows_is_read_with_its_types(client: Client, appli
     with pytest.raises(AnswerError) as refused:
         client.retry(job.id)
     assert (refused.value.code, refused.value.exit_status) == ("illegal_move", 4)
+
+
+def test_all_moves_of_a_job_are_returned_the_oldest_first(client: Client, application: Lab) -> None:
+    job = client.enqueue(application.make_run("moves", seed=10), "nas").job_id
+    application.until_idle()
+    # More than one answer of the API holds.
+    application.query(
+        "WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 1100)"
+        " INSERT INTO job_events (job_id, at, from_state, to_state, reason)"
+        " SELECT ?, '2099-01-01T00:00:00.000Z', 'verified', 'cleaned', n FROM more",
+        job,
+    )
+    events = client.job_events(job)
+    assert [event.to_state for event in events[:4]] == ["queued", "running", "verifying", "verified"]
+    assert [event.reason for event in events[4:]] == [str(n) for n in range(1, 1101)]

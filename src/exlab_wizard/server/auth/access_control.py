@@ -119,10 +119,7 @@ class AccessControl:
         # A person may follow a link to us from anywhere; a browser sends no Strict cookie with that.
         visited = method in _READS and headers.get("sec-fetch-mode") == "navigate"
         if foreign or (site not in ("same-origin", "none") and not visited):
-            raise ApiError(
-                Code.CROSS_ORIGIN,
-                "Pages of other sites may not use this server.",
-            )
+            raise ApiError(Code.CROSS_ORIGIN, "Pages of other sites may not use this server.")
 
     def _credentials(self, headers: Headers) -> bool | None:
         """Return whether the credentials are valid; None without any, or with only the cookie of another launch."""
