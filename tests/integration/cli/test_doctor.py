@@ -129,6 +129,8 @@ def test_crashes_old_work_and_failed_jobs_are_warnings(cli: Cli, store: Store) -
     found = findings(cli("doctor", "--json"))
     assert found["launches"].detail.startswith("1 of the last 2 crashed")
     assert found["old work"].detail == f"1 for nas since {long_ago[:10]}"
+    connection.execute("UPDATE launches SET ended_at = 'typed with SQL'")
+    assert findings(cli("doctor", "--json"))["launches"].detail.startswith("1 of the last 2 crashed")
     connection.execute("UPDATE sync_jobs SET finished_at = ?, state = 'cancelled'", (long_ago,))
     connection.execute("UPDATE launches SET end_reason = 'crashed', healthy_at = NULL")
     connection.execute(

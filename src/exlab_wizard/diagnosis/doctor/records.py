@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
-from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.clock import time_typed, to_text
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.paths import StateDir
@@ -124,7 +124,7 @@ def _exits(exits: list[Exit], now: datetime) -> CheckResult:
         return bad("launches", "the last three crashed at startup", "Find the cause with: exlab-wizard logs")
     crashed = [one for one in ended if one.end_reason == "crashed"]
     if crashed:
-        last = from_text(str(crashed[0].ended_at)).astimezone()
+        last = time_typed(str(crashed[0].ended_at)).astimezone()
         detail = f"{len(crashed)} of the last {len(ended)} crashed, most recently before {last:%Y-%m-%d %H:%M}"
         return doubtful("launches", detail, "Find the cause with: exlab-wizard logs, and exlab-wizard history")
     return good("launches", f"none of the last {len(ended)} crashed" if ended else "none has ended yet")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
-from exlab_wizard.domain.clock import from_text
+from exlab_wizard.domain.clock import time_typed
 from exlab_wizard.domain.text.amounts import elapsed, plural, size
 from exlab_wizard.store.reports.metrics import Quarter
 from exlab_wizard.store.reports.rows import Record
@@ -108,7 +108,7 @@ def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
     for drain in reversed(drains):
         took = drain["took_s"]
         seconds = float(took) if isinstance(took, int | float) else 0.0
-        at = from_text(str(drain["draining_since"])).astimezone(zone)
+        at = time_typed(str(drain["draining_since"])).astimezone(zone)
         columns.append(_Column(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), str(drain["end_reason"])))
     return _chart(columns, _round_step, elapsed)
 

@@ -78,3 +78,5 @@ def test_drains_stand_in_the_order_of_their_time_and_say_how_they_ended() -> Non
     assert (second.value, second.sign) == ("1 min 35 s", "forced")
     assert second.height > first.height > 1
     assert charts.of_drains([]).empty
+    typed: dict[str, str | int | float | None] = {**drains[0], "draining_since": "soon"}
+    assert charts.of_drains([typed], UTC).bars[0].value == "1 min 35 s"
