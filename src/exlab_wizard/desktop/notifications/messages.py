@@ -19,7 +19,7 @@ from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.reports.events import Failure
 
 TOGETHER_SECONDS: Final = 5.0
-"""UnseenFailures within this time are one notification."""
+"""Failures within this time are one notification."""
 QUIET_SECONDS: Final = 10.0
 """How long nothing must wait for a destination before it counts as back: an attempt that fails again takes less."""
 QUESTION: Final = "question"

@@ -33,7 +33,7 @@ SET_PROGRESS: Final = Statement(
     .where(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
     .values(
         **{name: _b(name) for name in _COUNTERS},
-        # JobProgress clears the crash count; going again over what was lost is not progress.
+        # Progress clears the crash count; going again over what was lost is not progress.
         crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes),
         progress_mark=sa.func.max(_job.progress_mark, _moved),
     )
