@@ -81,6 +81,7 @@ class Logind:
             SessionUnavailableError: there is no system bus, or no logind on it.
         """
         with asyncio.Runner() as runner:
+            self._news = asyncio.Event()  # one that has been waited for belongs to the loop of an earlier call
             self._loop = runner.get_loop()
             try:
                 runner.run(self._stay(callbacks))
