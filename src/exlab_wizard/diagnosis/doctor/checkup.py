@@ -67,7 +67,6 @@ class Check:
 class _RunningCheck:
     check: Check
     found: list[CheckResult] = field(default_factory=list)
-    thread: threading.Thread | None = None
 
     def run(self) -> None:
         name = self.check.name
@@ -84,17 +83,15 @@ def check_up(checks: Sequence[Check]) -> Iterator[CheckResult]:
     """Yield the results in the order of the checks; every timeout counts from now."""
     begun = time.monotonic()
     running = [_RunningCheck(check) for check in checks]
-    for one in running:
-        one.thread = threading.Thread(target=one.run, name=f"check-{one.check.name}", daemon=True)
-        one.thread.start()
-    for one in running:
-        if one.thread is not None:
-            one.thread.join(max(0.0, begun + one.check.timeout_s - time.monotonic()))
-            hangs = one.thread.is_alive()
-            yield from list(one.found)
-            if hangs:
-                detail = f"no answer within {one.check.timeout_s:g} s"
-                yield bad(one.check.name, detail, one.check.remedy)
+    threads = [threading.Thread(target=one.run, name=f"check-{one.check.name}", daemon=True) for one in running]
+    for thread in threads:
+        thread.start()
+    for one, thread in zip(running, threads, strict=True):
+        thread.join(max(0.0, begun + one.check.timeout_s - time.monotonic()))
+        hangs = thread.is_alive()
+        yield from list(one.found)
+        if hangs:
+            yield bad(one.check.name, f"no answer within {one.check.timeout_s:g} s", one.check.remedy)
 
 
 def worst(findings: Iterable[CheckResult]) -> Verdict:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from fastapi import APIRouter, Response
 
-from exlab_wizard.domain.codec import encode
 from exlab_wizard.domain.views import Status
+from exlab_wizard.server.api.answers import answer
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.errors import MEDIA_TYPE, refusals
+from exlab_wizard.server.errors import refusals
 from exlab_wizard.server.thread_pools import ThreadPools
 
 
@@ -25,6 +23,6 @@ class StatusRoutes:
 
     async def read(self) -> Response:
         """Show runs in progress, waiting and failed, and active sessions."""
-        status = await self._pools.reads.run(self._backend.store.status.read)
+        status = self._backend.store.status
         # JSON escapes bytes of a name that are not UTF-8; they are lone surrogates here.
-        return Response(json.dumps(encode(status)), media_type=MEDIA_TYPE)
+        return await self._pools.reads.run(lambda: answer(status.read(), text=str))
