@@ -126,7 +126,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
-    login, runs, looks = LoginRoutes(logins), RunCheck(backend, pools.paths), FolderReads(pools.paths)
+    login, runs, folders = LoginRoutes(logins), RunCheck(backend, pools.paths), FolderReads(pools.paths)
     drain, pause, jobs = DrainRoutes(backend, pools), PauseRoutes(backend, pools), JobRoutes(backend, pools, runs)
     for router in (
         SessionRoutes(backend, pools, runs).router,
@@ -145,8 +145,8 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     for page in (
         PageRoutes(views, backend, drain, pause),
         HistoryRoutes(views, backend),
-        RunRoutes(views, backend, pools, looks, jobs),
-        AddRoutes(views, backend, looks, jobs),
+        RunRoutes(views, backend, pools, folders, jobs),
+        AddRoutes(views, backend, folders, jobs),
         SettingsRoutes(views, backend, pools),
     ):
         app.include_router(page.router)

@@ -33,11 +33,11 @@ class Trials:
                 return
             self._under_way.add(name)
 
-        def look() -> Iterator[CheckResult]:
+        def answers() -> Iterator[CheckResult]:
             try:
                 yield from share.examine(destination.folder, destination.marker)
             finally:
                 with self._lock:
                     self._under_way.discard(name)
 
-        yield from check_up([Check("answers", look, share.REMEDY, TIMEOUT_SECONDS)])
+        yield from check_up([Check("answers", answers, share.REMEDY, TIMEOUT_SECONDS)])
