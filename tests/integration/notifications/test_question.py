@@ -207,7 +207,7 @@ def test_a_daemon_that_dies_as_the_only_one_ends_the_question_with_an_error(quit
     with FakeDaemon(bus) as daemon:
         answer = reached(quitting, daemon).asks()
         daemon.shows(ASKED)
-    with pytest.raises(ExlabError, match="no surface"):
+    with pytest.raises(ExlabError, match="cannot be shown anywhere"):
         answer.result(PATIENCE_SECONDS)
 
 
@@ -217,7 +217,7 @@ def test_a_daemon_that_never_answers_ends_the_question_with_an_error(
     monkeypatch.setattr(notifier, "CALL_TIMEOUT_SECONDS", 0.2)
     reached(quitting, daemon)
     daemon.deaf = True
-    with pytest.raises(ExlabError, match="no surface"):
+    with pytest.raises(ExlabError, match="cannot be shown anywhere"):
         quitting.asks().result(PATIENCE_SECONDS)
     assert not quitting.notified.available()
 

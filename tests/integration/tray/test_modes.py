@@ -33,7 +33,7 @@ def quits_as_ever(program: OnDesktop) -> None:
 def test_without_a_display_it_runs_headless_and_says_so_in_one_line(program: OnDesktop) -> None:
     del program.environment["DISPLAY"]
     program.start()
-    assert "no display (neither DISPLAY nor WAYLAND_DISPLAY is set): exlab-wizard runs headless" in program.log()
+    assert "no display (neither DISPLAY nor WAYLAND_DISPLAY is set): running headless" in program.log()
     one_line_about_the_icon(program)
     quits_as_ever(program)
 
