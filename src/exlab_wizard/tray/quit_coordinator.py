@@ -18,12 +18,12 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
 from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
-from exlab_wizard.process.supervisor import Service
 from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.quit_ports import (
     DrainGate,
     DrainPredicate,
     QuitPrompt,
+    Stoppable,
     Window,
     WorkerControl,
 )
@@ -61,7 +61,7 @@ class QuitCoordinator:
         workers: WorkerControl,
         question: QuitPrompt,
         window: Window,
-        server: Service,
+        server: Stoppable,
         clock: Clock,
         window_s: float = DEFAULT_TIMEOUT_SECONDS,
         session_end_window_s: float = SIGTERM_TIMEOUT_SECONDS,

@@ -76,6 +76,13 @@ class QuitPrompt(Protocol):
         """Show the question, keep it up to date with `status`, and return the answer; cancelling withdraws it."""
 
 
+class Stoppable(Protocol):
+    """The HTTP server as a quit sees it."""
+
+    def stop(self) -> None:
+        """End it; open event streams are closed, never waited for."""
+
+
 class Window(Service, Protocol):
     """The application's window; as a service, `start` opens it if it is to open at launch."""
 

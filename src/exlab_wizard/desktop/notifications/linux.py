@@ -106,7 +106,7 @@ class BusDaemon:
         if self._until_lost is not None:
             self._until_lost.cancel()
         if self._bus is not None:
-            self._bus.close()
+            await self._bus.leave()
 
     async def _connected(self) -> Bus:
         bus = await connect(self._received)

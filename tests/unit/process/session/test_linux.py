@@ -29,7 +29,7 @@ class Connection:
     async def wait_closed(self) -> None:
         await asyncio.Event().wait()
 
-    def close(self) -> None:
+    async def leave(self) -> None:
         """Nothing to close."""
 
 
