@@ -90,7 +90,7 @@ def test_what_a_disk_loses_again_and_again_is_never_published(running: FaultyPro
             "tried again: hash_mismatch",
             "failed: hash_mismatch",
         ]
-        assert "check NAS and network" in running.endings(job)[-1].detail
+        assert "check the NAS and the network" in running.endings(job)[-1].detail
         assert not (running.nas / run.name).exists()
     running.make_due(job)
     running.verified(job)
