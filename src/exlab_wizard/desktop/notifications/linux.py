@@ -106,7 +106,7 @@ class BusDaemon:
         if self._until_lost is not None:
             self._until_lost.cancel()
         if self._bus is not None:
-            await self._bus.leave()
+            self._bus.close()
 
     async def _connected(self) -> Bus:
         bus = await connect(self._received)

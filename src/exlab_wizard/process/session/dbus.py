@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dbus_fast import Message
     from dbus_fast.aio import MessageBus
 
-LEAVE_SECONDS: Final = 0.2
 DBUS: Final = "org.freedesktop.DBus"
 DBUS_PATH: Final = "/org/freedesktop/DBus"
 
@@ -99,13 +98,6 @@ class Bus:
         """Return when the connection is lost or closed."""
         with contextlib.suppress(Exception):  # boundary: whatever ended it, it is closed
             await self._connection.wait_for_disconnect()  # type: ignore[no-untyped-call]
-
-    async def leave(self) -> None:
-        """Disconnect, and give the socket a moment to close; for a loop that ends soon."""
-        self.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self.wait_closed()
 
     def close(self) -> None:
         """Disconnect; harmless when the connection is lost."""

@@ -138,7 +138,7 @@ class Logind:
             # A restarted bus does not know the old locks.
             self._unlock(set(self._locks))
             if not closed.done():
-                await bus.leave()
+                bus.close()
             closed.cancel()
             await asyncio.gather(closed, return_exceptions=True)
 

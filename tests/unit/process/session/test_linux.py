@@ -29,7 +29,7 @@ class Connection:
     async def wait_closed(self) -> None:
         await asyncio.Event().wait()
 
-    async def leave(self) -> None:
+    def close(self) -> None:
         """Nothing to close."""
 
 
