@@ -84,7 +84,7 @@ def judge(mutant: Mutant, folder: Path) -> Verdict:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=3 * PATIENCE_SECONDS,  # a test that waits in vain must be heard to fail
         check=False,
     )
     output = done.stdout + done.stderr
