@@ -6,6 +6,7 @@ It speaks the real protocol over a real bus; only nobody sees it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,6 +117,8 @@ class FakeDaemon:
 
     async def _leave(self) -> None:
         self._bus.disconnect()
+        with contextlib.suppress(EOFError, ConnectionError):  # as it was told of a bus that is gone
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library's own omission
 
     def _emit(self, member: str, signature: str, *body: object) -> None:
         signal = Message.new_signal(PATH, NAME, member, signature, list(body))
