@@ -90,7 +90,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Stops when it is told to, not at its next poll."""
+    """Stops at once, not at its next poll."""
 
     def __init__(self, config: _Config, answering: Callable[[], None], stopping: asyncio.Event) -> None:
         super().__init__(config)

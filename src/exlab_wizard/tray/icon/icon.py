@@ -120,7 +120,7 @@ class TrayIcon:
     def __init__(self, overview: HeadlineState, pictures: Path, act: Callable[[Act], None]) -> None:
         """Prepare an icon that shows `overview`; its pictures are kept in the folder `pictures`.
 
-        `act` is told what was chosen, in the icon's thread, and must return at once.
+        `act` gets the chosen item, in the icon's thread, and must return at once.
 
         Raises:
             MenulessError: what this desktop offers has no menu.
