@@ -125,7 +125,7 @@ def test_more_streams_than_are_kept_are_refused_and_nothing_else(shared: Api) ->
     def open_streams() -> str:
         return str(shared.get("/health").json()["components"]["server"]["reason"])
 
-    until(lambda: open_streams().endswith(" 0 event streams are open"), what="the places to be free")
+    until(lambda: open_streams().endswith(" 0 event streams open"), what="the places to be free")
     with Stream(shared) as stream:
         until(lambda: stream.got, what="a free place")
 
