@@ -14,7 +14,7 @@ import pytest
 from tests.support.nursery import Child, Nursery
 from tests.support.program import PATIENCE_SECONDS, until
 
-from exlab_wizard.cli import watch
+from exlab_wizard.cli.commands.sync import watch
 
 SURROUNDINGS = "tests.support.test_nursery:tell_surroundings"
 SLEEP = "tests.support.test_nursery:sleep_for_ever"

@@ -11,10 +11,15 @@ import click
 
 
 class LazyGroup(click.Group):
-    """The command `name` is the object `command` of the module `name` in `room`; `summaries` has a line for each."""
+    """Commands, each with its line in `summaries`.
+
+    The command `name` is the object `command` of the module `name` in `room`, or, with a second name in `beside`, the
+    object `name` of the module of that second one.
+    """
 
     room: ClassVar[str]
     summaries: ClassVar[Mapping[str, str]]
+    beside: ClassVar[Mapping[str, str]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of a day's work."""
@@ -24,9 +29,10 @@ class LazyGroup(click.Group):
         """Load and return the command, or None when there is none of that name."""
         if cmd_name not in self.summaries:
             return super().get_command(ctx, cmd_name)
+        module, name = (self.beside[cmd_name], cmd_name) if cmd_name in self.beside else (cmd_name, "command")
         gc.disable()  # It would look through objects that stay anyway, for a tenth of the time that the import takes.
         try:
-            command: object = importlib.import_module(f"{self.room}.{cmd_name}").command
+            command: object = getattr(importlib.import_module(f"{self.room}.{module}"), name)
         finally:
             gc.freeze()
             gc.enable()

@@ -1,6 +1,7 @@
 """The entry point: lists the commands, and turns every end of one into an exit status and at most one line.
 
-To add a command: a line in `summaries`, and `commands/NAME.py` with an object `command`.
+To add a command: a line in `summaries`, and `commands/NAME.py` with an object `command`; or, for one that shares the
+module of another, a line in `beside`.
 
 Nothing heavy is imported here. Exit status: 0 done, 1 failed, 2 wrong usage, 3 not running, 4 refused, 130 Ctrl-C.
 """
@@ -18,7 +19,7 @@ import click
 
 from exlab_wizard import __version__
 from exlab_wizard.cli.lazy import LazyGroup
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import complain, example
 from exlab_wizard.errors import ExlabError, SettingsError
 
@@ -51,6 +52,7 @@ class _Commands(LazyGroup):
         "doctor": "check this machine for problems; each comes with its remedy",
         "demo": "see it work in about a minute: sync, kill -9, relaunch, resume, verify",
     }
+    beside: ClassVar[Mapping[str, str]] = {"cancel": "retry", "resume": "pause", "admin": "open"}
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; Ctrl-C and a closed pipe end it quietly."""

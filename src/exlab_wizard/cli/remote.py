@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

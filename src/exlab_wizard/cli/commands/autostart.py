@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.process.autostart.entry import AutostartStatus, autostart_of
 

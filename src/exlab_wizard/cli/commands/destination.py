@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.doctor import share

@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, bad, worst
 from exlab_wizard.domain.text.amounts import plural

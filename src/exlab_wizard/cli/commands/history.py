@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import limit_option
+from exlab_wizard.cli.options import Locations, limit_option
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment

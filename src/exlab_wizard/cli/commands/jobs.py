@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, no_such_job
+from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, Locations, no_such_job
 from exlab_wizard.cli.remote import from_either, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields, table

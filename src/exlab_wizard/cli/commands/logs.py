@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import example, note, say
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.process.logs import IDS, NAME, files

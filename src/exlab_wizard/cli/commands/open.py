@@ -1,4 +1,4 @@
-"""`open`: the window of the application, which is started first if it is not running."""
+"""`open` and `admin`: a page in the window of the application, which is started first if it is not running."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import subprocess
 import time
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import quote
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.client import AnswerError, UnreachableError
 from exlab_wizard.client.http import Answer, Transport
@@ -48,16 +49,26 @@ def command(locations: Locations, *, page: str, as_json: bool) -> None:
     If the application has no desktop, the page opens in the browser of your desktop. Without any desktop, as over SSH,
     this command prints a link that is valid once, within 30 seconds.
     """
-    open_page(locations, page, as_json=as_json)
+    _open_page(locations, page, as_json=as_json)
 
 
-def open_page(locations: Locations, page: str, *, as_json: bool) -> None:
-    """Show `page` in the window, starting the application if needed, and print the result.
+@click.command("admin", epilog=example("exlab-wizard admin"))
+@json_option
+@click.pass_obj
+def admin(locations: Locations, *, as_json: bool) -> None:
+    """Browse the live database in the window: tables and views with their meanings, saved questions, SQL.
 
-    Raises:
-        UsageError: there is no such page; nothing was started.
-        ExlabError: the application does not start or does not answer; the message says why.
+    It is read-only. It needs the extra `admin`: pip install 'exlab-wizard[admin]'. Like `open`, this
+    starts the application if it is not running, and prints a link where there is no desktop.
     """
+    if find_spec("datasette") is None:
+        msg = "browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'"
+        raise ExlabError(msg)
+    _open_page(locations, "/admin/", as_json=as_json)
+
+
+def _open_page(locations: Locations, page: str, *, as_json: bool) -> None:
+    """Show `page` in the window, starting the application if needed, and print the result."""
     if len(page) > LONGEST_PAGE or not PAGE.fullmatch(page):
         msg = f"{page!r} is not a page of the application; give one such as /history"
         raise UsageError(msg)

@@ -1,11 +1,10 @@
-"""`pause`: a row says that nothing is to be claimed; the application notices it within half a second."""
+"""`pause` and `resume`: a row says that nothing is to be claimed; the application notices it within half a second."""
 
 from __future__ import annotations
 
 import click
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import not_running
+from exlab_wizard.cli.options import Locations, not_running
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.instance_lock import is_running
@@ -21,15 +20,18 @@ def command(locations: Locations, *, as_json: bool) -> None:
     Running copies stop within a second and keep what they have sent; runs can still be queued. The pause lasts until
     `exlab-wizard resume` or the next launch of the application, so a forgotten pause does not last.
     """
-    set_paused(locations, paused=True, as_json=as_json)
+    _set_paused(locations, paused=True, as_json=as_json)
 
 
-def set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
-    """Pause or resume syncing, and print which.
+@click.command("resume", epilog=example("exlab-wizard resume"))
+@json_option
+@click.pass_obj
+def resume(locations: Locations, *, as_json: bool) -> None:
+    """End a pause; interrupted copies continue at the byte where they stopped. Harmless if nothing is paused."""
+    _set_paused(locations, paused=False, as_json=as_json)
 
-    Raises:
-        ApplicationNotRunningError: there is no application to pause.
-    """
+
+def _set_paused(locations: Locations, *, paused: bool, as_json: bool) -> None:
     if not is_running(locations.state_dir):
         raise not_running(locations)
     with opened(locations.state_dir) as store:

@@ -14,8 +14,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import not_running
+from exlab_wizard.cli.options import Locations, not_running
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import blocker_line
 from exlab_wizard.domain.quit import QuitAnswer, QuitOutcome, QuitStatus, QuitTrigger

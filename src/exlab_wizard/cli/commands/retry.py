@@ -1,14 +1,26 @@
-"""`retry`: failed jobs are queued again."""
+"""`retry` and `cancel`: a decision about jobs. All of them are decided in one transaction, or none.
+
+The running application decides about one job; several at once go to the database, which takes them together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
-from exlab_wizard.cli.decision import decide
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import job_ids
-from exlab_wizard.cli.terminal.output import example, json_option, note
-from exlab_wizard.domain.job import OperatorMove
+from exlab_wizard.cli.options import JOB_ID, Locations, no_such_job
+from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
+from exlab_wizard.domain.job import JobState, OperatorMove, operator_moves, refusal
+from exlab_wizard.errors import RefusedError, StoreError
+from exlab_wizard.paths import StateDir
+
+if TYPE_CHECKING:
+    from exlab_wizard.client import Client
+
+job_ids = click.argument("ids", nargs=-1, required=True, metavar="ID...", type=JOB_ID)
 
 
 @click.command("retry", epilog=example("exlab-wizard retry 7", "exlab-wizard retry 7 8 9"))
@@ -21,6 +33,77 @@ def command(locations: Locations, *, ids: tuple[int, ...], as_json: bool) -> Non
     Fix the cause first: `exlab-wizard jobs ID` shows the error. If one of the jobs has not failed, nothing is changed
     and the exit status is 4.
     """
-    running = decide(locations, ids, OperatorMove.RETRY, "queued again", as_json=as_json)
-    if not running:
+    if not _decide(locations, ids, OperatorMove.RETRY, "queued again", as_json=as_json):
         note("exlab-wizard is not running; the jobs start with the next `exlab-wizard run`")
+
+
+@click.command("cancel", epilog=example("exlab-wizard cancel 7"))
+@job_ids
+@json_option
+@click.pass_obj
+def cancel(locations: Locations, *, ids: tuple[int, ...], as_json: bool) -> None:
+    """Cancel unfinished or failed jobs; a running copy stops within a second. The run's folder is not touched.
+
+    If one of the jobs can no longer be cancelled, nothing is changed and the exit status is 4.
+    """
+    _decide(locations, ids, OperatorMove.CANCEL, "cancelled", as_json=as_json)
+
+
+def _decide(locations: Locations, ids: Sequence[int], move: OperatorMove, done: str, *, as_json: bool) -> bool:
+    """Make the move on each job, print it as `done`, and return whether the application runs."""
+    ids = list(dict.fromkeys(ids))
+    may_be_done = False
+
+    def request(client: Client) -> bool | None:
+        nonlocal may_be_done
+        if len(ids) > 1:
+            return None
+        from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - loaded by now, since there is a client
+
+        try:
+            client.call("POST", f"/jobs/{ids[0]}/{move}", repeat=False)
+        except UnreachableError as error:
+            may_be_done = error.sent
+            raise
+        return True
+
+    target = JobState.QUEUED if move is OperatorMove.RETRY else JobState.CANCELLED
+    running = bool(from_application(locations, request))
+    if not running:
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - the application answers most calls
+
+        _decide_in_database(locations.state_dir, ids, move, unless=target if may_be_done else None)
+        running = is_running(locations.state_dir)
+    if as_json:
+        emit([{"id": job_id, "state": target.value} for job_id in ids])
+    else:
+        for job_id in ids:
+            say(f"job {job_id} {done}")
+    return running
+
+
+def _decide_in_database(
+    state_dir: StateDir, ids: Sequence[int], move: OperatorMove, *, unless: JobState | None
+) -> None:
+    """Make the move; a job in the state `unless` stays as it is: the application moved it, and its answer was lost."""
+    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
+    from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF  # noqa: PLC0415 - likewise
+
+    try:
+        with opened(state_dir) as store, store.database.transaction() as transaction:
+            for job_id in ids:
+                rows = transaction.run(STATE_OF, {"job": job_id})
+                if not rows:
+                    raise no_such_job(job_id)
+                state = JobState(str(rows[0][0]))
+                if state is unless:
+                    continue
+                if move not in operator_moves(state):
+                    msg = f"{refusal(job_id, state, move)}. Nothing was changed."
+                    raise RefusedError(msg)
+                transaction.change(RETRY if move is OperatorMove.RETRY else CANCEL, {"job": job_id})
+    except StoreError as error:
+        if move is not OperatorMove.RETRY or "UNIQUE" not in str(error):
+            raise
+        msg = "another job for the same run and destination is already pending; nothing was changed"
+        raise RefusedError(msg) from error

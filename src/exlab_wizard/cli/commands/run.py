@@ -10,7 +10,7 @@ import click
 from exlab_wizard import __version__, app
 from exlab_wizard.application import Ready
 from exlab_wizard.cli.commands.open import OpenResult, show_window
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields
 from exlab_wizard.cli.terminal.words import moment

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.options import LONGEST_ANSWER, limit_option
+from exlab_wizard.cli.options import LONGEST_ANSWER, Locations, limit_option
 from exlab_wizard.cli.remote import from_either, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table

@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.cli.terminal.table import NULL, table
 from exlab_wizard.errors import UsageError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.remote import from_application, url_of
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.cli.terminal.words import blocker_line, moment

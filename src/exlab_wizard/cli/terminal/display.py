@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from exlab_wizard.cli.terminal.output import say
 from exlab_wizard.cli.terminal.words import details
@@ -18,96 +17,52 @@ from exlab_wizard.domain.views import Job
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_RATE_WINDOW_SECONDS: Final = 5.0
+Show: TypeAlias = Callable[[Sequence[Job]], None]
 _LONGEST_NAME: Final = 40
 
 
-class Display:
-    """Shows the progress of jobs; this base class shows nothing. Enter it before the first `show`."""
-
-    def show(self, jobs: Sequence[Job]) -> None:
-        """Show the present state of the jobs."""
-
-    def __enter__(self) -> Self:
-        """Enter."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Restore the terminal."""
+@contextmanager
+def display(*, hidden: bool) -> Iterator[Show]:
+    """Yield the function that shows jobs: as bars on a terminal, else as lines; with `hidden` it shows nothing."""
+    if hidden:
+        yield lambda _jobs: None
+    elif sys.stdout.isatty():
+        with _bars() as bars:
+            yield _drawn(bars)
+    else:
+        yield _printed()
 
 
-class LineDisplay(Display):
-    """Prints one line for each change of a job."""
+def _printed() -> Show:
+    """Return a function that prints one line for each change of a job."""
+    printed: dict[object, tuple[object, ...]] = {}
 
-    def __init__(self) -> None:
-        """Start with nothing printed."""
-        self._printed: dict[object, tuple[object, ...]] = {}
-
-    def show(self, jobs: Sequence[Job]) -> None:
-        """Print the jobs that changed."""
+    def show(jobs: Sequence[Job]) -> None:
         for job in jobs:
             seen = (job.state, job.waiting_on, job.error_kind, job.not_before)
-            if self._printed.get(job.id) == seen:
-                continue
-            self._printed[job.id] = seen
-            more = details(job)
-            say(f"job {job.id} {job.run_path}: {job.state}{f' ({more})' if more else ''}")
+            if printed.get(job.id) != seen:
+                printed[job.id] = seen
+                more = details(job)
+                say(f"job {job.id} {job.run_path}: {job.state}{f' ({more})' if more else ''}")
+
+    return show
 
 
-class Rate:
-    """Bytes per second over the last seconds."""
+def _drawn(bars: Progress) -> Show:
+    """Return a function that draws a bar for each job: files, bytes, rate, time left, state."""
+    tasks: dict[object, TaskID] = {}
 
-    def __init__(self) -> None:
-        """Start without a sample."""
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def add(self, at: float, count: int) -> float | None:
-        """Add a sample: `count` bytes moved by the time `at`. Return the rate, None while it is unknown."""
-        samples = self._samples
-        if samples and count < samples[-1][1]:
-            samples.clear()
-        samples.append((at, count))
-        while len(samples) > 2 and at - samples[1][0] >= _RATE_WINDOW_SECONDS:  # noqa: PLR2004 - the window's two ends
-            samples.popleft()
-        elapsed = at - samples[0][0]
-        return (count - samples[0][1]) / elapsed if elapsed > 0 else None
-
-
-class LiveDisplay(Display):
-    """Draws a bar for each job: files, bytes, rate, time left, state."""
-
-    def __init__(self) -> None:
-        """Prepare; drawing starts when it is entered."""
-        self._progress = _bars()
-        self._tasks: dict[object, TaskID] = {}
-        self._rates: dict[object, Rate] = {}
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop drawing; the last state stays on the screen."""
-        self._progress.stop()
-
-    def show(self, jobs: Sequence[Job]) -> None:
-        """Redraw."""
+    def show(jobs: Sequence[Job]) -> None:
         for job in jobs:
-            key = job.id
-            if key not in self._tasks:
+            if job.id not in tasks:
                 name = visible(job.run_path)
                 short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
-                self._tasks[key] = self._progress.add_task(f"job {key} {short}", total=None, details="")
-                self._rates[key] = Rate()
-            moved = job.bytes_done + job.bytes_verified
-            total = 2 * job.bytes_total
-            details = visible(_details(job, self._rates[key].add(time.monotonic(), moved)))
-            self._progress.update(self._tasks[key], completed=moved, total=total or None, details=details)
+                tasks[job.id] = bars.add_task(f"job {job.id} {short}", total=None, details="")
+            task = tasks[job.id]
+            bars.update(task, completed=job.bytes_done + job.bytes_verified, total=2 * job.bytes_total or None)
+            bars.update(task, details=visible(_details(job, bars.tasks[task].speed)))
+
+    return show
 
 
 def _details(job: Job, speed: float | None) -> str:
@@ -134,4 +89,5 @@ def _bars() -> Progress:
         TextColumn("{task.fields[details]}", markup=False),
         console=Console(highlight=False),
         refresh_per_second=5,
+        speed_estimate_period=5.0,
     )

@@ -11,7 +11,7 @@ from typing import ClassVar
 import click
 
 from exlab_wizard.cli.lazy import LazyGroup
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import Json, bar, emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.audit import Fault, Rule, audit_incoming, audit_runs

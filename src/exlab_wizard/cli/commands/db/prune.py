@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.clock import to_text

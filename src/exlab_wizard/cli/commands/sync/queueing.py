@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from exlab_wizard.cli.locations import Locations
-from exlab_wizard.cli.sync_request import QueuedRun, SyncRequest
+from exlab_wizard.cli.commands.sync import QueuedRun
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.errors import TransferError, UsageError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.open_store import opened
@@ -15,25 +15,23 @@ from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.transfer.source.run_path import checked_run, equipment_fault
 
 
-def queue_runs(locations: Locations, request: SyncRequest) -> list[QueuedRun]:
+def queue_runs(
+    locations: Locations, paths: Sequence[str], name: str | None, equipment: str | None, priority: int
+) -> list[QueuedRun]:
     """Return the job of each run, once all are durable.
 
     Raises:
         UsageError: a run, the destination or the equipment is invalid; nothing was queued.
     """
     destinations = {key: value.folder for key, value in SettingsFile(locations.config).read().destinations.items()}
-    destination = _choose(destinations, request.destination)
-    fault = None if request.equipment is None else equipment_fault(request.equipment)
-    if fault:
+    destination = _choose(destinations, name)
+    if equipment is not None and (fault := equipment_fault(equipment)):
         raise UsageError(fault)
-    runs = _checked(request.paths, destinations, locations.state_dir.root)
-    new = [NewJob(run, destination, equipment_id=request.equipment, priority=request.priority) for run in runs]
+    runs = _checked(paths, destinations, locations.state_dir.root)
+    new = [NewJob(run, destination, equipment_id=equipment, priority=priority) for run in runs]
     with opened(locations.state_dir, create=True) as store:
         queued = store.jobs.enqueue_all(new, SystemClock().now())
-    return [
-        QueuedRun(receipt.job_id, job.run_path, job.destination, created=receipt.created)
-        for job, receipt in zip(new, queued, strict=True)
-    ]
+    return [QueuedRun(it.job_id, run, destination, created=it.created) for run, it in zip(runs, queued, strict=True)]
 
 
 def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
@@ -54,14 +52,10 @@ def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
 
 def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
     """Return the runs as absolute paths with their links kept, each once."""
-    runs: list[str] = []
-    for path in paths:
-        if not path:
-            msg = "the path of a run is empty; give the folder of the run"
-            raise UsageError(msg)
-        try:
-            run = checked_run(path, destinations, state_dir)
-        except TransferError as error:
-            raise UsageError(str(error)) from error
-        runs.append(run)
-    return list(dict.fromkeys(runs))
+    if not all(paths):
+        msg = "the path of a run is empty; give the folder of the run"
+        raise UsageError(msg)
+    try:
+        return list(dict.fromkeys(checked_run(path, destinations, state_dir) for path in paths))
+    except TransferError as error:
+        raise UsageError(str(error)) from error

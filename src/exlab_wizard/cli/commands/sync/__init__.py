@@ -8,21 +8,30 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from exlab_wizard.cli.locations import Locations
+from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.remote import from_application
-from exlab_wizard.cli.sync_request import QueuedRun, SyncRequest
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
 
 HIGHEST_PRIORITY: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that is queued for a destination: its job, and whether that is new or was already pending."""
+
+    id: int
+    run_path: str
+    destination: str
+    created: bool
 
 
 @click.command(
@@ -58,14 +67,13 @@ def command(  # noqa: PLR0913 - one parameter for each option
     This works whether or not the application is running; if it is not, the sync starts with the next `exlab-wizard
     run`. With --wait and no running application, this command is the application until the sync is finished.
     """
-    request = SyncRequest(paths, name, equipment, priority)
-    queued = _by_the_application(locations, request)
+    queued = _by_the_application(locations, paths, name, equipment, priority)
     running = queued is not None
     if queued is None:
-        from exlab_wizard.cli.queueing import queue_runs  # noqa: PLC0415 - the application answers most calls
+        from exlab_wizard.cli.commands.sync.queueing import queue_runs  # noqa: PLC0415 - the application answers most calls
         from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - likewise
 
-        queued = queue_runs(locations, request)
+        queued = queue_runs(locations, paths, name, equipment, priority)
         running = is_running(locations.state_dir)
     if not as_json:
         _print(queued, running=running, wait=wait)
@@ -73,20 +81,22 @@ def command(  # noqa: PLR0913 - one parameter for each option
         emit({"running": running, "jobs": [asdict(run) for run in queued]})
     if not wait:
         return 0
-    from exlab_wizard.cli.watch import WatchedJobs, watch  # noqa: PLC0415 - only --wait loads it
+    from exlab_wizard.cli.commands.sync.watch import watch  # noqa: PLC0415 - only --wait loads it
 
-    return watch(locations, WatchedJobs([run.id for run in queued], as_json=as_json), running=running)
+    return watch(locations, [run.id for run in queued], as_json=as_json, running=running)
 
 
-def _by_the_application(locations: Locations, request: SyncRequest) -> list[QueuedRun] | None:
+def _by_the_application(
+    locations: Locations, paths: Sequence[str], name: str | None, equipment: str | None, priority: int
+) -> list[QueuedRun] | None:
     def enqueue(client: Client) -> list[QueuedRun] | None:
         from exlab_wizard.client.queue_runs import is_utf8  # noqa: PLC0415 - loaded by now, since there is a client
 
-        destination = request.destination or _only_destination(locations.config)
-        if destination is None or len(request.paths) != 1 or not request.paths[0] or not is_utf8(request.paths[0]):
+        destination = name or _only_destination(locations.config)
+        if destination is None or len(paths) != 1 or not paths[0] or not is_utf8(paths[0]):
             return None
-        run = os.path.abspath(request.paths[0])  # noqa: PTH100 - resolves "..", and keeps links
-        queued = client.enqueue(run, destination, priority=request.priority, equipment_id=request.equipment)
+        run = os.path.abspath(paths[0])  # noqa: PTH100 - resolves "..", and keeps links
+        queued = client.enqueue(run, destination, priority=priority, equipment_id=equipment)
         return [QueuedRun(queued.job_id, run, destination, created=queued.created)]
 
     return from_application(locations, enqueue)

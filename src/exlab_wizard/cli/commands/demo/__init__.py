@@ -1,4 +1,4 @@
-"""The story of the demo: the real program, a real kill and a real read-back.
+"""`demo`: the whole story on this machine, with the real program, a real kill and a real read-back.
 
 Every figure is read from the database or the file system at that moment. The first promise that is broken ends the
 demo with status 1 and is named.
@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.cli.demo.stage import (
+import click
+
+from exlab_wizard.cli.commands.demo.stage import (
     CRAWL_MIB_S,
     LARGE_MIB,
     SLOW_MIB_S,
@@ -21,8 +23,9 @@ from exlab_wizard.cli.demo.stage import (
     DemoFailedError,
     DemoStage,
     make_run,
+    stage,
 )
-from exlab_wizard.cli.terminal.output import Json, say
+from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
@@ -30,11 +33,29 @@ from exlab_wizard.transfer.destination.checksums import parse_checksums
 _KILLED: Final = (-9, 1)  # Windows reports 1 for a process that was terminated
 
 
-class Story:
-    """The demo, step by step."""
+@click.command("demo", epilog=example("exlab-wizard demo", "exlab-wizard demo --keep"))
+@click.option("--keep", is_flag=True, help="Keep the scratch folder, to inspect the database and the files.")
+@json_option
+def command(*, keep: bool, as_json: bool) -> None:
+    """Show what this program does, in about a minute and in a temporary folder that is removed at the end.
+
+    Syncs a run, kills the program with SIGKILL in the middle of a large file, starts it again, shows what was resumed
+    and what was not sent again, and verifies the copy with sha256sum. Then it forces a quit during a second sync,
+    starts the program again, and ends with both runs verified.
+    """
+    with stage(keep=keep) as here:
+        story = _Story(here, quiet=as_json)
+        story.run()
+        if as_json:
+            emit({**story.facts, "folder": str(here.root) if keep else None})
+        elif keep:
+            say(f"The scratch folder was kept: {here.root}")
+
+
+class _Story:
+    """The demo, step by step; `facts` collects what a program reads of it."""
 
     def __init__(self, here: DemoStage, *, quiet: bool) -> None:
-        """Prepare; `facts` collects what a program reads of it."""
         self._here, self._quiet = here, quiet
         self._began = time.monotonic()
         self.facts: dict[str, Json] = {}

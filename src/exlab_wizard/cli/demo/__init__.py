@@ -1,1 +1,0 @@
-"""`demo`: the whole story in under a minute."""
