@@ -164,7 +164,7 @@ def _ready(opened: Opened, launch: Launch, http: Http) -> Ready:
 def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
     store, settings, clock, changed = opened.store, opened.settings, opened.clock, launch.changes.notify
     attempts = Attempts(store, settings, store.launches.installation_id(), launch.host, launch.safe_mode.healthy)
-    workers = WorkerPool(store, attempts, settings, launch.id, clock, changed)
+    workers = WorkerPool(store, attempts, launch.id, clock, changed)
     watchdog = Watchdog(
         store,
         settings,

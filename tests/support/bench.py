@@ -119,7 +119,7 @@ class Bench:
         self._only_woken = mock.patch("exlab_wizard.workers.pool.IDLE_POLL_INTERVAL_SECONDS", 86_400.0)
         self._only_woken.start()
         self.attempts = Scripted(self.store, self.settings)
-        self.pool = WorkerPool(self.store, self.attempts, self.settings, self.launch_id, self.clock, lambda: None)
+        self.pool = WorkerPool(self.store, self.attempts, self.launch_id, self.clock, lambda: None)
 
     def enqueue(self, run_path: str, destination: str = "nas") -> int:
         return self.jobs.enqueue(NewJob(run_path, destination), self.clock.now()).job_id

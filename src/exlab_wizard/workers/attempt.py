@@ -25,17 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Attempts:
-    """Everything that an attempt needs besides its job."""
+    """Everything that an attempt needs besides its job; `progressed` is called after each durable checkpoint."""
 
     def __init__(
         self, store: Store, settings: SettingsFile, installation: str, host: str, progressed: Callable[[], None]
     ) -> None:
-        """Work for `installation` on the machine `host`; `progressed` is called after each durable checkpoint."""
-        self._store = store
-        self._settings = settings
-        self._installation = installation
-        self._host = host
-        self._progressed = progressed
+        self._store, self.settings, self._progressed = store, settings, progressed
+        self._installation, self._host = installation, host
         self._buckets: dict[str, TokenBucket] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +51,7 @@ class Attempts:
             return Failed(ErrorKind.UNKNOWN, _explained(job, error))
 
     def _transfer(self, job: ClaimedJob, control: TransferControl) -> MountTransfer:
-        settings = self._settings.current
+        settings = self.settings.current
         destination = settings.destinations.get(job.destination)
         if destination is None:
             hint = f"Add it with: exlab-wizard destination add {job.destination} FOLDER; then retry the job."
@@ -78,7 +74,7 @@ class Attempts:
         """Return the one bandwidth limit of `destination`, which all workers share."""
 
         def limit() -> float | None:
-            settings = self._settings.current.destinations.get(destination)
+            settings = self.settings.current.destinations.get(destination)
             if settings is None:
                 return None
             # The schedule is in the operator's own hours, so it is local time that counts here.

@@ -22,14 +22,14 @@ _Answer = TypeVar("_Answer")
 
 
 class DatabaseCheckpoints:
-    """`transfer.ports.Checkpoints` over the database, for one claim."""
+    """`transfer.ports.Checkpoints` over the database, for one claim; `progressed` is called after each `write`.
+
+    While the database cannot take a row, its call waits: it raises StoppedError when a stop is requested meanwhile, and
+    StoreError when waiting would not help.
+    """
 
     def __init__(self, store: Store, job: ClaimedJob, control: TransferControl, progressed: Callable[[], None]) -> None:
-        """Write for `job` as long as its claim holds; `progressed` is called after each checkpoint."""
-        self._store = store
-        self._job = job
-        self._control = control
-        self._progressed = progressed
+        self._store, self._job, self._control, self._progressed = store, job, control, progressed
         # A transfer's helper threads come and go with each run; they share the worker's connection, one at a time.
         self._connection = store.database.connections.current()
         self._turn = threading.Lock()
@@ -39,30 +39,18 @@ class DatabaseCheckpoints:
         return self._retried(lambda: self._store.files.load(self._job.job_id))
 
     def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
-        """Insert or replace the rows `put`, forget `drop`, set the counters.
-
-        Raises:
-            ClaimLostError: the job is no longer ours.
-        """
+        """Insert or replace the rows `put`, forget `drop`, set the counters."""
         job, claim = self._job.job_id, self._job.claim_id
         self._claimed(lambda: self._store.files.checkpoint(job, claim, put, drop, progress))
 
     def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
-        """Replace the rows `files` and set the counters, in one transaction.
-
-        Raises:
-            ClaimLostError: the job is no longer ours.
-        """
+        """Replace the rows `files` and set the counters, in one transaction."""
         self.write_manifest(files, (), progress)
         with self._my_turn(), contextlib.suppress(StoreError):  # the next checkpoint reports it again
             self._progressed()
 
     def all_sent(self) -> None:
-        """Move the job to `verifying`.
-
-        Raises:
-            ClaimLostError: the job is no longer ours.
-        """
+        """Move the job to `verifying`."""
         self._claimed(lambda: self._store.jobs.all_sent(self._job.job_id, self._job.claim_id))
 
     def _claimed(self, write: Callable[[], bool]) -> None:
@@ -71,12 +59,7 @@ class DatabaseCheckpoints:
             raise ClaimLostError(msg)
 
     def _retried(self, act: Callable[[], _Answer]) -> _Answer:
-        """Retry `act` while the database cannot take it: a full disk or a lock there is no fault of the run.
-
-        Raises:
-            StoreError: a retry would not help.
-            StoppedError: a stop was requested meanwhile.
-        """
+        """Retry `act` while the database cannot take it: a full disk or a lock there is no fault of the run."""
         log_once = LogOnce(log)
         while True:
             self._control.moved(0)  # a wait for the database is no stall

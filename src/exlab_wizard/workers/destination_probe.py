@@ -10,12 +10,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.job import WaitReason
 from exlab_wizard.errors import ExlabError, TransferWaitError
+from exlab_wizard.process.threads import begin
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.destination.marker import probe
@@ -27,22 +28,14 @@ FULL_RETRY_INTERVAL_SECONDS: Final = 30.0
 """Under a quota, free space may not be usable: after each attempt that such space caused, there is a pause."""
 
 
-@dataclass(slots=True)
-class _Probe:
-    thread: threading.Thread
-    next_at: float
-
-
 class DestinationProbes:
-    """Idle workers poll it."""
+    """Idle workers poll it; `released` is called when jobs have become due."""
 
     def __init__(self, store: Store, settings: SettingsFile, released: Callable[[], None]) -> None:
-        """Find destinations in `settings`; `released` is called when jobs have become due."""
-        self._store = store
-        self._settings = settings
-        self._released = released
+        self._store, self._settings, self._released = store, settings, released
         self._lock = threading.Lock()
-        self._probes: dict[tuple[str, WaitReason], _Probe] = {}
+        self._threads: dict[tuple[str, WaitReason], threading.Thread] = {}
+        self._next_at: dict[tuple[str, WaitReason], float] = {}
 
     def poll(self) -> float | None:
         """Start the probes that are due, and return after how many seconds to poll again; None: no job waits."""
@@ -54,13 +47,10 @@ class DestinationProbes:
     def _start(self, destination: str, reason: WaitReason, need: int) -> None:
         now, key = time.monotonic(), (destination, reason)
         with self._lock:
-            last = self._probes.get(key)
-            if last is not None and (last.thread.is_alive() or now < last.next_at):
+            if now < self._next_at.get(key, now) or (key in self._threads and self._threads[key].is_alive()):
                 return
-            name = f"probe-{destination}"
-            thread = threading.Thread(target=self._run, args=(destination, reason, need), name=name, daemon=True)
-            self._probes[key] = _Probe(thread, now + PROBE_INTERVAL_SECONDS)
-            thread.start()
+            self._next_at[key] = now + PROBE_INTERVAL_SECONDS
+            self._threads[key] = begin(f"probe-{destination}", partial(self._run, destination, reason, need))
 
     def _run(self, destination: str, reason: WaitReason, need: int) -> None:
         try:
@@ -69,7 +59,7 @@ class DestinationProbes:
                 self._store.jobs.release(destination, reason)
                 if reason is WaitReason.DESTINATION_FULL:
                     with self._lock:
-                        self._probes[destination, reason].next_at = time.monotonic() + FULL_RETRY_INTERVAL_SECONDS
+                        self._next_at[destination, reason] = time.monotonic() + FULL_RETRY_INTERVAL_SECONDS
                 self._released()
         except ExlabError as error:
             log.warning("destination %s: %s", destination, error)

@@ -30,32 +30,22 @@ STOP_TIMEOUT_SECONDS: Final = 0.2
 BACKUP_EVERY: Final = timedelta(days=1)
 
 
-class Maintenance:
-    """A service that works in quiet moments."""
+class Maintenance(RestartableThread):
+    """A service that works in quiet moments.
+
+    `check` reads through the database once; a launch after an unclean exit has already done so.
+    """
 
     def __init__(self, store: Store, backups: Backups, settings: SettingsFile, clock: Clock, *, check: bool) -> None:
-        """`check` reads through the database once; a launch after an unclean exit has already done so."""
-        self._store = store
-        self._backups = backups
-        self._settings = settings
-        self._clock = clock
+        super().__init__("maintenance", self._loop)
+        self._store, self._backups, self._settings, self._clock = store, backups, settings, clock
         self._check = check
         self._stop = threading.Event()
-        self._thread = RestartableThread("maintenance", self._loop)
-
-    def start(self) -> None:
-        """Start the thread, or start it again when it has died."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Request the end; a thread that is at work is left behind with its connection."""
         self._stop.set()
-        self._thread.join(STOP_TIMEOUT_SECONDS)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread is there, or need not be."""
-        return self._thread.alive
+        self.join(STOP_TIMEOUT_SECONDS)
 
     def _loop(self) -> None:
         self._store.database.connections.leave_open()

@@ -22,7 +22,6 @@ from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferre
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.process.log_once import LogOnce
 from exlab_wizard.process.logs import log_ids
-from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.ports import TransferControl
@@ -73,32 +72,23 @@ class PoolStatus:
 
 
 class WorkerPool:
-    """`settings.sync.workers` threads that sync runs."""
+    """`settings.sync.workers` threads that claim under `launch_id`; `changed` is called when an attempt has ended."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a pool is wired once, in the assembly
-        self,
-        store: Store,
-        attempts: Attempts,
-        settings: SettingsFile,
-        launch_id: int,
-        clock: Clock,
-        changed: Callable[[], None],
+    def __init__(
+        self, store: Store, attempts: Attempts, launch_id: int, clock: Clock, changed: Callable[[], None]
     ) -> None:
-        """Claim under `launch_id`; `changed` is called after each commit that ended an attempt."""
-        self._store, self._attempts, self._settings = store, attempts, settings
+        self._store, self._attempts, self._settings = store, attempts, attempts.settings
         self._launch_id, self._clock, self._changed = launch_id, clock, changed
-        self._probes = DestinationProbes(store, settings, self.wake)
+        self._probes = DestinationProbes(store, attempts.settings, self.wake)
         self.throughput = Throughput()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._news = 0
+        self._news = self._wanted = 0
         self._stopping = False
-        self._wanted = 0
         self._workers: list[_Worker] = []
         self._running: dict[int, _Running] = {}
         self._unheld: set[tuple[int, str]] = set()
         self._number = itertools.count(1)
-        self._log_once = LogOnce(log)
 
     def start(self) -> None:
         """Start the workers; those for which no thread is available now follow later."""
@@ -106,7 +96,7 @@ class WorkerPool:
         try:
             self._fill_up()
         except RuntimeError as error:
-            self._log_once.report("could not start every worker", error)
+            LogOnce(log).report("could not start every worker", error)
 
     def stop(self) -> None:
         """End every worker that is not inside a transfer, and wait for those; the others are left behind."""
@@ -192,9 +182,7 @@ class WorkerPool:
         A claim is an orphan when two polls in a row find no worker that holds it.
         """
         claims = set(self._store.jobs.claims(self._launch_id))
-        with self._lock:
-            held = {(one.job.job_id, one.job.claim_id) for one in self._running.values()}
-        unheld = claims - held
+        unheld = claims - {(one.job.job_id, one.job.claim_id) for one in self._transfers()}
         for job_id, claim_id in unheld & self._unheld:
             if self._store.jobs.requeue_claim(job_id, claim_id):
                 with log_ids(job=job_id):
@@ -237,11 +225,7 @@ class WorkerPool:
             return list(self._running.values())
 
     def _fill_up(self) -> None:
-        """Start workers until there are as many as wanted.
-
-        Raises:
-            RuntimeError: no thread is available; the next check for stalls tries again.
-        """
+        """Start workers until there are as many as wanted; RuntimeError: no thread is available now."""
         with self._lock:
             while not self._stopping and len(self._workers) < self._wanted:
                 worker = _Worker(f"worker-{next(self._number)}", self._loop)
@@ -279,8 +263,7 @@ class WorkerPool:
             over = self._stopping or worker.left_behind
             hangs = (earlier := self._running.get(job.job_id)) is not None and not earlier.left_transfer
             if not over and not hangs:
-                self._running[job.job_id] = running
-                worker.running = running
+                self._running[job.job_id] = worker.running = running
         if over:
             # Claimed just when everything was forced to stop, or when this worker was left behind.
             if self._store.jobs.requeue_claim(job.job_id, job.claim_id):

@@ -14,7 +14,6 @@ class Throughput:
     """Counts in whole seconds. Thread-safe."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
         self._lock = threading.Lock()
         self._seconds: deque[list[int]] = deque(maxlen=WINDOW_SECONDS)
         self.total = 0

@@ -27,8 +27,11 @@ POLL_INTERVAL_SECONDS: Final = 0.25
 CHORES_INTERVAL_SECONDS: Final = 1.0
 
 
-class Watchdog:
-    """A service over the database, the settings file and the worker pool."""
+class Watchdog(RestartableThread):
+    """A service over the database, the settings file and the worker pool.
+
+    `quit_asked` gets the undecided quits of this launch; `changed` is called when a drain may have ended.
+    """
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
@@ -42,35 +45,20 @@ class Watchdog:
         quit_asked: Callable[[list[PendingQuit]], None],
         changed: Callable[[], None],
     ) -> None:
-        """`quit_asked` gets the undecided quits of this launch; `changed` is called when a drain may have ended."""
-        self._store = store
-        self._settings = settings
-        self._workers = workers
-        self._launch_id = launch_id
-        self._clock = clock
-        self._safe_mode = safe_mode
-        self._quit_asked = quit_asked
-        self._changed = changed
+        super().__init__("watchdog", self._loop)
+        self._store, self._settings, self._workers = store, settings, workers
+        self._launch_id, self._clock, self._safe_mode = launch_id, clock, safe_mode
+        self._quit_asked, self._changed = quit_asked, changed
         self._stop = threading.Event()
-        self._thread = RestartableThread("watchdog", self._loop)
         self._version: int | None = None
         self._paused = False
         self._well_at = clock.monotonic()
         self._log_once = LogOnce(log)
 
-    def start(self) -> None:
-        """Start the thread, or start it again when it has died."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Return when the thread has ended."""
         self._stop.set()
-        self._thread.join(2.0)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread is there, or need not be."""
-        return self._thread.alive
+        self.join(2.0)
 
     @property
     def silent_s(self) -> float:
@@ -131,10 +119,7 @@ class Watchdog:
         with self._clock.still:
             step = self._clock.step()
             if step:
-                log.warning(
-                    "the clock was set by %+.1f s; leases and delays are moved along",
-                    step.total_seconds(),
-                )
+                log.warning("the clock was set by %+.1f s; leases and delays are moved along", step.total_seconds())
                 self._store.sessions.move_clock(step)
             # Last: a step that could not be written is seen again, and nothing expires before.
             self._clock.follow()

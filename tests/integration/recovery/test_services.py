@@ -23,7 +23,7 @@ from exlab_wizard.workers.watchdog import Watchdog
 
 
 def workers(bench: Bench) -> Service:
-    return WorkerPool(bench.store, bench.attempts, bench.settings, bench.launch_id, bench.clock, lambda: None)
+    return WorkerPool(bench.store, bench.attempts, bench.launch_id, bench.clock, lambda: None)
 
 
 def watchdog(bench: Bench) -> Service:
