@@ -33,7 +33,6 @@ class BusDaemon:
     """The daemon on the session bus; it reconnects when the connection was lost."""
 
     def __init__(self, listener: Listener) -> None:
-        """Notify `listener` of what happens."""
         self._listener = listener
         self._bus: Bus | None = None
         self._owner = ""

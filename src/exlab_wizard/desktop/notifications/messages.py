@@ -92,26 +92,21 @@ class UnseenFailures:
     """Jobs that failed for good and were not seen yet."""
 
     def __init__(self) -> None:
-        """Know of none."""
         self._unseen: dict[int, Failure] = {}
-        self._due = float("inf")
+        self.due = float("inf")
+        """When the next notification is due; infinity for never."""
 
     def add(self, failures: Sequence[Failure], now: float) -> None:
         """Add failures; `now` in seconds. Those within `TOGETHER_SECONDS` of the first share its notification."""
         self._unseen.update((failure.job_id, failure) for failure in failures)
         if failures:
-            self._due = min(self._due, now + TOGETHER_SECONDS)
-
-    @property
-    def due(self) -> float:
-        """When the next notification is due; infinity for never."""
-        return self._due
+            self.due = min(self.due, now + TOGETHER_SECONDS)
 
     def notice(self, now: float) -> Notice | None:
         """Return the notification if one is due; it counts earlier failures that were not seen."""
-        if now < self._due:
+        if now < self.due:
             return None
-        self._due = float("inf")
+        self.due = float("inf")
         first, *others = self._unseen.values()
         if not others:
             detail = visible(first.detail or _kind(first))
@@ -125,7 +120,7 @@ class UnseenFailures:
     def seen(self) -> None:
         """Forget the failures: the operator has seen them."""
         self._unseen.clear()
-        self._due = float("inf")
+        self.due = float("inf")
 
 
 @dataclass(slots=True)
@@ -144,7 +139,6 @@ class Outages:
     """Destinations that jobs wait for: one notification when an outage is long, one when it is over."""
 
     def __init__(self) -> None:
-        """Know of none."""
         self._known: dict[tuple[str, WaitReason], _Outage] = {}
 
     def poll(

@@ -47,22 +47,22 @@ class _Visible:
     react: Callable[[Reaction], None]
 
 
-class Notifications(Listener):
-    """A service. `show` and `withdraw` may be called from any thread."""
+class Notifications(RestartableThread, Listener):
+    """A service. `show` and `withdraw` may be called from any thread.
+
+    A click opens a page by `open_page`, which returns at once; `make` builds the daemon, this desktop's unless given.
+    """
 
     def __init__(self, open_page: Callable[[str], None], make: Callable[[Listener], Daemon] | None = None) -> None:
-        """Show by the daemon that `make` builds, this desktop's unless given.
-
-        A click opens a page by `open_page`, which returns at once.
-        """
+        super().__init__("notifications", self._run)
         self._open_page = open_page
         self._make = make or _of_this_desktop
-        self._thread = RestartableThread("notifications", self._run)
         self._over = threading.Event()
-        self._stop: asyncio.Event | None = None
+        self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._daemon: Daemon | None = None
-        self._reachable = False
+        self.reachable = False
+        """Whether a daemon is there and has answered."""
         # Only the loop's thread touches these.
         self._shown: dict[str, _Visible] = {}
         self._said: set[str] = set()
@@ -72,31 +72,17 @@ class Notifications(Listener):
         self._wanted: deque[tuple[Notice, Callable[[Reaction], None]]] = deque()
 
     @property
-    def reachable(self) -> bool:
-        """Whether a daemon is there and has answered."""
-        return self._reachable
-
-    @property
     def has_buttons(self) -> bool:
         """Whether an answer can be given on a notification itself."""
         return self._daemon is not None and self._daemon.has_buttons
 
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs, has not begun, or was told to stop."""
-        return self._thread.alive
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Withdraw the question if it is shown, and stop. Harmless before `start` and the second time."""
         self._over.set()
-        if self._loop is not None and self._stop is not None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(STOP_TIMEOUT_SECONDS)
+        self.join(STOP_TIMEOUT_SECONDS)
 
     def show(self, notice: Notice, react: Callable[[Reaction], None] = lambda _: None) -> None:
         """Show it, now or when a daemon comes; `react` hears what happens to it, in another thread."""
@@ -137,7 +123,7 @@ class Notifications(Listener):
 
     def vanished(self, why: str) -> None:
         """The daemon has gone, and all its notifications with it."""
-        self._reachable = False
+        self.reachable = False
         self._say(why)
         shown, self._shown = self._shown, {}
         for one in shown.values():
@@ -166,19 +152,19 @@ class Notifications(Listener):
             return
         try:
             with asyncio.Runner() as runner:
-                self._stop, self._loop = asyncio.Event(), runner.get_loop()
+                self._loop = runner.get_loop()
                 if not self._over.is_set():
-                    runner.run(self._serve(self._stop))
+                    runner.run(self._serve())
         finally:
-            self._reachable, self._loop = False, None
+            self.reachable, self._loop = False, None
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self) -> None:
         self._daemon = self._make(self)
-        while not stop.is_set():
-            if not self._reachable:
+        while not self._stop.is_set():
+            if not self.reachable:
                 await self._find(self._daemon)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RETRY_INTERVAL_SECONDS)
+                await asyncio.wait_for(self._stop.wait(), RETRY_INTERVAL_SECONDS)
         with contextlib.suppress(NotificationError, TimeoutError):
             await asyncio.wait_for(self._close(self._daemon), CLOSE_TIMEOUT_SECONDS)
 
@@ -188,7 +174,7 @@ class Notifications(Listener):
         except NotificationError as error:
             self._say(str(error))
         else:
-            self._reachable = True
+            self.reachable = True
             self._said.clear()
         await self._show_wanted()
 
@@ -215,7 +201,7 @@ class Notifications(Listener):
         # One at a time: two with the same key at once must end as one notification.
         async with self._one_by_one:
             daemon = self._daemon
-            if daemon is None or not self._reachable:
+            if daemon is None or not self.reachable:
                 msg = "notifications are unavailable: this desktop has no notification daemon now"
                 raise NotificationError(msg)
             before = self._shown.get(notice.key)
@@ -247,7 +233,7 @@ class Notifications(Listener):
         except NotificationError:
             raise
         except TimeoutError as error:
-            self._reachable = False
+            self.reachable = False
             msg = f"notifications are unavailable: the daemon does not answer within {CALL_TIMEOUT_SECONDS:g} s"
             raise NotificationError(msg) from error
         except Exception as error:  # boundary: whatever goes wrong, it is only a notification

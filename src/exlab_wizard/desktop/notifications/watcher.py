@@ -25,8 +25,13 @@ POLL_INTERVAL_SECONDS: Final = 1.0
 STOP_TIMEOUT_SECONDS: Final = 0.5
 
 
-class NotificationWatcher:
-    """A service: one thread, which sleeps until something changes."""
+class NotificationWatcher(RestartableThread):
+    """A service: one thread, which sleeps until something changes.
+
+    It calls `show`, except while `quiet`, for what happens in `store` from now on, and for the recovery, with a notice
+    and what to call, from any thread, when the operator reacts to it. Once the quit is `over` the database is no longer
+    read.
+    """
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
@@ -39,11 +44,7 @@ class NotificationWatcher:
         offline_after_s: Callable[[], float],
         over: Callable[[], bool],
     ) -> None:
-        """Call `show`, except while `quiet`, for what happens in `store` from now on, and for the recovery.
-
-        It is given a notice and what to call, from any thread, when the operator reacts to it. Once the quit is `over`
-        the database is no longer read.
-        """
+        super().__init__("notification-watcher", self._loop)
         self._store = store
         self._show = show
         self._recovery = recovery
@@ -57,24 +58,14 @@ class NotificationWatcher:
         self._move = store.events.newest_event()
         self._acknowledged = False
         self._changed = threading.Event()
-        self._thread = RestartableThread("notification-watcher", self._loop)
         self._rest = threading.Event()
         self._log_once = LogOnce(log)
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs, has not begun, or was told to stop."""
-        return self._thread.alive
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End; returns when the thread has ended."""
         self._rest.set()
         self._changed.set()
-        self._thread.join(STOP_TIMEOUT_SECONDS)
+        self.join(STOP_TIMEOUT_SECONDS)
 
     def changed(self) -> None:
         """Note that something may have changed. From any thread; costs next to nothing."""

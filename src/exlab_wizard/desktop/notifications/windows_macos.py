@@ -23,16 +23,10 @@ class Center:
     """The notification centre of this system."""
 
     def __init__(self, listener: Listener) -> None:
-        """Notify `listener` of what happens."""
         self._listener = listener
         self._center = DesktopNotifier(app_name="ExLab-Wizard", app_icon=None)
         self._numbers = itertools.count(1)
-        self._has_buttons = False
-
-    @property
-    def has_buttons(self) -> bool:
-        """Whether it shows buttons."""
-        return self._has_buttons
+        self.has_buttons = False
 
     async def open(self) -> None:
         """Read its capabilities, and ask the operator for permission.
@@ -44,7 +38,7 @@ class Center:
         if Capability.TITLE not in abilities or not await self._center.request_authorisation():
             msg = f"notifications are unavailable: {sys.platform} does not let this program show any"
             raise NotificationError(msg)
-        self._has_buttons = Capability.BUTTONS in abilities
+        self.has_buttons = Capability.BUTTONS in abilities
 
     async def show(self, notice: Notice, replaces: int | None) -> int:
         """Show `notice` and return its number.
@@ -70,7 +64,7 @@ class Center:
             notice.title,
             notice.body,
             urgency=Urgency.Critical if notice.urgent else Urgency.Normal,
-            buttons=buttons if self._has_buttons else (),
+            buttons=buttons if self.has_buttons else (),
             on_clicked=lambda: notify(ReactionKind.CLICKED),
             on_dismissed=lambda: notify(ReactionKind.DISMISSED),
             timeout=0 if notice.lasting else _AS_USUAL,

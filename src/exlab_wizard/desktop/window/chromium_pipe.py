@@ -1,6 +1,8 @@
 """Chromium's control channel over two pipes: no other program can reach it, and Chromium exits when our side closes.
 
 Messages are JSON, each ended by a NUL byte. Only what a window needs: bring it to the front, load a page in it.
+Chromium looks for the pipes at its descriptors 3 and 4. `subprocess` cannot place descriptors without code that runs
+between fork and exec, which is no place for a program with threads.
 """
 
 from __future__ import annotations
@@ -9,13 +11,20 @@ import contextlib
 import json
 import os
 import select
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from exlab_wizard.errors import ExlabError
 
+if sys.platform != "win32":
+    import fcntl
+
 ANSWER_TIMEOUT_SECONDS: Final = 3.0
+_POLL_INTERVAL_SECONDS: Final = 0.01
 _LARGEST_BYTES: Final = 4 << 20
 _READ_BYTES: Final = 1 << 16
 
@@ -25,10 +34,9 @@ class DevToolsError(ExlabError):
 
 
 class DevTools:
-    """The near end of the two pipes. For one thread."""
+    """The near end of the two pipes, given as descriptors, which `close` closes. For one thread."""
 
     def __init__(self, answers: int, commands: int) -> None:
-        """Read from the descriptor `answers`, write to `commands`; both are closed by `close`."""
         self._answers = answers
         self._commands = commands
         self._last = 0
@@ -58,9 +66,7 @@ class DevTools:
         """Close both pipes, at which the browser exits."""
         if self._open:
             self._open = False
-            for descriptor in (self._commands, self._answers):
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+            _close([self._commands, self._answers])
 
     def _page(self) -> str | None:
         match self._call("Target.getTargets", {}):
@@ -107,3 +113,94 @@ class DevTools:
                 msg = "it has exited"
                 raise ConnectionError(msg)
             self._unread += some
+
+
+class Spawned:
+    """A child process, as far as a window needs it. For one thread."""
+
+    def __init__(self, pid: int, command: Sequence[str]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._command = command
+
+    def poll(self) -> int | None:
+        """Return its exit status, negative for a signal; None while it runs."""
+        if self.returncode is None and sys.platform != "win32":
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # another part of this process has waited for it
+                self.returncode = 0
+            else:
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Return its exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self._command, timeout)
+            time.sleep(_POLL_INTERVAL_SECONDS)
+        return status
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        if sys.platform != "win32":
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def spawn(command: Sequence[str]) -> tuple[Spawned, DevTools]:
+    """Start `command` in a session of its own: Ctrl-C at our terminal is for us.
+
+    Raises:
+        OSError: it cannot start.
+    """
+    if sys.platform == "win32":
+        msg = "this system cannot pass descriptors"
+        raise OSError(msg)
+    ours: list[int] = []
+    theirs: list[int] = []
+    try:
+        ours += os.pipe()
+        ours += os.pipe()
+        hears, commands, answers, says = ours
+        # High up, so that placing one never lands on the other.
+        theirs = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100) for descriptor in (hears, says)]
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        theirs.append(nowhere)
+        places = [(nowhere, 0), (nowhere, 1), (nowhere, 2), (theirs[0], 3), (theirs[1], 4)]
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, place) for source, place in places],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP],
+        )
+    except BaseException:  # boundary: whatever kept it from starting, our descriptors are closed
+        _close(ours)
+        raise
+    finally:
+        _close(theirs)
+    _close([hears, says])
+    return Spawned(pid, command), DevTools(answers, commands)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)

@@ -12,12 +12,12 @@ import sys
 import tempfile
 import threading
 import webbrowser
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
-from exlab_wizard.desktop.window.chromium_pipe import DevTools, DevToolsError
-from exlab_wizard.desktop.window.spawn import Spawned, spawn
+from exlab_wizard.desktop.window.chromium_pipe import DevTools, DevToolsError, Spawned, spawn
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.session.display import has_display
 
@@ -40,12 +40,8 @@ _FLAGS: Final = (
     "--password-store=basic",  # without it a keyring may ask the operator for its password
 )
 _ON_PATH: Final = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "microsoft-edge",
-    "microsoft-edge-stable",
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    *("microsoft-edge", "microsoft-edge-stable"),
 )
 _ON_MACOS: Final = (
     "Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -59,46 +55,58 @@ class SurfaceError(ExlabError):
     """The page cannot be shown in this way."""
 
 
-class Surface(Protocol):
+class Surface(ABC):
     """One window, open or about to be. For one thread."""
 
-    @property
-    def kind(self) -> str:
-        """`webview`, `chromium` or `browser`."""
+    kind: str
+    """`webview`, `chromium` or `browser`."""
+    timeout_s = CLOSED_SECONDS
+    """How long its page must be disconnected before the window counts as closed."""
 
-    @property
-    def timeout_s(self) -> float:
-        """How long its page must be disconnected before the window counts as closed."""
+    def __init__(self) -> None:
+        self._process: Spawned | subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def open(self, url: str) -> None:
-        """Open it.
+        """Open it; the code in `url` is valid once.
 
         Raises:
             SurfaceError: it cannot be opened.
         """
 
+    @abstractmethod
     def front(self, url: str | None) -> bool:
         """Bring it to the front, and load `url` if given; return False if it must be opened again."""
 
     def ended(self) -> int | None:
         """Return the exit status of its process; None while it runs, and if it is not ours."""
+        return None if self._process is None else self._process.poll()
 
     def trouble(self) -> str:
         """Return the last line of its output, once it has ended; empty if there is none."""
+        return ""
 
     def close(self) -> None:
-        """End it, within a second."""
+        """Wait for its process to exit, within a second; terminate it if it does not, then kill it."""
+        if self._process is None:
+            return
+        for push in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(END_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                push()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_TIMEOUT_SECONDS)
 
 
-class Webview:
+class Webview(Surface):
     """A window of our own, in a process of its own; the URL goes to it over its standard input."""
 
     kind = "webview"
-    timeout_s = CLOSED_SECONDS
 
     def __init__(self) -> None:
-        """Start nothing yet."""
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__()
+        self._stdin: IO[bytes] | None = None
         self._said: IO[bytes] | None = None
 
     def open(self, url: str) -> None:
@@ -106,29 +114,25 @@ class Webview:
         command = [sys.executable, "-P", "-m", "exlab_wizard.desktop.window.webview"]
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the window
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
             )
         except OSError as error:
             msg = f"the window process cannot start: {error}"
             raise SurfaceError(msg) from error
+        self._stdin = process.stdin
         self.front(url)
 
     def front(self, url: str | None) -> bool:
         """Send the process to the front."""
-        stdin = self._stdin()
-        if stdin is None:
+        if self._stdin is None:
             return False
         try:
-            stdin.write(json.dumps({"title": TITLE, "url": url}).encode() + b"\n")
-            stdin.flush()
+            self._stdin.write(json.dumps({"title": TITLE, "url": url}).encode() + b"\n")
+            self._stdin.flush()
         except OSError:
             return False
         return True
-
-    def ended(self) -> int | None:
-        """Return the exit status of the process."""
-        return None if self._process is None else self._process.poll()
 
     def trouble(self) -> str:
         """Return the last line of its output, which names a missing toolkit."""
@@ -139,35 +143,31 @@ class Webview:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
-        """Close its standard input, at which it exits; end it if it does not."""
-        stdin = self._stdin()
-        if stdin is not None:
+        """Close its standard input, at which it exits."""
+        if self._stdin is not None:
             with contextlib.suppress(OSError):
-                stdin.close()
-        if self._process is not None:
-            end(self._process)
+                self._stdin.close()
+        super().close()
         if self._said is not None:
             self._said.close()
 
-    def _stdin(self) -> IO[bytes] | None:
-        return None if self._process is None else self._process.stdin
 
+class Chromium(Surface):
+    """Chromium, Chrome or Edge without its bars; its process ends with the window.
 
-class Chromium:
-    """Chromium, Chrome or Edge with a profile of our own and without its bars; its process ends with the window."""
+    It has a profile of our own, which is made when it is needed, for our account only.
+    """
 
     kind = "chromium"
-    timeout_s = CLOSED_SECONDS
 
     def __init__(self, program: str, profile: Path) -> None:
-        """Start nothing yet; `profile` is made when it is needed, for our account only."""
+        super().__init__()
         self._program = program
         self._profile = profile
-        self._process: Spawned | subprocess.Popen[bytes] | None = None
         self._tools: DevTools | None = None
 
     def open(self, url: str) -> None:
-        """Start it at `url`, whose code is valid once, for our account."""
+        """Start it at `url`."""
         try:
             self._profile.mkdir(mode=0o700, exist_ok=True)
             first = not (self._profile / "Default").exists()
@@ -176,8 +176,7 @@ class Chromium:
             if sys.platform == "win32":
                 self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
             else:
-                self._process, answers, commands = spawn([*command, "--remote-debugging-pipe"])
-                self._tools = DevTools(answers, commands)
+                self._process, self._tools = spawn([*command, "--remote-debugging-pipe"])
         except OSError as error:
             msg = f"{self._program} cannot start: {error}"
             raise SurfaceError(msg) from error
@@ -189,24 +188,18 @@ class Chromium:
         except DevToolsError:
             return False
 
-    def ended(self) -> int | None:
-        """Return the exit status of its process."""
-        return None if self._process is None else self._process.poll()
-
-    def trouble(self) -> str:
-        """Return nothing: Chromium's output is endless and only for its developers."""
-        return ""
-
     def close(self) -> None:
-        """Close the control channel, at which it exits; end it if it does not."""
+        """Close the control channel, at which it exits."""
         if self._tools is not None:
             self._tools.close()
-        if self._process is not None:
-            end(self._process)
+        super().close()
 
 
-class BrowserTab:
-    """A tab of the default browser, which we can neither bring to the front nor close."""
+class BrowserTab(Surface):
+    """A tab of the default browser, which we can neither bring to the front nor close.
+
+    It stays open at the end: its page shows that the application has quit.
+    """
 
     kind = "browser"
     timeout_s = TAB_CLOSED_SECONDS
@@ -225,28 +218,6 @@ class BrowserTab:
     def front(self, url: str | None) -> bool:  # noqa: ARG002 - a tab cannot be reached
         """Return False: only a new tab comes to the front; the old one then closes."""
         return False
-
-    def ended(self) -> int | None:
-        """Return None: it is unknown."""
-        return None
-
-    def trouble(self) -> str:
-        """Return nothing: its output is unknown."""
-        return ""
-
-    def close(self) -> None:
-        """Leave it open: its page shows that the application has quit."""
-
-
-def end(process: Spawned | subprocess.Popen[bytes]) -> None:
-    """Wait for the process to exit; terminate it if it does not, then kill it."""
-    for push in (process.terminate, process.kill):
-        try:
-            process.wait(END_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            push()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(END_TIMEOUT_SECONDS)
 
 
 def surfaces(state_dir: Path, environ: Mapping[str, str]) -> Iterator[Callable[[], Surface]]:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 END_SECONDS: Final = 1.0
 WIDTH, HEIGHT = 1120, 780
@@ -23,11 +23,6 @@ class _Window(Protocol):
     def destroy(self) -> None: ...
 
 
-class _Toolkit(Protocol):
-    def create_window(self, title: str, url: str, *, width: int, height: int) -> _Window: ...
-    def start(self) -> None: ...
-
-
 def main() -> int:
     """Show the window until it is closed, or the input ends."""
     line = sys.stdin.readline()
@@ -36,10 +31,9 @@ def main() -> int:
     title, url = _parsed(line)
     import webview  # noqa: PLC0415 - an extra, and slow to load; only for a window
 
-    toolkit = cast("_Toolkit", webview)
-    window = toolkit.create_window(title, url or "about:blank", width=WIDTH, height=HEIGHT)
+    window: _Window = webview.create_window(title, url or "about:blank", width=WIDTH, height=HEIGHT)
     threading.Thread(target=_obey, args=(window,), name="orders", daemon=True).start()
-    toolkit.start()
+    webview.start()
     return 0
 
 
