@@ -21,10 +21,7 @@ from exlab_wizard.server.api.drain import DrainRoutes
 from exlab_wizard.server.api.health import HealthRoutes
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.metrics import MetricsRoutes
-from exlab_wizard.server.api.pause import PauseRoutes
-from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
-from exlab_wizard.server.api.status import StatusRoutes
 from exlab_wizard.server.api.window import WindowRoutes
 from exlab_wizard.server.auth.access_control import AccessControl
 from exlab_wizard.server.auth.login import LoginRoutes, Logins
@@ -34,7 +31,6 @@ from exlab_wizard.server.errors import ApiError, Code, as_api_error, trace_id_of
 from exlab_wizard.server.events.feed import Feed
 from exlab_wizard.server.events.routes import EventRoutes
 from exlab_wizard.server.page.add import AddRoutes
-from exlab_wizard.server.page.folder_reads import FolderReads
 from exlab_wizard.server.page.history import HistoryRoutes
 from exlab_wizard.server.page.routes import PageRoutes
 from exlab_wizard.server.page.run import RunRoutes
@@ -45,7 +41,7 @@ from exlab_wizard.server.thread_pools import ThreadPools
 PREFIX: Final = "/api/v1"
 WARM_SECONDS: Final = 0.3
 # Clients are generated from the schema, so the names of operations stay when those of the methods change.
-_OPERATIONS: Final = {"read": "look", "quit": "ask"}
+_OPERATIONS: Final = {"read": "look", "status": "look", "quit": "ask"}
 _DESCRIPTION: Final = (
     "Sessions, sync jobs, the drain and the quit of the running application, for its owner on this machine."
     " Send the token of `server.json` as `Authorization: Bearer TOKEN`."
@@ -53,10 +49,9 @@ _DESCRIPTION: Final = (
 
 
 class HttpApplication:
-    """The ASGI application of one server."""
+    """The ASGI application of the server at `port`, for clients with `token`; `page_secret` makes the keys of pages."""
 
     def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
-        """Build it for the server at `port` and clients with `token`; pages reconnect by keys of `page_secret`."""
         self._pools = ThreadPools(backend.store.database)
         self._feed = Feed(backend, self._pools.reads)
         self._logins = logins = Logins(backend.clock)
@@ -126,27 +121,24 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
-    login, runs, folders = LoginRoutes(logins), RunCheck(backend, pools.paths), FolderReads(pools.paths)
-    drain, pause, jobs = DrainRoutes(backend, pools), PauseRoutes(backend, pools), JobRoutes(backend, pools, runs)
+    login, drain, jobs = LoginRoutes(logins), DrainRoutes(backend, pools), JobRoutes(backend, pools)
     for router in (
-        SessionRoutes(backend, pools, runs).router,
+        SessionRoutes(backend, pools).router,
         jobs.router,
         drain.router,
         EventRoutes(backend, feed).router,
         HealthRoutes(backend, pools, token).router,
-        StatusRoutes(backend, pools).router,
         MetricsRoutes(backend, pools).router,
-        pause.router,
         WindowRoutes(backend, pools.windows).router,
         login.api,
     ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(login.browser)
     for page in (
-        PageRoutes(views, backend, drain, pause),
+        PageRoutes(views, backend, drain),
         HistoryRoutes(views, backend),
-        RunRoutes(views, backend, pools, folders, jobs),
-        AddRoutes(views, backend, folders, jobs),
+        RunRoutes(views, backend, pools, jobs),
+        AddRoutes(views, backend, pools.folders, jobs),
         SettingsRoutes(views, backend, pools),
     ):
         app.include_router(page.router)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import Phase, QuitEvent
-from exlab_wizard.paths import printable
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import SafeMode
@@ -18,15 +17,9 @@ from exlab_wizard.process.supervisor import Supervisor
 from exlab_wizard.process.window_request import ShowResult
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.reports.metrics import EventCounts
-from exlab_wizard.store.reports.rows import Record
 from exlab_wizard.store.store import Store
 from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Watchdog
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_View = TypeVar("_View", bound="DataclassInstance")
 
 
 class WindowControl(Protocol):
@@ -98,14 +91,3 @@ class Backend:
     def destinations(self) -> Mapping[str, Path]:
         """Return the configured destinations and their folders."""
         return {name: value.folder for name, value in self.settings.current.destinations.items()}
-
-
-def view_as_utf8(view: _View) -> _View:
-    """Return a view whose texts can be sent as UTF-8."""
-    values = {field.name: getattr(view, field.name) for field in fields(view)}
-    return replace(view, **{name: printable(value) for name, value in values.items() if type(value) is str})
-
-
-def as_utf8(record: Record) -> Record:
-    """Return a row whose texts can be sent as UTF-8."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}

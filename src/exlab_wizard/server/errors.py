@@ -109,12 +109,11 @@ class ErrorBody(BaseModel):
 
 
 class ApiError(HTTPException):
-    """An error that a handler raises."""
+    """An error that a handler raises; the status and `Retry-After` follow from the code."""
 
     def __init__(
         self, code: Code, message: str, *, field: str | None = None, details: Mapping[str, Json] | None = None
     ) -> None:
-        """Create it; the status and `Retry-After` follow from the code."""
         super().__init__(code.status, message)
         self.code, self.message, self.field, self.details = code, message, field, details
 

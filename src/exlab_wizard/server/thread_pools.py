@@ -9,41 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.store.sqlite.database import Database
 
 _T = TypeVar("_T")
 MOST_WAITING: Final = 1_000
-
-
-class PerThread(Protocol):
-    """Keeps a resource, such as a connection, for each thread that uses it."""
-
-    def release(self) -> None:
-        """Release the resource of this thread."""
+MOST_READS_AT_ONE_PLACE: Final = 2
+MOST_READS: Final = 3
+"""How many folders are read at once: one less than the pool has threads, so that one is left to add a run."""
 
 
 class ThreadPool:
-    """A few threads and one queue, first come, first served."""
+    """At most `threads` threads, each started when it is first needed, and one queue, first come, first served.
 
-    def __init__(self, name: str, threads: int, database: PerThread) -> None:
-        """Have at most `threads` threads, each started when it is first needed."""
+    Each thread calls `release` when it ends. `waiting` is the number of calls that are not answered yet.
+    """
+
+    def __init__(self, name: str, threads: int, release: Callable[[], None]) -> None:
         self._name = name
         self._most = threads
-        self._database = database
+        self._release = release
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._unanswered = 0
-
-    @property
-    def waiting(self) -> int:
-        """The number of calls that are not answered yet."""
-        return self._unanswered
+        self.waiting = 0
 
     async def run(self, act: Callable[[], _T], timeout_s: float | None = None) -> _T:
         """Return what `act` returns, in a thread of this pool. Call it in the event loop's thread.
@@ -52,7 +46,7 @@ class ThreadPool:
             TimeoutError: no answer within `timeout_s`; the act keeps running and its result is dropped.
             ApiError: too many calls wait already.
         """
-        if self._unanswered >= MOST_WAITING:
+        if self.waiting >= MOST_WAITING:
             raise ApiError(Code.BUSY, "Too many requests are waiting. Send this one again in a moment.")
         answer: Future[_T] = Future()
 
@@ -64,14 +58,14 @@ class ThreadPool:
             except BaseException as error:  # boundary: any error goes to the caller that waits for the answer
                 answer.set_exception(error)
 
-        self._unanswered += 1
+        self.waiting += 1
         self._queue.put(answered)
-        if len(self._threads) < min(self._most, self._unanswered):
+        if len(self._threads) < min(self._most, self.waiting):
             self._add_thread()
         try:
             return await asyncio.wait_for(asyncio.wrap_future(answer), timeout_s)
         finally:
-            self._unanswered -= 1
+            self.waiting -= 1
 
     def close(self) -> None:
         """End the threads, each after its present call."""
@@ -89,19 +83,48 @@ class ThreadPool:
             while (act := self._queue.get()) is not None:
                 act()
         finally:
-            self._database.release()
+            self._release()
+
+
+class FolderReads:
+    """Reads folders that may be on a share that hangs, only a few at once: `pool` keeps threads for others."""
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._running: Counter[str] = Counter()
+
+    async def run(self, place: str, read: Callable[[], _T], timeout_s: float) -> _T:
+        """Return what `read` returns about `place`, which is a root or a destination.
+
+        Raises:
+            TimeoutError: no answer within `timeout_s`, or earlier reads of that place hang.
+        """
+        with self._lock:
+            if self._running[place] >= MOST_READS_AT_ONE_PLACE or self._running.total() >= MOST_READS:
+                raise TimeoutError
+            self._running[place] += 1
+
+        def counted() -> _T:
+            try:
+                return read()
+            finally:
+                with self._lock:
+                    self._running[place] -= 1
+
+        return await self._pool.run(counted, timeout_s)
 
 
 class ThreadPools:
     """The thread pools of one server."""
 
     def __init__(self, database: Database) -> None:
-        """Start no thread yet; each starts when it is first needed."""
-        self.reads = ThreadPool("read", 3, database)
+        self.reads = ThreadPool("read", 3, database.release)
         # Writes of one process take turns anyway; the second only prepares while the first waits for the disk.
-        self.writes = ThreadPool("write", 2, database)
-        self.paths = ThreadPool("path", 4, database)
-        self.windows = ThreadPool("window", 1, database)
+        self.writes = ThreadPool("write", 2, database.release)
+        self.paths = ThreadPool("path", 4, database.release)
+        self.folders = FolderReads(self.paths)
+        self.windows = ThreadPool("window", 1, database.release)
 
     def all(self) -> tuple[ThreadPool, ...]:
         """Return all of them."""

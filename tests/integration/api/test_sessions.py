@@ -16,7 +16,6 @@ from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.views import Lease
 from exlab_wizard.server.api.models import OpenSession
-from exlab_wizard.server.api.runs import RunCheck
 from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.thread_pools import ThreadPools
@@ -34,7 +33,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def routes(bench: Bench, tmp_path: Path) -> Iterator[SessionRoutes]:
     """The routes over it."""
     backend, pools = backend_of(bench, tmp_path), ThreadPools(bench.database)
-    yield SessionRoutes(backend, pools, RunCheck(backend, pools.paths))
+    yield SessionRoutes(backend, pools)
     pools.close()
 
 

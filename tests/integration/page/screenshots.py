@@ -19,7 +19,7 @@ from tests.integration.page import stage
 from tests.integration.page.visitor import ARGUMENTS, CHROMIUM, Visitor
 from tests.support.program import MIB, ROOT, Program, until, write_run
 
-from exlab_wizard.server.page.addresses import address
+from exlab_wizard.server.page.forms import address
 
 PICTURES: Final = ROOT / "docs" / "pictures"
 _COLOURS: Final = 96

@@ -22,10 +22,9 @@ from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, good
-from exlab_wizard.server.page.addresses import LONGEST, address, path_of
-from exlab_wizard.server.page.folder_reads import FolderReads
+from exlab_wizard.server.page.forms import LONGEST_ADDRESS, address, path_of
 from exlab_wizard.server.page.settings.trials import Trials
-from exlab_wizard.server.thread_pools import ThreadPool
+from exlab_wizard.server.thread_pools import FolderReads, ThreadPool
 from exlab_wizard.settings import DestinationSettings
 from exlab_wizard.store.sqlite.database import Database
 
@@ -79,7 +78,7 @@ def test_no_way_leads_out_of_a_root(place: Place, below: str) -> None:
     assert place.queued() == before
 
 
-@pytest.mark.parametrize("root", ["/etc", "", "/", "%2Fetc", "x" * (LONGEST + 1)])
+@pytest.mark.parametrize("root", ["/etc", "", "/", "%2Fetc", "x" * (LONGEST_ADDRESS + 1)])
 def test_only_configured_folders_are_roots(place: Place, root: str) -> None:
     looked = place.get("/add", root=root, at="scope-2")
     # Without a root there is the only one that is configured.
@@ -277,7 +276,7 @@ def test_a_path_of_any_bytes_survives_an_address() -> None:
 
 
 def test_folders_that_hang_leave_a_thread_for_others(tmp_path: Path) -> None:
-    pool = ThreadPool("path", 4, Database(tmp_path / "none.db"))
+    pool = ThreadPool("path", 4, Database(tmp_path / "none.db").release)
     over, begun = threading.Event(), threading.Semaphore(0)
 
     def hang() -> str:

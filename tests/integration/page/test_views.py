@@ -15,7 +15,7 @@ from tests.integration.page.conftest import Visit
 from tests.integration.page.visitor import expect
 from tests.support.program import Program, until
 
-from exlab_wizard.server.page.addresses import address
+from exlab_wizard.server.page.forms import address
 
 pytestmark = pytest.mark.slow
 REFUSED = "Failed to load resource: the server responded with a status of 4"

@@ -117,14 +117,13 @@ class _Refusals:
 
 
 class DatabaseBrowser:
-    """The ASGI application for the database, and the content security policy of its pages."""
+    """The ASGI application for the database at `path`, and the content security policy of its pages below `base`.
+
+    Raises:
+        StoreError: Datasette uses another SQLite than this program; closing one drops the locks of the other.
+    """
 
     def __init__(self, path: Path, readers: Readers, pool: ThreadPool, base: str) -> None:
-        """Build it for the database at `path`, for pages below `base`.
-
-        Raises:
-            StoreError: Datasette uses another SQLite than this program; closing one drops the locks of the other.
-        """
         driver.enable_callback_tracebacks(False)  # noqa: FBT003 - a function in C; Datasette switches it on globally
         if sqlite3.sqlite_version != driver.sqlite_version or sqlite3.Row is not driver.Row:
             msg = "Datasette uses another SQLite than this program, which would break database locks; reinstall both"

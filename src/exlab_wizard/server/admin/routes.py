@@ -72,12 +72,11 @@ class _Answer:
 
 
 class Browsing:
-    """The ASGI application below `/admin`."""
+    """The ASGI application below `/admin`; the first request loads Datasette, in `loading`."""
 
     def __init__(self, database: Path, loading: ThreadPool) -> None:
-        """Browse `database`; the first request loads Datasette, in `loading`."""
         self._readers = Readers(database)
-        self._pool = ThreadPool("admin", THREADS, self._readers)
+        self._pool = ThreadPool("admin", THREADS, self._readers.release)
         self._database = database
         self._loading = loading
         self._lock = asyncio.Lock()

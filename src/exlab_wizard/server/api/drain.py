@@ -1,11 +1,10 @@
-"""The quit over HTTP: its blockers, a request to quit, the answer to its question.
+"""Quit and pause over HTTP: what blocks a quit, a request to quit, the answer to its question; pause and resume.
 
-A request is a row in the database, like every other quit; the application finds it there.
+A request is a row in the database, like every other quit; the application finds it there. During a pause copies stop
+within a second and keep what they sent; runs can be queued, but none is claimed.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from fastapi import APIRouter, Response
 
@@ -13,32 +12,25 @@ from exlab_wizard.domain.quit import Blocker, DrainCount, Phase, QuitEvent, Quit
 from exlab_wizard.domain.text.quit import question
 from exlab_wizard.domain.views import Drain
 from exlab_wizard.errors import PredicateUnreadableError
-from exlab_wizard.server.api.answers import answer
-from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, QuitAsked
+from exlab_wizard.server.api.models import AnswerQuit, AnswerTaken, AskQuit, PauseView, QuitAsked, answer
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import ThreadPools
 
-ACCEPTED: Final = 202
-_EVENTS: Final = {
-    "force": QuitEvent.FORCE,
-    "wait": QuitEvent.WAIT,
-    "keep_running": QuitEvent.KEEP_RUNNING,
-}
-
 
 class DrainRoutes:
-    """`/api/v1/drain` and `/api/v1/quit`."""
+    """`/api/v1/drain`, `/api/v1/quit`, `/api/v1/pause` and `/api/v1/resume`."""
 
     def __init__(self, backend: Backend, pools: ThreadPools) -> None:
-        """Build the router."""
         self._backend = backend
         self._pools = pools
-        self.router = APIRouter(tags=["quit"])
-        add = self.router.add_api_route
-        add("/drain", self.read, methods=["GET"], response_model=Drain, responses=refusals(503))
-        add("/quit", self.quit, methods=["POST"], status_code=ACCEPTED, responses=refusals(422, 503))
-        add("/quit/answer", self.answer, methods=["POST"], status_code=ACCEPTED, responses=refusals(409, 422))
+        self.router = APIRouter()
+        add, post = self.router.add_api_route, ["POST"]
+        add("/drain", self.read, methods=["GET"], tags=["quit"], response_model=Drain, responses=refusals(503))
+        add("/quit", self.quit, methods=post, tags=["quit"], status_code=202, responses=refusals(422, 503))
+        add("/quit/answer", self.answer, methods=post, tags=["quit"], status_code=202, responses=refusals(409, 422))
+        add("/pause", self.pause, methods=post, tags=["pause"], responses=refusals(503))
+        add("/resume", self.resume, methods=post, tags=["pause"], responses=refusals(503))
 
     async def read(self) -> Response:
         """Show what a quit waits for, or would wait for. A client that polls this can answer the quit's question."""
@@ -65,8 +57,26 @@ class DrainRoutes:
             raise ApiError(
                 Code.NO_QUESTION, "No quit is waiting for an answer.", details={"phase": self._backend.quit.phase}
             )
-        self._backend.quit.post(_EVENTS[body.answer])
+        self._backend.quit.post(QuitEvent(body.answer))
         return AnswerTaken(answer=body.answer)
+
+    async def pause(self) -> PauseView:
+        """Pause syncing until it is resumed, or until the next launch. Harmless while paused."""
+        if self._backend.shutting_down:
+            raise ApiError(Code.SHUTTING_DOWN, "The application is quitting. Cancel the quit to pause syncing.")
+        launches, launch_id = self._backend.store.launches, self._backend.launch_id
+        await self._pools.writes.run(lambda: launches.pause(launch_id, self._backend.now()))
+        return await self._paused()
+
+    async def resume(self) -> PauseView:
+        """End the pause; interrupted copies resume where they stopped. Harmless while not paused."""
+        launches, launch_id = self._backend.store.launches, self._backend.launch_id
+        await self._pools.writes.run(lambda: launches.resume(launch_id))
+        return await self._paused()
+
+    async def _paused(self) -> PauseView:
+        launch = await self._pools.reads.run(self._backend.store.launches.open_launch)
+        return PauseView(paused_since=None if launch is None else launch.paused_since)
 
 
 def drain_view(backend: Backend) -> Drain:

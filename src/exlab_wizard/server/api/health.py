@@ -1,4 +1,7 @@
-"""The health of each part of the application. Without the token, one word for each and nothing about runs or paths."""
+"""Health and status of the application.
+
+Without the token, health is one word for each part, and nothing about runs or paths.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from fastapi import APIRouter, Header, Request, Response
 from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.domain.text.amounts import plural
-from exlab_wizard.domain.views import Component, Health, HealthStatus
+from exlab_wizard.domain.views import Component, Health, HealthStatus, Status
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
-from exlab_wizard.server.api.answers import answer
+from exlab_wizard.server.api.models import answer
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals
 from exlab_wizard.server.thread_pools import MOST_WAITING, ThreadPools
@@ -25,20 +28,19 @@ _WORST: Final[tuple[HealthStatus, ...]] = ("error", "warn", "ok")
 
 
 class HealthRoutes:
-    """`/api/v1/health`."""
+    """`/api/v1/health` and `/api/v1/status`; a client with `token` can have the server prove that it knows it too."""
 
     def __init__(self, backend: Backend, pools: ThreadPools, token: str) -> None:
-        """Build the router; a client that knows `token` can have the server prove that it knows it too."""
         self._token = token
         self._backend = backend
         self._pools = pools
-        self.router = APIRouter(tags=["health"])
-        self.router.add_api_route("/health", self.read, methods=["GET"], response_model=Health, responses=refusals(422))
+        self.router = APIRouter()
+        add, get = self.router.add_api_route, ["GET"]
+        add("/health", self.read, methods=get, tags=["health"], response_model=Health, responses=refusals(422))
+        add("/status", self.status, methods=get, tags=["status"], response_model=Status, responses=refusals(503))
 
     async def read(
-        self,
-        request: Request,
-        challenge: Annotated[str | None, Header(alias=CHALLENGE_HEADER, max_length=128)] = None,
+        self, request: Request, challenge: Annotated[str | None, Header(alias=CHALLENGE_HEADER, max_length=128)] = None
     ) -> Response:
         """Show the health of the application; always 200, the worst component counts."""
         proof = None if challenge is None else proof_of(self._token, challenge)
@@ -58,6 +60,12 @@ class HealthRoutes:
             return answer(Health(status, bare, proof))
         last_minute, phase = self._backend.workers.throughput.last_minute(), self._backend.quit.phase
         return answer(Health(status, components, proof, last_minute, __version__, self._backend.launch_id, phase))
+
+    async def status(self) -> Response:
+        """Show runs in progress, waiting and failed, and active sessions, as `exlab-wizard status` does."""
+        read = self._backend.store.status.read
+        # JSON escapes bytes of a name that are not UTF-8; they are lone surrogates here.
+        return await self._pools.reads.run(lambda: answer(read(), text=str))
 
     def _checked(self) -> dict[str, Component]:
         checks: dict[str, Callable[[], Component]] = {

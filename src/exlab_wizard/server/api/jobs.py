@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from exlab_wizard.domain.job import JobState, OperatorMove, legal_moves, refusal
 from exlab_wizard.domain.views import Job, JobEventPage, JobPage
 from exlab_wizard.errors import RuleError
-from exlab_wizard.server.api.answers import answer
-from exlab_wizard.server.api.models import LARGEST_ID, EnqueueJob
-from exlab_wizard.server.api.runs import RunCheck
+from exlab_wizard.server.api.models import CREATED, Before, EnqueueJob, JobId, Limit, answer
+from exlab_wizard.server.api.runs import check_runs
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.store.queue.jobs import NewJob
 
-CREATED: Final = 201
-JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the job's id")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="the most entries to return")]
-Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next` of the page before")]
-
 
 class JobRoutes:
     """`/api/v1/jobs`."""
 
-    def __init__(self, backend: Backend, pools: ThreadPools, runs: RunCheck) -> None:
-        """Build the router."""
+    def __init__(self, backend: Backend, pools: ThreadPools) -> None:
         self._backend = backend
         self._pools = pools
-        self._runs = runs
         self.router = APIRouter(tags=["jobs"])
         add, one = self.router.add_api_route, "/jobs/{job_id}"
         responses = refusals(403, 422, 503)
@@ -56,7 +48,7 @@ class JobRoutes:
             ApiError: the run or its destination is refused.
         """
         wanted = NewJob(body.run_path, body.destination, body.equipment_id, priority=body.priority)
-        (job,) = await self._runs.check([wanted], ["run_path"])
+        (job,) = await check_runs(self._backend, self._pools.paths, [wanted], ["run_path"])
 
         def enqueue() -> tuple[Job, bool]:
             queued = self._backend.store.jobs.enqueue(job, self._backend.now())

@@ -33,7 +33,6 @@ class MetricsRoutes:
     """`/api/v1/metrics`."""
 
     def __init__(self, backend: Backend, pools: ThreadPools) -> None:
-        """Build the router."""
         self._backend = backend
         self._pools = pools
         self._lock = threading.Lock()

@@ -5,13 +5,21 @@ An unknown field in a request is refused, never ignored.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
+from exlab_wizard.domain.codec import encode
 from exlab_wizard.domain.lease import MAX_TTL_SECONDS, SessionKind
+from exlab_wizard.paths import printable
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
+from exlab_wizard.server.errors import MEDIA_TYPE
 
+CREATED: Final = 201
 HIGHEST_PRIORITY: Final = 1_000
 MOST_RUNS: Final = 1_000
 LONGEST_PATH: Final = 4_096
@@ -30,6 +38,16 @@ Equipment = Annotated[
 Priority = Annotated[
     int, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="higher goes first; 0 is ordinary")
 ]
+
+
+JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the job's id")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="the most entries to return")]
+Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next` of the page before")]
+
+
+def answer(view: object, status: int = 200, text: Callable[[str], str] = printable) -> Response:
+    r"""Return the view as the JSON body of an answer; bytes of a name that are not UTF-8 appear as `\xNN`."""
+    return Response(json.dumps(encode(view, text)), status, media_type=MEDIA_TYPE)
 
 
 class _Request(BaseModel):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.domain.views import ClosedSession, Lease, SessionPage, SessionRow
 from exlab_wizard.errors import RefusedError
-from exlab_wizard.server.api.answers import answer
-from exlab_wizard.server.api.models import LARGEST_ID, CompleteSession, OpenSession
-from exlab_wizard.server.api.runs import RunCheck, check_equipment
+from exlab_wizard.server.api.models import CREATED, Before, CompleteSession, Limit, OpenSession, answer
+from exlab_wizard.server.api.runs import check_equipment, check_runs
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import ThreadPools
@@ -25,17 +24,14 @@ from exlab_wizard.transfer.source.run_path import plain_path
 log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_TTL: Final = 3
-CREATED: Final = 201
 
 
 class SessionRoutes:
     """`/api/v1/sessions`."""
 
-    def __init__(self, backend: Backend, pools: ThreadPools, runs: RunCheck) -> None:
-        """Build the router."""
+    def __init__(self, backend: Backend, pools: ThreadPools) -> None:
         self._backend = backend
         self._pools = pools
-        self._runs = runs
         self.router = APIRouter(tags=["sessions"])
         add, one = self.router.add_api_route, "/sessions/{session_id}"
         responses = refusals(409, 422, 503)
@@ -70,11 +66,7 @@ class SessionRoutes:
         # Another request with the same id may have been faster.
         return _same(session, body), to_text(session.opened_at) == to_text(now)
 
-    async def page(
-        self,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        before: Annotated[int | None, Query(ge=0, le=LARGEST_ID)] = None,
-    ) -> Response:
+    async def page(self, limit: Limit = 100, before: Before = None) -> Response:
         """List sessions, the newest first."""
         rows = self._backend.store.rows
         return await self._pools.reads.run(lambda: answer(rows.sessions_page(limit=limit, before=before)))
@@ -101,7 +93,8 @@ class SessionRoutes:
         found = await self._pools.reads.run(lambda: self._found(session_id))
         jobs = [NewJob(run.path, run.destination, found.equipment_id, session_id, run.priority) for run in body.runs]
         if found.state is LeaseState.ACTIVE:
-            jobs = await self._runs.check(jobs, [f"runs.{number}.path" for number in range(len(jobs))])
+            fields = [f"runs.{number}.path" for number in range(len(jobs))]
+            jobs = await check_runs(self._backend, self._pools.paths, jobs, fields)
         else:
             jobs = [replace(job, run_path=plain_path(job.run_path)) for job in jobs]
         return answer(await self._pools.writes.run(lambda: self._completed(session_id, jobs)))

@@ -15,7 +15,6 @@ class WindowRoutes:
     """`/api/v1/window` and `/api/v1/window/open`."""
 
     def __init__(self, backend: Backend, pool: ThreadPool) -> None:
-        """Build the router; opening the window, which may take seconds, runs in `pool`."""
         self._backend = backend
         self._pool = pool
         self.router = APIRouter(tags=["window"])

@@ -54,10 +54,12 @@ Refusal = Callable[[Scope, ApiError, str], Response]
 
 
 class AccessControl:
-    """ASGI middleware that checks each request; event streams pass through it unbuffered."""
+    """ASGI middleware that lets requests through with `token` or a cookie of `logins`; `refused` answers the others.
+
+    Event streams pass through it unbuffered.
+    """
 
     def __init__(self, app: ASGIApp, refused: Refusal, *, port: int, token: str, logins: Logins) -> None:
-        """Let requests through that carry `token` or a cookie of `logins`; `refused` answers the others."""
         self._app = app
         self._refused = refused
         self._token = token.encode()
@@ -85,8 +87,7 @@ class AccessControl:
         trace_id = new_trace_id()
         log.info("http: not HTTP: 400, trace %s", trace_id)
         answer = refusal(
-            ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large. Send HTTP/1.1."),
-            trace_id,
+            ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large. Send HTTP/1.1."), trace_id
         )
         answer.headers.update(_HEADERS)
         del answer.headers["content-length"]

@@ -34,7 +34,6 @@ class Logins:
     """The codes and cookies of one launch. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start without codes and cookies."""
         self._clock = clock
         self._lock = threading.Lock()
         self._codes: dict[str, float] = {}
@@ -81,7 +80,6 @@ class LoginRoutes:
     """`POST /api/v1/login` for programs with the token, `GET /login` for the browser."""
 
     def __init__(self, logins: Logins) -> None:
-        """Build the routers: `api` needs the token, `browser` a code."""
         self._logins = logins
         self.api = APIRouter(tags=["login"])
         self.api.add_api_route("/login", self.link, methods=["POST"], status_code=201, responses=refusals())

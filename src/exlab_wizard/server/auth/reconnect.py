@@ -56,10 +56,9 @@ class PageProof(BaseModel):
 
 
 class PageKeys:
-    """The keys of pages, and the challenges that are not answered yet. Thread-safe."""
+    """The keys of pages, made from the hexadecimal `secret`, and the open challenges. Thread-safe."""
 
     def __init__(self, secret: str, clock: Clock) -> None:
-        """Derive all keys from `secret`, which is hexadecimal."""
         self._secret = bytes.fromhex(secret)
         self._clock = clock
         self._lock = threading.Lock()
@@ -99,7 +98,6 @@ class ReconnectRoutes:
     """`/comeback`, which needs no login."""
 
     def __init__(self, keys: PageKeys, logins: Logins, launch_id: int) -> None:
-        """Build the router."""
         self._keys, self._logins, self._launch_id = keys, logins, launch_id
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route(PATH, self.challenge, methods=["POST"])

@@ -54,7 +54,6 @@ class Reader:
     """One event stream."""
 
     def __init__(self) -> None:
-        """Start with nothing to send."""
         self._waiting: deque[StreamEvent] = deque()
         self._some = asyncio.Event()
         self._over = False
@@ -91,10 +90,9 @@ class Reader:
 
 
 class Feed:
-    """All readers of one server."""
+    """All readers of one server; polls the database in `pool` while there are some."""
 
     def __init__(self, backend: Backend, pool: ThreadPool) -> None:
-        """Poll the database in `pool`, once there is a reader."""
         self._backend = backend
         self._pool = pool
         self._poller = Poller(backend)

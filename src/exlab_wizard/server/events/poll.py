@@ -9,7 +9,7 @@ from typing import Final
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.paths import printable
 from exlab_wizard.server.api.drain import drain_view
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.rows import Record
 
@@ -40,7 +40,6 @@ class Poller:
     """Remembers its last snapshot; for one thread at a time."""
 
     def __init__(self, backend: Backend) -> None:
-        """Read nothing yet."""
         self._backend = backend
         self._events = backend.store.events
         self._last: _Snapshot | None = None
@@ -80,7 +79,7 @@ class Poller:
             newest.job,
             newest.session,
             {one["job_id"]: one for one in self._events.progress()},
-            {one["id"]: as_utf8(one) for one in self._events.active_sessions(MOST_SESSIONS)},
+            {one["id"]: _as_utf8(one) for one in self._events.active_sessions(MOST_SESSIONS)},
             drain,
             {"question": question, "blockers": blockers if question is not None else []},
         )
@@ -100,15 +99,15 @@ def _last(rows: list[Record], name: str, otherwise: int) -> int:
 def _opened(sessions: list[Record]) -> Iterator[Update]:
     """Report each new session once, in its present state: it may be over already."""
     for session in sessions:
-        yield Update("session", {name: value for name, value in as_utf8(session).items() if name != "number"})
+        yield Update("session", {name: value for name, value in _as_utf8(session).items() if name != "number"})
 
 
 def _moved(queued: list[Record], moves: list[Record]) -> Iterator[Update]:
     # Jobs that were queued come first: their moves are among the others.
     for job in queued:
-        yield Update("job", as_utf8(job))
+        yield Update("job", _as_utf8(job))
     for move in moves:
-        yield Update("job", {name: value for name, value in as_utf8(move).items() if name != "id"})
+        yield Update("job", {name: value for name, value in _as_utf8(move).items() if name != "id"})
 
 
 def _progressed(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
@@ -123,3 +122,7 @@ def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
         yield Update("drain", now.drain)
     if now.question != before.question:
         yield Update("question", now.question)
+
+
+def _as_utf8(record: Record) -> Record:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}

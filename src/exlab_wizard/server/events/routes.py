@@ -20,7 +20,6 @@ class EventRoutes:
     """`/api/v1/events`."""
 
     def __init__(self, backend: Backend, feed: Feed) -> None:
-        """Build the router."""
         self._backend = backend
         self._feed = feed
         self.router = APIRouter(tags=["events"])

@@ -17,13 +17,11 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.text.names import sentence
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LONGEST_PATH, EnqueueJob
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError
-from exlab_wizard.server.page.addresses import address, path_of
-from exlab_wizard.server.page.folder_reads import FolderReads
-from exlab_wizard.server.page.forms import SEE_OTHER, form_of
+from exlab_wizard.server.page.forms import SEE_OTHER, address, form_of, path_of
 from exlab_wizard.server.page.views import Values, Views
-from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.server.thread_pools import FolderReads
 from exlab_wizard.transfer.source.folders import MOST_ENTRIES, Folder, Listing, list_folder, steps_of
 
 ROWS: Final = 100
@@ -75,7 +73,6 @@ class AddRoutes:
     """`/add`."""
 
     def __init__(self, views: Views, backend: Backend, folders: FolderReads, jobs: JobRoutes) -> None:
-        """Build the router."""
         self._views = views
         self._backend = backend
         self._folders = folders
@@ -166,7 +163,7 @@ class AddRoutes:
             "rows": [] if place is None else self._rows(place, here),
             "total": len(folders),
             "next": place.link(place.below, following) if place is not None and following < len(folders) else None,
-            "known": [] if known is None else [as_utf8(job) for job in known.jobs],
+            "known": [] if known is None else known.jobs,
             "known_cut": known is not None and known.cut,
             "destinations": destinations,
             "chosen": filled.destination or (destinations[0] if len(destinations) == 1 else ""),
@@ -177,12 +174,13 @@ class AddRoutes:
     def _rows(self, place: ChosenFolder, folders: list[Folder]) -> list[dict[str, object]]:
         belows = [f"{place.below}/{folder.name}" if place.below else folder.name for folder in folders]
         paths = [ChosenFolder(place.root, below).path for below in belows]
-        known: dict[str, list[Record]] = self._backend.store.history.of_runs(paths, seconds=KNOWN_SECONDS)
+        known = self._backend.store.history.of_runs(paths, seconds=KNOWN_SECONDS)
         return [
             {
-                **as_utf8({"name": folder.name, "changed": _moment(folder.changed_ns)}),
+                "name": folder.name,
+                "changed": _moment(folder.changed_ns),
                 "link": place.link(below),
-                "jobs": [as_utf8(job) for job in known.get(path, [])][:3],
+                "jobs": known.get(path, [])[:3],
             }
             for folder, below, path in zip(folders, belows, paths, strict=True)
         ]

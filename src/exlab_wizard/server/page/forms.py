@@ -1,20 +1,27 @@
-"""Forms: the fields that a browser sends when a button is pressed, and the answer, with or without the script."""
+"""Forms: the fields that a browser sends when a button is pressed, and the answer, with or without the script.
+
+Paths in forms and URLs are any bytes, as ASCII.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.page.views import LIVE
 
+LIVE: Final = "x-exlab-live"
+"""The header of requests by the script."""
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 MOST_FIELDS: Final = 200
 NO_CONTENT: Final = 204
 SEE_OTHER: Final = 303
+LONGEST_ADDRESS: Final = 12_288
+"""In characters: each byte of the longest path takes three."""
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -42,3 +49,20 @@ def local(back: str) -> str:
     parts = urlsplit(back)
     plain = back.startswith("/") and not back.startswith("//") and "\\" not in back and back.isprintable()
     return back if plain and not (parts.scheme or parts.netloc) else "/"
+
+
+def address(path: object) -> str:
+    """Return `path`, in the form of `os.fsdecode`, as ASCII for a form; for a query, quote it again."""
+    return quote(os.fsencode(str(path)), safe="/")
+
+
+def path_of(address: str) -> str:
+    """Return the path that `address` was made from.
+
+    Raises:
+        ValueError: it is longer than any path.
+    """
+    if len(address) > LONGEST_ADDRESS:
+        msg = "longer than any path"
+        raise ValueError(msg)
+    return os.fsdecode(unquote_to_bytes(address))

@@ -16,7 +16,7 @@ from exlab_wizard.domain.text.jobs import STATES
 from exlab_wizard.domain.text.names import sentence
 from exlab_wizard.server.admin.routes import PREFIX, is_installed
 from exlab_wizard.server.api.models import LARGEST_ID
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.page import charts
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.store.reports.history import Search
@@ -80,7 +80,6 @@ class HistoryRoutes:
     """`/history` and `/charts`."""
 
     def __init__(self, views: Views, backend: Backend) -> None:
-        """Build the router."""
         self._views = views
         self._backend = backend
         self.router = APIRouter(include_in_schema=False)
@@ -100,7 +99,7 @@ class HistoryRoutes:
         chosen = {wanted.fields["destination"]} - {""}
         return {
             "wanted": wanted,
-            "jobs": [as_utf8(job) for job in found.jobs],
+            "jobs": found.jobs,
             "older": None if found.following is None else wanted.query(found.following),
             "newest": wanted.query(None),
             "cut": found.cut,

@@ -10,7 +10,7 @@ from typing import Final
 
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job
-from exlab_wizard.server.backend import Backend, as_utf8, view_as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.page.words import done_percent
 
 RATE_SECONDS: Final = 12.0
@@ -33,7 +33,6 @@ class Rates:
     """The rate of each job, from samples of its row in the last seconds. Thread-safe."""
 
     def __init__(self) -> None:
-        """Start without samples."""
         self._lock = threading.Lock()
         self._samples: dict[int, deque[tuple[float, int, int]]] = {}
 
@@ -65,7 +64,6 @@ class Now:
     """Reads the first page."""
 
     def __init__(self, backend: Backend) -> None:
-        """Read from `backend`."""
         self._backend = backend
         self._rates = Rates()
 
@@ -83,11 +81,11 @@ class Now:
         return {
             "moving": moving,
             "bytes_left": sum(job.bytes_total - job.bytes_done for job in jobs),
-            "due": [view_as_utf8(job) for job in activity.due()],
-            "retried": [view_as_utf8(job) for job in activity.retried()],
-            "waiting": [as_utf8(group) for group in activity.waiting()],
-            "sessions": [(view_as_utf8(one), (one.expires_at - now).total_seconds()) for one in activity.sessions()],
-            "arrived": [view_as_utf8(job) for job in activity.verified()],
+            "due": activity.due(),
+            "retried": activity.retried(),
+            "waiting": activity.waiting(),
+            "sessions": [(one, (one.expires_at - now).total_seconds()) for one in activity.sessions()],
+            "arrived": activity.verified(),
             "destinations": list(self._backend.destinations()),
         }
 
@@ -97,7 +95,7 @@ class Now:
         left = 2 * job.bytes_total - job.bytes_done - job.bytes_verified
         rate = back if job.state is JobState.VERIFYING else sent
         eta = left / (sent + back) if job.bytes_total and sent + back > 0 else None
-        return Syncing(view_as_utf8(job), done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
+        return Syncing(job, done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
 
 
 def _average(job: Job, now: datetime) -> tuple[float, float]:

@@ -11,13 +11,11 @@ from starlette.responses import RedirectResponse, Response
 from exlab_wizard.domain.quit import QuitTrigger
 from exlab_wizard.server.api.drain import DrainRoutes
 from exlab_wizard.server.api.models import AnswerQuit
-from exlab_wizard.server.api.pause import PauseRoutes
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.page.assets import FOLDER
 from exlab_wizard.server.page.forms import SEE_OTHER, done, form_of
 from exlab_wizard.server.page.now import Now
-from exlab_wizard.server.page.views import THEME, THEMES, Views
+from exlab_wizard.server.page.views import STATIC, THEME, THEMES, Views
 
 YEAR_SECONDS: Final = 365 * 86_400
 MOST_STARTS: Final = 100
@@ -26,13 +24,11 @@ MOST_STARTS: Final = 100
 class PageRoutes:
     """`/`, `/quit`, `/live`, and the files of the page."""
 
-    def __init__(self, views: Views, backend: Backend, drain: DrainRoutes, pause: PauseRoutes) -> None:
-        """Build the router."""
+    def __init__(self, views: Views, backend: Backend, drain: DrainRoutes) -> None:
         self._views = views
         self._lists = backend.store.rows
         self._now = Now(backend)
         self._drain = drain
-        self._pause = pause
         # Pages are for people: the schema and docs/api.md describe only what programs may rely on.
         self.router = APIRouter(include_in_schema=False)
         get, post = ["GET", "HEAD"], ["POST"]
@@ -40,7 +36,7 @@ class PageRoutes:
         self.router.add_api_route("/quit", self.quit, methods=get)
         self.router.add_api_route("/starts", self.starts, methods=get)
         self.router.add_api_route("/live", self.live, methods=get)
-        self.router.add_api_route(f"{FOLDER}{{name}}", self.asset, methods=get)
+        self.router.add_api_route(f"{STATIC}{{name}}", self.asset, methods=get)
         self.router.add_api_route("/favicon.ico", self.favicon, methods=get)
         self.router.add_api_route("/quit", self.begin_quit, methods=post)
         self.router.add_api_route("/quit/answer", self.answer_quit, methods=post)
@@ -70,14 +66,14 @@ class PageRoutes:
         self, name: Annotated[str, Path(max_length=100)], v: Annotated[str, Query(max_length=100)] = ""
     ) -> Response:
         """Return a file of the page."""
-        found = self._views.assets.answer(name, v)
+        found = self._views.asset(name, v)
         if found is None:
             raise ApiError(Code.NOT_FOUND, "There is no such file.")
         return found
 
     async def favicon(self) -> Response:
         """Redirect to our icon: the pages below `/admin/` name none, so browsers ask here."""
-        return RedirectResponse(f"{FOLDER}icon.svg", SEE_OTHER)
+        return RedirectResponse(f"{STATIC}icon.svg", SEE_OTHER)
 
     async def begin_quit(self, request: Request) -> Response:
         """Request a quit; with `force`, without waiting."""
@@ -98,13 +94,13 @@ class PageRoutes:
     async def pause(self, request: Request) -> Response:
         """Pause syncing."""
         form = await form_of(request)
-        await self._pause.pause()
+        await self._drain.pause()
         return done(request, form.get("back", "/"))
 
     async def resume(self, request: Request) -> Response:
         """Resume syncing."""
         form = await form_of(request)
-        await self._pause.resume()
+        await self._drain.resume()
         return done(request, form.get("back", "/"))
 
     async def seen(self, request: Request) -> Response:

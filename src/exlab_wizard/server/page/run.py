@@ -14,11 +14,9 @@ from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LARGEST_ID
-from exlab_wizard.server.backend import Backend, as_utf8, view_as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
-from exlab_wizard.server.page.addresses import path_of
-from exlab_wizard.server.page.folder_reads import FolderReads
-from exlab_wizard.server.page.forms import done
+from exlab_wizard.server.page.forms import done, path_of
 from exlab_wizard.server.page.timeline import budget, step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import done_percent
@@ -37,14 +35,10 @@ RunId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 class RunRoutes:
     """`/runs/{id}`, its receipt, and its buttons, by the same code as the API."""
 
-    def __init__(
-        self, views: Views, backend: Backend, pools: ThreadPools, folders: FolderReads, jobs: JobRoutes
-    ) -> None:
-        """Build the router."""
+    def __init__(self, views: Views, backend: Backend, pools: ThreadPools, jobs: JobRoutes) -> None:
         self._views = views
         self._backend = backend
         self._pools = pools
-        self._folders = folders
         self._jobs = jobs
         self.router = APIRouter(include_in_schema=False)
         get, one = ["GET", "HEAD"], "/runs/{run_id}"
@@ -67,18 +61,17 @@ class RunRoutes:
     def _read(self, run_id: int, before: int | None, after: str) -> Values:
         store = self._backend.store
         job = self._found(run_id)
-        session = None if job.session_id is None else store.rows.session(job.session_id)
         events = store.rows.events_page(run_id, limit=STEPS, before=before)
         files = store.rows.files(run_id, limit=FILES, after=after)
         state, kind = job.state, job.error_kind
         return {
-            "job": view_as_utf8(job),
+            "job": job,
             "percent": done_percent(job),
-            "session": None if session is None else view_as_utf8(session),
-            "steps": [step(view_as_utf8(event)) for event in events],
+            "session": None if job.session_id is None else store.rows.session(job.session_id),
+            "steps": [step(event) for event in events],
             "older": events[-1].id if len(events) == STEPS else None,
             "newest": before is None,
-            "files": [as_utf8(file) for file in files.files],
+            "files": files.files,
             "after": after,
             "following": files.following,
             "told": budget(job),
@@ -110,12 +103,12 @@ class RunRoutes:
         found: Mapping[str, object] = {}
         fault = ""
         try:
-            found = await self._folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS)
+            found = await self._pools.folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS)
         except TimeoutError:
             fault = f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Check the share."
         except (TransferWaitError, OSError, ValueError) as error:
             fault = f"{error}"
-        rows = {"job": view_as_utf8(job), "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
+        rows = {"job": job, "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}
         return await self._views.show(request, "receipt.html", lambda: rows, status=404 if fault else 200)
 
     def _receipt(self, job: Job) -> Mapping[str, object]:

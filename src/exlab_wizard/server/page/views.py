@@ -6,10 +6,10 @@ element with an id that replaces the present one.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,22 +21,23 @@ from starlette.types import Scope
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.text.jobs import STATES
+from exlab_wizard.paths import printable
 from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.auth.reconnect import PageKeys
-from exlab_wizard.server.backend import Backend, as_utf8
+from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import NOTHING_HERE, ApiError, Code, refusal
-from exlab_wizard.server.page.assets import Assets
+from exlab_wizard.server.page.forms import LIVE
 from exlab_wizard.server.page.words import FILTERS
 from exlab_wizard.server.thread_pools import ThreadPools
-from exlab_wizard.store.reports.status import LastExit
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-LIVE: Final = "x-exlab-live"
+STATIC: Final = "/static/"
 THEME: Final = "exlab_theme"
 THEMES: Final = ("light", "dark")
 Values = Mapping[str, object]
+_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _MISSPELT: Final = "The address is misspelled, or belongs to another version of ExLab-Wizard."
 _HOW_TO_OPEN: Final = "Open the window from the tray icon, or run: exlab-wizard open"
 _PROGRAMS: Final = "/api/"
@@ -51,16 +52,16 @@ _FORMS: Final = (
 
 
 class Views:
-    """Renders the pages for their routes."""
+    """Renders the pages for their routes; the template engine is loaded with the first one."""
 
     def __init__(self, backend: Backend, pools: ThreadPools, keys: PageKeys) -> None:
-        """Render nothing yet: the template engine is loaded with the first page."""
         self._backend = backend
         self._pools = pools
         self._keys = keys
         self._newest_event = backend.progress.event
         self._last_exit_dismissed = False
-        self.assets = Assets()
+        files = {file.name: file.read_bytes() for file in (Path(__file__).parent / "static").iterdir()}
+        self._assets = {name: (content, hashlib.sha256(content).hexdigest()[:12]) for name, content in files.items()}
 
     async def show(
         self,
@@ -97,27 +98,35 @@ class Views:
 
         return self._answer(await self._pools.reads.run(render), status)
 
+    def asset(self, name: str, version: str) -> Response | None:
+        """Return a static file, as it was at launch; cacheable for good if its version was requested."""
+        if name not in self._assets:
+            return None
+        content, present = self._assets[name]
+        kept = "public, max-age=31536000, immutable" if version == present else "no-cache"
+        return Response(content, media_type=_TYPES[Path(name).suffix], headers={"Cache-Control": kept})
+
+    def _asset_url(self, name: str) -> str:
+        """Return the URL of a static file; a new content has a new URL."""
+        return f"{STATIC}{name}?v={self._assets[name][1]}"
+
     def dismiss_last_exit(self) -> None:
         """Show no longer how the last launch ended, until the next launch."""
         self._last_exit_dismissed = True
 
     def _layout(self) -> Values:
         backend = self._backend
-        launch = backend.store.launches.open_launch()
+        launch, last_exit = backend.store.launches.open_launch(), backend.store.status.last_exit
         return {
             "version": __version__,
             "launch_id": backend.launch_id,
             "page_key": self._keys.page_key(),
-            "aftermath": None if self._last_exit_dismissed else self._last_exit(),
+            "aftermath": None if self._last_exit_dismissed else last_exit(backend.launch_id, self._newest_event),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
             "safe_mode": backend.safe_mode.active,
             "counts": backend.store.status.counts(),
         }
-
-    def _last_exit(self) -> LastExit | None:
-        found = self._backend.store.status.last_exit(self._backend.launch_id, self._newest_event)
-        return None if found is None else replace(found, jobs=[as_utf8(job) for job in found.jobs])
 
     def refusal(self, scope: Scope, error: ApiError, trace_id: str) -> Response:
         """Return the answer to a refused request: a page for a person, the envelope for a program.
@@ -158,14 +167,14 @@ class Views:
             auto_reload=False,
         )
         environment.filters.update(FILTERS)
-        environment.globals["asset"] = self.assets.url
+        environment.globals["asset"] = self._asset_url
         environment.globals["words"] = STATES
         return environment
 
     @staticmethod
     def _answer(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
         # Bytes of a name that are not UTF-8 are lone surrogates here.
-        return HTMLResponse(text.encode("utf-8", "backslashreplace"), status, headers=headers)
+        return HTMLResponse(printable(text), status, headers=headers)
 
 
 def _heading(status: int) -> str:

@@ -17,8 +17,9 @@ from exlab_wizard.domain.text.jobs import FILE_STATES, PLACED, STATES, WAITS, pe
 from exlab_wizard.domain.text.names import sentence, visible
 from exlab_wizard.domain.text.quit import ending, facts, promise
 from exlab_wizard.domain.views import Job
+from exlab_wizard.paths import printable
 from exlab_wizard.server.errors import Json
-from exlab_wizard.server.page.addresses import address
+from exlab_wizard.server.page.forms import address
 from exlab_wizard.server.page.timeline import state_sign
 from exlab_wizard.store.reports.rows import Record
 
@@ -103,6 +104,7 @@ FILTERS: Final = {
     "size": size,
     "state": state,
     "utc": to_text,
+    "utf8": printable,
     "verb": verb,
     "waiting": waiting,
     "waits": waits,

@@ -83,7 +83,6 @@ class SettingsRoutes:
     """`/settings`."""
 
     def __init__(self, views: Views, backend: Backend, pools: ThreadPools) -> None:
-        """Build the router."""
         self._views = views
         self._backend = backend
         self._pools = pools

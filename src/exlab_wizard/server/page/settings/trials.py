@@ -17,7 +17,6 @@ class Trials:
     """Tests of destinations, one at a time for each: a share that hangs blocks only its own thread."""
 
     def __init__(self) -> None:
-        """No test is running."""
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
 
