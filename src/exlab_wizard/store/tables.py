@@ -131,11 +131,7 @@ IS_FAILED: Final = sync_jobs.c.state == state(JobState.FAILED)
 
 sa.Index("jobs_due", sync_jobs.c.priority.desc(), sync_jobs.c.id, sqlite_where=IS_DUE)
 sa.Index("jobs_delayed", sync_jobs.c.not_before, sqlite_where=IS_DELAYED)
-sa.Index(
-    "jobs_unsettled",
-    sync_jobs.c.state,
-    sqlite_where=sa.or_(IS_IN_FLIGHT, IS_RESUMABLE, IS_FAILED),
-)
+sa.Index("jobs_unsettled", sync_jobs.c.state, sqlite_where=sa.or_(IS_IN_FLIGHT, IS_RESUMABLE, IS_FAILED))
 sa.Index("jobs_waiting", sync_jobs.c.destination, sync_jobs.c.waiting_on, sqlite_where=IS_WAITING)
 sa.Index("jobs_one_unfinished", sync_jobs.c.run_path, sync_jobs.c.destination, unique=True, sqlite_where=IS_UNFINISHED)
 

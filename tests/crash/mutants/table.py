@@ -92,21 +92,15 @@ _DURABLE: Final = (
         "the rollback of a transaction that raised",
         "store/sqlite/database.py",
         """\
+                connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except driver.Error as error:
-            raise self._explained("write", error) from error
-        finally:
-            held.lock.release()
 """,
         """\
+                connection.execute("COMMIT")
             finally:
                 pass
-        except driver.Error as error:
-            raise self._explained("write", error) from error
-        finally:
-            held.lock.release()
 """,
         ("tests/unit/store/sqlite/test_database.py::test_a_transaction_that_raises_is_undone",),
     ),

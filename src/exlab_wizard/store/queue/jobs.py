@@ -171,8 +171,7 @@ class Jobs(Queries):
 
     def all_sent(self, job_id: int, claim_id: str) -> bool:
         """Move a running job to verifying; False when the claim is lost."""
-        with self._db.transaction() as transaction:
-            return transaction.change(ALL_SENT, {"job": job_id, "claim": claim_id}) == 1
+        return self._db.change(ALL_SENT, {"job": job_id, "claim": claim_id}) == 1
 
     def still_claimed(self, job_id: int, claim_id: str) -> bool:
         """Return whether the claim still holds."""
@@ -185,19 +184,16 @@ class Jobs(Queries):
 
     def requeue_claim(self, job_id: int, claim_id: str) -> bool:
         """Queue a job again whose claim no worker has, and give the attempt back; False when the claim is gone."""
-        with self._db.transaction() as transaction:
-            return transaction.change(REQUEUE_CLAIM, {"job": job_id, "claim": claim_id}) == 1
+        return self._db.change(REQUEUE_CLAIM, {"job": job_id, "claim": claim_id}) == 1
 
     def interrupt_launch(self, launch_id: int, reason: str) -> int:
         """Mark everything this launch has in flight as resumable, attempts given back; returns how many rows."""
-        with self._db.transaction() as transaction:
-            return transaction.change(INTERRUPT_LAUNCH, {"launch": launch_id, "reason": reason})
+        return self._db.change(INTERRUPT_LAUNCH, {"launch": launch_id, "reason": reason})
 
     def hold(self, destination: str, waiting_on: WaitReason, until: datetime) -> None:
         """Let the due jobs of an unavailable destination wait, too, instead of failing one by one."""
         self._db.write(
-            HOLD_DESTINATION,
-            {"destination": destination, "waiting_on": waiting_on.value, "not_before": to_text(until)},
+            HOLD_DESTINATION, {"destination": destination, "waiting_on": waiting_on.value, "not_before": to_text(until)}
         )
 
     def release(self, destination: str, waiting_on: WaitReason) -> None:
@@ -225,8 +221,7 @@ class Jobs(Queries):
 
     def retry(self, job_id: int) -> bool:
         """Queue a failed job again with fresh budgets; False when it is not failed."""
-        with self._db.transaction() as transaction:
-            return transaction.change(RETRY, {"job": job_id}) == 1
+        return self._db.change(RETRY, {"job": job_id}) == 1
 
     def cancel(self, job_id: int) -> None:
         """Cancel an unfinished or failed job; a running copy of it stops within a second.

@@ -50,8 +50,7 @@ CLOSE_DEAD: Final = Statement(
     sa.update(launches)
     .where(_launch.ended_at.is_(None))
     .values(
-        ended_at=_b("now"),
-        end_reason=sa.case((_launch.boot_id == _b("boot_id"), "crashed"), else_="host_restarted"),
+        ended_at=_b("now"), end_reason=sa.case((_launch.boot_id == _b("boot_id"), "crashed"), else_="host_restarted")
     )
     .returning(_launch.id, _launch.end_reason)
 )

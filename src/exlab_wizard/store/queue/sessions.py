@@ -171,8 +171,7 @@ class Sessions(Queries):
     def abort(self, lease_id: str, now: datetime) -> bool:
         """Close the lease without result; False when it is not active."""
         closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.ABORTED.value, "now": to_text(now)}
-        with self._db.transaction() as transaction:
-            return transaction.change(CLOSE, closing) == 1
+        return self._db.change(CLOSE, closing) == 1
 
     def expire(self, now: datetime) -> int:
         """Close the leases that have expired; returns how many."""
@@ -180,9 +179,7 @@ class Sessions(Queries):
             ended = transaction.run(EXPIRE, {"now": to_text(now)})
         for (lease_id,) in ended:
             log.warning(
-                "session %s expired: its client stopped sending heartbeats",
-                lease_id,
-                extra={"session": lease_id},
+                "session %s expired: its client stopped sending heartbeats", lease_id, extra={"session": lease_id}
             )
         return len(ended)
 

@@ -6,19 +6,19 @@ here, in order, instead of in SQLite's busy handler, which sleeps; other process
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from exlab_wizard.errors import StoreError
-from exlab_wizard.store.sqlite.connections import Connections, ThreadConnection
+from exlab_wizard.store.sqlite.connections import Connections
 from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug
 from exlab_wizard.store.sqlite.errors import is_busy, store_error
 from exlab_wizard.store.sqlite.fair_lock import FairLock
@@ -26,7 +26,6 @@ from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Row, Value
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 PAGE_BYTES: Final = 2048
@@ -38,16 +37,15 @@ decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 class Database:
-    """The database file. Thread-safe: every thread works on a connection of its own."""
+    """The database file. Thread-safe: every thread works on a connection of its own, opened at its first statement.
+
+    `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
+    needs `delete`. `busy_timeout_s` is how long a lock is waited for before that is an error.
+    """
 
     def __init__(
         self, path: Path | str, *, journal_mode: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_SECONDS
     ) -> None:
-        """Prepare to open `path`; nothing is touched before the first statement.
-
-        `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
-        needs `delete`. `busy_timeout_s` is how long a lock is waited for before that is an error.
-        """
         self.path = Path(path)
         self._busy_timeout_s = busy_timeout_s
         self.journal_mode = journal_mode or ("delete" if has_wal_reset_bug(driver.sqlite_version_info) else "wal")
@@ -72,17 +70,14 @@ class Database:
                 check_same_thread=False,
                 cached_statements=256,
             )
+            connection.text_factory = decode_text
+            try:
+                self._set(connection)
+            except (driver.Error, StoreError):
+                connection.close()
+                raise
         except driver.Error as error:
             raise self._explained("open", error) from error
-        connection.text_factory = decode_text
-        try:
-            self._set(connection)
-        except driver.Error as error:
-            connection.close()
-            raise self._explained("open", error) from error
-        except StoreError:
-            connection.close()
-            raise
         self._file = self._file or self._stamp()
         return connection
 
@@ -114,12 +109,13 @@ class Database:
         """
         return self.connections.current().connection
 
-    def _run(self, op: str, act: Callable[[driver.Connection], _T]) -> _T:
-        """Run `act` on this thread's connection; an error of the driver says what `op` failed and why."""
+    @contextlib.contextmanager
+    def _lent(self, op: str) -> Iterator[driver.Connection]:
+        """Lend this thread's connection; an error of the driver says what `op` failed and why."""
         try:
             current = self.connections.current()
             with current.lock:
-                return act(current.connection)
+                yield current.connection
         except driver.Error as error:
             raise self._explained(op, error) from error
 
@@ -154,7 +150,8 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-        return self._run("read", lambda it: it.execute(statement.sql, statement.bind(params or {})).fetchall())
+        with self._lent("read") as connection:
+            return connection.execute(statement.sql, statement.bind(params or {})).fetchall()
 
     def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
         """Run a query and return its column names and rows.
@@ -162,15 +159,12 @@ class Database:
         Raises:
             StoreError: the database cannot be read; the message says why.
         """
-
-        def table(connection: driver.Connection) -> tuple[list[str], list[Row]]:
+        with self._lent("read") as connection:
             cursor = connection.execute(statement.sql, statement.bind(params))
             try:
                 return [column[0] for column in cursor.description], cursor.fetchall()
             finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
                 cursor.close()
-
-        return self._run("read", table)
 
     def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
         """Run one write as its own transaction and return what it returns; durable on return.
@@ -178,67 +172,47 @@ class Database:
         Raises:
             StoreError: nothing was written; the message says why.
         """
-        self._acquire_write_lock()
-        try:
-            return self._run("write", lambda it: it.execute(statement.sql, statement.bind(params)).fetchall())
-        finally:
-            self._writing.release()
+        with self._turn(), self._lent("write") as connection:
+            return connection.execute(statement.sql, statement.bind(params)).fetchall()
 
-    def transaction(self) -> Transaction:
-        """Return a write transaction: durable when its `with` block is left, undone when the block raises.
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Lend a write transaction: durable when its `with` block is left, undone when the block raises.
 
-        Entering and leaving it raise StoreError if the write lock is not available or a statement or the commit
-        fails; nothing was written.
+        Raises:
+            StoreError: the write lock is not available, or a statement or the commit failed; nothing was written.
         """
-        return Transaction(self)
+        with self._turn(), self._lent("write") as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
-    def _acquire_write_lock(self) -> None:
+    def change(self, statement: Statement, params: Mapping[str, Value]) -> int:
+        """Run a statement as its own transaction and return how many rows it changed; durable on return."""
+        with self.transaction() as transaction:
+            return transaction.change(statement, params)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the write lock of this process."""
         if not self._writing.acquire(self._busy_timeout_s):
             self.refused_as_busy += 1
             waited = f"{self._busy_timeout_s:g} s"
             msg = f"the database {str(self.path)!r} is busy: another write did not finish within {waited}"
             raise StoreError(msg)
-
-    def _begin(self) -> ThreadConnection:
-        """Acquire the locks and begin a write on this thread's connection."""
-        self._acquire_write_lock()
         try:
-            held = self.connections.current()
-            held.lock.acquire()
-            try:
-                held.connection.execute("BEGIN IMMEDIATE")
-            except BaseException:  # boundary: as below, for this connection's lock
-                held.lock.release()
-                raise
-        except driver.Error as error:
-            self._writing.release()
-            raise self._explained("write", error) from error
-        except BaseException:  # boundary: whatever it was, no other thread may wait for this lock for ever
-            self._writing.release()
-            raise
-        return held
-
-    def _end(self, held: ThreadConnection, failed: BaseException | None) -> None:
-        """Commit, or roll back when the block or the commit failed, and release the locks."""
-        connection = held.connection
-        try:
-            try:
-                if failed is None:
-                    connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-        except driver.Error as error:
-            raise self._explained("write", error) from error
+            yield
         finally:
-            held.lock.release()
             self._writing.release()
-        if isinstance(failed, driver.Error):
-            raise self._explained("write", failed) from failed
 
     def data_version(self) -> int:
         """Return a number that changes when another connection, of any process, has committed."""
-        version: int = self._run("read", lambda it: it.execute("PRAGMA data_version").fetchone()[0])
+        with self._lent("read") as connection:
+            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def grow_wal(self) -> None:
@@ -248,8 +222,7 @@ class Database:
         """
         if self.journal_mode != "wal":
             return
-        self._acquire_write_lock()
-        try:
+        with self._turn():
             connection = self.connection()
             pages = connection.execute("PRAGMA cache_size").fetchone()[0]
             try:
@@ -259,24 +232,21 @@ class Database:
                 connection.execute("INSERT INTO wal_ballast VALUES (zeroblob(?))", (WAL_TARGET_BYTES,))
                 connection.execute("ROLLBACK")
             except driver.OperationalError as error:
+                reason = self._explained("write", error)
                 if "full" not in str(error):
-                    raise self._explained("write", error) from error
-                log.warning(
-                    "the WAL could not be grown in advance; commits may still find space: %s",
-                    self._explained("write", error),
-                )
+                    raise reason from error
+                log.warning("the WAL could not be grown in advance; commits may still find space: %s", reason)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 connection.execute(f"PRAGMA cache_size = {int(pages)}")
-        finally:
-            self._writing.release()
 
     def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "TRUNCATE") -> bool:
         """Move the WAL into the database file; False when a reader keeps part of it back."""
         if self.journal_mode != "wal":
             return True
-        return not self._run("checkpoint", lambda it: it.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0])
+        with self._lent("checkpoint") as connection:
+            return not connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
 
     def close(self, *, for_good: bool = False) -> None:
         """Close every connection that no thread is using and that is not left open; the last one checkpoints."""
@@ -289,23 +259,12 @@ class Database:
 
 
 class Transaction:
-    """A write transaction on the calling thread's connection, for one `with` block."""
+    """A write transaction that is open on the calling thread's connection."""
 
-    __slots__ = ("_connection", "_database", "_held")
+    __slots__ = ("_connection",)
 
-    def __init__(self, database: Database) -> None:
-        """Nothing is begun before the block is entered."""
-        self._database = database
-
-    def __enter__(self) -> Self:
-        """Wait for the write lock and begin."""
-        self._held = self._database._begin()  # noqa: SLF001 - both sides of one act
-        self._connection = self._held.connection
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Commit, or undo."""
-        self._database._end(self._held, error)  # noqa: SLF001 - likewise
+    def __init__(self, connection: driver.Connection) -> None:
+        self._connection = connection
 
     def run(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
         """Run a statement and return its rows."""
@@ -324,5 +283,4 @@ class Queries:
     """The base of each part of the store. What cannot be read or written raises StoreError, which says why."""
 
     def __init__(self, database: Database) -> None:
-        """Work on `database`."""
         self._db = database
