@@ -21,7 +21,6 @@ class Store:
     """The queue, which is written, and the reports, which are only read, over one `Database`."""
 
     def __init__(self, database: Database) -> None:
-        """Build every part over `database`."""
         self.database = database
         self.jobs = Jobs(database)
         self.files = Files(database)

@@ -53,7 +53,6 @@ class Readers:
     """The connections of some threads to one file. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Open nothing yet."""
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()

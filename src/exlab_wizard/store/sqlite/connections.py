@@ -20,12 +20,14 @@ log = logging.getLogger(__name__)
 
 
 class ThreadConnection:
-    """A connection, and the lock that is held for as long as a statement or a transaction takes."""
+    """A connection, and the lock that is held for as long as a statement or a transaction takes.
+
+    `left_open`: closing all leaves this one open.
+    """
 
     __slots__ = ("connection", "left_open", "lock", "proxy")
 
     def __init__(self, proxy: PoolProxiedConnection, *, left_open: bool) -> None:
-        """Wrap the pool's connection; `left_open` says that closing all leaves this one open."""
         connection: driver.Connection | None = proxy.driver_connection
         assert connection is not None
         self.proxy = proxy
@@ -35,10 +37,9 @@ class ThreadConnection:
 
 
 class Connections:
-    """The connections of one process to one file. Thread-safe."""
+    """The connections of one process to one file, each opened at its thread's first use. Thread-safe."""
 
     def __init__(self, opened: Callable[[], PoolProxiedConnection]) -> None:
-        """Open with `opened`; nothing is opened before the first use."""
         self._open = opened
         self._local = threading.local()
         self._held: set[ThreadConnection] = set()

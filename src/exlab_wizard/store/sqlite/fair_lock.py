@@ -14,7 +14,6 @@ class FairLock:
     """One thread at a time, first come, first served."""
 
     def __init__(self) -> None:
-        """Begin unlocked."""
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False

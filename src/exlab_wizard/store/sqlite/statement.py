@@ -22,10 +22,12 @@ def compile_statements() -> None:
 
 
 class Statement:
-    """A Core construct, compiled at its first use to the text that the driver gets."""
+    """A Core construct, compiled at its first use to the text that the driver gets.
+
+    Its bound parameters are the names that `params` must hold.
+    """
 
     def __init__(self, clause: sa.Executable) -> None:
-        """Keep `clause`; its bound parameters are the names that `params` must hold."""
         self._clause = clause
         _STATEMENTS.append(self)
 

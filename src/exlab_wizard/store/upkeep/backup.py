@@ -35,10 +35,9 @@ _NAME: Final = re.compile(r"exlab-wizard-\d{8}T\d{9}Z-[\w.-]+\.db")
 
 
 class Backups:
-    """The folder of backups in the state dir."""
+    """The folder of backups in the state dir; it is created with the first backup."""
 
     def __init__(self, state_dir: StateDir) -> None:
-        """Work on the folder of `state_dir`; it is created with the first backup."""
         self._folder = state_dir.backups
         self._database = state_dir.database
 

@@ -48,7 +48,6 @@ class RawDatabase:
     """One read-only connection."""
 
     def __init__(self, connection: driver.Connection) -> None:
-        """Read over `connection`."""
         self._connection = connection
 
     def journal_mode(self) -> str:

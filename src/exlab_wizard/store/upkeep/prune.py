@@ -61,14 +61,12 @@ class PruneResult:
 
 
 class Prune:
-    """One pruning of everything that was over before a moment."""
+    """One pruning of everything that was over before a moment.
+
+    Making it selects what to delete, and raises StoreError where the database cannot be read; nothing is deleted yet.
+    """
 
     def __init__(self, database: Database, before: datetime) -> None:
-        """Select what to delete from `database`; nothing is deleted yet.
-
-        Raises:
-            StoreError: it cannot be read.
-        """
         self._db = database
         self._before = to_text(before)
         self._jobs = [whole(job) for (job,) in self._read(JOBS, {"before": self._before})]
