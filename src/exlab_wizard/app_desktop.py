@@ -9,15 +9,13 @@ from exlab_wizard.application import Inbox, QuitWanted, SessionEnds, WindowClose
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
 from exlab_wizard.domain.headline import HeadlineState
-from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
+from exlab_wizard.domain.quit import Phase
 from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process.autostart.entry import AutostartRepair
-from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Service, Supervised
-from exlab_wizard.store.store import Store
-from exlab_wizard.tray.icon.controller import Icon, IconController
-from exlab_wizard.tray.icon.headline import HeadlineReader
-from exlab_wizard.tray.icon.host import tray_host
+from exlab_wizard.tray.icon.controller import Icon, IconActions, IconController
+from exlab_wizard.tray.icon.headline import read_headline
+from exlab_wizard.tray.icon.host import TrayHost
 from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.icon.x11 import on_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
@@ -34,43 +32,6 @@ class Desktop:
     quiet: Callable[[], bool]
     """Whether notifications are unwanted now: switched off, or the operator is looking at the window."""
     prompt: NotificationPrompt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MenuActions:
-    """What the operator can do from the icon's menu. All of it is for any thread."""
-
-    inbox: Inbox
-    coordinator: QuitCoordinator
-    store: Store
-    launch_id: int
-    clock: SteadyClock
-
-    def quit_wanted(self, trigger: QuitTrigger) -> None:
-        """Quit; while the question of a quit is open: force."""
-        self.inbox.put(QuitWanted(trigger))
-
-    def answer(self, event: QuitEvent) -> None:
-        """Answer the question of the quit."""
-        self.coordinator.post(event)
-
-    def session_ended(self) -> None:
-        """Quit as at the end of the session: the desktop is gone."""
-        self.inbox.put(SessionEnds())
-
-    def pause(self, *, paused: bool) -> None:
-        """Pause or resume syncing; for a thread that ends afterwards.
-
-        Raises:
-            StoreError: it could not be written.
-        """
-        try:
-            if paused:
-                self.store.launches.pause(self.launch_id, self.clock.now())
-            else:
-                self.store.launches.resume(self.launch_id)
-        finally:
-            self.store.database.release()
 
 
 def build_desktop(opened: Opened, launch: Launch, login_url: Callable[[str], str | None], inbox: Inbox) -> Desktop:
@@ -108,10 +69,7 @@ def desktop_services(
         over=lambda: coordinator.phase is Phase.STOPPED,
     )
     launch.changes.subscribe(watcher.changed)
-    actions = MenuActions(
-        inbox=inbox, coordinator=coordinator, store=opened.store, launch_id=launch.id, clock=opened.clock
-    )
-    icon = _icon(opened, launch, desktop.window, actions)
+    icon = _icon(opened, launch, desktop.window, coordinator, inbox)
     for component in (
         Supervised("notifications", lambda: notifier.alive and watcher.alive, "look at the window for news"),
         Supervised("icon", lambda: icon.alive, "the window is there, and exlab-wizard quit"),
@@ -121,23 +79,33 @@ def desktop_services(
     return [desktop.window, notifier, watcher, icon, autostart], icon
 
 
-def _icon(opened: Opened, launch: Launch, window: WindowLauncher, actions: MenuActions) -> IconController:
+def _icon(
+    opened: Opened, launch: Launch, window: WindowLauncher, coordinator: QuitCoordinator, inbox: Inbox
+) -> IconController:
+    store, clock = opened.store, opened.clock
+
     def make_icon(state: HeadlineState, act: Callable[[Act], None], lost: Callable[[], None]) -> Icon:
         from exlab_wizard.tray.icon.icon import TrayIcon  # noqa: PLC0415 - fails where no icon can be shown
 
         on_display_end(lost)  # by now GTK has opened it
         return TrayIcon(state, opened.options.state_dir.pictures, act)
 
-    headlines = HeadlineReader(
-        opened.store, launch.id, opened.clock, actions.coordinator, launch.supervisor, launch.safe_mode
-    )
+    def read_state() -> HeadlineState:
+        return read_headline(store, launch.id, clock, coordinator.phase, launch.supervisor, launch.safe_mode)
+
     return IconController(
-        read_state=headlines.read,
+        read_state=read_state,
         changes=launch.changes,
         window=window,
-        actions=actions,
-        host=tray_host,
+        actions=IconActions(
+            quit_wanted=lambda trigger: inbox.put(QuitWanted(trigger)),
+            answer=coordinator.post,
+            session_ended=lambda: inbox.put(SessionEnds()),
+            pause=lambda: store.launches.pause(launch.id, clock.now()),
+            resume=lambda: store.launches.resume(launch.id),
+        ),
+        host=TrayHost,
         make_icon=make_icon,
         window_at_start=opened.options.window,
-        release=opened.store.database.release,
+        release=store.database.release,
     )

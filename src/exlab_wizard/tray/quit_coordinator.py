@@ -19,14 +19,7 @@ from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, Q
 from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.transfer.failures import is_exhaustion
-from exlab_wizard.tray.quit_ports import (
-    DrainGate,
-    DrainPredicate,
-    QuitPrompt,
-    Stoppable,
-    Window,
-    WorkerControl,
-)
+from exlab_wizard.tray.quit_ports import DrainGate, DrainPredicate, QuitPrompt, Stoppable, Window, WorkerControl
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +36,6 @@ FORCE_RESERVE_SECONDS: Final = 2.5
 
 _Result = TypeVar("_Result")
 _DATABASE: Final = "the database"
-_ANSWERS: Final[dict[QuitAnswer, QuitEvent]] = {
-    "force": QuitEvent.FORCE,
-    "wait": QuitEvent.WAIT,
-    "keep_running": QuitEvent.KEEP_RUNNING,
-}
 
 
 class QuitCoordinator:
@@ -66,7 +54,6 @@ class QuitCoordinator:
         window_s: float = DEFAULT_TIMEOUT_SECONDS,
         session_end_window_s: float = SIGTERM_TIMEOUT_SECONDS,
     ) -> None:
-        """Wire the quit; nothing happens before `quit` is called."""
         self._gate = gate
         self._predicate = predicate
         self._workers = workers
@@ -79,7 +66,8 @@ class QuitCoordinator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._events: list[QuitEvent] = []
-        self._phase = Phase.RUNNING
+        self.phase = Phase.RUNNING
+        """Where the application stands."""
         # One writer each: `hurry` may come from another thread at any moment of a quit.
         self._window_end = self._session_end = math.inf
         self._closed = self._recorded = False
@@ -89,11 +77,6 @@ class QuitCoordinator:
         self._storing, self._asking = ThreadPoolExecutor(1, "quit-store"), ThreadPoolExecutor(1, "quit-ask")
         # Several: a step that hangs keeps its thread.
         self._acting = ThreadPoolExecutor(4, "quit-act")
-
-    @property
-    def phase(self) -> Phase:
-        """Where the application stands."""
-        return self._phase
 
     @property
     def deadline(self) -> float:
@@ -124,7 +107,8 @@ class QuitCoordinator:
 
     def hurry(self) -> None:
         """Turn the present quit into one at session end: the short window, and no question."""
-        self._session_end = min(self._session_end, self._clock.monotonic() + self._session_window())
+        window_s = max(0.0, self._session_end_window_s - FORCE_RESERVE_SECONDS)
+        self._session_end = min(self._session_end, self._clock.monotonic() + window_s)
         self.changed()
 
     def forget(self) -> None:
@@ -151,21 +135,26 @@ class QuitCoordinator:
         if sigterm:
             self.hurry()
         self._window_end = self._clock.monotonic() + self._window_s
-        self._phase = advance(self._phase, QuitEvent.QUIT)
+        self.phase = advance(self.phase, QuitEvent.QUIT)
         self._closed = self._recorded = False
         self._logged.clear()
         await self._record()
         if force:
-            self._phase = advance(self._phase, QuitEvent.FORCE)
+            self.phase = advance(self.phase, QuitEvent.FORCE)
         outcome = QuitOutcome.DRAINED
-        while self._phase not in (Phase.STOPPED, Phase.RUNNING):
-            if self._phase is Phase.FORCING:
-                outcome = QuitOutcome.FORCED
-            event = await self._step()
-            log.info("quit: %s, %s", self._phase, event)
-            self._phase = advance(self._phase, event)
+        while self.phase not in (Phase.STOPPED, Phase.RUNNING):
+            match self.phase:
+                case Phase.ASKING:
+                    event = await self._ask()
+                case Phase.FORCING:
+                    outcome = QuitOutcome.FORCED
+                    event = await self._force()
+                case _:
+                    event = await self._drain()
+            log.info("quit: %s, %s", self.phase, event)
+            self.phase = advance(self.phase, event)
         self._loop = None
-        if self._phase is Phase.RUNNING:
+        if self.phase is Phase.RUNNING:
             await self._keep_running()
             return QuitOutcome.KEPT_RUNNING
         await self._attempt(lambda: self._gate.decided(outcome))
@@ -176,15 +165,6 @@ class QuitCoordinator:
         ):
             await self._attempt(stop, STOP_TIMEOUT_SECONDS, self._acting, f"stopping the {name}")
         return outcome
-
-    async def _step(self) -> QuitEvent:
-        match self._phase:
-            case Phase.ASKING:
-                return await self._ask()
-            case Phase.FORCING:
-                return await self._force()
-            case _:
-                return await self._drain()
 
     async def _drain(self) -> QuitEvent:
         """Wait until idle, the window's end, or an event."""
@@ -213,9 +193,7 @@ class QuitCoordinator:
                     return await self._taken(self._events.pop(0))
                 if asking.done():
                     return await self._answered(asking)
-                if self._session_end <= self._clock.monotonic():
-                    return QuitEvent.WINDOW_OVER_UNASKABLE
-                if not await self._available():
+                if self._session_end <= self._clock.monotonic() or not await self._available():
                     return QuitEvent.WINDOW_OVER_UNASKABLE
                 await self._sleep(PREDICATE_POLL_INTERVAL_SECONDS)
                 await self._refresh_status()
@@ -228,7 +206,7 @@ class QuitCoordinator:
         if error is not None:
             self._log_once(f"the quit question cannot be shown: {error}")
             return QuitEvent.WINDOW_OVER_UNASKABLE
-        return await self._taken(_ANSWERS[asking.result()])
+        return await self._taken(QuitEvent(asking.result()))
 
     async def _taken(self, event: QuitEvent) -> QuitEvent:
         """Return the answer as an event; an answer to wait begins a fresh window."""
@@ -291,9 +269,6 @@ class QuitCoordinator:
             self._status = QuitStatus(None, [], str(error))
             self._log_once(f"{error}. The quit keeps waiting, because unknown is not idle.")
             return None
-
-    def _session_window(self) -> float:
-        return max(0.0, self._session_end_window_s - FORCE_RESERVE_SECONDS)
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

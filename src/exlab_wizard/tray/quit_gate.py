@@ -13,22 +13,17 @@ class LaunchGate:
     """The gate of one launch."""
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:
-        """Guard `launch_id`."""
         self._store = store
         self._launch_id = launch_id
         self._clock = clock
         self._trigger = QuitTrigger.SIGNAL
-        self._quit_id: int | None = None
-
-    @property
-    def quit_id(self) -> int | None:
+        self.quit_id: int | None = None
         """The row of the quit under way; None until it is written."""
-        return self._quit_id
 
     def requested(self, trigger: QuitTrigger, quit_id: int | None = None) -> None:
         """Name the request that the record belongs to; without one it is made when the gate closes."""
         self._trigger = trigger
-        self._quit_id = quit_id
+        self.quit_id = quit_id
 
     def close(self) -> None:
         """Let nothing be claimed or opened from this commit on."""
@@ -41,20 +36,20 @@ class LaunchGate:
 
     def begun(self, window_s: float, count: DrainCount | None) -> None:
         """Record what the quit found when it began."""
-        if self._quit_id is None:
-            self._quit_id = self._store.quits.request(self._launch_id, self._trigger, self._clock.now())
+        if self.quit_id is None:
+            self.quit_id = self._store.quits.request(self._launch_id, self._trigger, self._clock.now())
         sessions, jobs = (None, None) if count is None else (count.active_sessions, count.in_flight_jobs)
-        self._store.quits.begin(self._quit_id, window_s, sessions, jobs)
+        self._store.quits.begin(self.quit_id, window_s, sessions, jobs)
 
     def asked(self) -> None:
         """Record that the question stands."""
-        if self._quit_id is not None:
-            self._store.quits.prompted(self._quit_id, self._clock.now())
+        if self.quit_id is not None:
+            self._store.quits.prompted(self.quit_id, self._clock.now())
 
     def waited(self) -> None:
         """Record that the answer was to wait."""
-        if self._quit_id is not None:
-            self._store.quits.waited(self._quit_id)
+        if self.quit_id is not None:
+            self._store.quits.waited(self.quit_id)
 
     def decided(self, outcome: QuitOutcome) -> None:
         """Record how the quit ended."""
@@ -65,7 +60,6 @@ class StorePredicate:
     """The drain predicate over the database, at this moment."""
 
     def __init__(self, store: Store, clock: SteadyClock) -> None:
-        """Count in `store`, with the time of `clock`."""
         self._store = store
         self._clock = clock
 

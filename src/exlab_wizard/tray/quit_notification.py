@@ -28,12 +28,14 @@ _ANSWERS: Final[dict[str, QuitAnswer]] = {name: name for name, _ in CHOICES}
 
 
 class NotificationPrompt:
-    """A quit prompt; where the daemon has no buttons, a click opens the window with the question."""
+    """A quit prompt; where the daemon has no buttons, a click opens the window with the question.
+
+    It is not shown while `quiet`, and repeated `repeat_after_s` seconds after it was dismissed.
+    """
 
     def __init__(
         self, notifications: Notifications, quiet: Callable[[], bool], clock: Clock, repeat_after_s: float
     ) -> None:
-        """Ask by `notifications`, except while `quiet`; a dismissed question is repeated after so many seconds."""
         self._notifications = notifications
         self._quiet = quiet
         self._clock = clock

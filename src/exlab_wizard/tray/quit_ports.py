@@ -131,8 +131,7 @@ class NoWindow:
     def start(self) -> None:
         """Do nothing."""
 
-    def stop(self) -> None:
-        """Do nothing."""
+    stop = close = start
 
     def open(self, page: str = "/") -> None:
         """Do nothing."""
@@ -143,8 +142,4 @@ class NoWindow:
         Raises:
             NoWindowError: always.
         """
-        msg = "exlab-wizard runs headless and has no desktop to open a window on"
-        raise NoWindowError(msg)
-
-    def close(self) -> None:
-        """Do nothing."""
+        raise NoWindowError("exlab-wizard runs headless and has no desktop to open a window on")

@@ -41,10 +41,12 @@ def parse_answer(line: str) -> QuitAnswer | None:
 
 
 class TerminalPrompt:
-    """Asks at the terminal where the program was started, if the program is in its foreground."""
+    """Asks at the terminal where the program was started, if the program is in its foreground.
+
+    It reads from `source` and writes to `sink`: standard input and standard error unless given.
+    """
 
     def __init__(self, source: TextIO | None = None, sink: TextIO | None = None) -> None:
-        """Read from `source` and write to `sink`: standard input and standard error unless given."""
         self._source = source or sys.stdin
         self._sink = sink or sys.stderr
 
@@ -102,10 +104,12 @@ class TerminalPrompt:
 
 
 class RemotePrompt:
-    """Asks through the process that requested the quit, which shows the question at its own terminal."""
+    """Asks through the process that requested the quit, which shows the question at its own terminal.
+
+    `undecided` reads the undecided quits of this launch, and may raise StoreError.
+    """
 
     def __init__(self, undecided: Callable[[], list[PendingQuit]], clock: Clock) -> None:
-        """Read the undecided quits of this launch with `undecided`, which may raise StoreError."""
         self._read = undecided
         self._clock = clock
 
@@ -136,10 +140,12 @@ class RemotePrompt:
 
 
 class ApiPrompt:
-    """Asks the clients of the HTTP API: they see the question, and their answers go straight to the coordinator."""
+    """Asks the clients of the HTTP API: they see the question, and their answers go straight to the coordinator.
+
+    `present` says that a client listens, or polled a moment ago.
+    """
 
     def __init__(self, present: Callable[[], bool]) -> None:
-        """Ask when `present` says that a client listens, or polled a moment ago."""
         self.available = present
 
     async def ask(self, status: Callable[[], QuitStatus]) -> QuitAnswer:  # noqa: ARG002 - the clients read it
@@ -152,7 +158,6 @@ class FirstAnswer:
     """Several prompts as one: all that are available ask at once, and the first answer counts."""
 
     def __init__(self, prompts: Sequence[QuitPrompt]) -> None:
-        """Ask on those of `prompts` that are available."""
         self._prompts = prompts
 
     def available(self) -> bool:
@@ -200,10 +205,9 @@ class FirstAnswer:
         self, thread: ThreadPoolExecutor, asking: Sequence[QuitPrompt], after_s: float
     ) -> list[QuitPrompt]:
         """Return, after a pause, the prompts that have become available."""
-
-        def found() -> list[QuitPrompt]:
-            known = {id(prompt) for prompt in asking}
-            return [prompt for prompt in self._prompts if id(prompt) not in known and prompt.available()]
-
+        known = {id(prompt) for prompt in asking}
+        others = [prompt for prompt in self._prompts if id(prompt) not in known]
         await asyncio.sleep(after_s)
-        return await asyncio.get_running_loop().run_in_executor(thread, found)
+        return await asyncio.get_running_loop().run_in_executor(
+            thread, lambda: [prompt for prompt in others if prompt.available()]
+        )

@@ -37,17 +37,20 @@ _LATE: Final = ("asyncio", "h11", "uvicorn.server", "fastapi.routing", "fastapi"
 class ServerError(ExlabError):
     """The HTTP server cannot start; everything else works without it."""
 
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"the HTTP API cannot start: {cause}; syncing continues without it")
+
 
 class ServerRunner:
-    """A service: `start` returns when requests are answered, `stop` when the thread has ended."""
+    """A service: `start` returns when requests are answered, `stop` when the thread has ended.
+
+    It serves what `make` builds for a port, called in the server's thread; `file` tells clients where and how.
+    `wanted_port` is taken if it is free; otherwise, or with 0, the system chooses.
+    """
 
     def __init__(
         self, make: Callable[[int], ServedApplication], file: Path, *, token: str, started_at: str, wanted_port: int = 0
     ) -> None:
-        """Serve what `make` builds for a port, called in the server's thread; `file` tells clients where and how.
-
-        `wanted_port` is taken if it is free; otherwise, or with 0, the system chooses.
-        """
         self._make = make
         self._file = file
         self._token = token
@@ -74,8 +77,7 @@ class ServerRunner:
                 self._socket = self._bound()
             except OSError as error:
                 self._failure = error
-                msg = f"the HTTP API cannot start: {error}; syncing continues without it"
-                raise ServerError(msg) from error
+                raise ServerError(error) from error
         port: int = self._socket.getsockname()[1]
         return port
 
@@ -99,13 +101,11 @@ class ServerRunner:
             try:
                 thread.start()
             except RuntimeError as error:
-                msg = f"the HTTP API cannot start: {error}; syncing continues without it"
-                raise ServerError(msg) from error
+                raise ServerError(error) from error
             self._thread = thread
         self._settled.wait()
         if self._failure is not None:
-            msg = f"the HTTP API cannot start: {self._failure}; syncing continues without it"
-            raise ServerError(msg) from self._failure
+            raise ServerError(self._failure) from self._failure
 
     @property
     def alive(self) -> bool:
@@ -153,7 +153,7 @@ class ServerRunner:
             if serving is None:
                 application.close()  # it already has threads
                 return
-            serving.run(lambda: self._answering(port))
+            serving.run_until_stopped(lambda: self._answering(port))
         except BaseException as error:  # boundary: also SystemExit, which uvicorn raises; the application continues
             self._failure = error
             if self._settled.is_set() or not isinstance(error, OSError):  # else `start` has the sentence
@@ -163,8 +163,7 @@ class ServerRunner:
             self._settled.set()
 
     def _answering(self, port: int) -> None:
-        address = ServerAddress(port, os.getpid(), self._started_at, self._token)
-        write_server_file(self._file, address)
+        write_server_file(self._file, ServerAddress(port, os.getpid(), self._started_at, self._token))
         log.debug("the HTTP API answers at http://%s:%d/", HOST, port)
         self._settled.set()
 

@@ -30,10 +30,6 @@ ANSWERS_END_SECONDS: Final = 0.5
 """How long a stop waits for the answers of requests that were received whole; streams and slow readers are cut off."""
 
 
-class _Config(uvicorn.Config):
-    served: ServedApplication
-
-
 class _Connection(H11Protocol):
     """One client's connection, with a time limit for each request."""
 
@@ -67,7 +63,7 @@ class _Connection(H11Protocol):
             self._expect_request()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence; ours has the one form
-        body, headers = cast("_Config", self.config).served.malformed()
+        body, headers = cast("ServedApplication", self.config.app).malformed()
         length = (b"content-length", str(len(body)).encode())
         headers = [*headers, length, (b"connection", b"close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
@@ -89,26 +85,65 @@ class _Connection(H11Protocol):
             self._limit = None
 
 
-class _Server(uvicorn.Server):
-    """Stops at once, not at its next poll."""
+class Serving(uvicorn.Server):
+    """One run of the server, in the calling thread; it stops at once, not at its next poll.
 
-    def __init__(self, config: _Config, answering: Callable[[], None], stopping: asyncio.Event) -> None:
+    `listening` is closed at the end.
+    """
+
+    def __init__(self, application: ServedApplication, listening: socket.socket) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        config = uvicorn.Config(
+            application,
+            http=_Connection,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+        )
         super().__init__(config)
-        self._served = config.served
+        self._served = application
+        self._listening = listening
+        self._answering: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._stopped = False
+
+    def run_until_stopped(self, answering: Callable[[], None]) -> None:
+        """Serve until `stop`; `answering` is called once, when requests are answered."""
         self._answering = answering
-        self._stopping = stopping
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            if not self._stopped:
+                runner.run(self.serve(sockets=[self._listening]))
+
+    def stop(self) -> None:
+        """End it. Callable from any thread, at any time."""
+        self._stopped = True
+        if self._loop is not None:
+            # The loop has just been closed.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and say so."""
         await super().startup(sockets)
         self._answering()
 
     async def main_loop(self) -> None:
+        """Return at `stop`, not at the next poll after it."""
         while not self._stopping.is_set():
             await self.on_tick(0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, end streams and slow readers, and wait a moment for the answers under way."""
         for server in self.servers:
             server.close()
         for listening in sockets or []:
@@ -128,47 +163,3 @@ class _Server(uvicorn.Server):
                 connection.transport.abort()
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=seconds)
-
-
-class Serving:
-    """One run of the server, in the calling thread."""
-
-    def __init__(self, application: ServedApplication, listening: socket.socket) -> None:
-        """Serve `application` at `listening`, which is closed at the end."""
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        config = _Config(
-            application,
-            http=_Connection,
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            h11_max_incomplete_event_size=HEADER_BYTES,
-        )
-        config.served = application
-        self._config = config
-        self._listening = listening
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = asyncio.Event()
-        self._stopped = False
-
-    def run(self, answering: Callable[[], None]) -> None:
-        """Serve until `stop`; `answering` is called once, when requests are answered."""
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            if self._stopped:
-                return
-            server = _Server(self._config, answering, self._stopping)
-            runner.run(server.serve(sockets=[self._listening]))
-
-    def stop(self) -> None:
-        """End it. Callable from any thread, at any time."""
-        self._stopped = True
-        if self._loop is not None:
-            # The loop has just been closed.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stopping.set)

@@ -42,7 +42,11 @@ class _ShowRequest:
 
 
 class WindowLauncher:
-    """Thread-safe. Also a service of the desktop: `start` opens the window if it is to open at launch."""
+    """Thread-safe. Also a service of the desktop: `start` opens the window if it is to open at launch.
+
+    Pages are shown by the URLs of `login_url`, which lets a browser in once. `on_closed` is called from the window's
+    thread when the operator has closed the window.
+    """
 
     def __init__(  # noqa: PLR0913 - typed collaborators, wired once in the assembly
         self,
@@ -55,10 +59,6 @@ class WindowLauncher:
         on_closed: Callable[[], None] = lambda: None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """Show pages by the URLs of `login_url`, which lets a browser in once; nothing is opened yet.
-
-        `on_closed` is called when the operator has closed the window, from the window's thread.
-        """
         self.on_closed = on_closed
         self._state_dir = state_dir
         self._login_url = login_url

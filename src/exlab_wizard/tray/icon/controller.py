@@ -13,6 +13,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from queue import SimpleQueue
 from typing import Final, Protocol
@@ -65,28 +66,29 @@ MakeIcon = Callable[[HeadlineState, Callable[[Act], None], Callable[[], None]], 
 """Makes an icon, which calls these when an item is chosen, and when its display is lost."""
 
 
-class IconActions(Protocol):
-    """What the operator can do from the menu, beside opening the window. All of it is for any thread."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IconActions:
+    """What the operator can do from the menu, beside opening the window. All of it is for any thread.
 
-    def quit_wanted(self, trigger: QuitTrigger) -> None:
-        """Quit; while the question of a quit is open: force. Returns at once."""
+    `pause` and `resume` may take a while, and raise ExlabError; the others return at once.
+    """
 
-    def answer(self, event: QuitEvent) -> None:
-        """Answer the question of the quit. Returns at once."""
-
-    def session_ended(self) -> None:
-        """Quit as at the end of the session: the desktop is gone. Returns at once."""
-
-    def pause(self, *, paused: bool) -> None:
-        """Pause or resume syncing; may take a while.
-
-        Raises:
-            ExlabError: it could not be written.
-        """
+    quit_wanted: Callable[[QuitTrigger], None]
+    """Quit; while the question of a quit is open: force."""
+    answer: Callable[[QuitEvent], None]
+    """Answer the question of the quit."""
+    session_ended: Callable[[], None]
+    """Quit as at the end of the session: the desktop is gone."""
+    pause: Callable[[], None]
+    resume: Callable[[], None]
 
 
-class IconController:
-    """A service: the icon, or the window in its place."""
+class IconController(RestartableThread):
+    """A service: the icon, or the window in its place. It shows what `read_state` returns, again at each of `changes`.
+
+    `make_icon` is called in the icon's thread and may fail with anything; `release` at the end of each thread that
+    reads or writes the database.
+    """
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
@@ -100,11 +102,7 @@ class IconController:
         window_at_start: bool,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show what `read_state` returns, again at each of `changes`.
-
-        `make_icon` is called in the icon's thread and may fail with anything; `release` at the end of the thread that
-        reads.
-        """
+        super().__init__("desktop", self._run)
         self._read_state = read_state
         self._changes = changes
         self._window = window
@@ -113,45 +111,34 @@ class IconController:
         self._make_icon = make_icon
         self._window_at_start = window_at_start
         self._release = release
-        self._mode = Mode.DECIDING
-        self._thread = RestartableThread("desktop", self._run)
+        self.mode = Mode.DECIDING
+        """How the application appears now."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._stopped = threading.Event()
         self._icon: Icon | None = None
         self._icon_thread: RestartableThread | None = None
         self._for_main: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._died = self._was_closed = self._listens = False
-
-    @property
-    def mode(self) -> Mode:
-        """How the application appears now."""
-        return self._mode
+        self._died = self._was_closed = False
+        changes.subscribe(self._state_changed)
 
     @property
     def alive(self) -> bool:
         """Whether its thread and its icon live."""
-        return self._thread.alive and not self._died
-
-    def start(self) -> None:
-        """Begin; the decision comes later."""
-        self._changes.subscribe(self._state_changed)
-        self._listens = True
-        self._thread.start()
+        return super().alive and not self._died
 
     def stop(self) -> None:
         """Remove the icon; a thread that hangs is left behind. Harmless before `start` and the second time."""
         if self._stopped.is_set():
             return
         self._stopped.set()
-        if self._listens:
-            self._changes.unsubscribe(self._state_changed)
+        self._changes.unsubscribe(self._state_changed)
         self._for_main.put(None)
         self._in_loop(self._stopping.set)
         icon = self._icon
         if icon is not None:
             icon.stop()
-        self._thread.join(STOP_TIMEOUT_SECONDS)
+        self.join(STOP_TIMEOUT_SECONDS)
         if self._icon_thread is not None:
             self._icon_thread.join(STOP_TIMEOUT_SECONDS)
 
@@ -162,10 +149,10 @@ class IconController:
 
     def window_closed(self) -> None:
         """The operator closed the window: quit if it is the application. For any thread."""
-        if self._mode is Mode.DECIDING:
+        if self.mode is Mode.DECIDING:
             self._was_closed = True
         # No `elif`: it may have been decided since, by a thread that has not seen that it was closed.
-        if self._mode is Mode.WINDOW and not self._stopped.is_set():
+        if self.mode is Mode.WINDOW and not self._stopped.is_set():
             self._actions.quit_wanted(QuitTrigger.WINDOW)
 
     def _state_changed(self) -> None:
@@ -238,7 +225,7 @@ class IconController:
         icon = await made.get()
         if icon is None:
             return
-        self._mode = Mode.TRAY
+        self.mode = Mode.TRAY
         self._state_changed()  # something may have changed since `state`
         log.info("the icon is in the tray")
         await made.get()
@@ -271,7 +258,7 @@ class IconController:
             icon = self._icon
             if icon is not None and shown != before:
                 icon.show(shown)
-            if self._mode is Mode.WINDOW and before.phase is not Phase.RUNNING and shown.phase is Phase.RUNNING:
+            if self.mode is Mode.WINDOW and before.phase is not Phase.RUNNING and shown.phase is Phase.RUNNING:
                 # The quit was cancelled: without a window the operator would not see that the application still runs.
                 self._begin("open the window", self._window.open)
             await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
@@ -279,14 +266,14 @@ class IconController:
     def _do_without(self, reason: str) -> None:
         if self._window_at_start:
             log.info("no tray icon: %s; the window takes its place, and closing it quits", reason)
-            self._mode = Mode.WINDOW
+            self.mode = Mode.WINDOW
             if self._was_closed:
                 self._actions.quit_wanted(QuitTrigger.WINDOW)
             elif self._died:
                 self._begin("open the window", self._window.open)
         else:
             log.info("no tray icon: %s; the window opens with: exlab-wizard open", reason)
-            self._mode = Mode.BACKGROUND
+            self.mode = Mode.BACKGROUND
 
     def _chosen(self, act: Act) -> None:
         """Do what the operator chose; in the icon's thread, which must not block."""
@@ -294,15 +281,21 @@ class IconController:
             case Act.OPEN:
                 self._begin("open the window", self._window.open)
             case Act.PAUSE | Act.RESUME:
-                self._begin(f"menu: {act}", lambda: self._actions.pause(paused=act is Act.PAUSE))
+                self._begin(f"menu: {act}", self._actions.pause if act is Act.PAUSE else self._actions.resume)
             case Act.KEEP_RUNNING:
                 self._actions.answer(QuitEvent.KEEP_RUNNING)
             case Act.QUIT:
                 self._actions.quit_wanted(QuitTrigger.TRAY)
 
     def _begin(self, name: str, act: Callable[[], None]) -> None:
+        def act_and_release() -> None:
+            try:
+                act()
+            finally:
+                self._release()
+
         try:
-            begin(name, act)
+            begin(name, act_and_release)
         except RuntimeError as error:
             log.warning("%s: %s", name, error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.headline import HeadlineState
@@ -15,51 +15,30 @@ from exlab_wizard.store.store import Store
 UNREADABLE: Final = "The database cannot be read, check the log"
 
 
-class Phased(Protocol):
-    """Knows whether a quit is under way."""
-
-    @property
-    def phase(self) -> Phase:
-        """Where the application stands."""
-
-
-class HeadlineReader:
-    """Reads one launch. Thread-safe, as its parts are."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - wired once, in the assembly
-        self, store: Store, launch_id: int, clock: Clock, quitting: Phased, supervisor: Supervisor, safe_mode: SafeMode
-    ) -> None:
-        """Read `launch_id` in `store`; phase and dead parts come from this process."""
-        self._store = store
-        self._launch_id = launch_id
-        self._clock = clock
-        self._quitting = quitting
-        self._supervisor = supervisor
-        self._safe_mode = safe_mode
-
-    def read(self) -> HeadlineState:
-        """Return the state now; an unreadable database is a trouble to show, never an error."""
-        phase = self._quitting.phase
-        if phase is Phase.STOPPED:
-            return HeadlineState(phase=phase)  # the database may be closed by now
-        try:
-            summary = self._store.status.summary(self._launch_id, self._clock.now())
-            unreachable = [(name, why) for name, why, _ in self._store.jobs.waiting_destinations()]
-        except StoreError:
-            return HeadlineState(phase=phase, safe_mode=self._safe_mode.active, trouble=UNREADABLE)
-        return HeadlineState(
-            phase=phase,
-            paused=summary.paused,
-            safe_mode=self._safe_mode.active,
-            sessions=summary.sessions,
-            in_flight=summary.in_flight,
-            percent=100 * summary.moved / summary.total if summary.total else None,
-            left_s=summary.left_s,
-            queued=summary.queued,
-            unreachable=tuple(unreachable),
-            failed=summary.failed,
-            trouble=_dead(self._supervisor),
-        )
+def read_headline(  # noqa: PLR0913, PLR0917 - all that one line of text may be about
+    store: Store, launch_id: int, clock: Clock, phase: Phase, supervisor: Supervisor, safe_mode: SafeMode
+) -> HeadlineState:
+    """Return the state of `launch_id` now; an unreadable database is a trouble to show, never an error."""
+    if phase is Phase.STOPPED:
+        return HeadlineState(phase=phase)  # the database may be closed by now
+    try:
+        summary = store.status.summary(launch_id, clock.now())
+        unreachable = [(name, why) for name, why, _ in store.jobs.waiting_destinations()]
+    except StoreError:
+        return HeadlineState(phase=phase, safe_mode=safe_mode.active, trouble=UNREADABLE)
+    return HeadlineState(
+        phase=phase,
+        paused=summary.paused,
+        safe_mode=safe_mode.active,
+        sessions=summary.sessions,
+        in_flight=summary.in_flight,
+        percent=100 * summary.moved / summary.total if summary.total else None,
+        left_s=summary.left_s,
+        queued=summary.queued,
+        unreachable=tuple(unreachable),
+        failed=summary.failed,
+        trouble=_dead(supervisor),
+    )
 
 
 def _dead(supervisor: Supervisor) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.session.dbus import Bus, BusError, connect, new_owner
@@ -24,55 +24,22 @@ class NoTrayError(ExlabError):
     """There is no place for an icon, and there will be none."""
 
 
-class TrayHost(Protocol):
-    """A place for icons; everything belongs to one event loop."""
+class TrayHost:
+    """A place for icons: the owner of the watcher's name on the session bus. Everything belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._bus: Bus | None = None
+        self._available = asyncio.Event()
 
     async def watch(self) -> None:
         """Begin to watch for it.
 
         Raises:
-            NoTrayError: there cannot be one here; the message says why.
-        """
-
-    async def available(self) -> None:
-        """Return as soon as there is one."""
-
-    def close(self) -> None:
-        """Stop watching; harmless at any time."""
-
-
-def tray_host() -> TrayHost:
-    """Return the host of this system."""
-    return AlwaysAvailable() if sys.platform in ("win32", "darwin") else StatusNotifierHost()
-
-
-class AlwaysAvailable:
-    """Windows and macOS."""
-
-    async def watch(self) -> None:
-        """There is nothing to watch for."""
-
-    async def available(self) -> None:
-        """It is always there."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-class StatusNotifierHost:
-    """The owner of the watcher's name on the session bus."""
-
-    def __init__(self) -> None:
-        """Connect to nothing yet."""
-        self._bus: Bus | None = None
-        self._available = asyncio.Event()
-
-    async def watch(self) -> None:
-        """Connect to the session bus and subscribe to the name.
-
-        Raises:
             NoTrayError: there is no session bus, or it does not answer.
         """
+        if sys.platform in ("win32", "darwin"):
+            self._available.set()
+            return
         try:
             self._bus = bus = await connect(self._received, timeout_s=BUS_TIMEOUT_SECONDS)
             await bus.subscribe_owner(WATCHER)
@@ -82,11 +49,11 @@ class StatusNotifierHost:
             raise NoTrayError(str(error)) from error
 
     async def available(self) -> None:
-        """Return as soon as some program owns the name."""
+        """Return as soon as there is one."""
         await self._available.wait()
 
     def close(self) -> None:
-        """Leave the bus."""
+        """Stop watching; harmless at any time."""
         if self._bus is not None:
             self._bus.close()
 

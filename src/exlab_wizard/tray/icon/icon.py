@@ -115,17 +115,16 @@ def _once(act: Callable[[], None]) -> bool:
 
 
 class TrayIcon:
-    """One icon: `run` shows it until `stop`."""
+    """One icon: `run` shows it until `stop`. Its pictures are kept in the folder `pictures`.
+
+    `act` gets the chosen item, in the icon's thread, and must return at once.
+
+    Raises:
+        MenulessError: what this desktop offers has no menu.
+        OSError: the pictures cannot be written.
+    """
 
     def __init__(self, overview: HeadlineState, pictures: Path, act: Callable[[Act], None]) -> None:
-        """Prepare an icon that shows `overview`; its pictures are kept in the folder `pictures`.
-
-        `act` gets the chosen item, in the icon's thread, and must return at once.
-
-        Raises:
-            MenulessError: what this desktop offers has no menu.
-            OSError: the pictures cannot be written.
-        """
         if not pystray.Icon.HAS_MENU:
             raise MenulessError("the only tray here shows no menu")
         self._act = act

@@ -6,7 +6,6 @@ the shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -82,41 +81,26 @@ def picture(condition: Condition, size: int) -> Image.Image:
         pen.triangle(COLOURS[condition])
     else:
         pen.plate(8 if condition in (Condition.QUITTING, Condition.PAUSED) else 4, COLOURS[condition])
-    _SIGNS[condition](pen)
+    _draw_sign(pen, condition)
     return pen.image.resize((size, size), Image.Resampling.BOX)
 
 
-def _all_is_well(pen: _Pen) -> None:
-    pen.line([(4.0, 8.4), (7.0, 11.4), (12.0, 5.0)], 2.0)
-
-
-def _upwards(pen: _Pen) -> None:
-    pen.box(7, 6, 9, 13)
-    pen.shape([(8, 2.2), (12.6, 7.6), (3.4, 7.6)])
-
-
-def _two_bars(pen: _Pen) -> None:
-    pen.box(5, 4, 7, 12)
-    pen.box(9, 4, 11, 12)
-
-
-def _look_here(pen: _Pen) -> None:
-    pen.box(7, 5, 9, 10)
-    pen.box(7, 11, 9, 13)
-
-
-def _switched_off(pen: _Pen) -> None:
-    pen.arc(-52, 232, 1.8)
-    pen.box(7, 3, 9, 8)
-
-
-_SIGNS: Final[dict[Condition, Callable[[_Pen], None]]] = {
-    Condition.IDLE: _all_is_well,
-    Condition.BUSY: _upwards,
-    Condition.PAUSED: _two_bars,
-    Condition.ATTENTION: _look_here,
-    Condition.QUITTING: _switched_off,
-}
+def _draw_sign(pen: _Pen, condition: Condition) -> None:
+    match condition:
+        case Condition.IDLE:  # a tick
+            pen.line([(4.0, 8.4), (7.0, 11.4), (12.0, 5.0)], 2.0)
+        case Condition.BUSY:  # an arrow upwards
+            pen.box(7, 6, 9, 13)
+            pen.shape([(8, 2.2), (12.6, 7.6), (3.4, 7.6)])
+        case Condition.PAUSED:  # two bars
+            pen.box(5, 4, 7, 12)
+            pen.box(9, 4, 11, 12)
+        case Condition.ATTENTION:  # an exclamation mark
+            pen.box(7, 5, 9, 10)
+            pen.box(7, 11, 9, 13)
+        case Condition.QUITTING:  # a power switch
+            pen.arc(-52, 232, 1.8)
+            pen.box(7, 3, 9, 8)
 
 
 def write_pictures(folder: Path) -> dict[Condition, Path]:

@@ -15,14 +15,8 @@ from exlab_wizard.process.supervisor import Supervised, Supervisor
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.status import LaunchSummary
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.icon.headline import UNREADABLE, HeadlineReader
+from exlab_wizard.tray.icon.headline import UNREADABLE, read_headline
 from exlab_wizard.tray.icon.menu import items
-
-
-class Running:
-    """A process that is not asked to quit."""
-
-    phase = Phase.RUNNING
 
 
 def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
@@ -52,16 +46,20 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
 ) -> None:
     launch_id = given.launch(store).launch_id
     supervisor, clock = Supervisor(lambda: None), VirtualClock()
-    headlines = HeadlineReader(store, launch_id, clock, Running(), supervisor, SafeMode(store, launch_id, clock))
+    safe_mode = SafeMode(store, launch_id, clock)
+
+    def headline_now() -> HeadlineState:
+        return read_headline(store, launch_id, clock, Phase.RUNNING, supervisor, safe_mode)
+
     assert clock.now() == MIDNIGHT
-    assert headlines.read() == HeadlineState()
+    assert headline_now() == HeadlineState()
     supervisor.add(Supervised("icon", lambda: False, "there is no icon"))
-    assert headlines.read().trouble == "Needs a restart: icon ended unexpectedly"
+    assert headline_now().trouble == "Needs a restart: icon ended unexpectedly"
     # While a run is copied and the rest is paused, too: it asks for the most.
     given.enqueue(store, "a")
     given.claim(store, launch_id)
     store.launches.pause(launch_id, given.NOW)
-    found = headlines.read()
+    found = headline_now()
     assert (found.in_flight, found.paused, condition(found)) == (1, True, Condition.ATTENTION)
     assert items(found)[1].text == "Needs a restart: icon ended unexpectedly"
 
@@ -69,4 +67,4 @@ def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
         raise StoreError("disk I/O error")
 
     monkeypatch.setattr(store.status, "summary", unreadable)
-    assert headlines.read().trouble == UNREADABLE
+    assert headline_now().trouble == UNREADABLE

@@ -69,7 +69,7 @@ class Pretended(Icon):
 
 
 @dataclass
-class Bench(IconActions, NoWindow):
+class Bench(NoWindow):
     """One desktop, and everything that it asks for."""
 
     place: Place = field(default_factory=Place)
@@ -86,7 +86,13 @@ class Bench(IconActions, NoWindow):
             read_state=self.look,
             changes=self.changes,
             window=self,
-            actions=self,
+            actions=IconActions(
+                quit_wanted=self.asked.append,
+                answer=self.asked.append,
+                session_ended=partial(self.asked.append, "session ended"),
+                pause=partial(self.asked.append, ("paused", True)),
+                resume=partial(self.asked.append, ("paused", False)),
+            ),
             host=lambda: self.place,
             make_icon=self.make,
             window_at_start=window,
@@ -119,18 +125,6 @@ class Bench(IconActions, NoWindow):
     def look(self) -> HeadlineState:
         self.looked.append(self.overview)
         return self.overview
-
-    def quit_wanted(self, trigger: QuitTrigger) -> None:
-        self.asked.append(trigger)
-
-    def answer(self, event: QuitEvent) -> None:
-        self.asked.append(event)
-
-    def session_ended(self) -> None:
-        self.asked.append("session ended")
-
-    def pause(self, *, paused: bool) -> None:
-        self.asked.append(("paused", paused))
 
     def open(self, page: str = "/") -> None:
         self.asked.append(page)
