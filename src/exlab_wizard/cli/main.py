@@ -57,13 +57,15 @@ class _Commands(LazyGroup):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; Ctrl-C and a closed pipe end it quietly."""
         try:
-            return super().invoke(ctx)
+            result: object = super().invoke(ctx)
+            sys.stdout.flush()
         except KeyboardInterrupt:
             complain("stopped")
             raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             _forget_stdout()
             raise click.exceptions.Exit(BROKEN_PIPE) from None
+        return result
 
 
 @click.group(
@@ -97,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(arguments)
+        given = None if arguments is None else list(arguments)
+        status: object = cli.main(args=given, prog_name=PROGRAM, standalone_mode=False)
+        return status if isinstance(status, int) else 0
     except ExlabError as error:
         for line in str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]:
             complain(line)
@@ -114,18 +118,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, MemoryError, RuntimeError) as error:
         complain(_refused_by_the_system(error))
         return 1
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        status: object = cli.main(
-            args=None if arguments is None else list(arguments), prog_name=PROGRAM, standalone_mode=False
-        )
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        return BROKEN_PIPE
-    return status if isinstance(status, int) else 0
 
 
 def _refused_by_the_system(error: Exception) -> str:

@@ -55,14 +55,6 @@ def from_either(
         return read(store)
 
 
-def url_of(locations: Locations) -> str | None:
-    """Return the address of the running application from its `server.json`; None if it has no server."""
-    from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - as above
-
-    address = read_server_file(locations.state_dir.server)
-    return None if address is None else address.url
-
-
 def is_exact(views: Iterable[DataclassInstance]) -> bool:
     r"""Return whether every name in the views is exactly as on the disk.
 

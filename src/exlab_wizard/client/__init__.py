@@ -16,13 +16,7 @@ Nothing heavy is imported: the standard library only, and SQLAlchemy no sooner t
 from __future__ import annotations
 
 from exlab_wizard.client.client import Client
-from exlab_wizard.client.errors import (
-    AnswerError,
-    NotRunningError,
-    RunsNotQueuedError,
-    RunToSync,
-    UnreachableError,
-)
+from exlab_wizard.client.errors import AnswerError, NotRunningError, RunsNotQueuedError, RunToSync, UnreachableError
 from exlab_wizard.client.events import Event
 from exlab_wizard.client.queue_runs import Queued
 from exlab_wizard.client.session import Session

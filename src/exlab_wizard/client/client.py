@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
-from exlab_wizard.client.errors import RunToSync
-from exlab_wizard.client.events import Event, Listening
+from exlab_wizard.client.errors import RunToSync, detect_not_running
+from exlab_wizard.client.events import Event, listen
 from exlab_wizard.client.http import Answer, Document, Transport
-from exlab_wizard.client.presence import detect_not_running
 from exlab_wizard.client.queue_runs import Queued, is_utf8, queue_run
 from exlab_wizard.client.session import Session, SessionRequest
 from exlab_wizard.domain.job import JobState
@@ -37,12 +35,12 @@ _LONGEST_PAGE: Final = 1_000
 class Client:
     """The running application of one state dir. Thread-safe; a forked child may continue to use it.
 
-    Methods raise `NotRunningError` where no application runs, `UnreachableError` where it does not answer, and
-    `AnswerError` where it refuses.
+    Nothing is read or connected before the first call, so it can be made while nothing runs. Methods raise
+    `NotRunningError` where no application runs, `UnreachableError` where it does not answer, and `AnswerError` where it
+    refuses.
     """
 
     def __init__(self, state_dir: StateDir, transport: Transport | None = None) -> None:
-        """Prepare; nothing is read or connected before the first call, so this works while nothing runs."""
         self._state_dir = state_dir
         self._transport = transport or Transport(state_dir)
 
@@ -70,9 +68,7 @@ class Client:
         """Return the client."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
@@ -123,12 +119,7 @@ class Client:
         return self._get(f"/sessions?limit={limit}").read(SessionPage).sessions
 
     def enqueue(
-        self,
-        run_path: str | os.PathLike[str],
-        destination: str,
-        *,
-        priority: int = 0,
-        equipment_id: str | None = None,
+        self, run_path: str | os.PathLike[str], destination: str, *, priority: int = 0, equipment_id: str | None = None
     ) -> Queued:
         """Queue a run, or find its pending job. When this returns, the job is durable."""
         run = RunToSync(os.path.abspath(run_path), destination)  # noqa: PTH100 - as `Session.add_run`
@@ -200,4 +191,4 @@ class Client:
         `answers`, a quit asks its question to this listener and waits for `answer`.
         """
         with detect_not_running(self._state_dir):
-            yield from Listening(self._transport, after, patience_s, answers=answers).events()
+            yield from listen(self._transport, after, patience_s, answers=answers)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import errors
 from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, RefusedError
+from exlab_wizard.paths import StateDir
 
 _BAD_REQUEST: Final = 400
 _UNPROCESSABLE: Final = 422
@@ -21,7 +23,6 @@ class UnreachableError(ExlabError):
     """No trusted answer arrived. With `sent` the call may have taken effect nevertheless."""
 
     def __init__(self, message: str, *, sent: bool = False) -> None:
-        """Keep whether the request may have reached the application."""
         super().__init__(message)
         self.sent = sent
 
@@ -31,7 +32,10 @@ class NotRunningError(UnreachableError, errors.ApplicationNotRunningError):
 
 
 class AnswerError(RefusedError):
-    """The application answered with an error: `code` is for programs, the text for people, `status` is HTTP's."""
+    """The application answered with an error: `code` is for programs, the text for people, `status` is HTTP's.
+
+    `trace_id` finds the line in the application's log.
+    """
 
     def __init__(  # noqa: PLR0913 - the parts of the envelope
         self,
@@ -43,7 +47,6 @@ class AnswerError(RefusedError):
         details: Mapping[str, object] | None = None,
         trace_id: str | None = None,
     ) -> None:
-        """Keep the parts of the answer; `trace_id` finds the line in the application's log."""
         super().__init__(message)
         self.status, self.code, self.field, self.trace_id = status, code, field, trace_id
         self.details: Mapping[str, object] = details or {}
@@ -70,8 +73,24 @@ class RunsNotQueuedError(ExlabError):
     """Some runs of a session could not be queued: `runs`; the text says how to queue them."""
 
     def __init__(self, runs: Sequence[RunToSync], why: Sequence[str]) -> None:
-        """Name every run with the command that queues it."""
         commands = "; ".join(f"exlab-wizard sync --to {run.destination} {shlex.quote(run.path)}" for run in runs)
         count = plural(len(runs), "run")
         super().__init__(f"could not queue {count} of the session: {'; '.join(why)}. Queue them: {commands}")
         self.runs = tuple(runs)
+
+
+@contextlib.contextmanager
+def detect_not_running(state_dir: StateDir) -> Iterator[None]:
+    """Raise `NotRunningError` instead of `UnreachableError` if no process is the application.
+
+    Not for retries in a loop: the check takes the instance lock for a moment, which a launch may need.
+    """
+    try:
+        yield
+    except UnreachableError as error:
+        from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - needed only without an answer
+
+        if error.sent or is_running(state_dir):
+            raise
+        msg = f"not running for the state dir {str(state_dir.root)!r}; `exlab-wizard run` starts it"
+        raise NotRunningError(msg) from error

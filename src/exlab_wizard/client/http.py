@@ -38,7 +38,6 @@ Document = Mapping[str, object]
 API: Final = "/api/v1"
 PROOF_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 20.0
-_CREATED: Final = 201
 _UNAUTHORIZED: Final = 401
 _FIRST_ERROR: Final = 400
 
@@ -49,11 +48,6 @@ class Answer:
 
     status: int
     document: Document
-
-    @property
-    def created(self) -> bool:
-        """Whether the request made something new; otherwise it found what was there."""
-        return self.status == _CREATED
 
     def read(self, kind: type[_View]) -> _View:
         """Return the view that the document holds.
@@ -76,18 +70,26 @@ class _ProvenConnection:
     address: ServerAddress
     pid: int
 
+    def request(
+        self, method: str, path: str, headers: Mapping[str, str], timeout_s: float, payload: str | None = None
+    ) -> HTTPResponse:
+        if self.connection.sock is not None:
+            self.connection.sock.settimeout(timeout_s)
+        authority = {"Authorization": f"Bearer {self.address.token}"}
+        self.connection.request(method, API + path, payload, {**authority, **headers})
+        return self.connection.getresponse()
+
 
 class Transport:
-    """The way to the application of one state dir. Thread-safe: each thread has a connection of its own."""
+    """The way to the application of one state dir. Thread-safe: each thread has a connection of its own.
+
+    Nothing is read or connected before the first call. `proof_s` is how long the server has to prove itself, `answer_s`
+    how long a request may take. A write waits up to 10 s for another program that holds the database.
+    """
 
     def __init__(
         self, state_dir: StateDir, *, proof_s: float = PROOF_SECONDS, answer_s: float = ANSWER_SECONDS
     ) -> None:
-        """Prepare; nothing is read or connected before the first call.
-
-        `proof_s` is how long the server has to prove itself, `answer_s` how long a request may take. A write waits up
-        to 10 s for another program that holds the database.
-        """
         self._state_dir = state_dir
         self._proof_s = proof_s
         self._answer_s = answer_s
@@ -145,11 +147,9 @@ class Transport:
             AnswerError: the answer is an error.
         """
         proven = self._open()
-        try:
+        with contextlib.closing(proven.connection):
             try:
-                _set_timeout(proven.connection, silence_s)
-                proven.connection.request("GET", API + path, headers={**_authority(proven.address), **headers})
-                response = proven.connection.getresponse()
+                response = proven.request("GET", path, headers, silence_s)
                 content = b"" if response.status < _FIRST_ERROR else response.read()
             except faults() as error:
                 raise _unreachable(proven.address, error, sent=False) from error
@@ -157,8 +157,6 @@ class Transport:
                 raise _error_of(Answer(response.status, _document_in(content)))
             with response:
                 yield response
-        finally:
-            proven.connection.close()
 
     def release(self) -> None:
         """Close this thread's connection, if it has one; the next call opens another."""
@@ -171,13 +169,9 @@ class Transport:
     def _exchange(self, method: str, path: str, body: Document | None, answer_s: float | None) -> Answer:
         proven = self._connected()
         payload = None if body is None else json.dumps(body, allow_nan=False)
-        headers = _authority(proven.address)
-        if payload is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {} if payload is None else {"Content-Type": "application/json"}
         try:
-            _set_timeout(proven.connection, answer_s or self._answer_s)
-            proven.connection.request(method, API + path, payload, headers)
-            response = proven.connection.getresponse()
+            response = proven.request(method, path, headers, answer_s or self._answer_s, payload)
             content = response.read()
         except faults() as error:
             self.release()
@@ -219,15 +213,6 @@ def faults() -> tuple[type[Exception], ...]:
     from http.client import HTTPException  # noqa: PLC0415 - as in `Transport`
 
     return HTTPException, OSError
-
-
-def _authority(address: ServerAddress) -> dict[str, str]:
-    return {"Authorization": f"Bearer {address.token}"}
-
-
-def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
-    if connection.sock is not None:
-        connection.sock.settimeout(seconds)
 
 
 def _require_proof(connection: HTTPConnection, address: ServerAddress) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
@@ -20,6 +20,7 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir, printable
 
 TIMEOUT_SECONDS: Final = 30.0
+_CREATED: Final = 201
 _PAUSE_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
 """Short, since the database is the next way, and taking both queues nothing twice."""
@@ -33,23 +34,15 @@ class Queued:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
 class Handover:
-    """Runs of one session on their way into the queue."""
+    """Runs of one session on their way into the queue; `session_id` is None where no session could be opened."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        state_dir: StateDir,
-        session_id: str | None,
-        equipment_id: str | None,
-        runs: Sequence[RunToSync],
-    ) -> None:
-        """Prepare; `session_id` is None where no session could be opened."""
-        self._transport = transport
-        self._state_dir = state_dir
-        self._session_id = session_id
-        self._equipment_id = equipment_id
-        self._runs = list(dict.fromkeys(runs))
+    transport: Transport
+    state_dir: StateDir
+    session_id: str | None
+    equipment_id: str | None
+    runs: Sequence[RunToSync]
 
     def finish(self, timeout_s: float = TIMEOUT_SECONDS) -> list[int]:
         """Return the jobs of the runs, in their order, once all are durable.
@@ -61,62 +54,47 @@ class Handover:
         while True:
             try:
                 return self._through_the_server()
-            except UnreachableError as error:
-                away = str(error)
-            except AnswerError as error:
-                if not error.is_fault:
+            except (UnreachableError, AnswerError) as error:
+                if isinstance(error, AnswerError) and not error.is_fault:
                     raise
                 away = str(error)
+            from exlab_wizard.client.direct import complete  # noqa: PLC0415 - SQLAlchemy, as nothing else is left
+
             try:
-                return self._through_the_database()
+                return complete(self.state_dir, self.session_id, self.equipment_id, self.runs)
             except ExlabError as error:
                 if time.monotonic() >= deadline:
-                    raise RunsNotQueuedError(self._runs, [away, str(error)]) from error
+                    raise RunsNotQueuedError(self.runs, [away, str(error)]) from error
             threading.Event().wait(_PAUSE_SECONDS)
 
     def _through_the_server(self) -> list[int]:
-        if not all(is_utf8(run.path) for run in self._runs):
-            msg = "a name is not valid UTF-8, which JSON cannot carry"
-            raise UnreachableError(msg)
-        if self._session_id is not None:
+        if not all(is_utf8(run.path) for run in self.runs):
+            raise UnreachableError("a name is not valid UTF-8, which JSON cannot carry")
+        if self.session_id is not None:
+            path, runs = f"/sessions/{self.session_id}/complete", [asdict(run) for run in self.runs]
             try:
-                return self._with_the_session(self._session_id)
+                answer = self.transport.call("POST", path, {"runs": runs}, answer_s=_ANSWER_SECONDS)
+                return answer.read(ClosedSession).jobs
             except AnswerError as error:
                 if error.is_fault:
                     raise
         return self._one_by_one()
 
-    def _with_the_session(self, session_id: str) -> list[int]:
-        runs = [{"path": run.path, "destination": run.destination} for run in self._runs]
-        answer = self._transport.call(
-            "POST", f"/sessions/{session_id}/complete", {"runs": runs}, answer_s=_ANSWER_SECONDS
-        )
-        return answer.read(ClosedSession).jobs
-
     def _one_by_one(self) -> list[int]:
         """Queue each run as a job of its own; one that is refused keeps none of the others back."""
         jobs: list[int] = []
-        refused: list[RunToSync] = []
-        why: list[str] = []
-        for run in self._runs:
+        refused: dict[RunToSync, str] = {}
+        for run in self.runs:
             try:
-                jobs.append(self._queued(run))
+                queued = queue_run(self.transport, run, equipment_id=self.equipment_id, answer_s=_ANSWER_SECONDS)
+                jobs.append(queued.job_id)
             except AnswerError as error:
                 if error.is_fault:
                     raise
-                refused.append(run)
-                why.append(str(error))
+                refused[run] = str(error)
         if refused:
-            raise RunsNotQueuedError(refused, why)
+            raise RunsNotQueuedError([*refused], [*refused.values()])
         return jobs
-
-    def _queued(self, run: RunToSync) -> int:
-        return queue_run(self._transport, run, equipment_id=self._equipment_id, answer_s=_ANSWER_SECONDS).job_id
-
-    def _through_the_database(self) -> list[int]:
-        from exlab_wizard.client.direct import complete  # noqa: PLC0415 - SQLAlchemy, only where nothing else is left
-
-        return complete(self._state_dir, self._session_id, self._equipment_id, self._runs)
 
 
 def is_utf8(path: str) -> bool:
@@ -138,8 +116,6 @@ def queue_run(
         UnreachableError: no answer.
         AnswerError: the run or its destination is refused.
     """
-    body: dict[str, object] = {"run_path": run.path, "destination": run.destination, "priority": priority}
-    if equipment_id is not None:
-        body["equipment_id"] = equipment_id
-    answer = transport.call("POST", "/jobs", body, answer_s=answer_s)
-    return Queued(answer.read(Job).id, created=answer.created)
+    work = {"run_path": run.path, "destination": run.destination, "equipment_id": equipment_id, "priority": priority}
+    answer = transport.call("POST", "/jobs", work, answer_s=answer_s)
+    return Queued(answer.read(Job).id, created=answer.status == _CREATED)

@@ -13,12 +13,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 
-from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError
-from exlab_wizard.client.http import Document, Transport
-from exlab_wizard.client.presence import detect_not_running
+from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError, detect_not_running
+from exlab_wizard.client.http import Transport
 from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.domain.views import Lease
@@ -47,16 +45,13 @@ class SessionRequest:
     run_path: str | None = None
     ttl_s: float | None = None
 
-    def body(self, session_id: str) -> Document:
-        """Return the body of the request; with an id of ours, it can be sent again after a lost answer."""
-        known: Document = asdict(self)
-        return {"id": session_id, **{name: value for name, value in known.items() if value is not None}}
-
 
 class Session:
     """One piece of foreground work, for one `with` block. Its methods may be called from any thread.
 
-    In a forked child it does nothing: it belongs to the process that opened it.
+    In a forked child it does nothing: it belongs to the process that opened it. Nothing is sent before the block is
+    entered; with `must_open` False that happens even if the application is away or shutting down, and the session opens
+    as soon as it can. `on_quit` is called, from the thread of the heartbeats, when a quit begins to wait.
     """
 
     def __init__(
@@ -68,11 +63,6 @@ class Session:
         must_open: bool = True,
         on_quit: Callable[[Session], None] | None = None,
     ) -> None:
-        """Prepare; nothing is sent before the block is entered.
-
-        With `must_open` False the block is entered even if the application is away or shutting down; the session
-        opens as soon as it can. `on_quit` is called, from the thread of the heartbeats, when a quit begins to wait.
-        """
         self._transport = transport
         self._state_dir = state_dir
         self._request = work
@@ -149,9 +139,8 @@ class Session:
             RunsNotQueuedError: some runs could not be queued; the text says how to queue them.
         """
         if self._end():
-            session_id = self._id if self._was_asked else None
-            equipment_id = self._request.equipment_id
-            handover = Handover(self._transport, self._state_dir, session_id, equipment_id, self._runs)
+            session_id, runs = self._id if self._was_asked else None, list(dict.fromkeys(self._runs))
+            handover = Handover(self._transport, self._state_dir, session_id, self._request.equipment_id, runs)
             try:
                 self._jobs = handover.finish()
             except RunsNotQueuedError:
@@ -196,8 +185,9 @@ class Session:
                 self._lease = None
                 self._id = os.urandom(16).hex()
         self._was_asked = True
-        answer = self._transport.call("POST", "/sessions", self._request.body(self._id), answer_s=HEARTBEAT_SECONDS)
-        lease = answer.read(Lease)
+        # With an id of ours, it can be sent again after a lost answer.
+        body = {"id": self._id, **asdict(self._request)}
+        lease = self._transport.call("POST", "/sessions", body, answer_s=HEARTBEAT_SECONDS).read(Lease)
         if lease.state is not LeaseState.ACTIVE:
             self._id = os.urandom(16).hex()
             msg = f"the session is already {lease.state}; the next heartbeat opens a new one"
@@ -218,12 +208,8 @@ class Session:
             self.renew()
         except Exception as error:  # boundary: the work inside must not end because its heartbeats cannot be sent
             if str(error) != str(self._trouble):
-                log.warning(
-                    "could not send a heartbeat of the session %s: %s",
-                    self._request.label,
-                    error,
-                    exc_info=_unexpected(error),
-                )
+                label, trace = self._request.label, None if isinstance(error, ExlabError) else error
+                log.warning("could not send a heartbeat of the session %s: %s", label, error, exc_info=trace)
             self._trouble = error
         else:
             self._trouble = None
@@ -244,9 +230,7 @@ class Session:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End it: with its runs queued, or aborted when the block raised.
 
         Raises:
@@ -258,8 +242,3 @@ class Session:
             self.complete()
         else:
             self.abort()
-
-
-def _unexpected(error: Exception) -> Exception | None:
-    """Return the error if the log needs its trace, as for an unexpected one."""
-    return None if isinstance(error, ExlabError) else error

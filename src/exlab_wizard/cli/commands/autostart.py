@@ -11,10 +11,7 @@ from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.process.autostart.entry import AutostartStatus, autostart_of
 
-_DONE: Final = {
-    "on": "the application now starts at login",
-    "off": "the application no longer starts at login",
-}
+_DONE: Final = {"on": "the application now starts at login", "off": "the application no longer starts at login"}
 _SAME: Final = {"on": "the application already starts at login", "off": "the application does not start at login"}
 
 

@@ -20,10 +20,6 @@ from exlab_wizard.settings import DestinationSettings, SettingsFile, plain_name,
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
 
-class DestinationFailedError(ExlabError):
-    """A destination failed its test."""
-
-
 @click.group("destination", epilog=example("exlab-wizard destination add nas /mnt/nas/lab --bandwidth 50"))
 def command() -> None:
     """Add, list and test destinations: named folders of mounted shares, to which runs are synced."""
@@ -59,7 +55,10 @@ def add(  # noqa: PLR0913 - one parameter for each option
         if known is None:
             file.add_destination(name, str(folder), bandwidth, marker=marker)
     except ExlabError:
-        _undo(folder, marked=marked, made=made)
+        if not marked:
+            (folder / MARKER).unlink(missing_ok=True)
+        if made:
+            folder.rmdir()
         raise
     if as_json:
         emit({"name": name, "target": str(folder), "created": known is None, "config": str(locations.config)})
@@ -77,8 +76,7 @@ def _folder(name: str, target: str) -> Path:
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not target:
-        msg = "the target is empty; give the folder of a mounted share"
-        raise UsageError(msg)
+        raise UsageError("the target is empty; give the folder of a mounted share")
     try:
         target.encode()
     except UnicodeEncodeError as error:
@@ -110,18 +108,9 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder, prefix=".exlab-test-"):
             pass
     except OSError as error:
-        msg = (
-            f"the folder {str(folder)!r} is not writable: {error.strerror or error}. Make it writable for your account."
-        )
+        why = error.strerror or error
+        msg = f"the folder {str(folder)!r} is not writable: {why}. Make it writable for your account."
         raise UsageError(msg) from error
-
-
-def _undo(folder: Path, *, marked: bool, made: bool) -> None:
-    """Undo the changes of a failed `add` to the folder."""
-    if not marked:
-        (folder / MARKER).unlink(missing_ok=True)
-    if made:
-        folder.rmdir()
 
 
 @command.command("list", epilog=example("exlab-wizard destination list --json"))
@@ -176,4 +165,4 @@ def test(locations: Locations, *, name: str, as_json: bool) -> None:
         table(("check", "result", "detail"), rows)
     if failed:
         msg = f"the destination {name!r} is not usable now: {', '.join(failed)}"
-        raise DestinationFailedError(msg)
+        raise ExlabError(msg)

@@ -18,6 +18,7 @@ import click
 from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, bad, worst
+from exlab_wizard.domain.codec import decode
 from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError
 
@@ -25,10 +26,6 @@ MOST_SECONDS: Final = 30.0
 """More than the longest check may take, with the start of the process that runs the checks."""
 _END_SECONDS: Final = 1.0
 _left_behind: Final[list[subprocess.Popen[str]]] = []
-
-
-class DoctorFoundError(ExlabError):
-    """Something prevents runs from reaching a destination."""
 
 
 @click.command("doctor", epilog=example("exlab-wizard doctor", "exlab-wizard doctor --json"))
@@ -56,7 +53,7 @@ def command(locations: Locations, *, as_json: bool) -> None:
     if verdict is Verdict.ERROR:
         named = dict.fromkeys(finding.name for finding in found if finding.verdict is Verdict.ERROR)
         msg = f"found problems: {', '.join(named)}"
-        raise DoctorFoundError(msg)
+        raise ExlabError(msg)
 
 
 def _print(finding: CheckResult) -> None:
@@ -85,7 +82,7 @@ def _results(locations: Locations) -> Iterator[CheckResult]:
             document: object = json.loads(line)
             if document == DONE:
                 break
-            yield _parsed(document)
+            yield decode(CheckResult, document)
         else:
             yield bad("doctor", "the process that runs the checks ended early", "This is a bug: please report it.")
     except Empty:
@@ -104,10 +101,3 @@ def _read(child: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
             for line in output:
                 lines.put(line)
     lines.put(None)
-
-
-def _parsed(document: object) -> CheckResult:
-    match document:
-        case {"name": str(name), "verdict": str(verdict), "detail": str(detail), "remedy": str(remedy)}:
-            return CheckResult(name, Verdict(verdict), detail, remedy)
-    raise TypeError(document)

@@ -38,8 +38,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """List sync jobs, the newest first, or show one job with its timeline."""
     if job_id is not None:
         if state or limit or before:
-            msg = "give either the ID of one job, or --state, --limit and --before for a list; not both"
-            raise UsageError(msg)
+            raise UsageError("give either the ID of one job, or --state, --limit and --before for a list; not both")
         _one(locations, job_id, as_json=as_json)
         return
     wanted = limit or PAGE
@@ -88,23 +87,18 @@ def _one(locations: Locations, job_id: int, *, as_json: bool) -> None:
     if as_json:
         emit({**document_of(job), "events": [document_of(event) for event in events]})
         return
-    _print_job(job)
-    say()
-    table(
-        ("at", "from", "to", "why", "detail"),
-        [(moment(e.at), e.from_state, e.to_state, e.reason, e.detail) for e in events],
-    )
-
-
-def _print_job(job: Job) -> None:
     say(f"job {job.id}: {job.state}")
-    known = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
     fields(
         [
             (name.replace("_", " "), moment(value) if isinstance(value, datetime) else value)
-            for name, value in known.items()
+            for name, value in dataclasses.asdict(job).items()
             if name not in ("id", "state") and value is not None
         ]
     )
     if more := details(job):
         say(f"  {more}")
+    say()
+    table(
+        ("at", "from", "to", "why", "detail"),
+        [(moment(e.at), e.from_state, e.to_state, e.reason, e.detail) for e in events],
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +19,6 @@ from exlab_wizard.process.logs import IDS, NAME, files
 
 POLL_INTERVAL_SECONDS: Final = 0.2
 _MOST_LINES: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """Which lines to print, and in which form."""
-
-    job: int | None
-    session: str | None
-    as_json: bool
-
-    def printable(self, line: str) -> str | None:
-        """Return what to print for a line of the file; None for nothing."""
-        document = _parsed(line)
-        if document is None:
-            # The rest of a line that a power cut or a full disk cut off.
-            return None
-        if self.job not in (None, document.get("job")) or self.session not in (None, document.get("session")):
-            return None
-        return line if self.as_json else _for_people(document)
 
 
 @click.command("logs", epilog=example("exlab-wizard logs -f", "exlab-wizard logs --job 7", "exlab-wizard logs --json"))
@@ -62,20 +43,19 @@ def command(  # noqa: PLR0913 - one parameter for each option
     The log contains no secrets and is limited to 16 MiB; the oldest lines are dropped first. The database keeps the
     history of each job for good: exlab-wizard jobs ID.
     """
-    wanted, folder = _Filter(job, session, as_json), locations.state_dir.logs
+    printable, folder = partial(_printable, job=job, session=session, as_json=as_json), locations.state_dir.logs
     # Opened before the rest is read: a line that is written meanwhile is in both, or comes next.
     tail = _Tail(folder / NAME)
     last: deque[str] = deque(maxlen=lines)
     for path in files(folder):
-        last.extend(shown for line in _lines(path, tail) if (shown := wanted.printable(line)) is not None)
+        last.extend(printable(_lines(path, tail)))
     if not last and not follow:
         note(f"no matching lines in {folder}")
     for line in last:
         say(line)
     while follow:
-        for line in tail.new_lines():
-            if (shown := wanted.printable(line)) is not None:
-                say(shown)
+        for line in printable(tail.new_lines()):
+            say(line)
         time.sleep(POLL_INTERVAL_SECONDS)
 
 
@@ -85,27 +65,21 @@ class _Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rest = b""
-        self._stamp, self.begin = _stamp(path)
+        self.stamp, self.begin = _stamp(path)
         self._at = self.begin
 
     def new_lines(self) -> Iterator[str]:
         """Yield the lines that were written since the last call."""
         stamp, size = _stamp(self._path)
-        if stamp != self._stamp:
-            yield from self._read(
-                next((old for old in files(self._path.parent) if _stamp(old)[0] == self._stamp), None)
-            )
-            self._stamp, self._at, self._rest = stamp, 0, b""
+        if stamp != self.stamp:
+            old = next((path for path in files(self._path.parent) if _stamp(path)[0] == self.stamp), None)
+            if old is not None:
+                yield from self._read(old)
+            self.stamp, self._at, self._rest = stamp, 0, b""
         if size > self._at:
             yield from self._read(self._path)
 
-    def covers(self, path: Path) -> bool:
-        """Return whether `path` is the file that is followed."""
-        return _stamp(path)[0] == self._stamp
-
-    def _read(self, path: Path | None) -> Iterator[str]:
-        if path is None:
-            return
+    def _read(self, path: Path) -> Iterator[str]:
         with path.open("rb") as file:
             file.seek(self._at)
             content = file.read()
@@ -126,10 +100,20 @@ def _stamp(path: Path) -> tuple[tuple[int, int] | None, int]:
 def _lines(path: Path, tail: _Tail) -> list[str]:
     try:
         with path.open("rb") as file:
-            content = file.read(tail.begin if tail.covers(path) else -1)
+            content = file.read(tail.begin if _stamp(path)[0] == tail.stamp else -1)
     except FileNotFoundError:
         return []
     return content.decode("ascii", "replace").split("\n")
+
+
+def _printable(lines: Iterable[str], *, job: int | None, session: str | None, as_json: bool) -> Iterator[str]:
+    """Yield what to print for the lines of a file."""
+    for line in lines:
+        document = _parsed(line)
+        # None: the rest of a line that a power cut or a full disk cut off.
+        if document is None or job not in (None, document.get("job")) or session not in (None, document.get("session")):
+            continue
+        yield line if as_json else _for_people(document)
 
 
 def _parsed(line: str) -> dict[str, object] | None:
@@ -142,8 +126,7 @@ def _parsed(line: str) -> dict[str, object] | None:
 
 def _for_people(document: dict[str, object]) -> str:
     ids = " ".join(f"{name} {document[name]}" for name in IDS if name in document)
-    at = document.get("at")
+    at, trace = document.get("at"), document.get("trace")
     when = moment(at) if isinstance(at, str) else ""
-    trace = document.get("trace")
     more = f" | {trace}" if trace else ""
     return f"{when} {document.get('level', ''):7} [{ids}] {document.get('message', '')}{more}".rstrip()

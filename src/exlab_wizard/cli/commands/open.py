@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -19,6 +20,7 @@ from exlab_wizard.client.http import Answer, Transport
 from exlab_wizard.errors import ExlabError, UsageError
 from exlab_wizard.process.autostart.relaunch import last_said, start_detached
 from exlab_wizard.process.instance_lock import is_running
+from exlab_wizard.process.server_json import ServerAddress
 from exlab_wizard.process.session.display import has_display
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 
@@ -62,8 +64,7 @@ def admin(locations: Locations, *, as_json: bool) -> None:
     starts the application if it is not running, and prints a link where there is no desktop.
     """
     if find_spec("datasette") is None:
-        msg = "browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'"
-        raise ExlabError(msg)
+        raise ExlabError("browsing needs the extra `admin`; install it with: pip install 'exlab-wizard[admin]'")
     _open_page(locations, "/admin/", as_json=as_json)
 
 
@@ -74,11 +75,16 @@ def _open_page(locations: Locations, page: str, *, as_json: bool) -> None:
         raise UsageError(msg)
     process = None if is_running(locations.state_dir) else start_detached(locations.state_dir, locations.config)
     transport = Transport(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
-    wait_until_it_answers(locations, transport, process)
+    address = _once_it_answers(locations, transport, process)
     # Another process may have been faster; then ours finds the lock taken, and exits. On Windows the Python of a
     # virtual environment starts the real one as a child, so its pid says nothing.
-    ours = process is not None and (os.name == "nt" or transport.address().pid == process.pid)
-    opened = _open(transport, page, started=ours)
+    ours = process is not None and (os.name == "nt" or address.pid == process.pid)
+    try:
+        opened = _shown(transport, page, started=ours)
+    except AnswerError as error:
+        if error.code != "no_window":
+            raise
+        opened = _in_a_browser(transport, page, started=ours)
     if as_json:
         emit(asdict(opened))
         return
@@ -92,31 +98,27 @@ def _open_page(locations: Locations, page: str, *, as_json: bool) -> None:
         say(opened.url)
 
 
-def show_window(locations: Locations) -> OpenResult | None:
-    """Let the running application show its window; None if it does not answer or has no window."""
+def show_window(locations: Locations) -> str | None:
+    """Let the running application show its window: `opened` or `focused`; None if it has none or does not answer."""
     transport = Transport(locations.state_dir, answer_s=SHOW_TIMEOUT_SECONDS)
     try:
-        wait_until_it_answers(locations, transport, None, RUNNING_TIMEOUT_SECONDS)
-        return _shown(transport, "/", started=False)
+        _once_it_answers(locations, transport, None, RUNNING_TIMEOUT_SECONDS)
+        return _shown(transport, "/", started=False).window
     except ExlabError:
         return None
 
 
-def wait_until_it_answers(
+def _once_it_answers(
     locations: Locations,
     transport: Transport,
     process: subprocess.Popen[bytes] | None,
     timeout_s: float = START_TIMEOUT_SECONDS,
-) -> None:
-    """Return when the application's server answers; `process` is the process that was just started, if any.
-
-    Raises:
-        ExlabError: the application exited, or did not answer in time.
-    """
+) -> ServerAddress:
+    """Return where the application's server is once it answers; `process` was just started, if there is one."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            transport.address()
+            return transport.address()
         except UnreachableError as error:
             status = None if process is None else process.poll()
             if status:
@@ -125,17 +127,6 @@ def wait_until_it_answers(
             if time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_INTERVAL_SECONDS)
-        else:
-            return
-
-
-def _open(transport: Transport, page: str, *, started: bool) -> OpenResult:
-    try:
-        return _shown(transport, page, started=started)
-    except AnswerError as error:
-        if error.code != "no_window":
-            raise
-    return _in_a_browser(transport, page, started=started)
 
 
 def _shown(transport: Transport, page: str, *, started: bool) -> OpenResult:
@@ -150,11 +141,9 @@ def _in_a_browser(transport: Transport, page: str, *, started: bool) -> OpenResu
     path = _text(transport.call("POST", "/login", repeat=False), "path")
     url = transport.address().url.rstrip("/") + path + ("" if page == "/" else f"&page={quote(page, safe='/')}")
     if has_display() or os.environ.get("BROWSER"):
-        try:
+        with contextlib.suppress(SurfaceError):
             BrowserTab().open(url)
-        except SurfaceError:
-            return OpenResult(started, "link", "nothing", url)
-        return OpenResult(started, "opened", "browser")
+            return OpenResult(started, "opened", "browser")
     return OpenResult(started, "link", "nothing", url)
 
 

@@ -37,10 +37,6 @@ _START_TIMEOUT_SECONDS: Final = 15.0
 _DAY_SECONDS: Final = 86_400
 
 
-class StillDrainingError(ExlabError):
-    """The quit did not finish within the given time; it continues."""
-
-
 @click.command(
     "quit", epilog=example("exlab-wizard quit", "exlab-wizard quit --wait-for 60", "exlab-wizard quit --force")
 )
@@ -75,8 +71,7 @@ def command(locations: Locations, *, force: bool, wait_for: float | None, as_jso
         took = round(time.monotonic() - began, 3)
         emit({"outcome": outcome, "quit_id": request.id, "launch_id": request.launch_id, "took_s": took})
     if outcome is QuitOutcome.KEPT_RUNNING:
-        msg = "exlab-wizard was kept running; the quit was cancelled"
-        raise RefusedError(msg)
+        raise RefusedError("exlab-wizard was kept running; the quit was cancelled")
     if not as_json:
         say(_ENDS.get(outcome, "exlab-wizard exited"))
 
@@ -98,8 +93,7 @@ class _Quit:
             if launch is not None:
                 return launch
             if not self._alive() or time.monotonic() > deadline:
-                msg = "the application exited or did not start; there is nothing to quit"
-                raise ApplicationNotRunningError(msg)
+                raise ApplicationNotRunningError("the application exited or did not start; there is nothing to quit")
             time.sleep(POLL_INTERVAL_SECONDS)
 
     def _request(self, launch: OpenLaunch) -> None:
@@ -112,14 +106,16 @@ class _Quit:
         """Return the outcome once the application has exited or keeps running; None if it died before.
 
         Raises:
-            StillDrainingError: it takes longer than `deadline`.
+            ExlabError: it takes longer than `deadline`.
         """
         while True:
             view = self._store.quits.read(self.id)
             if view.outcome is QuitOutcome.KEPT_RUNNING or self._gone(view):
                 return view.outcome
             if deadline is not None and time.monotonic() >= deadline:
-                raise self._still_draining()
+                left = "; ".join(blocker_line(blocker) for blocker in self._store.drain.blockers())
+                msg = f"the quit has not finished yet and continues. Waiting for: {left or 'its last steps'}"
+                raise ExlabError(msg)
             if view.outcome is None:
                 self._renew_promise()
                 if view.asking and self._can_prompt:
@@ -136,8 +132,7 @@ class _Quit:
                 self._request(launch)
                 return False
             return True
-        ended = launch is None
-        if not ended and time.monotonic() - self._probed < _ALIVE_INTERVAL_SECONDS:
+        if launch is not None and time.monotonic() - self._probed < _ALIVE_INTERVAL_SECONDS:
             return False
         self._probed = time.monotonic()
         return not self._alive()
@@ -172,12 +167,6 @@ class _Quit:
         self._noted = time.monotonic()
         for blocker in self._store.drain.blockers():
             note(f"waiting for {blocker_line(blocker)}")
-
-    def _still_draining(self) -> StillDrainingError:
-        left = "; ".join(blocker_line(blocker) for blocker in self._store.drain.blockers())
-        return StillDrainingError(
-            f"the quit has not finished yet and continues. Waiting for: {left or 'its last steps'}"
-        )
 
 
 async def _answer(status: Callable[[], QuitStatus], still_needed: Callable[[], bool]) -> QuitAnswer | None:

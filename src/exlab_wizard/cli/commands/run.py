@@ -9,7 +9,7 @@ import click
 
 from exlab_wizard import __version__, app
 from exlab_wizard.application import Ready
-from exlab_wizard.cli.commands.open import OpenResult, show_window
+from exlab_wizard.cli.commands.open import show_window
 from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields
@@ -24,8 +24,7 @@ from exlab_wizard.process.session.display import NO_DISPLAY, has_display
 
 
 @click.command(
-    "run",
-    epilog=example("exlab-wizard run", "exlab-wizard run --no-window", "exlab-wizard run --headless --json"),
+    "run", epilog=example("exlab-wizard run", "exlab-wizard run --no-window", "exlab-wizard run --headless --json")
 )
 @click.option("--headless", is_flag=True, help="No tray icon and no window, as for a service.")
 @click.option("--no-window", is_flag=True, help="Do not open a window at startup.")
@@ -110,19 +109,13 @@ def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
     say("Queue a run with: exlab-wizard sync PATH")
 
 
-def _report_running(locations: Locations, window: OpenResult | None, *, as_json: bool) -> None:
+def _report_running(locations: Locations, window: str | None, *, as_json: bool) -> None:
     launch = last_open_launch(locations.state_dir)
     if as_json:
-        emit(
-            {
-                "event": "already_running",
-                "pid": launch.pid if launch else None,
-                "window": None if window is None else window.window,
-            }
-        )
+        emit({"event": "already_running", "pid": launch.pid if launch else None, "window": window})
     elif launch is None:
         say("exlab-wizard is already running (still starting)")
     else:
         say(f"exlab-wizard is already running (pid {launch.pid}, since {moment(launch.started_at)})")
     if window is not None and not as_json:
-        say("opened its window" if window.window == "opened" else "brought its window to the front")
+        say("opened its window" if window == "opened" else "brought its window to the front")

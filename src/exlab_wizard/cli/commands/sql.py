@@ -9,7 +9,8 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
@@ -20,7 +21,7 @@ from exlab_wizard.cli.terminal.table import NULL, table
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.glossary import relations
-from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, Table, query
+from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, query
 from exlab_wizard.store.readonly.questions import Parameter, SavedQuestion, question, questions
 from exlab_wizard.store.sqlite.values import Value, path_to_sql
 
@@ -57,11 +58,7 @@ _LENIENCE_SECONDS: Final = 5.0
     help="Time limit of the query.",
 )
 @click.option(
-    "--limit",
-    type=click.IntRange(1, _MOST_ROWS),
-    default=DEFAULT_ROWS,
-    show_default=True,
-    help="Maximum rows.",
+    "--limit", type=click.IntRange(1, _MOST_ROWS), default=DEFAULT_ROWS, show_default=True, help="Maximum rows."
 )
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -82,11 +79,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     use the sqlite3 shell on the file that `exlab-wizard db path` prints; the rules of the database still apply.
     """
     if as_csv and as_json:
-        msg = "give either --csv or --json, not both"
-        raise UsageError(msg)
+        raise UsageError("give either --csv or --json, not both")
     if sum((text is not None, ready is not None, listing)) > 1:
-        msg = "give only one of QUERY, --run NAME and --list"
-        raise UsageError(msg)
+        raise UsageError("give only one of QUERY, --run NAME and --list")
     if listing:
         _list_questions(as_csv=as_csv, as_json=as_json)
         return
@@ -101,7 +96,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
         statement = _query(text or "")
     with _time_limit(timeout):
         answer = query(locations.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
-    _show(answer, as_csv=as_csv, as_json=as_json)
+    if answer.columns or as_json:
+        _print(answer.columns, answer.rows, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
         note(f"showing the first {limit} rows of more; raise --limit to see them")
 
@@ -118,8 +114,7 @@ def _query(text: str) -> str:
     try:
         query_text.encode()
     except UnicodeEncodeError as error:
-        msg = "the query contains bytes that are not UTF-8; pass them with --param"
-        raise UsageError(msg) from error
+        raise UsageError("the query contains bytes that are not UTF-8; pass them with --param") from error
     return query_text
 
 
@@ -165,15 +160,12 @@ def _list_relations(name: str | None, *, as_csv: bool, as_json: bool) -> None:
     if name is not None:
         (named,) = (relation for relation in relations() if relation.name == name.strip())
         _print(("column", "means"), list(named.columns.items()), as_csv=as_csv, as_json=as_json)
-        return
-    if as_json:
+    elif as_json:
         emit([{"name": it.name, "kind": it.kind, "holds": it.holds, "columns": dict(it.columns)} for it in relations()])
-        return
-    _print(
-        ("name", "kind", "holds"), [(it.name, it.kind, it.holds) for it in relations()], as_csv=as_csv, as_json=False
-    )
-    if not as_csv:
-        note("columns: exlab-wizard sql NAME; saved questions: exlab-wizard sql --list")
+    else:
+        _print(("name", "kind", "holds"), [(it.name, it.kind, it.holds) for it in relations()], as_csv=as_csv)
+        if not as_csv:
+            note("columns: exlab-wizard sql NAME; saved questions: exlab-wizard sql --list")
 
 
 def _list_questions(*, as_csv: bool, as_json: bool) -> None:
@@ -181,7 +173,7 @@ def _list_questions(*, as_csv: bool, as_json: bool) -> None:
         emit([_document(it) for it in questions()])
         return
     rows = [(it.name, it.asks, " ".join(map(_default, it.parameters)), it.asked_by) for it in questions()]
-    _print(("name", "answers", "parameters", "asked by"), rows, as_csv=as_csv, as_json=False)
+    _print(("name", "answers", "parameters", "asked by"), rows, as_csv=as_csv)
 
 
 def _default(parameter: Parameter) -> str:
@@ -189,48 +181,31 @@ def _default(parameter: Parameter) -> str:
 
 
 def _document(saved: SavedQuestion) -> Json:
-    parameters: list[Json] = [
-        {"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in saved.parameters
-    ]
-    return {
-        "name": saved.name,
-        "asks": saved.asks,
-        "asked_by": saved.asked_by,
-        "parameters": parameters,
-        "sql": saved.sql,
-    }
+    parameters = [{"name": it.name, "default": _cell(it.default), "means": it.meaning} for it in saved.parameters]
+    known = {"name": saved.name, "asks": saved.asks, "asked_by": saved.asked_by}
+    return {**known, "parameters": parameters, "sql": saved.sql}
 
 
-def _show(answer: Table, *, as_csv: bool, as_json: bool) -> None:
-    if answer.columns or as_json:
-        _print(answer.columns, [[_cell(value) for value in row] for row in answer.rows], as_csv=as_csv, as_json=as_json)
-
-
-def _print(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, as_csv: bool, as_json: bool) -> None:
+def _print(columns: Sequence[str], rows: Sequence[Sequence[Value]], *, as_csv: bool, as_json: bool = False) -> None:
+    cells = [[_cell(value) for value in row] for row in rows]
     if as_json:
         names = _distinct(columns)
-        emit([dict(zip(names, row, strict=True)) for row in rows])
+        emit([dict(zip(names, row, strict=True)) for row in cells])
     elif as_csv:
-        _write_csv(columns, rows)
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([columns, *cells])
+        # As bytes, so that a name that is not UTF-8 is written unchanged.
+        click.echo(text.getvalue().encode("utf-8", "surrogateescape"), nl=False)
     else:
-        table(columns, rows, NULL)
-
-
-def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    # As bytes, so that a name that is not UTF-8 is written unchanged.
-    click.echo(text.getvalue().encode("utf-8", "surrogateescape"), nl=False)
+        table(columns, cells, NULL)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return the names, with a number appended to each repetition."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     distinct: list[str] = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
+        seen[name] += 1
         distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return distinct
 

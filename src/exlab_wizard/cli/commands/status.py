@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import click
 
 from exlab_wizard.cli.options import Locations
-from exlab_wizard.cli.remote import from_application, url_of
-from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.remote import from_application
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.words import blocker_line, moment
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.text.amounts import plural, size
@@ -22,12 +22,11 @@ _NOTHING = Status(None, {}, [], [], 0, [], None)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The status, whether the application runs, and its address; `ever` is False before the first use."""
+    """The status, whether the application runs, and its address."""
 
     status: Status
     running: bool
     url: str | None
-    ever: bool = True
 
 
 @click.command("status", epilog=example("exlab-wizard status", "exlab-wizard status --json"))
@@ -42,8 +41,10 @@ def command(locations: Locations, *, as_json: bool) -> None:
     if seen is None:
         seen = _from_database(locations)
     if as_json:
-        emit({**_where(locations), **_document(seen)})
-    elif not seen.ever:
+        where = {"state_dir": str(locations.state_dir.root), "database": str(locations.state_dir.database)}
+        document = document_of(seen.status) | ({} if seen.running else {"launch": None})
+        emit({**where, "running": seen.running, "url": seen.url, **document})
+    elif seen.status is _NOTHING:
         say("starting" if seen.running else f"not running; nothing has been queued in {locations.state_dir.root}")
     else:
         for line in (*_launch(seen), *_work(seen.status)):
@@ -54,22 +55,15 @@ def _from_database(locations: Locations) -> _Seen:
     # Imported here: the application answers most calls.
     from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
+    from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - see above
 
     running = is_running(locations.state_dir)
-    url = url_of(locations) if running else None
+    address = read_server_file(locations.state_dir.server) if running else None
+    url = None if address is None else address.url
     if not locations.state_dir.database.exists():
-        return _Seen(_NOTHING, running, url, ever=False)
+        return _Seen(_NOTHING, running, url)
     with opened(locations.state_dir) as store:
         return _Seen(store.status.read(), running, url)
-
-
-def _where(locations: Locations) -> dict[str, Json]:
-    return {"state_dir": str(locations.state_dir.root), "database": str(locations.state_dir.database)}
-
-
-def _document(seen: _Seen) -> dict[str, Json]:
-    document: dict[str, Json] = document_of(seen.status)
-    return {"running": seen.running, "url": seen.url, **document, **({} if seen.running else {"launch": None})}
 
 
 def _launch(seen: _Seen) -> Iterator[str]:

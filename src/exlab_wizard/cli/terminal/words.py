@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from exlab_wizard.cli.terminal.output import Cell
 from exlab_wizard.domain.clock import from_text, to_text
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import Blocker
@@ -13,10 +14,8 @@ from exlab_wizard.domain.text.amounts import percent, size
 from exlab_wizard.domain.text.names import visible
 from exlab_wizard.domain.views import Job
 
-Value = str | int | float | None
 
-
-def moment(at: datetime | Value) -> str:
+def moment(at: datetime | Cell) -> str:
     """Return a time, also as the text of the database, as local time; empty for none."""
     text = to_text(at) if isinstance(at, datetime) else at
     if not isinstance(text, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -68,8 +69,7 @@ def backup(locations: Locations, *, file: str | None, listing: bool, as_json: bo
     backups = Backups(locations.state_dir)
     if listing:
         if file is not None:
-            msg = "give either a FILE to write or --list, not both"
-            raise UsageError(msg)
+            raise UsageError("give either a FILE to write or --list, not both")
         _list(backups, as_json=as_json)
         return
     with opened(locations.state_dir) as store, bar("backup", hidden=as_json) as moved:
@@ -118,12 +118,11 @@ def restore(locations: Locations, *, file: str, as_json: bool) -> None:
     except OSError as error:
         msg = f"cannot restore {file!r}: {error}"
         raise StoreError(msg) from error
+    restored = str(locations.state_dir.database)
     if as_json:
-        emit(
-            {"database": str(locations.state_dir.database), "restored_from": file, "kept": str(kept) if kept else None}
-        )
+        emit({"database": restored, "restored_from": file, "kept": str(kept) if kept else None})
         return
-    say(f"restored: {locations.state_dir.database}")
+    say(f"restored: {restored}")
     if kept is not None:
         say(f"old file kept: {kept}")
 
@@ -135,12 +134,8 @@ def upgrade(locations: Locations, *, as_json: bool) -> None:
     """Upgrade the database to this program's schema, with a backup first. `run` does this automatically."""
     if not locations.state_dir.database.exists():
         raise database_missing(locations.state_dir)
-    with InstanceLock(locations.state_dir):
-        database = database_of(locations.state_dir)
-        try:
-            done = migration.upgrade(database, Backups(locations.state_dir), SystemClock().now())
-        finally:
-            database.close()
+    with InstanceLock(locations.state_dir), contextlib.closing(database_of(locations.state_dir)) as database:
+        done = migration.upgrade(database, Backups(locations.state_dir), SystemClock().now())
     if as_json:
         emit({"upgraded": done, "schema": migration.HEAD_REVISION})
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
@@ -17,10 +19,6 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.invariants import PROGRESS_RULES, InvariantResult, check
-
-
-class CheckFailedError(ExlabError):
-    """A check failed."""
 
 
 @click.command("check", epilog=example("exlab-wizard db check", "exlab-wizard db check --runs"))
@@ -39,18 +37,19 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
     """
     if not locations.state_dir.database.exists():
         raise database_missing(locations.state_dir)
-    database = database_of(locations.state_dir)
     faults: list[Fault] | None = None
-    try:
+    with contextlib.closing(database_of(locations.state_dir)) as database:
         migration.require_current(database)
         findings = check(database, *(PROGRESS_RULES if runs else ()))
         if runs:
-            faults = _read_back(locations, database, as_json=as_json)
-            findings += [_finding(rule, faults) for rule in Rule]
+            settings = SettingsFile(locations.config).read()
+            with bar("reading runs back", hidden=as_json) as progress:
+                faults = audit_runs(Store(database), settings, progress)
+            for rule in Rule:
+                number = sum(fault.rule == rule for fault in faults)
+                findings.append(InvariantResult(rule, ok=not number, detail=f"{number} found" if number else ""))
         else:
             findings.append(_incoming(locations, database))
-    finally:
-        database.close()
     _report(database, findings, faults, as_json=as_json)
 
 
@@ -65,26 +64,15 @@ def _incoming(locations: Locations, database: Database) -> InvariantResult:
     return InvariantResult(Rule.INCOMING.value, ok=not faults, detail="; ".join(details))
 
 
-def _read_back(locations: Locations, database: Database, *, as_json: bool) -> list[Fault]:
-    settings = SettingsFile(locations.config).read()
-    with bar("reading runs back", hidden=as_json) as progress:
-        return audit_runs(Store(database), settings, progress)
-
-
-def _finding(rule: Rule, faults: Sequence[Fault]) -> InvariantResult:
-    number = sum(fault.rule == rule for fault in faults)
-    return InvariantResult(rule.value, ok=not number, detail=f"{number} found" if number else "")
-
-
 def _report(
     database: Database, findings: Sequence[InvariantResult], faults: Sequence[Fault] | None, *, as_json: bool
 ) -> None:
     wrong = [finding.name for finding in findings if not finding.ok]
     if as_json:
         document: dict[str, Json] = {"database": str(database.path), "ok": not wrong}
-        document["findings"] = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
+        document["findings"] = [asdict(finding) for finding in findings]
         if faults is not None:
-            document["faults"] = [{"rule": f.rule, "subject": f.subject, "detail": f.detail} for f in faults]
+            document["faults"] = [asdict(fault) for fault in faults]
         emit(document)
     else:
         rows = [(finding.name, "ok" if finding.ok else "WRONG", finding.detail) for finding in findings]
@@ -96,4 +84,4 @@ def _report(
         msg = f"the database {str(database.path)!r} has faults: {what}. `exlab-wizard db backup --list` lists backups"
         if faults:
             msg = f"the check failed: {what}. `exlab-wizard sync` copies a missing run again"
-        raise CheckFailedError(msg)
+        raise ExlabError(msg)

@@ -20,13 +20,13 @@ from exlab_wizard.cli.commands.demo.stage import (
     LARGE_MIB,
     SLOW_MIB_S,
     SMALL_FILES,
-    DemoFailedError,
     DemoStage,
     make_run,
     stage,
 )
 from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
 from exlab_wizard.domain.text.amounts import plural, size
+from exlab_wizard.errors import ExlabError
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.checksums import parse_checksums
 
@@ -183,7 +183,7 @@ class _Story:
     def _require(self, holds: object, what: str) -> None:
         if not holds:
             msg = f"the demo failed: expected that {what}"
-            raise DemoFailedError(msg)
+            raise ExlabError(msg)
 
 
 def _check(folder: Path) -> int:
@@ -197,18 +197,18 @@ def _check(folder: Path) -> int:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             msg = f"sha256sum -c failed in {folder}: {done.stdout}{done.stderr}"
-            raise DemoFailedError(msg)
+            raise ExlabError(msg)
         return len(hashes)
     for path, wanted in hashes.items():
         with (folder / path).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
                 msg = f"{path!r} in {folder} does not match its checksum"
-                raise DemoFailedError(msg)
+                raise ExlabError(msg)
     return len(hashes)
 
 
 def _whole(value: Json) -> int:
     if not isinstance(value, int):
         msg = f"the database returned {value!r} instead of a number"
-        raise DemoFailedError(msg)
+        raise ExlabError(msg)
     return value

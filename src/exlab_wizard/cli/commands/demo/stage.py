@@ -31,15 +31,10 @@ ODD_NAMES: Final = ("-rf", "two  spaces", "ümlaut.txt", "[red]brackets")
 _POSIX_ONLY: Final = ("new\nline", "back\\slash", "*?.dat", os.fsdecode(b"not-utf8-\xff"))
 
 
-class DemoFailedError(ExlabError):
-    """A promise that the demo shows was broken."""
-
-
 class DemoStage:
     """A scratch folder with a state dir, a destination and runs, and at most one running application."""
 
     def __init__(self, root: Path) -> None:
-        """Use the folder `root`, which exists and is empty."""
         self.root, self.state, self.nas = root, root / "state", root / "nas"
         self.process: subprocess.Popen[str] | None = None
         self.nas.mkdir()
@@ -48,12 +43,12 @@ class DemoStage:
         """Run one command of the real program and return its output.
 
         Raises:
-            DemoFailedError: the exit status is not 0.
+            ExlabError: the exit status is not 0.
         """
         done = subprocess.run(self._command(*arguments), capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             msg = f"`exlab-wizard {' '.join(arguments)}` exited with status {done.returncode}: {done.stderr}"
-            raise DemoFailedError(msg)
+            raise ExlabError(msg)
         return done.stdout
 
     def sql(self, query: str) -> list[dict[str, Json]]:
@@ -73,7 +68,7 @@ class DemoStage:
         """Start the application and return its ready message.
 
         Raises:
-            DemoFailedError: it did not start.
+            ExlabError: it did not start.
         """
         log = (self.root / "application.log").open("a", encoding="utf-8")
         with log:
@@ -83,34 +78,36 @@ class DemoStage:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             msg = f"the application did not start: {(self.root / 'application.log').read_text()}"
-            raise DemoFailedError(msg)
+            raise ExlabError(msg)
         ready: dict[str, Json] = json.loads(line)
         return ready
 
     def kill(self) -> int:
         """Kill the application without warning and return its exit status, which proves that it was killed."""
-        process = self._running()
-        process.kill()
-        return process.wait(_TIMEOUT_SECONDS)
+        if self.process is not None:
+            self.process.kill()
+        return self.wait_for_exit()
 
     def wait_for_exit(self) -> int:
         """Return the exit status of the application once it has quit."""
-        return self._running().wait(_TIMEOUT_SECONDS)
+        if self.process is None:
+            raise ExlabError("the application was not started")
+        return self.process.wait(_TIMEOUT_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:
         """Return when `holds()`.
 
         Raises:
-            DemoFailedError: it does not within the demo's timeout; `what` names the condition.
+            ExlabError: it does not within the demo's timeout; `what` names the condition.
         """
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not holds():
             if time.monotonic() > deadline:
                 msg = f"waited {_TIMEOUT_SECONDS:g} s, but this did not happen: {what}"
-                raise DemoFailedError(msg)
+                raise ExlabError(msg)
             if self.process is not None and self.process.poll() is not None:
                 msg = f"the application exited with status {self.process.returncode} before this happened: {what}"
-                raise DemoFailedError(msg)
+                raise ExlabError(msg)
             time.sleep(_POLL_INTERVAL_SECONDS)
 
     def close(self) -> None:
@@ -118,11 +115,6 @@ class DemoStage:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self.process is None:
-            raise DemoFailedError("the application was not started")
-        return self.process
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "exlab_wizard", "--state-dir", str(self.state), *arguments]

@@ -37,8 +37,7 @@ def queue_runs(
 def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
     known = ", ".join(destinations)
     if not destinations:
-        msg = "no destination is configured. Add one with: exlab-wizard destination add NAME FOLDER"
-        raise UsageError(msg)
+        raise UsageError("no destination is configured. Add one with: exlab-wizard destination add NAME FOLDER")
     if name is None:
         if len(destinations) > 1:
             msg = f"there are several destinations; choose one with --to: {known}"
@@ -53,8 +52,7 @@ def _choose(destinations: Mapping[str, Path], name: str | None) -> str:
 def _checked(paths: Sequence[str], destinations: Mapping[str, Path], state_dir: Path) -> list[str]:
     """Return the runs as absolute paths with their links kept, each once."""
     if not all(paths):
-        msg = "the path of a run is empty; give the folder of the run"
-        raise UsageError(msg)
+        raise UsageError("the path of a run is empty; give the folder of the run")
     try:
         return list(dict.fromkeys(checked_run(path, destinations, state_dir) for path in paths))
     except TransferError as error:
