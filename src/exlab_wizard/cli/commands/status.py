@@ -55,11 +55,13 @@ def _from_database(locations: Locations) -> _Seen:
     # Imported here: the application answers most calls.
     from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - see above
     from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - see above
-    from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - see above
 
-    running = is_running(locations.state_dir)
-    address = read_server_file(locations.state_dir.server) if running else None
-    url = None if address is None else address.url
+    running, url = is_running(locations.state_dir), None
+    if running:
+        from exlab_wizard.process.server_json import read_server_file  # noqa: PLC0415 - see above
+
+        address = read_server_file(locations.state_dir.server)
+        url = None if address is None else address.url
     if not locations.state_dir.database.exists():
         return _Seen(_NOTHING, running, url)
     with opened(locations.state_dir) as store:

@@ -198,12 +198,12 @@ def _check(folder: Path) -> int:
         if done.returncode:
             msg = f"sha256sum -c failed in {folder}: {done.stdout}{done.stderr}"
             raise ExlabError(msg)
-        return len(hashes)
-    for path, wanted in hashes.items():
-        with (folder / path).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                msg = f"{path!r} in {folder} does not match its checksum"
-                raise ExlabError(msg)
+    else:
+        for path, wanted in hashes.items():
+            with (folder / path).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                    msg = f"{path!r} in {folder} does not match its checksum"
+                    raise ExlabError(msg)
     return len(hashes)
 
 
