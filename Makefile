@@ -28,7 +28,7 @@ MINUTES =
 PYTEST = $(if $(MINUTES),EXLAB_MINUTES=$(MINUTES) )$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
 .DEFAULT_GOAL = help
-.PHONY: help setup system-packages run demo test test-fast model-full faults-full power-full points-full recovery-full screenshots load coverage mutants storm soak page-soak lint types format wheel clean
+.PHONY: help setup system-packages run demo test test-fast cases model-full faults-full power-full points-full recovery-full screenshots load coverage mutants storm soak page-soak lint types format wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name does; do printf '  make %-16s %s\n' "$$name" "$$does"; done
@@ -77,17 +77,20 @@ test: setup system-packages $(DESKTOP)  ## every test, with samples of what the 
 test-fast: setup system-packages $(DESKTOP)  ## every test but the slow ones
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
+cases: setup system-packages $(DESKTOP)  ## the cases that `make test` leaves out of tests that try one kind of thing many times
+	EXLAB_CASES=rest $(PYTEST) -m sampled $(PYTEST_ARGS)
+
 faults-full: setup system-packages $(DESKTOP)  ## every error at every call site, once and lasting
-	EXLAB_FAULTS=full $(PYTEST) tests/crash/faults $(PYTEST_ARGS)
+	EXLAB_FAULTS=full EXLAB_CASES=all $(PYTEST) tests/crash/faults $(PYTEST_ARGS)
 
 power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
-	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) $(PYTEST) tests/crash/power_cuts -rP $(PYTEST_ARGS)
+	EXLAB_POWER_LAUNCHES=$(POWER_LAUNCHES) EXLAB_CASES=all $(PYTEST) tests/crash/power_cuts -rP $(PYTEST_ARGS)
 
 model-full: setup system-packages $(DESKTOP)  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/crash/model/test_store_model.py $(PYTEST_ARGS)
 
 points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points, at more calls by strace, and twenty times in one copy
-	EXLAB_POINTS=full EXLAB_KILLS=20 $(PYTEST) tests/crash/named_points tests/integration/recovery/test_crash_points.py tests/integration/recovery/test_kills.py $(PYTEST_ARGS)
+	EXLAB_POINTS=full EXLAB_CASES=all EXLAB_KILLS=20 $(PYTEST) tests/crash/named_points tests/integration/recovery/test_crash_points.py tests/integration/recovery/test_kills.py $(PYTEST_ARGS)
 
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
 	$(BIN)/python -m tests.crash.system_calls --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES) )$(RECOVERY_ARGS)
@@ -101,7 +104,7 @@ load: setup  ## 200 clients for 60 s while a transfer runs, a kill in the middle
 	EXLAB_LOAD_SECONDS=60 EXLAB_LOAD_CLIENTS=200 $(BIN)/python -m pytest -s tests/integration/api/test_load.py $(PYTEST_ARGS)
 
 coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
-	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
+	EXLAB_CASES=all $(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
 	EXLAB_MUTANTS=all $(PYTEST) tests/crash/mutants $(PYTEST_ARGS)

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import settings
 from tests.crash.system_calls import summary
 
+SEED: Final = os.environ.get("EXLAB_TEST_SEED", "1")
+CASES: Final = os.environ.get("EXLAB_CASES", "sample")
+"""Of the tests marked `sampled`: a `sample` of their cases, the `rest` that a sample leaves out, or `all`."""
 MINUTES: Final = float(os.environ.get("EXLAB_MINUTES", "0"))
 LEFT_OUT: Final = "left out: the EXLAB_MINUTES are over"
 BEGAN: Final = time.monotonic()
@@ -38,10 +42,27 @@ def own_user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle what may not all be reached in its time, so that no file is always the one that is left out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases that this run does not try, and shuffle what may not all be reached in its time."""
+    if CASES != "all" and not any("::" in argument for argument in config.args):
+        _choose_cases(config, items)
     if MINUTES:
-        random.Random(os.environ.get("EXLAB_TEST_SEED", "1")).shuffle(items)  # noqa: S311 - an order, no secret
+        random.Random(SEED).shuffle(items)  # noqa: S311 - an order, no secret
+
+
+def _choose_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    left_out: set[pytest.Item] = set()
+    for test, of_test in cases.items():
+        marker = of_test[0].get_closest_marker("sampled")
+        most = marker.kwargs.get("cases", 1) if marker else 1
+        chosen = set(random.Random(SEED + test).sample(of_test, min(most, len(of_test))))  # noqa: S311 - no secret
+        left_out |= set(of_test) - chosen if CASES == "sample" else chosen
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_setup() -> None:

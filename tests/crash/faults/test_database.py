@@ -16,7 +16,7 @@ from tests.support.program import MIB, PATIENCE_SECONDS, until
 
 from exlab_wizard.store.sqlite.driver import driver
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 BUDGETS: Final = "SELECT state, attempts, interruptions, crashes FROM sync_jobs WHERE id = ?"
 
 

@@ -9,7 +9,7 @@ from tests.support.program import MIB, until
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 WAITING = "SELECT state, waiting_on, attempts FROM sync_jobs WHERE id = ?"
 
 

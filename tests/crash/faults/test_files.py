@@ -13,7 +13,7 @@ from tests.crash.faults.faulty_program import FaultyProgram, number_of
 from tests.crash.faults.shim import Call
 from tests.support.program import PATIENCE_SECONDS, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 HUGE_BYTES: Final = 64 << 20
 
 

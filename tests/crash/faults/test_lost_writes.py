@@ -17,7 +17,7 @@ from tests.support.program import MIB, until
 from exlab_wizard.domain.clock import from_text
 from exlab_wizard.store.queue.jobs import NewJob
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 EIO: Final = number_of("EIO")
 Copy = Callable[[FaultyProgram], str]
 

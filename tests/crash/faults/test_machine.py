@@ -21,7 +21,7 @@ from tests.support.program import MIB, PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.outcome import Completed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 RUN_OUT: Final = "This computer has run out of memory, threads or open files"
 NO_MORE_THREADS: Final = "can't start new thread"
 

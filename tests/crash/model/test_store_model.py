@@ -23,9 +23,9 @@ pytestmark = pytest.mark.slow
 
 SECONDS: Final = float(os.environ.get("EXLAB_MODEL_SECONDS", "0"))
 SEEDS: Final = (1, 2, 3) if SECONDS else (1,)
-STEPS: Final = 10_000 if SECONDS else 3_000
+STEPS: Final = 10_000 if SECONDS else 1_500
 STEPS_OF_EACH: Final = 50
-EXAMPLES: Final = 90
+EXAMPLES: Final = 90 if SECONDS else 45
 TRIES: Final = 5
 LEGAL_MOVES: Final = {(source, target) for source, targets in LEGAL.items() for target in targets}
 SETTINGS: Final = settings(

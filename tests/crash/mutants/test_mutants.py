@@ -35,6 +35,7 @@ def test_each_text_stands_where_the_table_says() -> None:
     assert moved == [], "mend the table"
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", TRIED, ids=lambda mutant: mutant.missing)
 def test_the_suite_fails_without(mutant: Mutant, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def finish(lab: Lab) -> None:
     assert not (lab.nas / ".exlab-incoming").exists()
 
 
+@pytest.mark.sampled(cases=5)
 @pytest.mark.parametrize("point", SYNC)
 def test_killed_while_it_syncs_the_next_launch_finishes_the_run(exlab: Lab, point: Point) -> None:
     exlab.sync(exlab.make_run())
@@ -190,6 +191,7 @@ def test_killed_while_it_forces_the_run_resumes_all_the_same(exlab: Lab, point: 
     finish(exlab)
 
 
+@pytest.mark.sampled(cases=2)
 @pytest.mark.parametrize("point", RECOVERY)
 def test_killed_while_it_recovers_from_a_kill_the_next_launch_recovers_both(exlab: Lab, point: Point) -> None:
     exlab.sync(exlab.make_run(files=BIG))

@@ -14,6 +14,7 @@ from tests.support.program import PATIENCE_SECONDS
 SECONDS = 15.0
 
 
+@pytest.mark.sampled(cases=0)
 @pytest.mark.slow
 def test_nothing_is_lost_doubled_or_damaged_under_kills_quits_and_faults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

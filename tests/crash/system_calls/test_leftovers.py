@@ -17,6 +17,7 @@ CUTS = [
 ]
 
 
+@pytest.mark.sampled(cases=2)
 @pytest.mark.parametrize(("scenario", "call", "path"), CUTS, ids=[f"{one.name} {path}" for one, _, path in CUTS])
 def test_a_file_that_a_kill_left_half_written_is_gone_after_the_next_act(
     stage: Stage, scenario: Scenario, call: str, path: str

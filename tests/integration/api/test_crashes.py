@@ -15,6 +15,7 @@ from exlab_wizard.testing import Lab
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("point", "state", "jobs"),
     [

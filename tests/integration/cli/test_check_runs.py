@@ -257,6 +257,7 @@ def test_the_command_says_what_it_read_and_fails_on_a_fault(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("point", [Point.MERGE_FILE_PUBLISHED, Point.RECEIPT_BEFORE_REPLACE, Point.MERGE_BEFORE_CLEAR])
 def test_a_run_between_two_steps_of_a_merge_is_no_fault(nas_lab: Lab, synced: Lab, point: Point) -> None:

@@ -86,6 +86,7 @@ def test_a_session_that_was_opened_by_a_request_without_answer_is_closed_with_it
     assert jobs(running) == [(str(run), session.id)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", [Point.LEASE_BEFORE_COMPLETE, Point.LEASE_CLOSED, Point.LEASE_COMPLETED])
 def test_killed_while_it_completes_each_run_is_queued_once(exlab: Lab, point: Point) -> None:
     runs = [exlab.make_run(f"run-{number}", seed=number) for number in (1, 2)]

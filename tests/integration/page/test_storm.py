@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 SECONDS = 5.0
 
 
+@pytest.mark.sampled(cases=0)
 def test_events_without_number_are_looked_at_twice_a_second_and_leave_nothing_behind(
     program: Program, visit: Visit
 ) -> None:

@@ -53,6 +53,7 @@ def damage_pages(program: Program) -> Callable[[], None]:
     return lambda: None
 
 
+@pytest.mark.sampled(cases=2)
 @pytest.mark.parametrize("harm", [hold_exclusively, overwrite_with_garbage, delete, damage_pages])
 def test_whatever_happened_to_the_database_sigterm_ends_the_program_in_time(
     program: Program, harm: Callable[[Program], Callable[[], None]]
@@ -127,6 +128,7 @@ def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
     assert program.wait() == 0
 
 
+@pytest.mark.sampled(cases=2)
 @pytest.mark.anew
 @pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7])
 def test_a_signal_during_the_start_ends_it_cleanly(program: Program, delay_s: float) -> None:

@@ -61,6 +61,7 @@ def test_work_that_an_earlier_version_left_in_flight_is_finished_by_this_one(pro
     assert said == ["0001", "running", "queued", "cancelled"]
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("point", [Point.MIGRATION_BEFORE, Point.MIGRATION_BEFORE_COMMIT, Point.MIGRATION_AFTER])
 def test_a_kill_during_the_migration_leaves_one_schema_or_the_other_and_all_the_work(

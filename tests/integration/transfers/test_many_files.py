@@ -19,6 +19,7 @@ def peak_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
+@pytest.mark.sampled(cases=0)
 @pytest.mark.slow
 @pytest.mark.on_disk
 @pytest.mark.anew
