@@ -38,11 +38,13 @@ EXHAUSTED_HINT: Final = (
 
 
 class FailureClassifier:
-    """Names the file and the remedy for what went wrong between one run and one destination."""
+    """Names the file and the remedy for what went wrong between one run and one destination.
+
+    `check_online` raises TransferWaitError when the destination is offline.
+    """
 
     def __init__(self, run_path: Path, destination: Path, *, check_online: Callable[[], None]) -> None:
-        """Remember both ends; `check_online` raises TransferWaitError when the destination is offline."""
-        self._run_path, self._destination, self.check_online = run_path, destination, check_online
+        self._run_path, self.destination, self.check_online = run_path, destination, check_online
 
     def source(self, op: str, name: str) -> _Classified:
         """Raise an OSError from inside the `with` block as what it means for reading `name` of the run.
@@ -84,11 +86,9 @@ class FailureClassifier:
             return offline
         cause = error.strerror or str(error)
         if error.errno in _FULL:
-            return TransferWaitError(
-                WaitReason.DESTINATION_FULL,
-                f"{str(self._destination)!r} is full ({cause}). Free up space there; the job resumes automatically.",
-            )
-        return _target_failure(op, str(self._destination / path), error, cause)
+            full = f"{str(self.destination)!r} is full ({cause}). Free up space there; the job resumes automatically."
+            return TransferWaitError(WaitReason.DESTINATION_FULL, full)
+        return _target_failure(op, str(self.destination / path), error, cause)
 
 
 class _Classified:

@@ -18,38 +18,31 @@ from exlab_wizard.errors import StoppedError
 
 
 class Checkpoints(Protocol):
-    """The durable memory of one job's attempt. Calls may come from any thread; they are serialised."""
+    """The durable memory of one job's attempt. Calls may come from any thread; they are serialised.
+
+    A call that writes raises ClaimLostError when the job is no longer ours; then nothing was written.
+    """
 
     def load(self) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
 
     def write_manifest(self, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress) -> None:
-        """Insert or replace the rows `put`, forget the paths `drop`, and set the job's counters.
-
-        Raises:
-            ClaimLostError: the job is no longer ours; nothing was written.
-        """
+        """Insert or replace the rows `put`, forget the paths `drop`, and set the job's counters."""
 
     def write(self, files: Sequence[FileRecord], progress: JobProgress) -> None:
-        """Replace the rows `files` and set the job's counters, in one transaction.
-
-        Raises:
-            ClaimLostError: the job is no longer ours; nothing was written.
-        """
+        """Replace the rows `files` and set the job's counters, in one transaction."""
 
     def all_sent(self) -> None:
-        """Note that every byte is durable on the destination and only reading back and publishing are left.
-
-        Raises:
-            ClaimLostError: the job is no longer ours; nothing was written.
-        """
+        """Note that every byte is durable on the destination and only reading back and publishing are left."""
 
 
 class TransferControl:
-    """How the worker pool and one running transfer talk: a stop request one way, signs of life the other."""
+    """How the worker pool and one running transfer talk: a stop request one way, signs of life the other.
+
+    `counted` gets the bytes of each move.
+    """
 
     def __init__(self, counted: Callable[[int], None] = lambda _size: None) -> None:
-        """Start with no stop requested and the last sign of life now; `counted` gets the bytes of each move."""
         self._counted = counted
         self._stop = threading.Event()
         self.reason = ""

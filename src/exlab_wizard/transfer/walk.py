@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard import __version__
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind
@@ -23,25 +22,14 @@ from exlab_wizard.domain.outcome import Completed
 from exlab_wizard.durable import sync_folder
 from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.copy.bandwidth import TokenBucket
-from exlab_wizard.transfer.copy.context import tolerate_unsupported
-from exlab_wizard.transfer.copy.incoming import Incoming
+from exlab_wizard.transfer.copy.context import Attempt, tolerate_unsupported
+from exlab_wizard.transfer.copy.incoming import clear_unknown, dress_folders, fill, finish_folders
 from exlab_wizard.transfer.copy.ledger import Ledger
 from exlab_wizard.transfer.copy.read_back import read_hash
-from exlab_wizard.transfer.destination.checksums import format_checksums, parse_checksums
+from exlab_wizard.transfer.destination import publish
 from exlab_wizard.transfer.destination.marker import MARKER, probe
 from exlab_wizard.transfer.destination.merge import Comparison, is_known_run
-from exlab_wizard.transfer.destination.publish import (
-    INCOMING,
-    FinalPathTakenError,
-    conflict,
-    make_folders,
-    publish_file,
-    publish_whole,
-    remove_empty,
-    sync_way,
-    write_own,
-)
-from exlab_wizard.transfer.destination.receipt import Receipt, read_owner
+from exlab_wizard.transfer.destination.receipt import format_checksums, format_receipt, parse_checksums, read_owner
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree, sweep
 from exlab_wizard.transfer.ports import Checkpoints, TransferControl, TransferRequest
@@ -49,7 +37,6 @@ from exlab_wizard.transfer.source.manifest import (
     CHECKSUMS,
     OWN_FOLDER,
     RECEIPT,
-    RESERVED,
     Manifest,
     check_settled,
     check_unchanged,
@@ -57,7 +44,7 @@ from exlab_wizard.transfer.source.manifest import (
 )
 
 _ROUNDS: Final = 3
-_FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", INCOMING, MARKER})
+_FORBIDDEN_PARTS: Final = frozenset({"", ".", "..", publish.INCOMING, MARKER})
 
 
 class MountTransfer:
@@ -66,14 +53,12 @@ class MountTransfer:
     def __init__(
         self, request: TransferRequest, checkpoints: Checkpoints, control: TransferControl, limiter: TokenBucket
     ) -> None:
-        """Remember what to do; nothing is touched before `run`."""
-        self._request, self._checkpoints, self._control = request, checkpoints, control
+        self._request, self._checkpoints, self._control, self._limiter = request, checkpoints, control, limiter
         self._final = request.destination.joinpath(*request.final_parts)
-        self._incoming = request.destination / INCOMING / request.job_key
+        self._incoming = request.destination / publish.INCOMING / request.job_key
         self._failures = FailureClassifier(
             request.run_path, request.destination, check_online=lambda: probe(request.destination, request.marker_id)
         )
-        self._filler = Incoming(request, checkpoints, control, limiter, self._failures)
         self._started_at = datetime.now(UTC)
 
     def run(self) -> Completed:
@@ -90,7 +75,7 @@ class MountTransfer:
         with self._failures.target("Cannot use", self._request.destination):  # what no step below has classified
             if self._is_published():
                 self._checkpoints.all_sent()
-                remove_empty(self._incoming.parent)
+                publish.remove_empty(self._incoming.parent)
             else:
                 self._publish()
         reached(Point.PUBLISH_DONE)
@@ -106,9 +91,8 @@ class MountTransfer:
 
     def _check_request(self) -> None:
         parts = (*self._request.final_parts, self._request.job_key)
-        if not self._request.final_parts or any(
-            part in _FORBIDDEN_PARTS or "/" in part or os.sep in part for part in parts
-        ):
+        plain = all(part not in _FORBIDDEN_PARTS and "/" not in part and os.sep not in part for part in parts)
+        if not self._request.final_parts or not plain:
             hint = "The final path must consist of plain folder names below the destination: correct the settings."
             raise TransferError("Cannot publish to", str(self._final), hint, ErrorKind.CONFIG)
 
@@ -133,36 +117,41 @@ class MountTransfer:
                 except (FileNotFoundError, NotADirectoryError):
                     return False
             if whole:  # that attempt may have ended before the rename was durable
-                sync_way(self._request.destination, self._final)
+                publish.sync_way(self._request.destination, self._final)
             return whole
 
     def _bring(self, source: Tree, manifest: Manifest) -> None:
         for _ in range(_ROUNDS):
             known = is_known_run(self._final, self._request, self._failures)
-            make_folders(self._request.destination, (INCOMING, self._request.job_key), self._failures)
-            with suppress(FinalPathTakenError):
+            publish.make_folders(self._request.destination, (publish.INCOMING, self._request.job_key), self._failures)
+            with suppress(publish.FinalPathTakenError):
                 if known:
                     self._merge(source, manifest)
                 else:
                     self._publish_new(source, manifest)
                 return
-        raise conflict(self._final, "It keeps appearing and disappearing while the run is being published.")
+        raise publish.conflict(self._final, "It keeps appearing and disappearing while the run is being published.")
 
     def _tree(self, folder: Path) -> Tree:
         with self._failures.target("Cannot open", folder):
             return Tree(folder)
 
+    def _fill(self, source: Tree, target: Tree, manifest: Manifest, published: Mapping[str, str]) -> dict[str, str]:
+        attempt = Attempt(source, target, Ledger(self._checkpoints), self._control, self._limiter, self._failures)
+        hashes = fill(attempt, manifest, published)
+        check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)
+        return hashes
+
     def _publish_new(self, source: Tree, manifest: Manifest) -> None:
         with self._tree(self._incoming) as target:
-            ledger = self._filler.fill(source, target, manifest, {})
-            self._check_source(source, manifest)
-            self._filler.clear_unknown(target, manifest, {})
-            self._write_own(target, manifest, {path: row.sha256 or "" for path, row in ledger.rows.items()})
+            hashes = self._fill(source, target, manifest, {})
+            clear_unknown(target, manifest, {}, self._failures)
+            self._write_own(target, manifest, hashes)
             self._finish_folders(target, manifest)
         # Closed before the rename: file servers refuse to rename an open folder.
-        make_folders(self._request.destination, self._request.final_parts[:-1], self._failures)
+        publish.make_folders(self._request.destination, self._request.final_parts[:-1], self._failures)
         self._failures.check_online()
-        publish_whole(self._incoming, self._final, self._request.destination, self._failures)
+        publish.publish_whole(self._incoming, self._final, self._request.destination, self._failures)
 
     def _merge(self, source: Tree, manifest: Manifest) -> None:
         with self._tree(self._incoming) as target:
@@ -171,11 +160,11 @@ class MountTransfer:
                 with self._failures.target("Cannot flush", self._final):
                     final.sync_names(published)  # `fill` takes away the other name of what a cut-off attempt put there
                 self._list_forgotten(final, manifest)
-                ledger = self._filler.fill(source, target, manifest, published)
-                self._check_source(source, manifest)
+                hashes = self._fill(source, target, manifest, published)
                 self._failures.check_online()
                 self._publish_additions(target, final, manifest, published)
-                self._update_own(final, manifest, ledger)
+                # Checksums of what was published earlier stay, even of files that the run no longer has.
+                self._write_own(final, manifest, self._listed(final) | hashes)
                 self._finish_folders(final, manifest)
             reached(Point.MERGE_BEFORE_CLEAR)
             with self._failures.target("Cannot clear", self._incoming):
@@ -183,10 +172,10 @@ class MountTransfer:
         with self._failures.target("Cannot remove", self._incoming):
             self._incoming.rmdir()
             # The job that published the run first may have been cut off before the name was durable.
-            sync_way(self._request.destination, self._final)
+            publish.sync_way(self._request.destination, self._final)
             with suppress(FileNotFoundError):  # another job that ended found it empty
                 sync_folder(self._incoming.parent)
-        remove_empty(self._incoming.parent)
+        publish.remove_empty(self._incoming.parent)
 
     def _publish_additions(self, target: Tree, final: Tree, manifest: Manifest, published: Mapping[str, str]) -> None:
         for folder in manifest.folders:
@@ -194,18 +183,14 @@ class MountTransfer:
                 final.mkdir(folder.path)
         for file in manifest.files:
             if file.path not in published:
-                publish_file(target, final, file.path, self._failures)
+                publish.publish_file(target, final, file.path, self._failures)
                 reached(Point.MERGE_FILE_PUBLISHED)
         for link in manifest.links:
             with self._failures.target("Cannot create the symlink", final.root / link.path):
                 with suppress(FileExistsError):
                     final.symlink(link.target, link.path)
                 tolerate_unsupported(final.utime, link.path, link.mtime_ns)
-        self._filler.dress_folders(final, manifest.folders)
-        self._filler.sync_folders(final, ["", *(folder.path for folder in manifest.folders)])
-
-    def _check_source(self, source: Tree, manifest: Manifest) -> None:
-        check_unchanged(manifest, scan(source, self._failures, self._control.check), self._request.run_path)
+        finish_folders(final, manifest.folders, self._failures)
 
     def _list_forgotten(self, final: Tree, manifest: Manifest) -> None:
         """List the files that a cut-off attempt added and the run no longer has: their rows are about to go."""
@@ -218,55 +203,31 @@ class MountTransfer:
                 if final.exists(row.path) and read_hash(final, row.path, row.size, self._control) == row.sha256:
                     forgotten[row.path] = row.sha256
             if forgotten:
-                write_own(final, CHECKSUMS, format_checksums(listed | forgotten))
-
-    def _update_own(self, final: Tree, manifest: Manifest, ledger: Ledger) -> None:
-        """Checksums of what was published earlier stay, even of files that the run no longer has."""
-        sent = {path: row.sha256 or "" for path, row in ledger.rows.items()}
-        self._write_own(final, manifest, self._listed(final) | sent)
+                publish.write_own(final, CHECKSUMS, format_checksums(listed | forgotten))
 
     def _listed(self, final: Tree) -> dict[str, str]:
-        with self._failures.target("Cannot read", final.root / CHECKSUMS), suppress(FileNotFoundError):
-            fd = final.open(CHECKSUMS, os.O_RDONLY)
-            with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-                try:
-                    return parse_checksums(file)
-                except ValueError as error:
-                    raise conflict(final.root / CHECKSUMS, f"It is damaged: {error}.") from error
+        path = final.root / CHECKSUMS
+        reading = self._failures.target("Cannot read", path)
+        with reading, suppress(FileNotFoundError), open(final.open(CHECKSUMS, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+            try:
+                return parse_checksums(file)
+            except ValueError as error:
+                raise publish.conflict(path, f"It is damaged: {error}.") from error
         return {}
 
     def _write_own(self, tree: Tree, manifest: Manifest, hashes: Mapping[str, str]) -> None:
         checksums = b"".join(format_checksums(hashes))
-        receipt = self._receipt(manifest, hashlib.sha256(checksums).hexdigest())
+        digest = hashlib.sha256(checksums).hexdigest()
+        receipt = format_receipt(self._request, manifest, digest, self._started_at)
         with self._failures.target("Cannot write", tree.root / OWN_FOLDER):
-            write_own(tree, CHECKSUMS, [checksums])
+            publish.write_own(tree, CHECKSUMS, [checksums])
             reached(Point.RECEIPT_BEFORE_REPLACE)
-            write_own(tree, RECEIPT, [receipt.encoded()])
+            publish.write_own(tree, RECEIPT, [receipt])
 
     def _finish_folders(self, tree: Tree, manifest: Manifest) -> None:
         """Times last: writing into a folder changes them."""
         own = [folder for folder in manifest.folders if folder.path == OWN_FOLDER]
-        self._filler.dress_folders(tree, [*own, manifest.root])
+        dress_folders(tree, [*own, manifest.root], self._failures)
         with self._failures.target("Cannot flush", tree.root):
             for name in (OWN_FOLDER, ""):
                 tree.sync_folder(name)
-
-    def _receipt(self, manifest: Manifest, checksums_sha256: str) -> Receipt:
-        request = self._request
-        return Receipt(
-            job_id=request.job_id,
-            job_key=request.job_key,
-            host=request.host,
-            run_path=str(request.run_path),
-            destination=str(request.destination),
-            final_parts=list(request.final_parts),
-            files=len(manifest.files),
-            bytes=manifest.size,
-            symlinks=len(manifest.links),
-            folders=len(manifest.folders),
-            skipped=sorted(set(manifest.skipped) & RESERVED),
-            checksums_sha256=checksums_sha256,
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            verified_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            program_version=__version__,
-        )

@@ -20,7 +20,7 @@ from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
-from exlab_wizard.transfer.destination.partials import remove_leftovers
+from exlab_wizard.transfer.destination.publish import remove_leftovers
 
 log = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from exlab_wizard.process.log_once import LogOnce
 from exlab_wizard.process.logs import log_ids
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
+from exlab_wizard.transfer.copy.bandwidth import Throughput
 from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import Attempts
 from exlab_wizard.workers.destination_probe import DestinationProbes
-from exlab_wizard.workers.throughput import Throughput
 
 log = logging.getLogger(__name__)
 

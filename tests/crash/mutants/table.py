@@ -49,15 +49,15 @@ _DURABLE: Final = (
     Mutant(
         "the flush one by one before the rows of small files",
         "transfer/copy/small_files.py",
-        "durability.sync_each([row.path for row in rows], attempt.target.open)",
+        "durability.sync_each([row.path for row in rows], attempt.target.opened)",
         "pass",
         (_ROWS_AFTER_BYTES + _ONE_BY_ONE,),
     ),
     Mutant(
         "the flush of the run's folders before publishing",
         "transfer/copy/incoming.py",
-        "                target.sync_folder(name)",
-        "                pass",
+        "            target.sync_folder(name)",
+        "            pass",
         (_NAME_LAST + _ONE_BY_ONE,),
     ),
     Mutant(
@@ -70,8 +70,8 @@ _DURABLE: Final = (
     Mutant(
         "the flush of the notes themselves",
         "transfer/destination/publish.py",
-        "        sync_file(fd)\n    finally:",
-        "        pass\n    finally:",
+        "        sync_file(fd)\n    tree.replace",
+        "    tree.replace",
         (_NAME_LAST,),
     ),
     Mutant(
@@ -382,8 +382,8 @@ _PUBLISHED: Final = (
     Mutant(
         "the marker check before the rename",
         "transfer/walk.py",
-        "        self._failures.check_online()\n        publish_whole(",
-        "        publish_whole(",
+        "        self._failures.check_online()\n        publish.publish_whole(",
+        "        publish.publish_whole(",
         (f"{_DESTINATION}test_share_that_is_replaced_just_before_the_rename_gets_nothing",),
         dies_of=_NOT_RAISED,
     ),
@@ -433,7 +433,7 @@ _PUBLISHED: Final = (
     ),
     Mutant(
         "the difference between our leftovers and those of others",
-        "transfer/destination/partials.py",
+        "transfer/destination/publish.py",
         "            if named is None or not is_over(int(named[1])):",
         "            if named is None:",
         ("tests/unit/transfer/files/test_tree.py::test_the_partial_copy_of_a_cancelled_job_is_removed_and_no_other",),

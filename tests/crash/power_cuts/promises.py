@@ -27,7 +27,7 @@ from exlab_wizard.store.sqlite.database import Database, decode_text
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep.invariants import INVARIANTS
-from exlab_wizard.transfer.destination.checksums import parse_checksums
+from exlab_wizard.transfer.destination.receipt import parse_checksums
 
 AFTER: Final = "after the power cut"
 _BESIDE: Final = ("", "-wal", "-journal")

@@ -18,8 +18,8 @@ from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.errors import TransferError, TransferWaitError
 from exlab_wizard.transfer import walk
 from exlab_wizard.transfer.copy import big_file, small_files
-from exlab_wizard.transfer.destination import publish
 from exlab_wizard.transfer.destination.marker import MARKER, create_marker, probe
+from exlab_wizard.transfer.destination.publish import make_folders, publish_file, publish_whole
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import CHECKSUMS, RECEIPT
@@ -239,7 +239,7 @@ def test_crash_just_before_the_rename_needs_no_byte_sent_again(world: World, mon
         raise CrashError
 
     with monkeypatch.context() as patch:
-        patch.setattr("exlab_wizard.transfer.walk.publish_whole", crash)
+        patch.setattr("exlab_wizard.transfer.destination.publish.publish_whole", crash)
         with pytest.raises(CrashError):
             world.sync()
     assert all(row.state is FileState.VERIFIED for row in world.checkpoints.rows.values())
@@ -256,12 +256,12 @@ def test_share_that_is_replaced_just_before_the_rename_gets_nothing(
     world.write("a.dat")
 
     def unmount(destination: Path, parts: tuple[str, ...], failures: FailureClassifier) -> Path:
-        folder = publish.make_folders(destination, parts, failures)
+        folder = make_folders(destination, parts, failures)
         if folder == world.final.parent:
             (world.nas / MARKER).unlink()
         return folder
 
-    monkeypatch.setattr("exlab_wizard.transfer.walk.make_folders", unmount)
+    monkeypatch.setattr("exlab_wizard.transfer.destination.publish.make_folders", unmount)
     with pytest.raises(TransferWaitError, match="offline"):
         world.sync()
     assert not world.final.exists()
@@ -275,9 +275,9 @@ def test_final_path_that_appears_at_the_last_moment_is_not_replaced(
     def intrude(incoming: Path, final: Path, destination: Path, failures: FailureClassifier) -> None:
         final.mkdir()
         (final / "theirs").write_bytes(b"theirs")
-        publish.publish_whole(incoming, final, destination, failures)
+        publish_whole(incoming, final, destination, failures)
 
-    monkeypatch.setattr("exlab_wizard.transfer.walk.publish_whole", intrude)
+    monkeypatch.setattr("exlab_wizard.transfer.destination.publish.publish_whole", intrude)
     with pytest.raises(TransferError) as caught:
         world.sync()
     assert caught.value.kind is ErrorKind.CONFLICT
@@ -347,10 +347,10 @@ def test_crash_in_the_middle_of_adding_files_adds_the_rest_next_time_and_lists_a
     def crash(incoming: Tree, final: Tree, path: str, failures: FailureClassifier) -> None:
         if path == "new2.dat":
             raise CrashError
-        publish.publish_file(incoming, final, path, failures)
+        publish_file(incoming, final, path, failures)
 
     with monkeypatch.context() as patch:
-        patch.setattr("exlab_wizard.transfer.walk.publish_file", crash)
+        patch.setattr("exlab_wizard.transfer.destination.publish.publish_file", crash)
         with pytest.raises(CrashError):
             world.sync()
     assert (world.final / "new1.dat").exists()

@@ -23,6 +23,7 @@ from exlab_wizard.server.page.words import done_percent
 from exlab_wizard.server.thread_pools import ThreadPools
 from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.receipt import read_receipt
+from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.workers.attempt import final_parts
 
 STEPS: Final = 50
@@ -117,4 +118,5 @@ class RunRoutes:
             msg = f"The destination {job.destination!r} is no longer configured."
             raise ValueError(msg)
         probe(destination.folder, destination.marker)
-        return read_receipt(destination.folder.joinpath(*final_parts(job.run_path, job.equipment_id)))
+        with Tree(destination.folder.joinpath(*final_parts(job.run_path, job.equipment_id))) as final:
+            return read_receipt(final)

@@ -1,4 +1,4 @@
-"""A bandwidth limit that several transfers share, and that may change while they run.
+"""A bandwidth limit that several transfers share, and that may change while they run; and what they move in all.
 
 Each taker draws a ticket; bytes become available at the current rate and serve tickets in order. The limit is asked for
 again at least every half second, so a schedule takes effect in the middle of a transfer.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -16,13 +17,13 @@ from exlab_wizard.transfer.ports import TransferControl
 _BURST_SECONDS: Final = 0.25
 _RECHECK_SECONDS: Final = 0.5
 _SLICE_SECONDS: Final = 0.2
+_WINDOW_SECONDS: Final = 60
 
 
 class TokenBucket:
     """The limit of one destination: `limit()` returns bytes per second, None for no limit; 0 lets nothing through."""
 
     def __init__(self, limit: Callable[[], float | None]) -> None:
-        """Start with nothing saved up."""
         self._limit = limit
         self._lock = threading.Lock()
         self._rate = limit()
@@ -70,3 +71,28 @@ class TokenBucket:
             self._rate = self._limit()
             if self._rate is None:
                 self._granted = self._claimed
+
+
+class Throughput:
+    """Counts the bytes that all transfers moved, in whole seconds. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: deque[list[int]] = deque(maxlen=_WINDOW_SECONDS)
+        self.total = 0
+        """All that was ever counted."""
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes now."""
+        second = int(time.monotonic())
+        with self._lock:
+            if not self._seconds or self._seconds[-1][0] != second:
+                self._seconds.append([second, 0])
+            self._seconds[-1][1] += size
+            self.total += size
+
+    def last_minute(self) -> int:
+        """Return how many bytes were counted in the last 60 seconds."""
+        oldest = int(time.monotonic()) - _WINDOW_SECONDS
+        with self._lock:
+            return sum(size for second, size in self._seconds if second > oldest)

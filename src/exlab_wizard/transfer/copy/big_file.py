@@ -50,7 +50,7 @@ class _Segment:
 def send_big_file(attempt: Attempt, file: SourceFile) -> None:
     """Return when `file` is durable on the destination and was read back equal; resumes where its row ends.
 
-    It raises what `Incoming.fill` raises. After StoppedError the bytes that were sent are checkpointed.
+    It raises what `incoming.fill` raises. After StoppedError the bytes that were sent are checkpointed.
     """
     row = attempt.ledger.rows[file.path]
     if row.bytes_done:
@@ -71,7 +71,7 @@ class _Pipeline:
         self._segment_size = _SEGMENT_START
         self._sent_hash, self._back_hash = hashlib.sha256(), hashlib.sha256()
         self._back_done = 0
-        self._abandoned = False
+        self._abandoned = threading.Event()
         self._checkpointed = threading.Condition()
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._hasher: PipelineStage[tuple[bytearray, int] | _Segment] = PipelineStage("hash", self._hash)
@@ -85,7 +85,7 @@ class _Pipeline:
             stack.enter_context(self._reader)
             stack.enter_context(self._flusher)
             stack.enter_context(self._hasher)
-            stack.callback(self._abandon)
+            stack.callback(self._abandoned.set)
             if self._start and not self._resume():
                 return False
             try:
@@ -139,10 +139,7 @@ class _Pipeline:
 
     def _step(self, count: int) -> bool:
         self._attempt.control.moved(count)
-        return not (self._abandoned or self._attempt.control.stop_requested)
-
-    def _abandon(self) -> None:
-        self._abandoned = True
+        return not (self._abandoned.is_set() or self._attempt.control.stop_requested)
 
     def _pump(self) -> None:
         attempt, file = self._attempt, self._file
@@ -227,10 +224,11 @@ class _Pipeline:
         reached(Point.COPY_FLUSHED)
         attempt.ledger.record([self._row_at(segment)])
         reached(Point.COPY_CHECKPOINTED)
-        took = time.monotonic() - began
+        # A slow destination gets small segments, so that a stop is answered within a second.
+        slow, size = time.monotonic() - began > _SEGMENT_SECONDS / 2, self._segment_size
         with self._checkpointed:
             self._durable = segment.end
-            self._segment_size = _next_size(self._segment_size, took)
+            self._segment_size = max(_SEGMENT_MIN, size // 2) if slow else min(_SEGMENT_MAX, size * 2)
             self._checkpointed.notify_all()
         self._reader.put(segment)
 
@@ -254,10 +252,3 @@ class _Pipeline:
         if self._back_done != row.size or self._back_hash.hexdigest() != row.sha256:
             raise self._attempt.mismatch(row)
         self._attempt.ledger.verified([replace(row, state=FileState.VERIFIED)])
-
-
-def _next_size(size: int, took: float) -> int:
-    """A slow destination gets small segments, so that a stop is answered within a second."""
-    if took > _SEGMENT_SECONDS / 2:
-        return max(_SEGMENT_MIN, size // 2)
-    return min(_SEGMENT_MAX, size * 2)

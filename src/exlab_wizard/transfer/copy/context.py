@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
@@ -15,6 +15,7 @@ from exlab_wizard.errors import TransferError
 from exlab_wizard.transfer.copy.bandwidth import TokenBucket
 from exlab_wizard.transfer.copy.ledger import Ledger
 from exlab_wizard.transfer.failures import FailureClassifier
+from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import SourceFile
@@ -36,7 +37,7 @@ class Attempt:
     control: TransferControl
     limiter: TokenBucket
     failures: FailureClassifier
-    umask: int
+    umask: int = field(default_factory=durability.umask)
 
     def on_target(self, op: str, path: str) -> AbstractContextManager[None]:
         """Classify an OSError from inside as one at `path` of the target."""

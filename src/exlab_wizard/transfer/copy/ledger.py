@@ -7,35 +7,35 @@ costs one more reading, never data.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
+from exlab_wizard.transfer.copy.plan import Plan
 from exlab_wizard.transfer.ports import Checkpoints
 
 
 class Ledger:
-    """Every file of the run by path. Safe to use from several threads."""
+    """Every file of the run by path, from `start` on. Safe to use from several threads."""
 
-    def __init__(self, checkpoints: Checkpoints, rows: Iterable[FileRecord], total: tuple[int, int]) -> None:
-        """Take over `rows`; `total` is files and bytes of the whole run."""
-        self._checkpoints, self._lock = checkpoints, threading.Lock()
-        self._files_total, self._bytes_total = total
-        self._files_done = self._bytes_done = self._bytes_verified = 0
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints, self._lock = checkpoints, threading.Lock()
+        self._bytes_total = self._files_done = self._bytes_done = self._bytes_verified = self._bytes_resumed = 0
         self._read_back: list[FileRecord] = []
         self.rows: dict[str, FileRecord] = {}
-        for row in rows:
-            self._apply(row)
-            if row.state is FileState.VERIFIED:
-                self._bytes_verified += row.size
-        self._bytes_resumed = self._bytes_done
 
-    def start(self, put: Sequence[FileRecord], drop: Sequence[str]) -> None:
-        """Write the difference between the checkpoints' rows and these.
+    def start(self, plan: Plan) -> None:
+        """Take over the rows of `plan`, and write the difference between the checkpoints' rows and these.
 
         Raises:
             ClaimLostError: the job is no longer ours.
         """
-        self._checkpoints.write_manifest(put, drop, self._progress())
+        for row in plan.rows:
+            self._apply(row)
+            self._bytes_total += row.size
+            if row.state is FileState.VERIFIED:
+                self._bytes_verified += row.size
+        self._bytes_resumed = self._bytes_done
+        self.checkpoints.write_manifest(plan.put, plan.drop, self._progress())
 
     def record(self, rows: Sequence[FileRecord]) -> None:
         """Make `rows` durable, and what was read back meanwhile; what they claim must be durable already.
@@ -47,7 +47,7 @@ class Ledger:
             together = [*self._read_back, *rows]
             for row in together:
                 self._apply(row)
-            self._checkpoints.write(together, self._progress())
+            self.checkpoints.write(together, self._progress())
             self._read_back.clear()
 
     def verified(self, rows: Sequence[FileRecord]) -> None:
@@ -70,11 +70,5 @@ class Ledger:
         self.rows[row.path] = row
 
     def _progress(self) -> JobProgress:
-        return JobProgress(
-            self._files_total,
-            self._files_done,
-            self._bytes_total,
-            self._bytes_done,
-            min(self._bytes_verified, self._bytes_total),
-            self._bytes_resumed,
-        )
+        files, total, verified = len(self.rows), self._bytes_total, min(self._bytes_verified, self._bytes_total)
+        return JobProgress(files, self._files_done, total, self._bytes_done, verified, self._bytes_resumed)

@@ -9,7 +9,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import WaitReason
@@ -29,12 +28,6 @@ class Plan:
     rows: list[FileRecord] = field(default_factory=list)
     put: list[FileRecord] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
-
-    @property
-    def bytes_to_send(self) -> int:
-        """Bytes of `send` that are not on the destination yet."""
-        partly = {row.path: row.bytes_done for row in self.rows if row.state is FileState.PENDING and row.bytes_done}
-        return sum(file.size - partly.get(file.path, 0) for file in self.send)
 
 
 def reconcile(
@@ -64,15 +57,17 @@ def reconcile(
     return plan
 
 
-def check_room(plan: Plan, destination: Path, failures: FailureClassifier) -> None:
+def check_room(plan: Plan, failures: FailureClassifier) -> None:
     """Return when the destination has room for what is left to send.
 
     Raises:
         TransferWaitError: it has not; both numbers are in the message.
     """
+    destination = failures.destination
     with failures.target("Cannot determine the free space of", destination):
         space = shutil.disk_usage(destination)
-    needed = plan.bytes_to_send
+    partly = {row.path: row.bytes_done for row in plan.rows if row.state is FileState.PENDING}
+    needed = sum(file.size - partly[file.path] for file in plan.send)
     if space.total and space.free < needed:  # some network file systems report zeros
         detail = (
             f"{str(destination)!r} is full: {size(needed)} are left to send, but only {size(space.free)} are free."
@@ -85,11 +80,8 @@ def _valid_row(file: SourceFile, row: FileRecord | None, incoming: Tree) -> File
     fresh = FileRecord(file.path, file.size, file.mtime_ns)
     if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns) or row.bytes_done <= 0 < row.size:
         return fresh
-    try:
-        there = incoming.lstat(file.path)
-    except (FileNotFoundError, NotADirectoryError):
-        return fresh
-    if not stat.S_ISREG(there.st_mode):
+    there = incoming.find(file.path)
+    if there is None or not stat.S_ISREG(there.st_mode):
         return fresh
     if row.state is FileState.PENDING:
         return row if row.prefix_sha256 and there.st_size >= row.bytes_done else fresh

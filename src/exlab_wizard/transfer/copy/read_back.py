@@ -14,7 +14,6 @@ from typing import Final
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.transfer.copy.context import Attempt
-from exlab_wizard.transfer.copy.stage import PipelineStage
 from exlab_wizard.transfer.files import durability
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.ports import TransferControl
@@ -33,16 +32,13 @@ def read_hash(tree: Tree, path: str, size: int, control: TransferControl, *, cac
     """
     digest = hashlib.sha256()
     control.file = path
-    fd = tree.open(path, os.O_RDONLY)
-    try:
+    with tree.opened(path, os.O_RDONLY) as fd:
         if not cached:
             durability.drop_cached(fd, 0, 0)
         while data := os.read(fd, min(BUFFER, size + 1)):
             control.check()
             digest.update(data)
             control.moved(len(data))
-    finally:
-        os.close(fd)
     return digest.hexdigest()
 
 
@@ -65,29 +61,23 @@ def update_from(
     return done
 
 
-class ReadBack(PipelineStage[Sequence[FileRecord]]):
-    """Checks whole files, durable on the destination, behind the copy; a file that is not checked stays COPIED."""
+def check_batch(attempt: Attempt, rows: Sequence[FileRecord]) -> None:
+    """Check whole files that are durable on the destination; one that is not checked stays COPIED.
 
-    def __init__(self, attempt: Attempt) -> None:
-        """Prepare; `check` raises TransferError, TransferWaitError, StoppedError or ClaimLostError."""
-        super().__init__("read-back", self._check_batch)
-        self._attempt = attempt
-
-    def _check_batch(self, rows: Sequence[FileRecord]) -> None:
-        good: list[FileRecord] = []
-        try:
-            for row in rows:
-                self._check_one(row)
-                good.append(replace(row, state=FileState.VERIFIED))
-        finally:
-            self._attempt.ledger.verified(good)
-
-    def _check_one(self, row: FileRecord) -> None:
-        attempt = self._attempt
-        try:
-            found = read_hash(attempt.target, row.path, row.size, attempt.control)
-        except OSError as error:
-            raise attempt.failures.of_target("Cannot read back", attempt.target.root / row.path, error) from error
-        if found != row.sha256:
-            raise attempt.mismatch(row)
-        attempt.ledger.read_back(row.size)
+    Raises:
+        TransferError: a file cannot be read, or is not what was sent.
+        TransferWaitError: the destination is offline.
+        StoppedError: a stop was requested.
+        ClaimLostError: the job is no longer ours.
+    """
+    good: list[FileRecord] = []
+    try:
+        for row in rows:
+            with attempt.on_target("Cannot read back", row.path):
+                found = read_hash(attempt.target, row.path, row.size, attempt.control)
+            if found != row.sha256:
+                raise attempt.mismatch(row)
+            attempt.ledger.read_back(row.size)
+            good.append(replace(row, state=FileState.VERIFIED))
+    finally:
+        attempt.ledger.verified(good)

@@ -17,7 +17,6 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.transfer.copy.context import Attempt
-from exlab_wizard.transfer.copy.read_back import ReadBack
 from exlab_wizard.transfer.copy.stage import PipelineStage
 from exlab_wizard.transfer.failures import changing
 from exlab_wizard.transfer.files import durability
@@ -34,17 +33,16 @@ _THREADS: Final = 4
 
 
 class SmallFiles:
-    """Sends many small files of one attempt."""
+    """Sends many small files of one attempt; the stage `read_back` gets every durable batch."""
 
-    def __init__(self, attempt: Attempt, read_back: ReadBack) -> None:
-        """Prepare; `read_back` gets every durable batch."""
+    def __init__(self, attempt: Attempt, read_back: PipelineStage[Sequence[FileRecord]]) -> None:
         self._attempt, self._read_back = attempt, read_back
         self._at_once = attempt.target.syncs_at_once()
 
     def send(self, files: Iterable[SourceFile]) -> None:
         """Return when all `files` are durable on the destination and checkpointed as COPIED.
 
-        It raises what `Incoming.fill` raises. After StoppedError whole files that were sent are checkpointed.
+        It raises what `incoming.fill` raises. After StoppedError whole files that were sent are checkpointed.
         """
         with (
             PipelineStage("flush", self._settle, room=1) as flush,
@@ -100,30 +98,21 @@ class SmallFiles:
     def _copy(self, file: SourceFile) -> FileRecord:
         attempt = self._attempt
         attempt.control.file = file.path
-        try:
-            source = attempt.source.open(file.path, os.O_RDONLY)
-        except OSError as error:
-            raise attempt.failures.of_source("Cannot open", file.path, error) from error
-        try:
+        with attempt.failures.source("Cannot open", file.path), attempt.source.opened(file.path, os.O_RDONLY) as source:
             digest = self._copy_open(file, source)
-        finally:
-            os.close(source)
         return FileRecord(file.path, file.size, file.mtime_ns, FileState.COPIED, file.size, None, digest)
 
     def _copy_open(self, file: SourceFile, source: int) -> str:
         attempt, digest = self._attempt, hashlib.sha256()
-        op = "Cannot create"
-        try:
+        with attempt.on_target("Cannot create", file.path):
             target = attempt.open_target(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
-            op = "Cannot write"
+        with attempt.on_target("Cannot write", file.path):
             try:
                 self._pump(file, source, target, digest.update)
             finally:
                 os.close(target)
-            op = "Cannot set the times of"
+        with attempt.on_target("Cannot set the times of", file.path):
             attempt.dress(file)
-        except OSError as error:
-            raise attempt.failures.of_target(op, attempt.target.root / file.path, error) from error
         return digest.hexdigest()
 
     def _pump(self, file: SourceFile, source: int, target: int, update: Callable[[bytes], object]) -> None:
@@ -131,11 +120,9 @@ class SmallFiles:
         attempt, left = self._attempt, file.size
         while True:
             attempt.control.check()
-            try:
+            with attempt.failures.source("Cannot read", file.path):
                 data = os.read(source, min(_BUFFER, left + 1)) if left else b""
                 status = os.fstat(source) if left <= len(data) else None
-            except OSError as error:
-                raise attempt.failures.of_source("Cannot read", file.path, error) from error
             left -= len(data)
             if left < 0 or (left and not data) or (status and not is_same(file, status)):
                 raise changing(str(attempt.source.root / file.path))
@@ -155,7 +142,7 @@ class SmallFiles:
             if self._at_once:
                 attempt.target.sync_all()
             else:
-                durability.sync_each([row.path for row in rows], attempt.target.open)
+                durability.sync_each([row.path for row in rows], attempt.target.opened)
                 attempt.target.sync_names(row.path for row in rows)
         attempt.failures.check_online()
         reached(Point.COPY_FLUSHED)

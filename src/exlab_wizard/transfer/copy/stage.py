@@ -7,8 +7,8 @@ Leaving the `with` block never leaves the thread behind.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -16,14 +16,13 @@ _T = TypeVar("_T")
 
 
 class PipelineStage(Generic[_T]):
-    """Handles what is `put`, in order, at most `room` unfinished ones (0: without limit)."""
+    """Handles what is `put`, in order, at most `room` unfinished ones (0: without limit), within its `with` block."""
 
     def __init__(self, name: str, handle: Callable[[_T], None], room: int = 0) -> None:
-        """Prepare; the thread runs from entering the `with` block on."""
-        self._handle, self._room = handle, room
-        self._items: deque[_T] = deque()
-        self._changed = threading.Condition()
-        self._ending = self._busy = False
+        self._handle = handle
+        self._room = threading.Semaphore(room) if room else None
+        self._items: SimpleQueue[_T | None] = SimpleQueue()  # None: the end
+        self._dropping = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -34,20 +33,14 @@ class PipelineStage(Generic[_T]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Drop what is queued and return when the thread has ended."""
-        with self._changed:
-            self._items.clear()
-            self._ending = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._dropping = True
+        self._end()
 
     def put(self, item: _T) -> None:
         """Queue `item`, waiting for room; dropped when the stage has failed."""
-        with self._changed:
-            while self._room and len(self._items) + self._busy >= self._room and self._error is None:
-                self._changed.wait()
-            if self._error is None:
-                self._items.append(item)
-                self._changed.notify_all()
+        if self._room is not None:
+            self._room.acquire()
+        self._items.put(item)
 
     def check(self) -> None:
         """Raise the error that ended the stage, if one did."""
@@ -56,29 +49,19 @@ class PipelineStage(Generic[_T]):
 
     def finish(self) -> None:
         """Return when all that was put is handled; raise the error that ended the stage, if one did."""
-        with self._changed:
-            self._ending = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._end()
         self.check()
 
+    def _end(self) -> None:
+        self._items.put(None)
+        self._thread.join()
+
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._items and not self._ending:
-                    self._changed.wait()
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._busy = True
+        while (item := self._items.get()) is not None:
             try:
-                self._handle(item)
+                if self._error is None and not self._dropping:
+                    self._handle(item)
             except BaseException as error:  # boundary: raised again in the owner's thread by check()
-                with self._changed:
-                    self._error = error
-                    self._items.clear()
-                    self._changed.notify_all()
-                return
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
+                self._error = error
+            if self._room is not None:
+                self._room.release()

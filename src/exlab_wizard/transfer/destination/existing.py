@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from exlab_wizard.transfer.copy.read_back import read_hash
-from exlab_wizard.transfer.destination.checksums import parse_checksums
 from exlab_wizard.transfer.destination.marker import probe
-from exlab_wizard.transfer.destination.receipt import Owner, read_owner
+from exlab_wizard.transfer.destination.receipt import Owner, parse_checksums, read_owner
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.ports import TransferControl

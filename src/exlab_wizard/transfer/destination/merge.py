@@ -51,7 +51,6 @@ class Comparison:
     """Compares a run with what was published of it before; nothing is changed on either side."""
 
     def __init__(self, source: Tree, final: Tree, control: TransferControl, failures: FailureClassifier) -> None:
-        """Remember both sides."""
         self._source, self._final, self._control, self._failures = source, final, control, failures
 
     def published(self, manifest: Manifest) -> dict[str, str]:
@@ -99,10 +98,8 @@ class Comparison:
 
     def _mode(self, path: str) -> int | None:
         with self._failures.target("Cannot read", self._final.root / path):
-            try:
-                return self._final.lstat(path).st_mode
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+            status = self._final.find(path)
+            return status.st_mode if status else None
 
     def _differs(self, path: str) -> TransferError:
         return conflict(self._final.root / path, "It differs from the file of the same name in the run.")

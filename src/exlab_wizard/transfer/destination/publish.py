@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,10 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.job import ErrorKind
 from exlab_wizard.durable import sync_file, sync_folder
 from exlab_wizard.errors import TransferError
-from exlab_wizard.transfer.destination.marker import MARKER
+from exlab_wizard.transfer.destination.marker import MARKER, probe
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.durability import write_all
-from exlab_wizard.transfer.files.tree import Tree
+from exlab_wizard.transfer.files.tree import Tree, sweep
 from exlab_wizard.transfer.source.manifest import OWN_FOLDER
 
 INCOMING: Final = ".exlab-incoming"
@@ -32,26 +33,27 @@ class FinalPathTakenError(Exception):
     """The final path was created while the run was being copied: compare it again."""
 
 
-def make_folders(destination: Path, parts: Iterable[str], failures: FailureClassifier) -> Path:
+def make_folders(destination: Path, parts: Sequence[str], failures: FailureClassifier) -> Path:
     """Create folder after folder below `destination` and return the last; each is durable, existing ones too.
 
     Raises:
         TransferError: one cannot be created.
         TransferWaitError: the destination is offline or full.
     """
-    wanted = list(parts)
-    with failures.target("Cannot create the folder", destination.joinpath(*wanted)):
+    folder = destination.joinpath(*parts)
+    with failures.target("Cannot create the folder", folder):
         for tries_left in reversed(range(_TRIES)):
             try:
-                return _make_folders(destination, wanted)
+                _make_folders(destination, parts)
+                break
             except FileNotFoundError:
                 # Another job has just removed the empty folder above it.
                 if not tries_left:
                     raise
-    return destination.joinpath(*wanted)
+    return folder
 
 
-def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
+def _make_folders(destination: Path, parts: Sequence[str]) -> None:
     with Tree(destination) as tree:
         # Of the folder that is open: by its path, an empty mount point could have taken its place since.
         tree.lstat(MARKER)
@@ -61,7 +63,6 @@ def _make_folders(destination: Path, parts: Iterable[str]) -> Path:
             with suppress(FileExistsError):
                 tree.mkdir(here)
             tree.sync_folder(above)  # also if it existed: its creator may have been cut off before this
-    return destination / here
 
 
 def sync_way(destination: Path, final: Path) -> None:
@@ -70,10 +71,9 @@ def sync_way(destination: Path, final: Path) -> None:
     Raises:
         OSError: they are not.
     """
-    folder = final
-    while folder != destination:
-        folder = folder.parent
-        sync_folder(folder)
+    while final != destination:
+        final = final.parent
+        sync_folder(final)
 
 
 def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
@@ -85,13 +85,10 @@ def write_own(tree: Tree, path: str, content: Iterable[bytes]) -> None:
     if not tree.exists(OWN_FOLDER):
         tree.mkdir(OWN_FOLDER)
     fresh = path + ".new"
-    fd = tree.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
+    with tree.opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
         for piece in content:
             write_all(fd, piece)
         sync_file(fd)
-    finally:
-        os.close(fd)
     tree.replace(fresh, path)
     tree.sync_folder(OWN_FOLDER)
 
@@ -134,13 +131,11 @@ def publish_file(incoming: Tree, final: Tree, path: str, failures: FailureClassi
     with failures.target("Cannot publish", final.root / path):
         try:
             incoming.link_to(path, final)
-        except FileExistsError as error:
-            raise conflict(final.root / path, "It was created while the run was being copied.") from error
         except OSError as error:
+            if isinstance(error, FileExistsError) or (error.errno in _NO_LINKS and final.exists(path)):
+                raise conflict(final.root / path, "It was created while the run was being copied.") from error
             if error.errno not in _NO_LINKS:
                 raise
-            if final.exists(path):
-                raise conflict(final.root / path, "It was created while the run was being copied.") from error
             incoming.move_to(path, final)
 
 
@@ -154,3 +149,32 @@ def remove_empty(folder: Path) -> None:
     """Remove a folder if nothing is in it: other jobs may be using it."""
     with suppress(OSError):
         folder.rmdir()
+
+
+def remove_leftovers(
+    destination: Path, installation: str, is_over: Callable[[int], bool], marker_id: str = ""
+) -> list[int]:
+    """Remove the incoming folders whose job `is_over` for good, and return the numbers of those jobs.
+
+    It touches only folders of this installation: other workstations share the destination.
+
+    Raises:
+        TransferWaitError: the destination is offline.
+        OSError: a folder cannot be removed; the next poll tries again.
+    """
+    probe(destination, marker_id)
+    ours = re.compile(rf"{re.escape(installation)}-(\d+)")
+    incoming = destination / INCOMING
+    removed: list[int] = []
+    with suppress(FileNotFoundError):
+        for folder in sorted(incoming.iterdir()):
+            named = ours.fullmatch(folder.name)
+            if named is None or not is_over(int(named[1])):
+                continue
+            with Tree(folder) as tree:
+                sweep(tree, (), (), ())
+            folder.rmdir()
+            removed.append(int(named[1]))
+    if removed:
+        remove_empty(incoming)
+    return removed

@@ -20,8 +20,8 @@ if sys.platform != "win32":
     import fcntl
 
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
-DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0)
 PLAIN: Final[int] = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+FOLDER: Final[int] = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | PLAIN
 _WRITE_BACK: Final = 2
 
 # File systems whose syncfs reaches the disk (NFS: the server). On CIFS and FUSE only fsync asks the server to flush.
@@ -30,16 +30,7 @@ _SYNCFS_TRUSTED: Final = frozenset(
 )
 
 
-def _load_libc() -> ctypes.CDLL | None:
-    if sys.platform != "linux":
-        return None
-    try:
-        return ctypes.CDLL(None, use_errno=True)
-    except OSError:
-        return None
-
-
-_LIBC: Final = _load_libc()
+_LIBC: Final[ctypes.CDLL | None] = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def sync_data(fd: int) -> None:
@@ -75,25 +66,19 @@ def sync_all(fd: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def sync_each(names: Sequence[str], open_file: Callable[[str, int], int]) -> None:
-    """Make the named files durable one by one; `open_file(name, flags)` opens them.
+def sync_each(names: Sequence[str], opened: Callable[[str, int], contextlib.AbstractContextManager[int]]) -> None:
+    """Make the named files durable one by one; `opened(name, flags)` lends them.
 
     Raises:
         OSError: one of them is not.
     """
-    flags = (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | PLAIN | NOFOLLOW
+    flags = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
     for name in names:
-        fd = open_file(name, flags)
-        try:
+        with opened(name, flags) as fd:
             os.fsync(fd)
-        finally:
-            os.close(fd)
     if sys.platform == "darwin" and names:
-        fd = open_file(names[-1], flags)
-        try:  # one barrier empties the drive's cache of all of them
+        with opened(names[-1], flags) as fd:  # one barrier empties the drive's cache of all of them
             full_sync(fd)
-        finally:
-            os.close(fd)
 
 
 def start_write_back(fd: int, start: int, size: int) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from exlab_wizard.durable import sync_file
 from exlab_wizard.transfer.files import durability
@@ -23,25 +23,16 @@ _LINK_TIMES: Final = os.utime in os.supports_follow_symlinks
 _SHORT: Final = 250  # characters: at most 1,000 bytes, below every system's PATH_MAX
 
 
-class Tree:
+class Tree(AbstractContextManager["Tree"]):
     """An open folder. Names use `/`; the empty name is the root. Safe to use from several threads."""
 
     def __init__(self, root: Path) -> None:
-        """Open `root`, which must be a folder.
-
-        Raises:
-            OSError: it is missing, no folder, or may not be read.
-        """
         self.root = root
         self._fd: int | None = None
         if _DESCRIPTORS:
-            self._fd = os.open(root, os.O_RDONLY | durability.DIRECTORY | durability.PLAIN)
+            self._fd = os.open(root, durability.FOLDER)
         elif not root.is_dir():
             raise NotADirectoryError(20, os.strerror(20), str(root))
-
-    def __enter__(self) -> Self:
-        """Return the tree itself."""
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close it."""
@@ -54,17 +45,29 @@ class Tree:
         flags |= durability.PLAIN | durability.NOFOLLOW
         return self._at(lambda at, fd: os.open(at, flags, mode, dir_fd=fd), name)
 
+    @contextmanager
+    def opened(self, name: str, flags: int) -> Iterator[int]:
+        """Open a file for the `with` block."""
+        fd = self.open(name, flags)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
     def lstat(self, name: str) -> os.stat_result:
         """Return what the entry itself is, not what it points to."""
         return self._at(lambda at, fd: os.stat(at, dir_fd=fd, follow_symlinks=False), name)
 
+    def find(self, name: str) -> os.stat_result | None:
+        """Return what `lstat` does; None when there is no entry of that name."""
+        try:
+            return self.lstat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def exists(self, name: str) -> bool:
         """Return whether there is an entry of that name, a dangling symlink included."""
-        try:
-            self.lstat(name)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+        return self.find(name) is not None
 
     def readable(self, name: str) -> bool:
         """Return whether this process may read the file, as far as permission bits tell."""
@@ -96,11 +99,8 @@ class Tree:
 
     def utime(self, name: str, mtime_ns: int) -> None:
         """Set the time of last change, in nanoseconds; of a symlink itself where the system can."""
-        times = (mtime_ns, mtime_ns)
-        if _LINK_TIMES:
-            self._at(lambda at, fd: os.utime(at, ns=times, dir_fd=fd, follow_symlinks=False), name)
-        else:
-            self._at(lambda at, fd: os.utime(at, ns=times, dir_fd=fd), name)
+        times, follow = (mtime_ns, mtime_ns), not _LINK_TIMES
+        self._at(lambda at, fd: os.utime(at, ns=times, dir_fd=fd, follow_symlinks=follow), name)
 
     def replace(self, name: str, other: str) -> None:
         """Rename `name` to `other` in the same folder, replacing it atomically. Both names must be short."""
@@ -128,11 +128,8 @@ class Tree:
         """Make the entries of a folder durable, where folders can be opened."""
         if sys.platform == "win32":
             return
-        fd = self.open(name, os.O_RDONLY | durability.DIRECTORY)
-        try:
+        with self.opened(name, durability.FOLDER) as fd:
             sync_file(fd)
-        finally:
-            os.close(fd)
 
     def sync_names(self, names: Iterable[str]) -> None:
         """Make the way to each of the named files durable: its own name, and those of the folders above it."""
@@ -156,12 +153,8 @@ class Tree:
             with os.scandir(self._plain(name)) as found:
                 yield found
             return
-        fd = self.open(name, os.O_RDONLY | durability.DIRECTORY)
-        try:
-            with os.scandir(fd) as found:
-                yield found
-        finally:
-            os.close(fd)
+        with self.opened(name, durability.FOLDER) as fd, os.scandir(fd) as found:
+            yield found
 
     def _at(self, call: Callable[[str, int | None], _T], name: str) -> _T:
         if self._fd is None:
@@ -169,23 +162,8 @@ class Tree:
         if len(name) <= _SHORT:
             return call(name or ".", self._fd)
         folder, _, last = name.rpartition("/")
-        fd = self._descend(folder)
-        try:
+        with descended(os.open(".", durability.FOLDER, dir_fd=self._fd), _steps(folder)) as fd:
             return call(last, fd)
-        finally:
-            os.close(fd)
-
-    def _descend(self, folder: str) -> int:
-        """Open a folder in steps that are each short enough for the system."""
-        fd = os.open(".", os.O_RDONLY | durability.DIRECTORY | durability.PLAIN, dir_fd=self._fd)
-        for step in _steps(folder):
-            flags = os.O_RDONLY | durability.DIRECTORY | durability.PLAIN | durability.NOFOLLOW
-            try:
-                deeper = os.open(step, flags, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = deeper
-        return fd
 
     def _plain(self, name: str) -> str:
         root = str(self.root)
@@ -244,7 +222,25 @@ def remove_folder(tree: Tree, path: str) -> None:
         tree.rmdir(folder)
 
 
+@contextmanager
+def descended(folder: int, steps: Iterable[str]) -> Iterator[int]:
+    """Lend the folder at the end of `steps` below the open `folder`, which is closed; no last name of a step is a link.
+
+    Raises:
+        OSError: a step is missing, may not be read, or is a link.
+    """
+    try:
+        for step in steps:
+            deeper = os.open(step, durability.FOLDER | durability.NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = deeper
+        yield folder
+    finally:
+        os.close(folder)
+
+
 def _steps(folder: str) -> Iterator[str]:
+    """Divide a long way into parts that are each short enough for the system."""
     step = ""
     for part in folder.split("/"):
         if step and len(step) + 1 + len(part) > _SHORT:

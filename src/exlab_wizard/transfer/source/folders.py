@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.transfer.files import durability
+from exlab_wizard.transfer.files.tree import descended
 
 MOST_ENTRIES: Final = 20_000
 MOST_STEPS: Final = 64
@@ -92,16 +93,8 @@ def _opened(root: Path, steps: tuple[str, ...]) -> Iterator[int | str]:
     if not _DESCRIPTORS:
         yield _walked(root, steps)
         return
-    fd = os.open(root, os.O_RDONLY | durability.DIRECTORY | durability.PLAIN)
-    try:
-        for step in steps:
-            flags = os.O_RDONLY | durability.DIRECTORY | durability.PLAIN | durability.NOFOLLOW
-            deeper = os.open(step, flags, dir_fd=fd)
-            os.close(fd)
-            fd = deeper
-        yield fd
-    finally:
-        os.close(fd)
+    with descended(os.open(root, durability.FOLDER), steps) as place:
+        yield place
 
 
 def _walked(root: Path, steps: tuple[str, ...]) -> str:

@@ -66,11 +66,6 @@ class Manifest:
     links: list[SourceLink] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    @property
-    def size(self) -> int:
-        """Bytes of all files together."""
-        return sum(file.size for file in self.files)
-
 
 def scan(tree: Tree, failures: FailureClassifier, check: Callable[[], None]) -> Manifest:
     """Return what is in the run `tree`; `check` is called for each folder and may raise to stop.
@@ -87,14 +82,18 @@ def scan(tree: Tree, failures: FailureClassifier, check: Callable[[], None]) -> 
     while waiting:
         folder = waiting.pop()
         check()
-        try:
-            waiting += _scan_folder(tree, folder, manifest, refused)
-        except PermissionError:
-            refused.append(f"{folder or '.'!r} (folder not readable)")
-        except OSError as error:
-            raise failures.of_source("Cannot list", folder, error) from error
+        with failures.source("Cannot list", folder):
+            try:
+                waiting += _scan_folder(tree, folder, manifest, refused)
+            except PermissionError:
+                refused.append(f"{folder or '.'!r} (folder not readable)")
     if refused:
-        _refuse(tree.root, sorted(refused))
+        more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+        hint = (
+            f"These entries cannot be copied: {', '.join(sorted(refused)[:_NAMED])}{more}."
+            " Remove them or make them readable for the account that runs exlab-wizard, then retry the job."
+        )
+        raise TransferError("Cannot copy", str(tree.root), hint, ErrorKind.CONFIG)
     manifest.files.sort(key=lambda file: file.path)
     manifest.folders.sort(key=lambda item: item.path)
     return manifest
@@ -164,15 +163,6 @@ _KINDS: Final = {
     stat.S_IFBLK: "device",
     stat.S_IFDIR: "junction",
 }
-
-
-def _refuse(root: Path, refused: list[str]) -> None:
-    more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
-    hint = (
-        f"These entries cannot be copied: {', '.join(refused[:_NAMED])}{more}."
-        " Remove them or make them readable for the account that runs exlab-wizard, then retry the job."
-    )
-    raise TransferError("Cannot copy", str(root), hint, ErrorKind.CONFIG)
 
 
 def is_same(file: SourceFile, status: os.stat_result) -> bool:

@@ -47,8 +47,12 @@ def check_names(manifest: Manifest, target: Tree, failures: FailureClassifier) -
             folded = collisions if collisions and _ignores_case(target) else []
         finally:
             _clear(target)
-    if refused or folded:
-        _refuse(target, refused, folded)
+    faults = [f"{path!r} (not supported)" for path in refused]
+    faults += [f"{path!r} (differs from another name only in upper and lower case)" for path in folded]
+    if faults:
+        listed = ", ".join(faults[:_NAMED]) + (f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else "")
+        hint = f"The destination does not support these names: {listed}. Rename them in the run, then retry the job."
+        raise TransferError("Cannot copy to", str(target.root), hint, ErrorKind.CONFIG)
 
 
 def _is_suspicious(name: str) -> bool:
@@ -58,14 +62,8 @@ def _is_suspicious(name: str) -> bool:
 
 
 def _collisions(paths: list[str]) -> list[str]:
-    folded: set[str] = set()
-    twice: list[str] = []
-    for path in paths:
-        key = path.casefold()
-        if key in folded:
-            twice.append(path)
-        folded.add(key)
-    return twice
+    first: dict[str, str] = {}
+    return [path for path in paths if first.setdefault(path.casefold(), path) != path]
 
 
 def _takes(target: Tree, name: str) -> bool:
@@ -91,12 +89,3 @@ def _ignores_case(target: Tree) -> bool:
 def _clear(target: Tree) -> None:
     if target.exists(PROBE_FOLDER):
         remove_folder(target, PROBE_FOLDER)
-
-
-def _refuse(target: Tree, refused: list[str], folded: list[str]) -> None:
-    faults = [f"{path!r} (not supported)" for path in refused]
-    faults += [f"{path!r} (differs from another name only in upper and lower case)" for path in folded]
-    more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    listed = ", ".join(faults[:_NAMED]) + more
-    hint = f"The destination does not support these names: {listed}. Rename them in the run, then retry the job."
-    raise TransferError("Cannot copy to", str(target.root), hint, ErrorKind.CONFIG)

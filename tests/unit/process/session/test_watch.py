@@ -15,7 +15,7 @@ from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session import watch
 from exlab_wizard.process.session.port import NOTHING, Inhibited, SessionCallbacks, SessionHost, SessionUnavailableError
 from exlab_wizard.process.session.watch import SessionWatch, decide
-from exlab_wizard.workers.throughput import Throughput
+from exlab_wizard.transfer.copy.bandwidth import Throughput
 
 
 @pytest.mark.parametrize(

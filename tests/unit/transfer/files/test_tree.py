@@ -9,8 +9,7 @@ import pytest
 
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import create_marker, probe
-from exlab_wizard.transfer.destination.partials import remove_leftovers
-from exlab_wizard.transfer.destination.publish import INCOMING, make_folders, remove_empty
+from exlab_wizard.transfer.destination.publish import INCOMING, make_folders, remove_empty, remove_leftovers
 from exlab_wizard.transfer.failures import FailureClassifier
 
 OURS = "0123456789abcdef"

@@ -28,7 +28,7 @@ from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, s
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
-from exlab_wizard.transfer.destination.checksums import parse_checksums
+from exlab_wizard.transfer.destination.receipt import parse_checksums
 
 _KILLED: Final = (-9, 1)  # Windows reports 1 for a process that was terminated
 

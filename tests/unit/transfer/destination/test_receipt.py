@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from exlab_wizard.transfer.destination.checksums import format_checksums, parse_checksums
+from exlab_wizard.transfer.destination.receipt import format_checksums, parse_checksums
 
 HASH = "ab" * 32
 
