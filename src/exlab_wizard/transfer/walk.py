@@ -110,15 +110,12 @@ class MountTransfer:
                 # A database restored from a backup may know less than the receipt: then everything is compared again.
                 if len(rows) != owner.files:
                     return False
-                try:
-                    whole = all(
-                        row.state is FileState.VERIFIED and final.lstat(row.path).st_size == row.size for row in rows
-                    )
-                except (FileNotFoundError, NotADirectoryError):
-                    return False
-            if whole:  # that attempt may have ended before the rename was durable
-                publish.sync_way(self._request.destination, self._final)
-            return whole
+                for row in rows:
+                    there = final.find(row.path)
+                    if row.state is not FileState.VERIFIED or there is None or there.st_size != row.size:
+                        return False
+            publish.sync_way(self._request.destination, self._final)  # the rename may not have been durable
+            return True
 
     def _bring(self, source: Tree, manifest: Manifest) -> None:
         for _ in range(_ROUNDS):

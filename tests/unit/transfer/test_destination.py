@@ -23,7 +23,7 @@ from exlab_wizard.transfer.destination.publish import make_folders, publish_file
 from exlab_wizard.transfer.failures import FailureClassifier
 from exlab_wizard.transfer.files.tree import Tree
 from exlab_wizard.transfer.source.manifest import CHECKSUMS, RECEIPT
-from exlab_wizard.transfer.source.run_path import check_run_path
+from exlab_wizard.transfer.source.run_path import checked_run
 from exlab_wizard.transfer.walk import MountTransfer
 
 
@@ -312,8 +312,8 @@ def test_marker_is_written_once_and_names_its_destination(world: World) -> None:
 
 
 def test_run_paths_that_cannot_be_meant_are_refused_with_a_remedy(world: World) -> None:
-    here = {"nas": world.nas}
-    check_run_path(world.run, here)
+    here, state_dir = {"nas": world.nas}, world.home / "state"
+    assert checked_run(str(world.run), here, state_dir) == str(world.run)
     inside = world.nas / "inside"
     inside.mkdir()
     (world.home / "alias").symlink_to(inside, target_is_directory=True)
@@ -327,7 +327,7 @@ def test_run_paths_that_cannot_be_meant_are_refused_with_a_remedy(world: World) 
         (Path("a\0b"), ErrorKind.CONFIG),
     ]:
         with pytest.raises(TransferError) as caught:
-            check_run_path(path, here)
+            checked_run(str(path), here, state_dir)
         assert caught.value.kind is kind
         assert "\n" not in str(caught.value)
 

@@ -53,12 +53,9 @@ def send_big_file(attempt: Attempt, file: SourceFile) -> None:
     It raises what `incoming.fill` raises. After StoppedError the bytes that were sent are checkpointed.
     """
     row = attempt.ledger.rows[file.path]
-    if row.bytes_done:
-        if _Pipeline(attempt, file, row).send():
-            return
-        row = restarted(row)
-        attempt.ledger.record([row])
-    _Pipeline(attempt, file, row).send()
+    if not _Pipeline(attempt, file, row).send():
+        attempt.ledger.record([restarted(row)])
+        _Pipeline(attempt, file, restarted(row)).send()
 
 
 class _Pipeline:
@@ -108,8 +105,7 @@ class _Pipeline:
         attempt, path = self._attempt, self._file.path
         with attempt.failures.source("Cannot open", path):
             self._source = attempt.source.open(path, os.O_RDONLY)
-        stack.callback(os.close, self._source)
-        self._input = io.FileIO(self._source, closefd=False)
+        self._input = stack.enter_context(io.FileIO(self._source))
         fresh = 0 if self._start else os.O_TRUNC
         with attempt.on_target("Cannot create", path):
             self._target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | fresh, self._file.mode)

@@ -29,7 +29,10 @@ _NOT_SUPPORTED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to bring the run `source` into the incoming folder `target`."""
+    """One attempt to bring the run `source` into the incoming folder `target`.
+
+    What touches the target raises OSError as the system does, except inside `on_target`, which classifies it.
+    """
 
     source: Tree
     target: Tree
@@ -44,11 +47,7 @@ class Attempt:
         return self.failures.target(op, f"{self.target.root}/{path}")
 
     def open_target(self, path: str, flags: int, mode: int) -> int:
-        """Open a file of the target for writing, even when an earlier attempt had finished with its permissions.
-
-        Raises:
-            OSError: as the system says.
-        """
+        """Open a file of the target for writing, even when an earlier attempt had finished with its permissions."""
         try:
             return self.target.open(path, flags, (mode & PERMISSIONS) | _OWNER)
         except PermissionError:
@@ -58,11 +57,7 @@ class Attempt:
             return self.target.open(path, flags, mode)
 
     def dress(self, file: SourceFile) -> None:
-        """Give a written file the permission bits and time of its source, where the destination knows such things.
-
-        Raises:
-            OSError: as the system says.
-        """
+        """Give a written file the permission bits and time of its source, where the destination knows such things."""
         bits = file.mode & PERMISSIONS
         if os.name != "nt" and (bits & self.umask or bits & _OWNER != _OWNER):
             tolerate_unsupported(self.target.chmod, file.path, bits)

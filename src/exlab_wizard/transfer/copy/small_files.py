@@ -96,24 +96,19 @@ class SmallFiles:
         return rows, error
 
     def _copy(self, file: SourceFile) -> FileRecord:
-        attempt = self._attempt
-        attempt.control.file = file.path
-        with attempt.failures.source("Cannot open", file.path), attempt.source.opened(file.path, os.O_RDONLY) as source:
-            digest = self._copy_open(file, source)
-        return FileRecord(file.path, file.size, file.mtime_ns, FileState.COPIED, file.size, None, digest)
-
-    def _copy_open(self, file: SourceFile, source: int) -> str:
-        attempt, digest = self._attempt, hashlib.sha256()
-        with attempt.on_target("Cannot create", file.path):
-            target = attempt.open_target(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
-        with attempt.on_target("Cannot write", file.path):
-            try:
-                self._pump(file, source, target, digest.update)
-            finally:
-                os.close(target)
-        with attempt.on_target("Cannot set the times of", file.path):
-            attempt.dress(file)
-        return digest.hexdigest()
+        attempt, path, digest = self._attempt, file.path, hashlib.sha256()
+        attempt.control.file = path
+        with attempt.failures.source("Cannot open", path), attempt.source.opened(path, os.O_RDONLY) as source:
+            with attempt.on_target("Cannot create", path):
+                target = attempt.open_target(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
+            with attempt.on_target("Cannot write", path):
+                try:
+                    self._pump(file, source, target, digest.update)
+                finally:
+                    os.close(target)
+            with attempt.on_target("Cannot set the times of", path):
+                attempt.dress(file)
+        return FileRecord(path, file.size, file.mtime_ns, FileState.COPIED, file.size, None, digest.hexdigest())
 
     def _pump(self, file: SourceFile, source: int, target: int, update: Callable[[bytes], object]) -> None:
         """Copy the bytes; an OSError that gets out of here is of the target."""

@@ -34,49 +34,35 @@ def plain_path(path: str) -> str:
 
 
 def checked_run(path: str, destinations: Mapping[str, Path], state_dir: Path) -> str:
-    """Return the run at `path` as an absolute path, links in it kept as they are.
+    """Return the run at `path`, a folder that can be read, as an absolute path, links in it kept as they are.
+
+    It has nothing to do with the state dir or any of the named `destinations`: for this, symlinks are resolved.
 
     Raises:
         TransferError: it cannot be synced; source_missing when there is nothing, config for everything else.
     """
-    run = plain_path(path)
+    run = Path(plain_path(path))
     try:
-        check_run_path(Path(run), destinations)
-        inside = state_dir.resolve().is_relative_to(Path(run).resolve())
-    except OSError as error:
-        raise _refused(Path(run), "Give a path that this account can read.", error) from error
-    if inside:
-        # Reading its own live database as a file, the application would drop SQLite's locks on it.
-        raise _refused(Path(run), f"It contains the state dir {str(state_dir)!r}: give one run folder below it.")
-    return run
-
-
-def check_run_path(run_path: Path, destinations: Mapping[str, Path]) -> None:
-    """Return when `run_path` is a folder that can be read and has nothing to do with any of the named `destinations`.
-
-    Symlinks are resolved for the comparison.
-
-    Raises:
-        TransferError: source_missing when there is nothing, config for everything else.
-    """
-    try:
-        run_path.stat()
+        run.stat()
+        here, state = run.resolve(), state_dir.resolve()
+        targets = {name: destination.resolve() for name, destination in destinations.items()}
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _refused(run_path, "Give the path of an existing run folder.", error, ErrorKind.SOURCE_MISSING) from error
+        raise _refused(run, "Give the path of an existing run folder.", error, ErrorKind.SOURCE_MISSING) from error
     except (OSError, ValueError) as error:
-        raise _refused(run_path, "Give a path that this account can read.", error) from error
-    if not run_path.is_dir():
-        raise _refused(run_path, "It is a file: give the run folder that contains it.")
-    if not os.access(run_path, os.R_OK | os.X_OK):
-        raise _refused(run_path, "Make it readable for the account that runs exlab-wizard.")
-    here = run_path.resolve()
-    for name, destination in destinations.items():
-        there = destination.resolve()
-        if here.is_relative_to(there):
-            hint = f"It is inside the destination {name!r} ({there}): give the local folder of the run."
-            raise _refused(run_path, hint)
-        if there.is_relative_to(here):
-            raise _refused(run_path, f"It contains the destination {name!r} ({there}): give one run folder below it.")
+        raise _refused(run, "Give a path that this account can read.", error) from error
+    if not run.is_dir():
+        raise _refused(run, "It is a file: give the run folder that contains it.")
+    if not os.access(run, os.R_OK | os.X_OK):
+        raise _refused(run, "Make it readable for the account that runs exlab-wizard.")
+    for name, target in targets.items():
+        if here.is_relative_to(target):
+            raise _refused(run, f"It is inside the destination {name!r} ({target}): give the local folder of the run.")
+        if target.is_relative_to(here):
+            raise _refused(run, f"It contains the destination {name!r} ({target}): give one run folder below it.")
+    if state.is_relative_to(here):
+        # Reading its own live database as a file, the application would drop SQLite's locks on it.
+        raise _refused(run, f"It contains the state dir {str(state_dir)!r}: give one run folder below it.")
+    return str(run)
 
 
 def _refused(
