@@ -62,24 +62,22 @@ class Comparison:
             StoppedError: a stop was requested.
         """
         for folder in manifest.folders:
-            if (mode := self._mode(folder.path)) is not None and not stat.S_ISDIR(mode):
+            if (there := self._find(folder.path)) and not stat.S_ISDIR(there.st_mode):
                 raise self._differs(folder.path)
         for link in manifest.links:
-            if (mode := self._mode(link.path)) is not None:
+            if there := self._find(link.path):
                 with self._failures.target("Cannot read", self._final.root / link.path):
-                    if not stat.S_ISLNK(mode) or os.fsdecode(self._final.readlink(link.path)) != link.target:
+                    if not stat.S_ISLNK(there.st_mode) or os.fsdecode(self._final.readlink(link.path)) != link.target:
                         raise self._differs(link.path)
         equal: dict[str, str] = {}
         with ThreadPoolExecutor(1, thread_name_prefix="compare") as pool:
             for file in manifest.files:
                 self._control.check()
-                if self._mode(file.path) is not None:
-                    equal[file.path] = self._compare(file, pool)
+                if there := self._find(file.path):
+                    equal[file.path] = self._compare(file, there, pool)
         return equal
 
-    def _compare(self, file: SourceFile, pool: ThreadPoolExecutor) -> str:
-        with self._failures.target("Cannot read", self._final.root / file.path):
-            there = self._final.lstat(file.path)
+    def _compare(self, file: SourceFile, there: os.stat_result, pool: ThreadPoolExecutor) -> str:
         if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
             raise self._differs(file.path)
         ours = pool.submit(self._source_hash, file)
@@ -96,10 +94,9 @@ class Comparison:
                 raise changing(str(self._source.root / file.path))
         return sha256
 
-    def _mode(self, path: str) -> int | None:
+    def _find(self, path: str) -> os.stat_result | None:
         with self._failures.target("Cannot read", self._final.root / path):
-            status = self._final.find(path)
-            return status.st_mode if status else None
+            return self._final.find(path)
 
     def _differs(self, path: str) -> TransferError:
         return conflict(self._final.root / path, "It differs from the file of the same name in the run.")
