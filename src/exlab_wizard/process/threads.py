@@ -6,6 +6,7 @@ The task of a thread may fail with one of our errors; that is logged, and ends o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -48,6 +49,13 @@ class LoopThread:
         while (act := self._acts.get()) is not None:
             act(loop)
         loop.close()
+
+
+def call_in_loop(loop: asyncio.AbstractEventLoop | None, act: Callable[[], None]) -> None:
+    """Let `loop` run `act` soon, unless it does not exist yet or was closed. Callable from any thread."""
+    if loop is not None:
+        with contextlib.suppress(RuntimeError):  # it was closed
+            loop.call_soon_threadsafe(act)
 
 
 def begin(name: str, act: Callable[[], None]) -> threading.Thread:

@@ -18,6 +18,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
 from exlab_wizard.domain.text.amounts import plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
+from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.transfer.failures import is_exhaustion
 from exlab_wizard.tray.quit_ports import DrainGate, DrainPredicate, QuitPrompt, Stoppable, Window, WorkerControl
 
@@ -99,11 +100,7 @@ class QuitCoordinator:
 
     def changed(self) -> None:
         """Note that the predicate may have changed. Callable from any thread, at any time; costs next to nothing."""
-        loop = self._loop
-        if loop is not None:
-            # A loop that has just closed needs no wake-up.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._wake.set)
+        call_in_loop(self._loop, self._wake.set)
 
     def hurry(self) -> None:
         """Turn the present quit into one at session end: the short window, and no question."""

@@ -57,25 +57,17 @@ class LaunchGate:
 
 
 class StorePredicate:
-    """The drain predicate over the database, at this moment."""
+    """The drain predicate over the database, at this moment; PredicateUnreadableError means that it is unknown."""
 
     def __init__(self, store: Store, clock: SteadyClock) -> None:
         self._store = store
         self._clock = clock
 
     def count(self) -> DrainCount:
-        """Return both counts.
-
-        Raises:
-            PredicateUnreadableError: it is unknown.
-        """
+        """Return both counts."""
         with self._clock.still:
             return self._store.drain.count(self._clock.now())
 
     def blockers(self) -> list[Blocker]:
-        """Return what is counted.
-
-        Raises:
-            PredicateUnreadableError: it is unknown.
-        """
+        """Return what is counted."""
         return self._store.drain.blockers()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard.desktop.notifications.messages import QUESTION, Gist, asked, gist
@@ -20,10 +19,13 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import QuitAnswer, QuitStatus
 from exlab_wizard.domain.text.quit import CHOICES
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.process.threads import call_in_loop
 
 POLL_INTERVAL_SECONDS: Final = 0.2
 UPDATE_INTERVAL_SECONDS: Final = 5.0
 """How often the question may be shown again because work moved on; that an operation ended is shown at once."""
+_GONE: Final = ("dismissed or expired",)
+"""In place of the progress that was shown: it differs from all others."""
 _ANSWERS: Final[dict[str, QuitAnswer]] = {name: name for name, _ in CHOICES}
 
 
@@ -40,6 +42,10 @@ class NotificationPrompt:
         self._quiet = quiet
         self._clock = clock
         self._repeat_after_s = max(repeat_after_s, UPDATE_INTERVAL_SECONDS)
+        self._shown: Gist | None = None
+        """What was shown last; None if it was never shown, or withdrawn by us."""
+        self._repeat_at = 0.0
+        """When it may be shown again because work moved on, or because it is gone."""
 
     def available(self) -> bool:
         """Return whether a daemon can show it, and the operator does not work in the window."""
@@ -54,49 +60,33 @@ class NotificationPrompt:
         loop, reactions = asyncio.get_running_loop(), asyncio.Queue[Reaction]()
 
         def react(reaction: Reaction) -> None:
-            with contextlib.suppress(RuntimeError):  # the quit is over, and its loop closed
-                loop.call_soon_threadsafe(reactions.put_nowait, reaction)
+            call_in_loop(loop, lambda: reactions.put_nowait(reaction))
 
-        state = _PromptState()
+        self._shown = None
         try:
             while True:
-                await self._update(state, status(), react)
+                await self._update(status(), react)
                 with contextlib.suppress(TimeoutError):
                     reaction = await asyncio.wait_for(reactions.get(), POLL_INTERVAL_SECONDS)
                     answer = _ANSWERS.get(reaction.button)
                     if reaction.kind is ReactionKind.PRESSED and answer is not None:
                         return answer
                     # Whatever else happened to it, most daemons have removed it.
-                    state.visible, state.repeat_at = False, self._clock.monotonic() + self._repeat_after_s
+                    if self._shown is not None:
+                        self._shown = self._shown[0], _GONE
+                    self._repeat_at = self._clock.monotonic() + self._repeat_after_s
         finally:
             self._notifications.withdraw(QUESTION)
 
-    async def _update(self, state: _PromptState, status: QuitStatus, react: Callable[[Reaction], None]) -> None:
+    async def _update(self, status: QuitStatus, react: Callable[[Reaction], None]) -> None:
         if not self._notifications.reachable:
             msg = "the notification daemon has ended, and the question with it"
             raise ExlabError(msg)
-        now, content = self._clock.monotonic(), gist(status)
+        now, (operations, progress), shown = self._clock.monotonic(), gist(status), self._shown
         if self._quiet():
-            if state.content is not None:
+            if shown is not None:
                 self._notifications.withdraw(QUESTION)
-                state.visible, state.content = False, None
-        elif state.is_due(content, now):
+                self._shown = None
+        elif shown is None or operations != shown[0] or (progress != shown[1] and now >= self._repeat_at):
             await asyncio.wrap_future(self._notifications.prompt(asked(status), react))
-            state.visible, state.content, state.shown_at = True, content, now
-
-
-@dataclass(slots=True)
-class _PromptState:
-    """What was shown last; `content` is None if it was never shown, or withdrawn by us."""
-
-    visible: bool = False
-    content: Gist | None = None
-    shown_at: float = 0.0
-    repeat_at: float = 0.0
-
-    def is_due(self, content: Gist, now: float) -> bool:
-        if self.content is None or content[0] != self.content[0]:
-            return True
-        if not self.visible:
-            return now >= self.repeat_at
-        return content[1] != self.content[1] and now - self.shown_at >= UPDATE_INTERVAL_SECONDS
+            self._shown, self._repeat_at = (operations, progress), now + UPDATE_INTERVAL_SECONDS

@@ -17,6 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.tray.quit_ports import ServedApplication
 
 REQUEST_SECONDS: Final = 10.0
@@ -125,10 +126,7 @@ class Serving(uvicorn.Server):
     def stop(self) -> None:
         """End it. Callable from any thread, at any time."""
         self._stopped = True
-        if self._loop is not None:
-            # The loop has just been closed.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stopping.set)
+        call_in_loop(self._loop, self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so."""

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -31,14 +30,6 @@ SHOW_TIMEOUT_SECONDS: Final = 30.0
 CRASH_INTERVAL_SECONDS: Final = 60.0
 """A window that crashes is opened again, unless the last crash is more recent than this."""
 POLL_INTERVAL_SECONDS: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class _ShowRequest:
-    """A request to see a page."""
-
-    page: str
-    shown: Future[ShowResult] = field(default_factory=Future)
 
 
 class WindowLauncher:
@@ -67,7 +58,8 @@ class WindowLauncher:
         self._at_start = at_start
         self._environ = environ
         self._lock = threading.Lock()
-        self._requests: SimpleQueue[_ShowRequest | None] = SimpleQueue()
+        self._requests: SimpleQueue[tuple[str, Future[ShowResult]] | None] = SimpleQueue()
+        """Pages to show; None wakes the thread."""
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._surface: Surface | None = None
@@ -96,7 +88,7 @@ class WindowLauncher:
             NoWindowError: no window can be opened.
         """
         try:
-            return self._request(page).shown.result(SHOW_TIMEOUT_SECONDS)
+            return self._request(page).result(SHOW_TIMEOUT_SECONDS)
         except TimeoutError as error:
             msg = f"the window did not open within {SHOW_TIMEOUT_SECONDS:g} s"
             raise NoWindowError(msg) from error
@@ -112,17 +104,17 @@ class WindowLauncher:
 
     stop = close
 
-    def _request(self, page: str) -> _ShowRequest:
-        request = _ShowRequest(page)
+    def _request(self, page: str) -> Future[ShowResult]:
+        shown: Future[ShowResult] = Future()
         with self._lock:
             if self._closed.is_set():
-                request.shown.set_exception(NoWindowError("the application is quitting"))
-                return request
+                shown.set_exception(NoWindowError("the application is quitting"))
+                return shown
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="window", daemon=True)
                 self._thread.start()
-        self._requests.put(request)
-        return request
+        self._requests.put((page, shown))
+        return shown
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -132,23 +124,23 @@ class WindowLauncher:
                 self._poll_safely()
                 continue
             if request is not None:
-                self._grant(request)
+                self._grant(*request)
         if self._surface is not None:
             self._surface.close()
         while not self._requests.empty():
             left = self._requests.get()
             if left is not None:
-                left.shown.set_exception(NoWindowError("the application is quitting"))
+                left[1].set_exception(NoWindowError("the application is quitting"))
 
-    def _grant(self, request: _ShowRequest) -> None:
+    def _grant(self, page: str, shown: Future[ShowResult]) -> None:
         try:
-            request.shown.set_result(self._show(request.page))
+            shown.set_result(self._show(page))
         except NoWindowError as error:
             log.warning("cannot open the window: %s", error)
-            request.shown.set_exception(error)
+            shown.set_exception(error)
         except Exception as error:  # boundary: whatever a browser does, the next request is served
             log.exception("the window failed")
-            request.shown.set_exception(NoWindowError(f"the window failed: {error}"))
+            shown.set_exception(NoWindowError(f"the window failed: {error}"))
 
     def _show(self, page: str) -> ShowResult:
         surface, self._quiet_s = self._surface, None
@@ -229,7 +221,7 @@ class WindowLauncher:
             if now - self._crashed_s > CRASH_INTERVAL_SECONDS:
                 self._crashed_s, self._surface = now, None
                 surface.close()
-                self._grant(_ShowRequest("/"))
+                self._grant("/", Future())
                 return
         self._quiet_s = now if self._quiet_s is None else self._quiet_s
         if now - self._quiet_s >= surface.timeout_s:

@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.port import Daemon, Listener, NotificationError, Reaction, ReactionKind
-from exlab_wizard.process.threads import RestartableThread
+from exlab_wizard.process.threads import RestartableThread, call_in_loop
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -79,9 +79,7 @@ class Notifications(RestartableThread, Listener):
     def stop(self) -> None:
         """Withdraw the question if it is shown, and stop. Harmless before `start` and the second time."""
         self._over.set()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has just been closed
-                self._loop.call_soon_threadsafe(self._stop.set)
+        call_in_loop(self._loop, self._stop.set)
         self.join(STOP_TIMEOUT_SECONDS)
 
     def show(self, notice: Notice, react: Callable[[Reaction], None] = lambda _: None) -> None:

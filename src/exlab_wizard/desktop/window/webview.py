@@ -53,10 +53,8 @@ def _obey(window: _Window) -> None:
 
 def _parsed(line: str) -> tuple[str, str | None]:
     match json.loads(line):
-        case {"title": str(title), "url": str(url)}:
+        case {"title": str(title), "url": str() | None as url}:
             return title, url
-        case {"title": str(title), "url": None}:
-            return title, None
     msg = "a line must contain title and url"
     raise ValueError(msg)
 

@@ -24,6 +24,7 @@ from exlab_wizard.process.session.port import (
     SessionCallbacks,
     SessionUnavailableError,
 )
+from exlab_wizard.process.threads import call_in_loop
 
 if TYPE_CHECKING:
     from dbus_fast import Message
@@ -69,10 +70,7 @@ class Logind:
         self._wake()
 
     def _wake(self) -> None:
-        if self._loop is not None:
-            # A loop that has just been closed needs no waking.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._news.set)
+        call_in_loop(self._loop, self._news.set)
 
     def run(self, callbacks: SessionCallbacks) -> None:
         """Listen until `stop`.

@@ -21,6 +21,7 @@ from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.domain.text.quit import farewell
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.events.poll import Poller, Update
@@ -160,10 +161,7 @@ class Feed:
 
     def _woken(self) -> None:
         """Note that something was committed. Callable from any thread; costs next to nothing."""
-        if self._loop is not None:
-            # A loop that was just closed needs no call.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wake.set)
+        call_in_loop(self._loop, self._wake.set)
 
     async def _follow(self) -> None:
         while self._readers and not self._over:

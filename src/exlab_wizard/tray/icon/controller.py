@@ -8,7 +8,6 @@ restarts gets it again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 import threading
@@ -21,7 +20,7 @@ from typing import Final, Protocol
 from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.threads import RestartableThread, begin
+from exlab_wizard.process.threads import RestartableThread, begin, call_in_loop
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
 from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.quit_ports import Window
@@ -134,7 +133,7 @@ class IconController(RestartableThread):
         self._stopped.set()
         self._changes.unsubscribe(self._state_changed)
         self._for_main.put(None)
-        self._in_loop(self._stopping.set)
+        call_in_loop(self._loop, self._stopping.set)
         icon = self._icon
         if icon is not None:
             icon.stop()
@@ -156,13 +155,7 @@ class IconController(RestartableThread):
             self._actions.quit_wanted(QuitTrigger.WINDOW)
 
     def _state_changed(self) -> None:
-        self._in_loop(self._changed.set)
-
-    def _in_loop(self, act: Callable[[], None]) -> None:
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(act)
+        call_in_loop(self._loop, self._changed.set)
 
     def _run(self) -> None:
         with asyncio.Runner() as runner:
@@ -209,13 +202,13 @@ class IconController(RestartableThread):
         def run() -> None:
             try:
                 self._icon = icon = self._make_icon(state, self._chosen, self._display_lost)
-                self._in_loop(lambda: made.put_nowait(icon))
+                call_in_loop(self._loop, lambda: made.put_nowait(icon))
                 if not self._stopped.is_set():
                     icon.run()
             except BaseException as error:  # boundary: whatever the libraries of a desktop do, syncing continues
                 self._say_lost(error)
             finally:
-                self._in_loop(lambda: made.put_nowait(None))
+                call_in_loop(self._loop, lambda: made.put_nowait(None))
 
         if ICON_IN_MAIN:
             self._for_main.put(run)
@@ -244,7 +237,7 @@ class IconController(RestartableThread):
     def _say_lost(self, error: BaseException) -> None:
         """Report an icon that could not be made, which is no fault, or one that crashed."""
         if self._icon is None:
-            self._in_loop(lambda: self._do_without(f"no icon can be shown here: {_one_line(error)}"))
+            call_in_loop(self._loop, lambda: self._do_without(f"no icon can be shown here: {_one_line(error)}"))
         else:
             log.error("the icon crashed: %s", _one_line(error))
 

@@ -26,6 +26,7 @@ def read_headline(  # noqa: PLR0913, PLR0917 - all that one line of text may be 
         unreachable = [(name, why) for name, why, _ in store.jobs.waiting_destinations()]
     except StoreError:
         return HeadlineState(phase=phase, safe_mode=safe_mode.active, trouble=UNREADABLE)
+    dead = ", ".join(component.name for component in supervisor.dead())
     return HeadlineState(
         phase=phase,
         paused=summary.paused,
@@ -37,10 +38,5 @@ def read_headline(  # noqa: PLR0913, PLR0917 - all that one line of text may be 
         queued=summary.queued,
         unreachable=tuple(unreachable),
         failed=summary.failed,
-        trouble=_dead(supervisor),
+        trouble=f"Needs a restart: {dead} ended unexpectedly" if dead else "",
     )
-
-
-def _dead(supervisor: Supervisor) -> str:
-    names = [component.name for component in supervisor.dead()]
-    return f"Needs a restart: {', '.join(names)} ended unexpectedly" if names else ""

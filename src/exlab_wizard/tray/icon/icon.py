@@ -96,7 +96,7 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
         elif sys.platform == "win32":
             act()
         else:
-            GLib.idle_add(_once, act)
+            GLib.idle_add(act)  # once: GLib repeats what returns anything but None
 
     def relabel(self, texts: list[str]) -> None:
         """Let the items read `texts`, from top to bottom; an open menu stays open."""
@@ -107,11 +107,6 @@ class _Native(pystray.Icon):  # type: ignore[misc]  # pystray ships no types, an
         for child, text in zip(children, texts, strict=False):
             if text and child.get_label() != text:
                 child.set_label(text)
-
-
-def _once(act: Callable[[], None]) -> bool:
-    act()
-    return False  # or GLib would call it again and again
 
 
 class TrayIcon:
@@ -172,7 +167,6 @@ class TrayIcon:
 
     def _image(self) -> Image.Image:
         with Image.open(self._files[condition(self._overview)]) as image:
-            image.load()
             return image.copy()
 
     def _title(self) -> str:
