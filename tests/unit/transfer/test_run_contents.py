@@ -203,7 +203,7 @@ def test_system_without_linux_calls_copies_the_same(
     if missing == "syncfs":
         monkeypatch.setattr(durability, "_LIBC", None)
     else:
-        monkeypatch.setattr(tree_module, "_DESCRIPTORS", False)
+        monkeypatch.setattr(tree_module, "DESCRIPTORS", False)
     world.write("folder/a.dat")
     world.big("big.dat", 10)
     if os.name != "nt":

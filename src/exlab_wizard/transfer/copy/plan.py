@@ -66,8 +66,7 @@ def check_room(plan: Plan, failures: FailureClassifier) -> None:
     destination = failures.destination
     with failures.target("Cannot determine the free space of", destination):
         space = shutil.disk_usage(destination)
-    partly = {row.path: row.bytes_done for row in plan.rows if row.state is FileState.PENDING}
-    needed = sum(file.size - partly[file.path] for file in plan.send)
+    needed = sum(row.size - row.bytes_done for row in plan.rows if row.state is FileState.PENDING)
     if space.total and space.free < needed:  # some network file systems report zeros
         detail = (
             f"{str(destination)!r} is full: {size(needed)} are left to send, but only {size(space.free)} are free."

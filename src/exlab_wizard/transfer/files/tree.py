@@ -18,7 +18,7 @@ from exlab_wizard.durable import sync_file
 from exlab_wizard.transfer.files import durability
 
 _T = TypeVar("_T")
-_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 _LINK_TIMES: Final = os.utime in os.supports_follow_symlinks
 _SHORT: Final = 250  # characters: at most 1,000 bytes, below every system's PATH_MAX
 
@@ -29,7 +29,7 @@ class Tree(AbstractContextManager["Tree"]):
     def __init__(self, root: Path) -> None:
         self.root = root
         self._fd: int | None = None
-        if _DESCRIPTORS:
+        if DESCRIPTORS:
             self._fd = os.open(root, durability.FOLDER)
         elif not root.is_dir():
             raise NotADirectoryError(20, os.strerror(20), str(root))

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.transfer.files import durability
-from exlab_wizard.transfer.files.tree import descended
+from exlab_wizard.transfer.files.tree import DESCRIPTORS, descended
 
 MOST_ENTRIES: Final = 20_000
 MOST_STEPS: Final = 64
 _LONGEST_NAME: Final = 255
-_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def list_folder(root: Path, below: str = "", *, most: int = MOST_ENTRIES) -> Lis
 @contextmanager
 def _opened(root: Path, steps: tuple[str, ...]) -> Iterator[int | str]:
     """Lend the folder at the end of the way: a descriptor, or its path where the system has no descriptors for it."""
-    if not _DESCRIPTORS:
+    if not DESCRIPTORS:
         yield _walked(root, steps)
         return
     with descended(os.open(root, durability.FOLDER), steps) as place:
