@@ -36,21 +36,13 @@ class BusDaemon:
         self._listener = listener
         self._bus: Bus | None = None
         self._owner = ""
-        self._capabilities: frozenset[str] = frozenset()
+        self._takes_markup = False
+        self.has_buttons = False
         self._may_start_it = True
         self._until_lost: asyncio.Task[None] | None = None
 
-    @property
-    def has_buttons(self) -> bool:
-        """Whether the daemon shows buttons."""
-        return "actions" in self._capabilities
-
     async def open(self) -> None:
-        """Connect, and read the daemon's capabilities; one that the bus can start is started, once.
-
-        Raises:
-            NotificationError: there is none now.
-        """
+        """Connect, and read the daemon's capabilities; one that the bus can start is started, once."""
         if self._bus is None or not self._bus.connected:
             try:
                 self._bus = await self._connected()
@@ -63,21 +55,18 @@ class BusDaemon:
             msg = "notifications are unavailable: this desktop has no notification daemon"
             raise NotificationError(msg)
         (capabilities,) = await self._call("GetCapabilities")
-        self._capabilities = frozenset(capabilities) if isinstance(capabilities, list) else frozenset()
+        known = capabilities if isinstance(capabilities, list) else []
+        self.has_buttons, self._takes_markup = "actions" in known, "body-markup" in known
 
     async def show(self, notice: Notice, replaces: int | None) -> int:
-        """Show `notice` and return its number.
-
-        Raises:
-            NotificationError: the daemon refused it.
-        """
+        """Show `notice` and return its number."""
         # The click is last: some daemons show it as one more button.
         actions = [word for choice in (*notice.buttons, (_CLICK, "Open")) for word in choice]
         hints = {
             "urgency": Variant("y", _CRITICAL if notice.urgent else _NORMAL),
             "desktop-entry": Variant("s", "exlab-wizard"),
         }
-        body = html.escape(notice.body, quote=False) if "body-markup" in self._capabilities else notice.body
+        body = html.escape(notice.body, quote=False) if self._takes_markup else notice.body
         (number,) = await self._call(
             "Notify",
             "susssasa{sv}i",
@@ -147,7 +136,11 @@ class BusDaemon:
         """Take one signal; what others than the daemon send in its name is not believed."""
         owner = new_owner(signal, NAME)
         if owner is not None:
-            self._owner_is(owner)
+            if self._owner and self._owner != owner:
+                self._listener.vanished("the notification daemon has gone: nothing is shown until a new one starts")
+            self._owner = ""
+            if owner:
+                self._listener.appeared()
         elif signal.sender != self._owner:
             return
         match signal.member, signal.body:
@@ -156,10 +149,3 @@ class BusDaemon:
                 self._listener.reacted(number, pressed)
             case "NotificationClosed", [int(number), int(reason)]:
                 self._listener.reacted(number, Reaction(_CLOSED.get(reason, ReactionKind.EXPIRED)))
-
-    def _owner_is(self, owner: str) -> None:
-        if self._owner and self._owner != owner:
-            self._listener.vanished("the notification daemon has gone: nothing is shown until a new one starts")
-        self._owner = ""
-        if owner:
-            self._listener.appeared()

@@ -29,11 +29,7 @@ class Center:
         self.has_buttons = False
 
     async def open(self) -> None:
-        """Read its capabilities, and ask the operator for permission.
-
-        Raises:
-            NotificationError: it shows nothing.
-        """
+        """Read its capabilities, and ask the operator for permission."""
         abilities = await self._center.get_capabilities()
         if Capability.TITLE not in abilities or not await self._center.request_authorisation():
             msg = f"notifications are unavailable: {sys.platform} does not let this program show any"
@@ -41,11 +37,7 @@ class Center:
         self.has_buttons = Capability.BUTTONS in abilities
 
     async def show(self, notice: Notice, replaces: int | None) -> int:
-        """Show `notice` and return its number.
-
-        Raises:
-            NotificationError: it is not there afterwards.
-        """
+        """Show `notice` and return its number."""
         if replaces is not None:
             await self.withdraw(replaces)
         number = next(self._numbers)

@@ -228,7 +228,6 @@ class IconController(RestartableThread):
             self._do_without("the icon crashed")
 
     def _display_lost(self) -> None:
-        """The display is lost, and the icon's thread with it."""
         self._icon = None
         self._icon_thread = None
         if not self._stopped.is_set():
