@@ -192,8 +192,7 @@ class FirstAnswer:
                     asking |= {asyncio.ensure_future(prompt.ask(status)): prompt for prompt in search.result()}
                     search = asyncio.ensure_future(self._search(thread, list(asking.values()), _SEARCH_SECONDS))
                     if all(task.done() for task in asking):
-                        msg = "the quit question cannot be shown anywhere"
-                        raise ExlabError(msg)
+                        raise ExlabError("the quit question cannot be shown anywhere")
         finally:
             thread.shutdown(wait=False)
             search.cancel()

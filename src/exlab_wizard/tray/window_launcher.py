@@ -195,8 +195,7 @@ class WindowLauncher:
     def _link(self, page: str) -> str:
         url = self._login_url(page)
         if url is None:
-            msg = "the HTTP API does not answer, and the window needs it. Check the log."
-            raise NoWindowError(msg)
+            raise NoWindowError("the HTTP API does not answer, and the window needs it. Check the log.")
         return url
 
     def _poll_safely(self) -> None:

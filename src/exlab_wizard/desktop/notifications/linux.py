@@ -52,8 +52,7 @@ class BusDaemon:
             self._until_lost = asyncio.create_task(self._lost(self._bus))
         self._owner = await self._found(self._bus)
         if not self._owner:
-            msg = "notifications are unavailable: this desktop has no notification daemon"
-            raise NotificationError(msg)
+            raise NotificationError("notifications are unavailable: this desktop has no notification daemon")
         (capabilities,) = await self._call("GetCapabilities")
         known = capabilities if isinstance(capabilities, list) else []
         self.has_buttons, self._takes_markup = "actions" in known, "body-markup" in known
@@ -80,8 +79,7 @@ class BusDaemon:
             _NEVER if notice.lasting else _AS_USUAL,
         )
         if not isinstance(number, int):
-            msg = "the notification daemon answered without a number"
-            raise NotificationError(msg)
+            raise NotificationError("the notification daemon answered without a number")
         return number
 
     async def withdraw(self, number: int) -> None:
@@ -124,8 +122,7 @@ class BusDaemon:
 
     async def _call(self, member: str, signature: str = "", *body: object) -> list[object]:
         if self._bus is None:
-            msg = "there is no connection to the session bus"
-            raise NotificationError(msg)
+            raise NotificationError("there is no connection to the session bus")
         try:
             return list((await self._bus.call(NAME, PATH, NAME, member, signature, *body)).body)
         except BusError as error:

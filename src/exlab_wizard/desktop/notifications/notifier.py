@@ -200,8 +200,7 @@ class Notifications(RestartableThread, Listener):
         async with self._one_by_one:
             daemon = self._daemon
             if daemon is None or not self.reachable:
-                msg = "notifications are unavailable: this desktop has no notification daemon now"
-                raise NotificationError(msg)
+                raise NotificationError("notifications are unavailable: this desktop has no notification daemon now")
             before = self._shown.get(notice.key)
             self._early.clear()
             number = await self._bounded(daemon.show(notice, before.number if before else None))

@@ -64,8 +64,7 @@ class Center:
         )
         await self._center.send_notification(sent)
         if str(number) not in await self._center.get_current_notifications():
-            msg = "the notification was not shown"
-            raise NotificationError(msg)
+            raise NotificationError("the notification was not shown")
         return number
 
     async def withdraw(self, number: int) -> None:

@@ -110,8 +110,7 @@ class DevTools:
                 raise TimeoutError(msg)
             some = os.read(self._answers, _READ_BYTES)
             if not some or len(self._unread) > _LARGEST_BYTES:
-                msg = "it has exited"
-                raise ConnectionError(msg)
+                raise ConnectionError("it has exited")
             self._unread += some
 
 
@@ -169,8 +168,7 @@ def spawn(command: Sequence[str]) -> tuple[Spawned, DevTools]:
         OSError: it cannot start.
     """
     if sys.platform == "win32":
-        msg = "this system cannot pass descriptors"
-        raise OSError(msg)
+        raise OSError("this system cannot pass descriptors")
     ours: list[int] = []
     theirs: list[int] = []
     try:

@@ -212,8 +212,7 @@ class BrowserTab(Surface):
         opening.start()
         opening.join(BROWSER_TIMEOUT_SECONDS)
         if results == [False] or not (results or opening.is_alive()):
-            msg = "no browser was found. Install Chromium or Edge, or name yours in BROWSER."
-            raise SurfaceError(msg)
+            raise SurfaceError("no browser was found. Install Chromium or Edge, or name yours in BROWSER.")
 
     def front(self, url: str | None) -> bool:  # noqa: ARG002 - a tab cannot be reached
         """Return False: only a new tab comes to the front; the old one then closes."""

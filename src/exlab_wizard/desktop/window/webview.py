@@ -55,8 +55,7 @@ def _parsed(line: str) -> tuple[str, str | None]:
     match json.loads(line):
         case {"title": str(title), "url": str() | None as url}:
             return title, url
-    msg = "a line must contain title and url"
-    raise ValueError(msg)
+    raise ValueError("a line must contain title and url")
 
 
 if __name__ == "__main__":
