@@ -12,11 +12,12 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+import psutil
 
 from exlab_wizard.errors import ExlabError
 
@@ -24,7 +25,6 @@ if sys.platform != "win32":
     import fcntl
 
 ANSWER_TIMEOUT_SECONDS: Final = 3.0
-_POLL_INTERVAL_SECONDS: Final = 0.01
 _LARGEST_BYTES: Final = 4 << 20
 _READ_BYTES: Final = 1 << 16
 
@@ -114,51 +114,15 @@ class DevTools:
             self._unread += some
 
 
-class Spawned:
+class Spawned(psutil.Process):
     """A child process, as far as a window needs it. For one thread."""
-
-    def __init__(self, pid: int, command: Sequence[str]) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self._command = command
 
     def poll(self) -> int | None:
         """Return its exit status, negative for a signal; None while it runs."""
-        if self.returncode is None and sys.platform != "win32":
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # another part of this process has waited for it
-                self.returncode = 0
-            else:
-                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def wait(self, timeout: float) -> int:
-        """Return its exit status.
-
-        Raises:
-            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
-        """
-        deadline = time.monotonic() + timeout
-        while (status := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(self._command, timeout)
-            time.sleep(_POLL_INTERVAL_SECONDS)
-        return status
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it."""
-        if sys.platform != "win32":
-            self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        try:
+            return self.wait(0) or 0  # psutil returns None if another part of this process has waited for it
+        except psutil.TimeoutExpired:
+            return None
 
 
 def spawn(command: Sequence[str]) -> tuple[Spawned, DevTools]:
@@ -195,7 +159,7 @@ def spawn(command: Sequence[str]) -> tuple[Spawned, DevTools]:
     finally:
         _close(theirs)
     _close([hears, says])
-    return Spawned(pid, command), DevTools(answers, commands)
+    return Spawned(pid), DevTools(answers, commands)
 
 
 def _close(descriptors: Sequence[int]) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 
+import psutil
+
 from exlab_wizard.desktop.window.chromium_pipe import DevTools, DevToolsError, Spawned, spawn
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.session.display import has_display
@@ -27,6 +29,7 @@ TAB_CLOSED_SECONDS: Final = 60.0
 """Only the event stream of a tab is known, and browsers suspend tabs."""
 END_TIMEOUT_SECONDS: Final = 0.3
 BROWSER_TIMEOUT_SECONDS: Final = 5.0
+_STILL_RUNS: Final = (subprocess.TimeoutExpired, psutil.TimeoutExpired)
 _READ_BYTES: Final = 1 << 16
 TITLE: Final = "ExLab-Wizard"
 _FLAGS: Final = (
@@ -93,9 +96,10 @@ class Surface(ABC):
         for push in (self._process.terminate, self._process.kill):
             try:
                 self._process.wait(END_TIMEOUT_SECONDS)
-            except subprocess.TimeoutExpired:
-                push()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+            except _STILL_RUNS:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    push()
+        with contextlib.suppress(*_STILL_RUNS):
             self._process.wait(END_TIMEOUT_SECONDS)
 
 
