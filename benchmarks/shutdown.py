@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -124,6 +125,16 @@ def session_end(program: tuple[str, ...], folder: Path) -> Figures:
     return {"copying, SIGTERM to exit, ms": took * MILLISECONDS}
 
 
+def held(program: tuple[str, ...], folder: Path) -> Figures:
+    """Measure the same while another program holds the database and lets go only afterwards."""
+    application = copying(program, folder, FORCED_MIB)
+    application.until("SELECT bytes_done FROM sync_jobs", lambda done: int(done or 0) > 0)
+    with contextlib.closing(sqlite3.connect(application.database, timeout=30, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        took = -application.terminate() + application.gone()
+    return {"copying, database held by another, SIGTERM to exit, ms": took * MILLISECONDS}
+
+
 def draining(program: tuple[str, ...], folder: Path) -> Figures:
     """Measure from the end of the last job, which ends within the window, to the exit."""
     application = copying(program, folder, DRAINED_MIB)
@@ -178,6 +189,7 @@ def run(options: argparse.Namespace) -> None:
         cases[name] = partial(idle, program)
         cases[f"{name}|connected"] = partial(connected, program)
         cases[f"{name}|session end"] = partial(session_end, program)
+        cases[f"{name}|held"] = partial(held, program)
         cases[f"{name}|draining"] = partial(draining, program)
         cases[f"{name}|forcing"] = partial(forcing, program)
     for number, who in rounds(list(cases), options.rounds):
