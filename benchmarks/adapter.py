@@ -51,7 +51,7 @@ class Ours:
 
     def open(self, path: str | Path) -> Ours:
         """Do what a launch does before it works: check the schema, grow the WAL, recover."""
-        state_dir = StateDir.at(Path(path))
+        state_dir = StateDir(Path(path))
         state_dir.create()
         database = Database(state_dir.database)
         migration.upgrade(database, Backups(state_dir), _clock.now())
@@ -120,7 +120,7 @@ class Ours:
     def open_noresume(cls, path: str | Path) -> Ours:
         """Open without recovery, so that what was seeded as running still runs."""
         queue = cls()
-        queue.store = Store(Database(StateDir.at(Path(path)).database))
+        queue.store = Store(Database(StateDir(Path(path)).database))
         queue.store.database.grow_wal()
         queue.launch = 1
         return queue

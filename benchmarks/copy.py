@@ -92,7 +92,7 @@ def engine(source: Path, folder: Path) -> float:
 def engine_child(source: str, state: str) -> Figures:
     """Claim one job, run it, finish it."""
     queue, clock = Ours().open(state), SystemClock()
-    settings = SettingsFile(StateDir.at(Path(state)).root / "config.toml")
+    settings = SettingsFile(StateDir(Path(state)).root / "config.toml")
     settings.read()
     attempts = Attempts(queue.store, settings, queue.store.launches.installation_id(), "bench", lambda: None)
     queue.store.jobs.enqueue(NewJob(source, "nas"), clock.now())

@@ -51,7 +51,7 @@ JOIN (SELECT 'queued' AS a, 'running' AS b UNION ALL SELECT 'running', 'verifyin
 
 def prepare(folder: Path) -> Store:
     """Return a store with `JOBS` finished jobs and their moves."""
-    state_dir = StateDir.at(folder)
+    state_dir = StateDir(folder)
     state_dir.create()
     database = Database(state_dir.database)
     migration.upgrade(database, Backups(state_dir), NEWEST)

@@ -83,7 +83,7 @@ def ask_admin(database: Path, sql: str) -> None:
     Raises:
         ExlabError: it refused, in its own words.
     """
-    address = read_server_file(StateDir.at(database.parent).server)
+    address = read_server_file(StateDir(database.parent).server)
     assert address is not None
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=60)
     try:
@@ -153,7 +153,7 @@ def runs(application: Application) -> list[Path]:
 
 def heartbeat(application: Application, phase: Phase, end: float) -> None:
     """One client: open a session, and renew it once a second."""
-    address = read_server_file(StateDir.at(application.state).server)
+    address = read_server_file(StateDir(application.state).server)
     assert address is not None
     headers = {"Authorization": f"Bearer {address.token}", "Content-Type": "application/json"}
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)

@@ -99,8 +99,8 @@ def connected(program: tuple[str, ...], folder: Path) -> Figures:
     """Measure the same while a client follows the events, another is silent, and a third has sent half a request."""
     Ours().open(folder).close()
     application = Application(folder, program)
-    wait_until(lambda: read_server_file(StateDir.at(folder).server) is not None)
-    address = read_server_file(StateDir.at(folder).server)
+    wait_until(lambda: read_server_file(StateDir(folder).server) is not None)
+    address = read_server_file(StateDir(folder).server)
     assert address is not None
     head = f"Host: 127.0.0.1:{address.port}\r\nAuthorization: Bearer {address.token}\r\n"
     with contextlib.ExitStack() as stack:

@@ -35,7 +35,7 @@ WALLS: Final = {
 
 def check(who: str, path: str) -> Figures:
     """Check an up-to-date schema, imports done."""
-    state_dir, now = StateDir.at(Path(path)), SystemClock().now()
+    state_dir, now = StateDir(Path(path)), SystemClock().now()
     if who == "exlab-wizard":
         began = time.perf_counter()
         database = Database(state_dir.database)

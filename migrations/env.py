@@ -53,7 +53,7 @@ def run_online() -> None:
         run_on(passed)
         return
     named = context.get_x_argument(as_dictionary=True).get("db")
-    database = Database(StateDir.at(default_state_dir()).database if named is None else named)
+    database = Database(StateDir(default_state_dir()).database if named is None else named)
     try:
         with database.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")

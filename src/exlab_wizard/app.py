@@ -18,31 +18,21 @@ import secrets
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.application import (
-    Core,
-    Inbox,
-    MainLoop,
-    QuitsRequested,
-    Ready,
-    SessionEnds,
-    SignalReceived,
-    Surroundings,
-)
+from exlab_wizard.application import Core, Inbox, MainLoop
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.launch import Launch, Opened, Options, open_state, recover
 from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.process.instance_lock import InstanceLock
-from exlab_wizard.process.logs import Logbook
+from exlab_wizard.process.instance_lock import instance_lock
+from exlab_wizard.process.logs import log_launch, logbook
 from exlab_wizard.process.session.port import SessionCallbacks
 from exlab_wizard.process.session.watch import SessionWatch, host_of_this_system
 from exlab_wizard.process.signals import signals_into
-from exlab_wizard.process.supervisor import Supervised
+from exlab_wizard.process.supervisor import Service, Supervised
 from exlab_wizard.process.threads import begin
 from exlab_wizard.server.auth.page_json import PageFile, keep_page_file, read_page_file
 from exlab_wizard.server.backend import Backend
@@ -64,19 +54,10 @@ log = logging.getLogger(__name__)
 TOKEN_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Http:
-    """The HTTP server. `backend` is what it serves, complete before it starts; `url` is None when it cannot start."""
-
-    server: ServerRunner
-    backend: Future[Backend]
-    url: str | None
-
-
 def run(
     options: Options,
     companion: Callable[[Store], int] | None = None,
-    announce: Callable[[Ready], None] | None = None,
+    announce: Callable[[MainLoop], None] | None = None,
 ) -> int:
     """Run the application until it has quit, and return the exit status.
 
@@ -90,18 +71,18 @@ def run(
     inbox: Inbox = SimpleQueue()
     options.state_dir.create()
     with (
-        InstanceLock(options.state_dir),
-        signals_into(lambda number: inbox.put(SignalReceived(number)), last=True),
-        Logbook(options.state_dir.logs) as logbook,
+        instance_lock(options.state_dir),
+        signals_into(lambda number: inbox.put(lambda main: main.signal_received(number)), last=True),
+        logbook(options.state_dir.logs),
     ):
         main_loop = _assemble(options, inbox)
-        logbook.launch(main_loop.ready.launch_id)
+        log_launch(main_loop.launch.id)
         if announce is not None:
             try:
-                announce(main_loop.ready)
+                announce(main_loop)
             except OSError as error:  # a full disk, or a closed pipe: no reason to sync nothing
                 log.warning("could not print the ready message: %s", error)
-        icon = main_loop.surroundings.icon
+        icon = main_loop.icon
         if sys.platform == "darwin" and icon is not None:  # there, only the main thread may show an icon
             return _run_beside(icon, partial(main_loop.run, companion))
         return main_loop.run(companion)
@@ -120,44 +101,30 @@ def _assemble(options: Options, inbox: Inbox) -> MainLoop:
     opened = open_state(options)
     launch = recover(opened)
     core = _build_core(opened, launch, inbox)
-    http = _build_http(opened, launch)
-    session_end = _session_end(opened, launch, core, inbox)
+    backend: Future[Backend] = Future()  # complete before the server starts
+    server, url = _build_http(opened, launch, backend)
+    surroundings: list[Service] = [_session_end(opened, launch, core, inbox)]
+    build_quit = partial(_build_quit, opened, launch, core, server)
+    icon = None
     if options.headless:
         window: Window = NoWindow()
-        coordinator = _build_quit(opened, launch, core, http, window, ())
-        surroundings = Surroundings(services=[session_end], icon=None)
+        coordinator = build_quit(window, ())
     else:
-        from exlab_wizard import app_desktop  # noqa: PLC0415 - never loaded by a headless process
+        from exlab_wizard.app_desktop import build_desktop  # noqa: PLC0415 - never loaded by a headless process
 
-        desktop = app_desktop.build_desktop(opened, launch, http.server.login_url, inbox)
-        window = desktop.window
-        coordinator = _build_quit(opened, launch, core, http, window, [desktop.prompt])
-        services, icon = app_desktop.desktop_services(opened, launch, desktop, coordinator, inbox)
-        surroundings = Surroundings(services=[session_end, *services], icon=icon)
-    http.backend.set_result(_backend(opened, launch, core, window, coordinator))
+        window, coordinator, services, icon = build_desktop(opened, launch, inbox, server.login_url, build_quit)
+        surroundings += services
+    backend.set_result(_backend(opened, launch, core, window, coordinator))
     return MainLoop(
         inbox=inbox,
-        store=opened.store,
-        clock=opened.clock,
-        ready=_ready(opened, launch, http),
+        opened=opened,
+        launch=launch,
         core=core,
-        server=http.server,
+        server=server,
+        url=url,
         surroundings=surroundings,
-        gate=launch.gate,
+        icon=icon,
         coordinator=coordinator,
-        session_end_window_s=opened.settings.current.quit.session_end_window_s,
-    )
-
-
-def _ready(opened: Opened, launch: Launch, http: Http) -> Ready:
-    return Ready(
-        launch_id=launch.id,
-        recovery=launch.recovery,
-        database=opened.options.state_dir.database,
-        destinations={name: known.target for name, known in opened.settings.current.destinations.items()},
-        first_destination=opened.first_destination,
-        safe_mode=launch.safe_mode.active,
-        url=http.url,
     )
 
 
@@ -172,25 +139,23 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
         launch.id,
         clock,
         safe_mode=launch.safe_mode,
-        quit_asked=lambda quits: inbox.put(QuitsRequested(quits)),
+        quit_asked=lambda quits: inbox.put(lambda main: main.quits_requested(quits)),
         changed=changed,
     )
     maintenance = Maintenance(store, opened.backups, settings, clock, check=opened.ended_well)
-    for component in (
+    stalls = "sessions do not expire, stalls are not noticed"
+    launch.supervisor.add(
         Supervised("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
-        Supervised(
-            "watchdog", lambda: watchdog.alive, "sessions do not expire, stalls are not noticed", watchdog.start
-        ),
+        Supervised("watchdog", lambda: watchdog.alive, stalls, watchdog.start),
         Supervised("maintenance", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
-    ):
-        launch.supervisor.add(component)
-    return Core(workers=workers, watchdog=watchdog, maintenance=maintenance, supervisor=launch.supervisor)
+    )
+    return Core(workers=workers, watchdog=watchdog, maintenance=maintenance)
 
 
-def _build_http(opened: Opened, launch: Launch) -> Http:
+def _build_http(opened: Opened, launch: Launch, backend: Future[Backend]) -> tuple[ServerRunner, str | None]:
+    """Return the server, and its URL; None when it cannot start."""
     state_dir, token = opened.options.state_dir, secrets.token_urlsafe(TOKEN_BYTES)
     page = read_page_file(state_dir.page)
-    backend: Future[Backend] = Future()
     server = ServerRunner(
         partial(_serve, backend, token, state_dir.page, page),
         state_dir.server,
@@ -203,10 +168,9 @@ def _build_http(opened: Opened, launch: Launch) -> Http:
     except ServerError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         url = None
-    launch.supervisor.add(
-        Supervised("server", lambda: server.alive, "page and API do not answer; start the application again")
-    )
-    return Http(server=server, backend=backend, url=url)
+    loss = "page and API do not answer; start the application again"
+    launch.supervisor.add(Supervised("server", lambda: server.alive, loss))
+    return server, url
 
 
 def _serve(backend: Future[Backend], token: str, file: Path, page: PageFile, port: int) -> ServedApplication:
@@ -217,7 +181,7 @@ def _serve(backend: Future[Backend], token: str, file: Path, page: PageFile, por
 
 
 def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks and stops
-    opened: Opened, launch: Launch, core: Core, http: Http, window: Window, prompts: Sequence[QuitPrompt]
+    opened: Opened, launch: Launch, core: Core, server: ServerRunner, window: Window, prompts: Sequence[QuitPrompt]
 ) -> QuitCoordinator:
     settings, store, presence = opened.settings.current.quit, opened.store, launch.presence
     coordinator = QuitCoordinator(
@@ -233,7 +197,7 @@ def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks
             ]
         ),
         window=window,
-        server=http.server,
+        server=server,
         clock=opened.clock,
         window_s=settings.window_s,
         session_end_window_s=settings.session_end_window_s,
@@ -245,7 +209,7 @@ def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks
 def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionWatch:
     session_end = SessionWatch(
         host_of_this_system(),
-        SessionCallbacks(lambda: inbox.put(SessionEnds()), core.workers.wake),
+        SessionCallbacks(lambda: inbox.put(MainLoop.session_ends), core.workers.wake),
         count=launch.predicate.count,
         moving=lambda: core.workers.throughput.last_minute() > 0,
         changes=launch.changes,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from exlab_wizard.application import Inbox, QuitWanted, SessionEnds, WindowClosed
+from exlab_wizard.application import Inbox, MainLoop
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
 from exlab_wizard.domain.headline import HeadlineState
@@ -20,25 +19,26 @@ from exlab_wizard.tray.icon.menu import Act
 from exlab_wizard.tray.icon.x11 import on_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.quit_notification import NotificationPrompt
+from exlab_wizard.tray.quit_ports import QuitPrompt, Window
 from exlab_wizard.tray.window_launcher import WindowLauncher
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desktop:
-    """The parts that exist before the quit, which closes the window and asks by notification."""
+def build_desktop(
+    opened: Opened,
+    launch: Launch,
+    inbox: Inbox,
+    login_url: Callable[[str], str | None],
+    build_quit: Callable[[Window, Sequence[QuitPrompt]], QuitCoordinator],
+) -> tuple[Window, QuitCoordinator, list[Service], IconController]:
+    """Build the desktop, and between its parts the quit, which closes the window and asks by notification.
 
-    window: WindowLauncher
-    notifier: Notifications
-    quiet: Callable[[], bool]
-    """Whether notifications are unwanted now: switched off, or the operator is looking at the window."""
-    prompt: NotificationPrompt
-
-
-def build_desktop(opened: Opened, launch: Launch, login_url: Callable[[str], str | None], inbox: Inbox) -> Desktop:
-    """Build window and notifications; `login_url` returns a URL that lets a browser in once. Nothing runs yet."""
+    Return the window, the quit, the services in the order of their start, and the icon, which is one of them. Nothing
+    runs yet. `login_url` returns a URL that lets a browser in once.
+    """
     options, settings, presence = opened.options, opened.settings, launch.presence
 
     def quiet() -> bool:
+        """Whether notifications are unwanted now: switched off, or the operator is looking at the window."""
         return presence.focused or not settings.current.notifications.enabled
 
     window = WindowLauncher(
@@ -47,36 +47,28 @@ def build_desktop(opened: Opened, launch: Launch, login_url: Callable[[str], str
         presence,
         opened.clock,
         at_start=options.window,
-        on_closed=lambda: inbox.put(WindowClosed()),
+        on_closed=lambda: inbox.put(MainLoop.window_closed),
     )
     notifier = Notifications(window.open)
     prompt = NotificationPrompt(notifier, quiet, opened.clock, settings.current.quit.window_s)
-    return Desktop(window=window, notifier=notifier, quiet=quiet, prompt=prompt)
-
-
-def desktop_services(
-    opened: Opened, launch: Launch, desktop: Desktop, coordinator: QuitCoordinator, inbox: Inbox
-) -> tuple[list[Service], IconController]:
-    """Return the services of the desktop in the order of their start, and the icon, which is one of them."""
-    settings, notifier = opened.settings, desktop.notifier
+    coordinator = build_quit(window, [prompt])
     watcher = NotificationWatcher(
         opened.store,
         notifier.show,
         launch.recovery,
         opened.clock,
-        quiet=desktop.quiet,
+        quiet=quiet,
         offline_after_s=lambda: settings.current.notifications.offline_after_s,
         over=lambda: coordinator.phase is Phase.STOPPED,
     )
     launch.changes.subscribe(watcher.changed)
-    icon = _icon(opened, launch, desktop.window, coordinator, inbox)
-    for component in (
+    icon = _icon(opened, launch, window, coordinator, inbox)
+    launch.supervisor.add(
         Supervised("notifications", lambda: notifier.alive and watcher.alive, "look at the window for news"),
         Supervised("icon", lambda: icon.alive, "the window is there, and exlab-wizard quit"),
-    ):
-        launch.supervisor.add(component)
-    autostart = AutostartRepair(opened.options.state_dir, opened.options.config)
-    return [desktop.window, notifier, watcher, icon, autostart], icon
+    )
+    autostart = AutostartRepair(options.state_dir, options.config)
+    return window, coordinator, [window, notifier, watcher, icon, autostart], icon
 
 
 def _icon(
@@ -98,9 +90,9 @@ def _icon(
         changes=launch.changes,
         window=window,
         actions=IconActions(
-            quit_wanted=lambda trigger: inbox.put(QuitWanted(trigger)),
+            quit_wanted=lambda trigger: inbox.put(lambda main: main.quit_wanted(trigger)),
             answer=coordinator.post,
-            session_ended=lambda: inbox.put(SessionEnds()),
+            session_ended=lambda: inbox.put(MainLoop.session_ends),
             pause=lambda: store.launches.pause(launch.id, clock.now()),
             resume=lambda: store.launches.resume(launch.id),
         ),

@@ -1,7 +1,7 @@
 """The main loop of the running application: starts its services, takes messages, quits, and stops everything in order.
 
-Signals arrive as messages like everything else: nothing is raised into the middle of a commit. A quit runs in a thread
-of its own, so that the next signal is always noticed.
+A message is a call of one of its methods, in its own thread. Signals arrive as messages like everything else: nothing
+is raised into the middle of a commit. A quit runs in a thread of its own, so that the next signal is always noticed.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
+from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process import signals
-from exlab_wizard.process.steady_clock import SteadyClock
-from exlab_wizard.process.supervisor import Service, Supervisor
+from exlab_wizard.process.supervisor import Service
 from exlab_wizard.process.threads import LoopThread, begin, begin_or_do, left_behind
-from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.sqlite.statement import compile_statements
 from exlab_wizard.store.store import Store
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
-from exlab_wizard.tray.quit_gate import LaunchGate
 from exlab_wizard.tray.server_runner import ServerRunner
 from exlab_wizard.workers.maintenance import Maintenance
 from exlab_wizard.workers.pool import WorkerPool
@@ -50,62 +48,8 @@ ROLL_CALL_SECONDS: Final = 0.2
 """How long threads that nothing joined may take to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalReceived:
-    """The operating system sent a signal."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class QuitsRequested:
-    """Other processes requested these quits, in the database."""
-
-    quits: list[PendingQuit]
-
-
-@dataclass(frozen=True, slots=True)
-class QuitWanted:
-    """The icon or the window of this process requests a quit; again while the question is open, it means force."""
-
-    trigger: QuitTrigger
-
-
-@dataclass(frozen=True, slots=True)
-class WindowClosed:
-    """The operator closed the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnds:
-    """The operating system announced, by other means than a signal, that the session ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class _QuitEnded:
-    outcome: QuitOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class _CompanionEnded:
-    status: int
-
-
-Message = SignalReceived | QuitsRequested | QuitWanted | WindowClosed | SessionEnds | _QuitEnded | _CompanionEnded
+Message = Callable[["MainLoop"], None]
 Inbox = SimpleQueue[Message]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A launch at the moment when work may begin. `url` is None when the HTTP API cannot start."""
-
-    launch_id: int
-    recovery: Recovery
-    database: Path
-    destinations: dict[str, str]
-    first_destination: Path | None
-    safe_mode: bool
-    url: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +59,6 @@ class Core:
     workers: WorkerPool
     watchdog: Watchdog
     maintenance: Maintenance
-    supervisor: Supervisor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the system around the process offers: never needed, and no failure of it is fatal."""
-
-    services: Sequence[Service]
-    """In the order of their start; they stop in reverse, after everything else."""
-    icon: IconController | None
-    """None when headless."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,17 +66,20 @@ class MainLoop:
     """One launch, from its first service to its exit receipt."""
 
     inbox: Inbox
-    store: Store
-    clock: SteadyClock
-    ready: Ready
+    opened: Opened
+    launch: Launch
     core: Core
     server: ServerRunner
-    surroundings: Surroundings
-    gate: LaunchGate
+    url: str | None
+    """None when the server cannot start."""
+    surroundings: Sequence[Service]
+    """What the system around the process offers, in the order of its start; no failure of it is fatal."""
+    icon: IconController | None
+    """None when headless."""
     coordinator: QuitCoordinator
-    session_end_window_s: float
     quit_thread: LoopThread = field(default_factory=lambda: LoopThread("quit"))
     status: int = 0
+    outcome: QuitOutcome | None = None
     quitting: bool = False
     hurried: bool = False
     seen_quits: set[int] = field(default_factory=set)
@@ -152,28 +88,29 @@ class MainLoop:
     def run(self, companion: Callable[[Store], int] | None) -> int:
         """Start everything, take messages until a quit has ended, stop everything, and return the exit status."""
         self._start(companion)
-        outcome = self._take_messages()
-        self._stop(outcome)
+        while self.outcome is None:
+            self._next_message()(self)
+        self._stop(self.outcome)
         return self.status
 
     def _start(self, companion: Callable[[Store], int] | None) -> None:
         """Everything that starts at launch, in this order."""
-        if self.ready.safe_mode:
+        if self.launch.safe_mode.active:
             log.error("the last launches all ended within seconds: safe mode, syncing is paused. See their log.")
         needed: list[Service] = [self.core.workers, self.core.watchdog, self.core.maintenance, self.quit_thread]
         for service in needed:
             service.start()
-        if self.ready.url is not None:
+        if self.url is not None:
             begin("server", self.server.start)
         self.coordinator.prepare()
-        for service in self.surroundings.services:
+        for service in self.surroundings:
             try:
                 service.start()
             except Exception as error:  # boundary: without its desktop side the application works all the same
                 log.warning("%s cannot start, exlab-wizard continues without it: %s", type(service).__name__, error)
         begin("compile", compile_statements)
         if companion is not None:
-            self._accompany(companion)
+            begin("companion", partial(self._accompany, companion))
 
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that stops, in this order; a step that fails or hangs never keeps the next from running.
@@ -181,12 +118,13 @@ class MainLoop:
         Workers, window and server come before all of these: the coordinator stops them as the last steps of the quit.
         """
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
-        connection = self.store.database.connections.current()
+        database, launches = self.opened.store.database, self.opened.store.launches
+        connection = database.connections.current()
 
         def write_receipt() -> None:
             reached(Point.QUIT_BEFORE_RECEIPT)
-            with self.store.database.connections.using(connection):
-                self.store.launches.end(self.ready.launch_id, reason, self.clock.now())
+            with database.connections.using(connection):
+                launches.end(self.launch.id, reason, self.opened.clock.now())
             reached(Point.QUIT_AFTER_RECEIPT)
 
         for name, step in (
@@ -195,8 +133,8 @@ class MainLoop:
             ("exit receipt", write_receipt),
             ("coordinator", self.coordinator.close),
             ("quit", self.quit_thread.stop),
-            ("database", lambda: self.store.database.close(for_good=True)),
-            *((type(service).__name__, service.stop) for service in reversed(self.surroundings.services)),
+            ("database", lambda: database.close(for_good=True)),
+            *((type(service).__name__, service.stop) for service in reversed(self.surroundings)),
         ):
             begin_or_do(f"stopping: {name}", step, STEP_TIMEOUT_SECONDS)
         left = left_behind(ROLL_CALL_SECONDS, {signals.THREAD, LAST_RESORT})
@@ -207,42 +145,22 @@ class MainLoop:
             timer.join(ROLL_CALL_SECONDS)
         log.info("exlab-wizard has quit: %s", reason)
 
-    def _take_messages(self) -> QuitOutcome:
-        while True:
-            match self._next_message():
-                case _QuitEnded(outcome) if outcome is not QuitOutcome.KEPT_RUNNING:
-                    return outcome
-                case message:
-                    self._handle(message)
-
-    def _handle(self, message: Message) -> None:
-        match message:
-            case SignalReceived(number):
-                log.info("%s received", signal.Signals(number).name)
-                self._on_signal(session_end=number != signal.SIGINT)
-            case SessionEnds():
-                log.info("the session ends")
-                self._on_signal(session_end=True)
-            case QuitWanted(trigger):
-                self._on_quit_wanted(trigger)
-            case WindowClosed():
-                if self.surroundings.icon is not None:
-                    self.surroundings.icon.window_closed()
-            case QuitsRequested(quits):
-                self._on_quits_requested(quits)
-            case _QuitEnded():
-                self._on_kept_running()
-            case _CompanionEnded(status):
-                self.status = status
-                if not self.quitting:
-                    self._quit(QuitTrigger.CLI)
-
     def _next_message(self) -> Message:
         while True:
             try:
                 return self.inbox.get(timeout=POLL_INTERVAL_SECONDS)
             except Empty:
-                self.core.supervisor.poll()
+                self.launch.supervisor.poll()
+
+    def signal_received(self, number: int) -> None:
+        """The operating system sent a signal."""
+        log.info("%s received", signal.Signals(number).name)
+        self._on_signal(session_end=number != signal.SIGINT)
+
+    def session_ends(self) -> None:
+        """The operating system announced, by other means than a signal, that the session ends."""
+        log.info("the session ends")
+        self._on_signal(session_end=True)
 
     def _on_signal(self, *, session_end: bool) -> None:
         """First signal: quit. SIGTERM during a quit that began otherwise: hurry it. Any further one: force."""
@@ -259,19 +177,27 @@ class MainLoop:
 
     def _arm_last_resort(self) -> None:
         """End the process just before the session does, whatever hangs; the next launch recovers what is unwritten."""
-        timer = threading.Timer(self.session_end_window_s - LAST_RESORT_SECONDS, lambda: os._exit(self.status))
+        window_s = self.opened.settings.current.quit.session_end_window_s
+        timer = threading.Timer(window_s - LAST_RESORT_SECONDS, lambda: os._exit(self.status))
         timer.daemon, timer.name = True, LAST_RESORT
         with contextlib.suppress(RuntimeError):  # out of threads: the quit's own limits have to do
             timer.start()
             self.last_resorts.append(timer)
 
-    def _on_quit_wanted(self, trigger: QuitTrigger) -> None:
+    def quit_wanted(self, trigger: QuitTrigger) -> None:
+        """The icon or the window of this process requests a quit; again while the question is open, it means force."""
         if not self.quitting:
             self._quit(trigger)
         elif self.coordinator.phase is Phase.ASKING:
             self.coordinator.post(QuitEvent.QUIT)
 
-    def _on_quits_requested(self, quits: list[PendingQuit]) -> None:
+    def window_closed(self) -> None:
+        """The operator closed the window."""
+        if self.icon is not None:
+            self.icon.window_closed()
+
+    def quits_requested(self, quits: list[PendingQuit]) -> None:
+        """Other processes requested these quits, in the database."""
         new = [request for request in quits if request.id not in self.seen_quits]
         self.seen_quits.update(request.id for request in new)
         for request in new:
@@ -279,10 +205,13 @@ class MainLoop:
                 self._quit(request.trigger, quit_id=request.id, force=request.force)
             elif request.force:
                 self.coordinator.post(QuitEvent.FORCE)
-            elif self.coordinator.phase is Phase.ASKING and request.id != self.gate.quit_id:
+            elif self.coordinator.phase is Phase.ASKING and request.id != self.launch.gate.quit_id:
                 self.coordinator.post(QuitEvent.QUIT)
 
-    def _on_kept_running(self) -> None:
+    def _quit_ended(self, outcome: QuitOutcome) -> None:
+        if outcome is not QuitOutcome.KEPT_RUNNING:
+            self.outcome = outcome
+            return
         self.quitting = False
         self.coordinator.forget()
         if self.hurried:
@@ -295,7 +224,7 @@ class MainLoop:
         self, trigger: QuitTrigger, *, quit_id: int | None = None, session_end: bool = False, force: bool = False
     ) -> None:
         self.quitting, self.hurried = True, session_end
-        self.gate.requested(trigger, quit_id)
+        self.launch.gate.requested(trigger, quit_id)
 
         def drive(loop: asyncio.AbstractEventLoop) -> None:
             outcome = QuitOutcome.FORCED
@@ -304,16 +233,18 @@ class MainLoop:
             except Exception:  # boundary: a quit always ends, even if it fails unexpectedly
                 log.exception("the quit failed; exlab-wizard exits, and the next launch resumes the jobs in flight")
             finally:
-                self.inbox.put(_QuitEnded(outcome))
+                self.inbox.put(lambda _: self._quit_ended(outcome))
 
         self.quit_thread.submit(drive)
 
     def _accompany(self, companion: Callable[[Store], int]) -> None:
-        def accompany() -> None:
-            status = 1
-            try:
-                status = companion(self.store)
-            finally:
-                self.inbox.put(_CompanionEnded(status))
+        status = 1
+        try:
+            status = companion(self.opened.store)
+        finally:
+            self.inbox.put(lambda _: self._companion_ended(status))
 
-        begin("companion", accompany)
+    def _companion_ended(self, status: int) -> None:
+        self.status = status
+        if not self.quitting:
+            self._quit(QuitTrigger.CLI)

@@ -63,10 +63,9 @@ class StoppedError(ExlabError):
 
 
 class TransferError(ExlabError):
-    """A transfer failed at `op` on `path`. `hint` is the remedy, `kind` decides what happens next."""
+    """A transfer failed at `op` on `path` by `cause`. `hint` is the remedy, `kind` decides what happens next."""
 
     def __init__(self, op: str, path: str, hint: str, kind: ErrorKind, cause: str = "") -> None:
-        """Compose the sentence from its parts; `cause` is the operating system's message, if there is one."""
         self.op, self.path, self.hint, self.kind = op, path, hint, kind
         super().__init__(f"{op} {path!r}{f': {cause}' if cause else ''}. {hint}")
 
@@ -75,6 +74,5 @@ class TransferWaitError(ExlabError):
     """The transfer cannot continue now, through no fault of the job: it waits for `reason` to pass."""
 
     def __init__(self, reason: WaitReason, detail: str) -> None:
-        """Keep the reason to wait and the sentence for the operator."""
         self.reason, self.detail = reason, detail
         super().__init__(detail)

@@ -13,14 +13,14 @@ from typing import Final
 from exlab_wizard.durable import make_folder
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.identity import SystemClock, is_network_path, this_process
+from exlab_wizard.process.identity import SystemClock, this_process
+from exlab_wizard.process.open_store import database_of
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.supervisor import Supervisor
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.queue.launches import Recovery
-from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
@@ -82,7 +82,7 @@ def open_state(options: Options) -> Opened:
     settings.read()
     first = None if settings.current.destinations else _add_first_destination(options.state_dir, settings)
     state_dir, backups, clock = options.state_dir, Backups(options.state_dir), SteadyClock(SystemClock())
-    database = Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
+    database = database_of(state_dir)
     migration.upgrade(database, backups, clock.now())
     store = Store(database)
     ended_well = store.launches.open_launch() is None

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import platformdirs
 
@@ -17,34 +17,19 @@ from exlab_wizard.errors import UsageError
 APP = "exlab-wizard"
 
 
-@dataclass(frozen=True, slots=True)
 class StateDir:
-    """The state dir and the names in it; a contract, since people use them."""
+    """The state dir and the names in it; a contract, since people use them. Nothing exists before `create`."""
 
-    root: Path
-    database: Path
-    lock: Path
-    server: Path
-    page: Path
-    backups: Path
-    logs: Path
-    pictures: Path
-    first_destination: Path
-
-    @classmethod
-    def at(cls, root: Path) -> StateDir:
-        """Return the names below `root`; nothing is created."""
-        return cls(
-            root=root,
-            database=root / "exlab-wizard.db",
-            lock=root / "instance.lock",
-            server=root / "server.json",
-            page=root / "page.json",
-            backups=root / "backups",
-            logs=root / "logs",
-            pictures=root / "pictures",
-            first_destination=root / "nas",
-        )
+    def __init__(self, root: Path) -> None:
+        self.root: Final = root
+        self.database: Final = root / "exlab-wizard.db"
+        self.lock: Final = root / "instance.lock"
+        self.server: Final = root / "server.json"
+        self.page: Final = root / "page.json"
+        self.backups: Final = root / "backups"
+        self.logs: Final = root / "logs"
+        self.pictures: Final = root / "pictures"
+        self.first_destination: Final = root / "nas"
 
     def create(self) -> None:
         """Create the state dir, durably, readable by its owner only, and prove that it can be written.

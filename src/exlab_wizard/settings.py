@@ -33,10 +33,7 @@ class QuitSettings(_Section):
         30.0, ge=0, le=86_400, description="seconds that a quit waits for work to finish before it prompts"
     )
     session_end_window_s: float = Field(
-        5.0,
-        ge=3,
-        le=60,
-        description="seconds in which the process exits after SIGTERM, log-off or shutdown",
+        5.0, ge=3, le=60, description="seconds in which the process exits after SIGTERM, log-off or shutdown"
     )
 
 
@@ -76,10 +73,7 @@ class NotificationSettings(_Section):
 
     enabled: bool = Field(default=True, description="whether to show them, including the prompt of a quit")
     offline_after_s: float = Field(
-        600.0,
-        ge=1,
-        le=86_400,
-        description="seconds that a destination is offline or full before a notification",
+        600.0, ge=1, le=86_400, description="seconds that a destination is offline or full before a notification"
     )
 
 
@@ -95,10 +89,6 @@ class ScheduleEntry(_Section):
     def _known_days(cls, value: str) -> str:
         parse_days(value)
         return value
-
-    def window(self) -> WeeklyHours:
-        """Return the entry as the hours it means."""
-        return WeeklyHours(parse_days(self.days), self.from_, self.to)
 
 
 def supported_target(target: str) -> str:
@@ -152,7 +142,7 @@ class DestinationSettings(_Section):
     @property
     def windows(self) -> tuple[WeeklyHours, ...]:
         """The schedule as the hours it means."""
-        return tuple(entry.window() for entry in self.schedule)
+        return tuple(WeeklyHours(parse_days(entry.days), entry.from_, entry.to) for entry in self.schedule)
 
 
 class Settings(_Section):
@@ -172,14 +162,16 @@ class Settings(_Section):
 
 
 class SettingsFile:
-    """The configuration file, read again when it changes on disk."""
+    """The configuration file, read again when it changes on disk; without a file the defaults apply.
+
+    `current` are the valid settings that were read last.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Work on `path`; a file that does not exist means the defaults."""
         self.path = path
         self._seen: tuple[int, int, int] | None = None
         self._had_content = False
-        self._current = Settings()
+        self.current = Settings()
 
     def read(self) -> Settings:
         """Return the settings as the file holds them now.
@@ -193,9 +185,9 @@ class SettingsFile:
         if self._had_content and not text.strip():
             msg = f"{self.path}: is missing or empty. Restore it, or restart the application to use the defaults."
             raise SettingsError(msg)
-        self._current = parse(text, str(self.path))
+        self.current = parse(text, str(self.path))
         self._had_content = bool(text.strip())
-        return self._current
+        return self.current
 
     def text(self) -> str:
         """Return the file's content as it is now; empty where there is no file.
@@ -213,11 +205,6 @@ class SettingsFile:
         except (OSError, UnicodeDecodeError) as error:
             msg = f"{self.path}: cannot be read: {error}"
             raise SettingsError(msg) from error
-
-    @property
-    def current(self) -> Settings:
-        """The valid settings that were read last."""
-        return self._current
 
     def changed(self) -> bool:
         """Return whether the file on disk has changed since it was read."""
@@ -254,13 +241,22 @@ class SettingsFile:
         return self.replace(tomlkit.dumps(document))
 
     def replace(self, text: str) -> Settings:
-        """Replace the file by `text` in one step, and return the settings in it.
+        """Replace the file by `text` in one step, durably, readable by its owner only; return the settings in it.
 
         Raises:
             SettingsError: it would not be usable, or cannot be written; nothing was changed.
         """
         settings = parse(text, str(self.path))
-        _replace(self.path, text)
+        path = self.path.resolve()  # where it is a link, that stays, and leads to the new file
+        try:
+            make_folder(path.parent)
+            _remove_abandoned(path)
+            replace_file(path, text.encode(), 0o600)
+        except OSError as error:
+            msg = (
+                f"{path}: cannot be written: {error.strerror}. Make it writable, or choose another file with --config."
+            )
+            raise SettingsError(msg) from error
         self.read()
         return settings
 
@@ -292,18 +288,6 @@ def _fault(where: str, location: tuple[int | str, ...], message: str, value: obj
     if kind == "missing":
         return f"{where}: {key}: is missing"
     return f"{where}: {key} = {value!r}: {said[:1].lower()}{said[1:]}"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace the file by `text` in one step, durably, readable by its owner only."""
-    path = path.resolve()  # where it is a link, that stays, and leads to the new file
-    try:
-        make_folder(path.parent)
-        _remove_abandoned(path)
-        replace_file(path, text.encode(), 0o600)
-    except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror}. Make it writable, or choose another file with --config."
-        raise SettingsError(msg) from error
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -29,7 +29,6 @@ class FieldsError(ExlabError):
     """Values are not allowed; nothing was saved. `faults` maps each key, in parts, to a sentence."""
 
     def __init__(self, faults: Mapping[tuple[int | str, ...], str]) -> None:
-        """Keep them."""
         self.faults = dict(faults)
         super().__init__("; ".join(f"{'.'.join(map(str, key))}: {fault}" for key, fault in faults.items()))
 
@@ -46,7 +45,6 @@ class SettingsChange:
     """Reads and changes one file. Thread-safe."""
 
     def __init__(self, file: SettingsFile) -> None:
-        """Work on `file`."""
         self._file = file
         self._lock = threading.Lock()
 

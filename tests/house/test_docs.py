@@ -114,7 +114,7 @@ def test_every_option_before_the_command_is_documented() -> None:
 
 
 def test_every_table_view_and_column_is_documented(tmp_path: Path) -> None:
-    text, state_dir = page("database.md"), StateDir.at(tmp_path)
+    text, state_dir = page("database.md"), StateDir(tmp_path)
     database = Database(state_dir.database)
     migration.upgrade(database, Backups(state_dir), datetime.now(UTC))
     found = database.connection().execute(

@@ -96,7 +96,7 @@ class Bench:
     """Database, settings, clock, attempts and pool, wired as the application does it; workers look only when woken."""
 
     def __init__(self, home: Path, workers: int = 1) -> None:
-        state_dir = StateDir.at(home / "state")
+        state_dir = StateDir(home / "state")
         state_dir.create()
         config = home / "config.toml"
         folders = {name: home / name for name in ("nas", "other")}

@@ -16,8 +16,8 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from tests.support.program import PATIENCE_SECONDS, Program, until
 
+from exlab_wizard.process.session.dbus import TRAY_HOST
 from exlab_wizard.testing.application import Process
-from exlab_wizard.tray.icon.host import WATCHER
 
 _Result = TypeVar("_Result")
 WATCHER_PATH: Final = "/StatusNotifierWatcher"
@@ -136,7 +136,7 @@ class Panel:
                     body=[f"type='signal',{rule}"],
                 )
             )
-        await bus.request_name(WATCHER)
+        await bus.request_name(TRAY_HOST)
         return bus
 
     async def _end(self) -> None:

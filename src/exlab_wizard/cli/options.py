@@ -36,7 +36,7 @@ class Locations:
         root = Path(state_dir).expanduser().absolute() if state_dir else default_state_dir()
         by_name = state_dir is not None or bool(os.environ.get("EXLAB_STATE_DIR"))
         file = Path(config).expanduser().absolute() if config else default_config(root, state_dir_named=by_name)
-        return cls(StateDir.at(root), file)
+        return cls(StateDir(root), file)
 
 
 def no_such_job(job_id: int) -> UsageError:

@@ -51,7 +51,7 @@ class Client:
         The application need not run yet.
         """
         root = default_state_dir() if state_dir is None else Path(state_dir).expanduser().absolute()
-        return cls(StateDir.at(root))
+        return cls(StateDir(root))
 
     @classmethod
     def connect(cls, state_dir: str | os.PathLike[str] | None = None) -> Self:

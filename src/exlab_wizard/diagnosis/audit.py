@@ -26,7 +26,6 @@ from exlab_wizard.transfer.destination.marker import probe
 from exlab_wizard.transfer.destination.publish import INCOMING
 from exlab_wizard.transfer.destination.receipt import Owner, read_owner
 from exlab_wizard.transfer.files.tree import Tree
-from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.workers.attempt import final_parts, job_key
 
 _TRIES: Final = 3
@@ -158,8 +157,8 @@ class _Audit:
             if known.rows and not job.files and (owner := _owner(where)) is not None:
                 return self._forgotten(job.destination, where, owner)  # `db prune` was interrupted
             found = [
-                Fault(Rule.VERIFIED if it.detail == UNLISTED else rule, str(it.path), it.detail)
-                for it in read_back(where, known, TransferControl(), self._moved)
+                Fault(Rule.VERIFIED if detail == UNLISTED else rule, str(path), detail)
+                for path, detail in read_back(where, known, self._moved)
             ]
             now = self._store.history.states_of_run(job.run_path, job.destination)
             if not found or now == jobs:
@@ -171,9 +170,9 @@ class _Audit:
         others: dict[str, FileRecord] = {}
         for number, state in jobs.items():
             if number > job_id or state not in _DONE:
-                others |= {row.path: row for row in self._store.files.load(number)}
+                others |= self._rows(number)
         return Known(
-            rows={row.path: row for row in self._store.files.load(job_id)},
+            rows=self._rows(job_id),
             others=others,
             job_key=job_key(self._installation, job_id),
             job_keys=frozenset(job_key(self._installation, number) for number in jobs),
@@ -181,6 +180,9 @@ class _Audit:
                 state in UNFINISHED or (number > job_id and state not in _DONE) for number, state in jobs.items()
             ),
         )
+
+    def _rows(self, job_id: int) -> dict[str, FileRecord]:
+        return {row.path: row for row in self._store.files.load(job_id)}
 
     def _moved(self, size: int) -> None:
         self._read += size
@@ -202,18 +204,16 @@ class _Audit:
     def _visible(self, name: str, destination: Path) -> Iterator[Fault]:
         equipment = self._store.history.equipment_at(name)
         for folder in _folders_in(destination):
-            if (owner := _owner(folder)) is not None:
-                yield from self._owned(name, folder, owner)
-                continue
-            below = [(inner, _owner(inner)) for inner in _folders_in(folder)]
-            if folder.name not in equipment and not any(inner_owner for _, inner_owner in below):
-                yield Fault(Rule.VERIFIED, str(folder), "it has no receipt, so it was not verified by exlab-wizard")
-                continue
-            for inner, inner_owner in below:
-                if inner_owner is None:
-                    yield Fault(Rule.VERIFIED, str(inner), "it has no receipt, so it was not verified by exlab-wizard")
+            runs = [(folder, _owner(folder))]
+            if runs[0][1] is None:
+                below = [(inner, _owner(inner)) for inner in _folders_in(folder)]
+                if folder.name in equipment or any(owner for _, owner in below):
+                    runs = below
+            for run, owner in runs:
+                if owner is None:
+                    yield Fault(Rule.VERIFIED, str(run), "it has no receipt, so it was not verified by exlab-wizard")
                 else:
-                    yield from self._owned(name, inner, inner_owner)
+                    yield from self._owned(name, run, owner)
 
     def _owned(self, name: str, folder: Path, owner: Owner) -> list[Fault]:
         """Check a folder with a receipt; it must be complete even if no verified job led to it."""
@@ -230,12 +230,9 @@ class _Audit:
         keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
         others: dict[str, FileRecord] = {}
         for number in jobs:
-            others |= {row.path: row for row in self._store.files.load(number)}
+            others |= self._rows(number)
         known = Known(rows={}, others=others, job_key="", job_keys=keys, in_between=bool(jobs))
-        return [
-            Fault(Rule.VERIFIED, str(it.path), it.detail)
-            for it in read_back(folder, known, TransferControl(), self._moved)
-        ]
+        return [Fault(Rule.VERIFIED, str(path), detail) for path, detail in read_back(folder, known, self._moved)]
 
     def _our_job(self, name: str) -> int | None:
         ours = re.fullmatch(rf"{re.escape(self._installation)}-(\d+)", name)

@@ -34,46 +34,42 @@ class Known:
     in_between: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A fault of a published run; `path` is its folder, or the file in it."""
+def read_back(final: Path, known: Known, moved: Callable[[int], None]) -> Iterator[tuple[Path, str]]:
+    """Yield how the folder `final` differs from `known`: the path of the folder or of the file in it, and a sentence.
 
-    path: Path
-    detail: str
-
-
-def read_back(
-    final: Path, known: Known, control: TransferControl, moved: Callable[[int], None]
-) -> Iterator[Difference]:
-    """Yield how the folder `final` differs from `known`; `moved` is called with the bytes that were read."""
+    `moved` is called with the bytes that were read.
+    """
+    control = TransferControl()
     try:
         published = Published.at(final)
     except (ExlabError, OSError, ValueError) as error:
-        yield Difference(final, f"it cannot be read: {error}" if final.is_dir() else MISSING)
+        yield final, f"it cannot be read: {error}" if final.is_dir() else MISSING
         return
-    yield from _receipt(published, known)
+    if fault := _receipt(published, known):
+        yield published.root, fault
     for path in sorted({*known.rows, *published.listed}):
         detail = _file(published, known.rows.get(path), path, control, moved)
         if detail:
-            yield Difference(final / path, detail)
+            yield final / path, detail
     for path in sorted(published.found.keys() - published.listed.keys() - known.rows.keys()):
         if not _is_on_its_way(published, known, path, control):
-            yield Difference(final / path, UNLISTED)
+            yield final / path, UNLISTED
 
 
-def _receipt(published: Published, known: Known) -> Iterator[Difference]:
+def _receipt(published: Published, known: Known) -> str:
+    """Return the fault of the receipt; empty if there is none."""
     owner = published.owner
     if owner is None:
-        yield Difference(published.root, "it has no receipt")
-    elif owner.job_key not in known.job_keys:
-        yield Difference(published.root, f"its receipt belongs to {owner.run_path!r}, job {owner.job_key}")
-    elif owner.checksums_sha256 != published.list_sha256 and not known.in_between:
-        yield Difference(published.root, "its checksum list does not match its receipt")
-    elif owner.job_key == known.job_key and owner.files != len(known.rows):
-        counted = plural(owner.files, "file")
-        yield Difference(published.root, f"its receipt counts {counted}, the database {number(len(known.rows))}")
-    elif (published.links, published.folders) < (owner.symlinks, owner.folders):
-        yield Difference(published.root, "it lacks symlinks or folders that its receipt counts")
+        return "it has no receipt"
+    if owner.job_key not in known.job_keys:
+        return f"its receipt belongs to {owner.run_path!r}, job {owner.job_key}"
+    if owner.checksums_sha256 != published.list_sha256 and not known.in_between:
+        return "its checksum list does not match its receipt"
+    if owner.job_key == known.job_key and owner.files != len(known.rows):
+        return f"its receipt counts {plural(owner.files, 'file')}, the database {number(len(known.rows))}"
+    if (published.links, published.folders) < (owner.symlinks, owner.folders):
+        return "it lacks symlinks or folders that its receipt counts"
+    return ""
 
 
 def _file(

@@ -10,7 +10,6 @@ class Changes:
     """Made first at launch, so that notifiers and subscribers need not know each other. Thread-safe."""
 
     def __init__(self) -> None:
-        """Begin without subscribers."""
         self._lock = threading.Lock()
         self._subscribers: tuple[Callable[[], None], ...] = ()
 

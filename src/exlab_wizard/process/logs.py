@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.errors import ExlabError
+from exlab_wizard.transfer.failures import exhausted, is_exhaustion
 
 NAME: Final = "exlab-wizard.log"
 FILE_BYTES: Final = 4 << 20
@@ -30,6 +30,7 @@ _TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
 _LONGEST_CHARS: Final = 16_000
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
+ids_of_this_process: Final[dict[str, int | str]] = {}
 _about: Final[ContextVar[dict[str, int | str]]] = ContextVar("about")
 _log = logging.getLogger(__name__)
 
@@ -44,21 +45,34 @@ def log_ids(**ids: int | str) -> Iterator[None]:
         _about.reset(token)
 
 
-class Ids(logging.Filter):
-    """Gives each record its ids: its own (`extra`), its thread's, and the launch of this process."""
+class LogOnce:
+    """Logs a lasting failure of one loop once, in one sentence, and not again at every poll.
 
-    def __init__(self) -> None:
-        """Begin without a launch."""
-        super().__init__()
-        self.launch: int | None = None
+    Only an unexpected error is logged with its trace; a full disk, a lock, or a lack of memory is one sentence.
+    """
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add the ids; every record passes."""
-        ids = {"launch": self.launch, **_about.get({})}
-        for name in IDS:
-            if name not in record.__dict__ and ids.get(name) is not None:
-                record.__dict__[name] = ids[name]
-        return True
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said = ""
+
+    def report(self, what: str, error: Exception) -> None:
+        """Log `what` and the error, unless that was logged last."""
+        tired = is_exhaustion(error)
+        sentence = f"{what}: {exhausted(error) if tired else error}"
+        if sentence != self._said:
+            self._said = sentence
+            self._log.warning(sentence, exc_info=not (tired or isinstance(error, ExlabError | OSError)))
+
+    def reset(self) -> None:
+        """Log the next failure in any case: all is well again."""
+        self._said = ""
+
+
+def _add_ids(record: logging.LogRecord) -> bool:
+    """Give the record its ids: its own (`extra`), its thread's, and those of this process; a filter that all pass."""
+    for name, value in {**ids_of_this_process, **_about.get({})}.items():
+        record.__dict__.setdefault(name, value)
+    return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -83,7 +97,6 @@ class LogFile(logging.Handler):
     """The current file and a few older ones. Only the holder of the instance lock writes here."""
 
     def __init__(self, folder: Path) -> None:
-        """Prepare; the file is opened at its first line, and again after it was moved away."""
         super().__init__()
         self.setFormatter(JsonFormatter())
         self._path = folder / NAME
@@ -108,6 +121,7 @@ class LogFile(logging.Handler):
         self._torn = os.write(fd, whole) < len(whole)
 
     def _open_file(self) -> int:
+        """Return the open file, which is opened again after it was moved away."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.fstat(self._fd), self._path.stat()):
@@ -141,40 +155,29 @@ class LogFile(logging.Handler):
         super().close()
 
 
-class Logbook:
-    """The log file of one launch, for a `with` block; `launch` is called when its id is known."""
-
-    def __init__(self, folder: Path) -> None:
-        """Prepare to log into `folder`."""
-        self._ids = ids_of_this_process
-        self._file = LogFile(folder)
-        self._file.addFilter(self._ids)
-
-    def launch(self, launch_id: int) -> None:
-        """Give every line from now on the id of this launch, and write its first one."""
-        self._ids.launch = launch_id
-        _log.info("launch %d: exlab-wizard %s, pid %d", launch_id, __version__, os.getpid())
-
-    def __enter__(self) -> Self:
-        """Begin to log into the file."""
-        root = logging.getLogger()
-        if not root.handlers:
-            log_to_stderr(logging.WARNING)
-        root.addHandler(self._file)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop; an error that ends the block is the last line, since stderr may not be read."""
-        if value is not None:
-            trace_of = None if isinstance(value, ExlabError) else (type(value), value, trace)
-            self._file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "stopped: %s", (value,), trace_of))
-        logging.getLogger().removeHandler(self._file)
-        self._file.close()
+@contextlib.contextmanager
+def logbook(folder: Path) -> Iterator[None]:
+    """Log into the file in `folder`; an error that ends the block is its last line, since stderr may not be read."""
+    file, root = LogFile(folder), logging.getLogger()
+    file.addFilter(_add_ids)
+    if not root.handlers:
+        log_to_stderr(logging.WARNING)
+    root.addHandler(file)
+    try:
+        yield
+    except BaseException as error:  # boundary: whatever it is, it is raised again
+        trace = None if isinstance(error, ExlabError) else (type(error), error, error.__traceback__)
+        file.handle(_log.makeRecord(_log.name, logging.ERROR, "", 0, "stopped: %s", (error,), trace))
+        raise
+    finally:
+        root.removeHandler(file)
+        file.close()
 
 
-ids_of_this_process: Final = Ids()
+def log_launch(launch_id: int) -> None:
+    """Give every line from now on the id of this launch, and write its first one."""
+    ids_of_this_process["launch"] = launch_id
+    _log.info("launch %d: exlab-wizard %s, pid %d", launch_id, __version__, os.getpid())
 
 
 def log_to_stderr(level: int, *, as_json: bool = False) -> None:
@@ -184,7 +187,7 @@ def log_to_stderr(level: int, *, as_json: bool = False) -> None:
     handler = logging.StreamHandler()
     handler.setLevel(level)
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(_TEXT))
-    handler.addFilter(ids_of_this_process)
+    handler.addFilter(_add_ids)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     root.addHandler(handler)

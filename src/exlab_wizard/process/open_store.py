@@ -14,7 +14,7 @@ from exlab_wizard.domain.views import OpenLaunch
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock, is_network_path
-from exlab_wizard.process.instance_lock import InstanceHeldError, InstanceLock
+from exlab_wizard.process.instance_lock import InstanceHeldError, instance_lock
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 from exlab_wizard.store.upkeep import migration
@@ -32,8 +32,7 @@ def database_missing(state_dir: StateDir) -> StoreError:
 
 def database_of(state_dir: StateDir) -> Database:
     """Return the database, not yet touched, in the journal mode that its file system supports."""
-    journal_mode = "delete" if is_network_path(state_dir.root) else None
-    return Database(state_dir.database, journal_mode=journal_mode)
+    return Database(state_dir.database, journal_mode="delete" if is_network_path(state_dir.root) else None)
 
 
 @contextlib.contextmanager
@@ -67,7 +66,7 @@ def _bring_up_to_date(state_dir: StateDir, database: Database) -> None:
             raise
         except RefusedError:
             try:
-                with InstanceLock(state_dir):
+                with instance_lock(state_dir):
                     migration.upgrade(database, Backups(state_dir), SystemClock().now())
             except InstanceHeldError:
                 if time.monotonic() > deadline:

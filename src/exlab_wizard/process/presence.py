@@ -15,30 +15,19 @@ ATTENTION_SECONDS: Final = 5.0
 
 
 class Presence:
-    """Thread-safe."""
+    """Thread-safe. `streams` counts the open event streams, `pages` those of them that belong to pages in a browser."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin without clients."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._streams = self._answering = self._pages = 0
+        self.streams = self.pages = self._answering = 0
         self._focused = False
         self._seen_until = float("-inf")
 
     @property
-    def streams(self) -> int:
-        """How many event streams are open."""
-        return self._streams
-
-    @property
-    def pages(self) -> int:
-        """How many of them belong to pages in a browser."""
-        return self._pages
-
-    @property
     def focused(self) -> bool:
         """Whether a page is open and last reported that the operator works in it."""
-        return self._focused and self._pages > 0
+        return self._focused and self.pages > 0
 
     @property
     def can_answer(self) -> bool:
@@ -56,15 +45,15 @@ class Presence:
     def enter(self, *, answers: bool = True, page: bool = False) -> None:
         """Count one more stream; `answers` says whether its reader can be asked, `page` whether it is a page."""
         with self._lock:
-            self._streams += 1
+            self.streams += 1
             self._answering += answers
-            self._pages += page
+            self.pages += page
 
     def leave(self, *, answers: bool = True, page: bool = False) -> None:
         """Count one stream less, given as for `enter`; its reader may come back in a moment."""
         with self._lock:
-            self._streams -= 1
+            self.streams -= 1
             self._answering -= answers
-            self._pages -= page
+            self.pages -= page
         if answers:
             self.seen()

@@ -21,21 +21,18 @@ SAFE_MODE_SECONDS: Final = 600.0
 
 
 class SafeMode:
-    """A launch becomes healthy with its first durable checkpoint, or by living for some seconds."""
+    """A launch becomes healthy with its first durable checkpoint, or by living for some seconds.
+
+    While safe mode is `active`, the launch is paused because those before it crashed at once.
+    """
 
     def __init__(self, store: Store, launch_id: int, clock: Clock) -> None:
-        """Track `launch_id`, which begins now."""
         self._store = store
         self._launch_id = launch_id
         self._clock = clock
         self._began = clock.monotonic()
         self._noted = False
-        self._active = False
-
-    @property
-    def active(self) -> bool:
-        """Whether this launch is paused because those before it crashed at once."""
-        return self._active
+        self.active = False
 
     def healthy(self) -> None:
         """Note once that this launch is healthy."""
@@ -53,7 +50,7 @@ class SafeMode:
             return
         if self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES):
             self._store.launches.pause(self._launch_id, self._clock.now())
-            self._active = True
+            self.active = True
 
     def poll(self, *, paused: bool) -> bool:
         """Track the age of this launch; return whether safe mode has ended since the last poll.
@@ -63,10 +60,10 @@ class SafeMode:
         age = self._clock.monotonic() - self._began
         if age >= HEALTHY_AFTER_SECONDS:
             self.healthy()
-        if not self._active or (paused and age < SAFE_MODE_SECONDS):
+        if not self.active or (paused and age < SAFE_MODE_SECONDS):
             return False
         if paused:
             log.warning("safe mode ends after %.0f s without a crash: syncing begins", age)
             self._store.launches.resume(self._launch_id)
-        self._active = False
+        self.active = False
         return True

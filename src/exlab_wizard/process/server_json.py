@@ -12,7 +12,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,15 +41,6 @@ class ServerAddress:
     def url(self) -> str:
         """The address for a browser or a script; without the token it shows nothing."""
         return f"http://127.0.0.1:{self.port}/"
-
-
-def write_server_file(path: Path, address: ServerAddress) -> None:
-    """Put the file in its place in one step, whatever lay there before.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    write_private(path, asdict(address))
 
 
 def write_private(path: Path, document: Mapping[str, object]) -> None:
@@ -93,11 +84,6 @@ def read_server_file(path: Path) -> ServerAddress | None:
         return require_server_file(path)
     except ServerFileError:
         return None
-
-
-def remove_server_file(path: Path) -> None:
-    """Remove the file, if it is there. Only the holder of the instance lock may."""
-    path.unlink(missing_ok=True)
 
 
 def proof_of(token: str, challenge: str) -> str:

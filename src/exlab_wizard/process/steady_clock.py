@@ -17,7 +17,6 @@ class SteadyClock:
     """A `Clock` over the machine's own. Under the lock `still`, leases and clock are of the same moment."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with the time of `clock`."""
         self._clock = clock
         self._followed = clock.now(), clock.monotonic()
         self.still = threading.Lock()

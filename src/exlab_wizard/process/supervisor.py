@@ -36,10 +36,9 @@ class Supervised:
 
 
 class Supervisor:
-    """Watches all parts. Thread-safe."""
+    """Watches all parts; `changed` is called when one has crashed or was restarted. Thread-safe."""
 
     def __init__(self, changed: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Watch nothing yet; `changed` is called when a part has crashed or was restarted."""
         self._changed = changed
         self._monotonic = monotonic
         self._restart_after: dict[str, float] = {}
@@ -48,10 +47,10 @@ class Supervisor:
         self._logged: set[str] = set()
         self._restarts: Counter[str] = Counter()
 
-    def add(self, part: Supervised) -> None:
-        """Watch one more part."""
+    def add(self, *parts: Supervised) -> None:
+        """Watch these parts too."""
         with self._lock:
-            self._known = (*self._known, part)
+            self._known = (*self._known, *parts)
 
     def dead(self) -> list[Supervised]:
         """Return the parts that are dead now."""

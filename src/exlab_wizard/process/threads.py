@@ -18,39 +18,6 @@ from exlab_wizard.errors import ExlabError
 log = logging.getLogger(__name__)
 
 
-class LoopThread:
-    """A thread with an event loop, both made ahead of time."""
-
-    def __init__(self, name: str) -> None:
-        """Prepare; nothing runs yet."""
-        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None] | None] = SimpleQueue()
-        self._thread = RestartableThread(name, self._run)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let it end when all submitted acts are done."""
-        self._acts.put(None)
-        self._thread.join(0)
-
-    def submit(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
-        """Let the thread run `act` with its loop, after the acts before.
-
-        Raises:
-            RuntimeError: the thread has died, and no new one is available.
-        """
-        self._acts.put(act)
-        self._thread.start()
-
-    def _run(self) -> None:
-        loop = asyncio.new_event_loop()
-        while (act := self._acts.get()) is not None:
-            act(loop)
-        loop.close()
-
-
 def call_in_loop(loop: asyncio.AbstractEventLoop | None, act: Callable[[], None]) -> None:
     """Let `loop` run `act` soon, unless it does not exist yet or was closed. Callable from any thread."""
     if loop is not None:
@@ -105,7 +72,6 @@ class RestartableThread:
     """One thread at a time, always with the same task."""
 
     def __init__(self, name: str, task: Callable[[], None]) -> None:
-        """Prepare; nothing runs before `start`."""
         self._name = name
         self._task = task
         self._thread: threading.Thread | None = None
@@ -133,3 +99,31 @@ class RestartableThread:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
+
+
+class LoopThread(RestartableThread):
+    """A thread with an event loop, both made ahead of time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, self._run)
+        self._acts: SimpleQueue[Callable[[asyncio.AbstractEventLoop], None] | None] = SimpleQueue()
+
+    def stop(self) -> None:
+        """Let it end when all submitted acts are done."""
+        self._acts.put(None)
+        self.join(0)
+
+    def submit(self, act: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+        """Let the thread run `act` with its loop, after the acts before.
+
+        Raises:
+            RuntimeError: the thread has died, and no new one is available.
+        """
+        self._acts.put(act)
+        self.start()
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        while (act := self._acts.get()) is not None:
+            act(loop)
+        loop.close()

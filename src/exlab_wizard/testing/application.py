@@ -77,10 +77,9 @@ def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SEC
 
 
 class Application:
-    """One state dir, one destination `nas`, and the process that uses them, if any; leaving the context kills it."""
+    """State dir and destination `nas` below `home`, and the process that uses them; leaving the context kills it."""
 
     def __init__(self, home: Path) -> None:
-        """Create state dir, destination and configuration below `home`; nothing is started."""
         self.home = home
         self.state = home / "state"
         self.nas = home / "nas"
@@ -248,7 +247,7 @@ class Application:
         """
 
         def listening() -> ServerAddress | None:
-            address = read_server_file(StateDir.at(self.state).server)
+            address = read_server_file(StateDir(self.state).server)
             return address if address is not None and address.pid == self.process.pid else None
 
         address = until(listening, what="the application to listen")

@@ -31,7 +31,6 @@ from exlab_wizard.testing.runs import Picture, picture, write_run
 from exlab_wizard.testing.victim import Notes
 from exlab_wizard.workers.attempt import final_parts
 
-VICTIM: Final = "exlab_wizard.testing.victim"
 PROGRAM: Final = "exlab_wizard"
 SMALL_RUN: Final = {"a.raw": 300_000, "frames/1.tif": 70_000, "frames/2.tif": 5}
 
@@ -48,12 +47,10 @@ class Handed:
 class Lab(Application):
     """An `Application` with runs to sync and traps to spring."""
 
-    victim = VICTIM
+    victim = "exlab_wizard.testing.victim"
     """The module that springs the traps; a test of the lab itself may set a harmless one."""
 
     def __init__(self, home: Path) -> None:
-        """Create everything below `home`; nothing is started."""
-        home.mkdir(parents=True, exist_ok=True)
         super().__init__(home)
         self.handed: list[Handed] = []
         self._notes = Notes(home / "no-notes-yet")
@@ -65,7 +62,7 @@ class Lab(Application):
     def sync(self, run: Path, *, equipment: str | None = None, priority: int = 0) -> int:
         """Queue a run as `exlab-wizard sync` does, and return its job; from now on it must not be lost."""
         content = picture(run)
-        with opened(StateDir.at(self.state), create=True) as store:
+        with opened(StateDir(self.state), create=True) as store:
             job = NewJob(str(run), "nas", equipment_id=equipment, priority=priority)
             job_id = store.jobs.enqueue(job, SystemClock().now()).job_id
         self.handed.append(Handed(run, job_id, content))

@@ -6,12 +6,13 @@ act: so a test can prove that the kill landed, or name the points that were reac
 
 from __future__ import annotations
 
+import itertools
 import os
 import runpy
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +22,9 @@ _POLL_INTERVAL_SECONDS: Final = 0.01
 
 
 class Notes:
-    """The file between a victim and its lab; one line for each event."""
+    """The file between a victim and its lab, made at the first event; one line for each."""
 
     def __init__(self, path: Path) -> None:
-        """Use the file `path`; it need not exist."""
         self._path = path
         self._release = path.with_name(path.name + ".release")
 
@@ -53,27 +53,22 @@ class Notes:
             turn.wait(_POLL_INTERVAL_SECONDS)
 
 
-class Trap:
-    """A listener that acts when a point is reached for the nth time, in whatever thread that is."""
+def trap(notes: Notes, act: str, chosen: Point, nth: int) -> Callable[[Point], None]:
+    """Return a listener that notes each point and does `act`, `kill` or `hold`, at the nth time of `chosen`."""
+    turn, counts = threading.Lock(), itertools.count(1)
 
-    def __init__(self, notes: Notes, act: str, point: Point, nth: int) -> None:
-        """Do `act`, `kill` or `hold`, when `point` is reached for the `nth` time, counted from 1."""
-        self._notes, self._act, self._point, self._nth = notes, act, point, nth
-        self._count = 0
-        self._turn = threading.Lock()
-
-    def __call__(self, point: Point) -> None:
-        """Note that a point was reached, and act if it is the chosen one."""
-        with self._turn:
-            self._notes.write("reached", point)
-            self._count += point is self._point
-            springs = point is self._point and self._count == self._nth
+    def listen(point: Point) -> None:
+        with turn:
+            notes.write("reached", point)
+            springs = point is chosen and next(counts) == nth
             if springs:
-                self._notes.write(self._act, point)
-        if springs and self._act == "kill":
+                notes.write(act, point)
+        if springs and act == "kill":
             kill()
         elif springs:
-            self._notes.wait_for_release()
+            notes.wait_for_release()
+
+    return listen
 
 
 def kill() -> None:
@@ -84,7 +79,7 @@ def kill() -> None:
 def main(arguments: Sequence[str]) -> None:
     """Set the trap, then run a module as `python -m` would: NOTES ACT POINT NTH MODULE [ARGUMENT…]."""
     notes, act, point, nth, module, *rest = arguments
-    watch(Trap(Notes(Path(notes)), act, Point(point), int(nth)))
+    watch(trap(Notes(Path(notes)), act, Point(point), int(nth)))
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -14,12 +14,13 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.server_json import ServerAddress, remove_server_file, write_server_file
+from exlab_wizard.process.server_json import ServerAddress, write_private
 from exlab_wizard.tray.quit_ports import ServedApplication
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class ServerRunner:
         """
         if self._socket is None:
             try:
-                remove_server_file(self._file)
+                self._file.unlink(missing_ok=True)
                 self._socket = self._bound()
             except OSError as error:
                 self._failure = error
@@ -163,7 +164,8 @@ class ServerRunner:
             self._settled.set()
 
     def _answering(self, port: int) -> None:
-        write_server_file(self._file, ServerAddress(port, os.getpid(), self._started_at, self._token))
+        address = ServerAddress(port, os.getpid(), self._started_at, self._token)
+        write_private(self._file, asdict(address))
         log.debug("the HTTP API answers at http://%s:%d/", HOST, port)
         self._settled.set()
 
@@ -174,7 +176,7 @@ class ServerRunner:
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
-                remove_server_file(self._file)
+                self._file.unlink(missing_ok=True)
 
 
 def _listening(port: int) -> socket.socket:

@@ -19,8 +19,7 @@ from typing import Final
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.session.display import NO_DISPLAY
-from exlab_wizard.process.window_request import NoWindowError, ShowResult
+from exlab_wizard.process.window_request import NO_DISPLAY, NoWindowError, ShowResult
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.errors import ClaimLostError, DamagedError, RuleError, StoppedError, StoreError
-from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.logs import LogOnce
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.ports import TransferControl

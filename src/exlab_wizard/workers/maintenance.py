@@ -13,7 +13,7 @@ from typing import Final
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import TransferWaitError
-from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.logs import LogOnce
 from exlab_wizard.process.threads import RestartableThread
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.sqlite.database import WAL_LIMIT_BYTES

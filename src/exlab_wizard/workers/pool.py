@@ -20,8 +20,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
-from exlab_wizard.process.log_once import LogOnce
-from exlab_wizard.process.logs import log_ids
+from exlab_wizard.process.logs import LogOnce, log_ids
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.copy.bandwidth import Throughput

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exlab_wizard.errors import SettingsError
-from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.logs import LogOnce
 from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock
 from exlab_wizard.process.threads import RestartableThread

@@ -45,7 +45,7 @@ class Compared(RuleBasedStateMachine):
         super().__init__()
         shm = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
         self._folder = tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None)
-        self.state_dir = StateDir.at(Path(self._folder.name))
+        self.state_dir = StateDir(Path(self._folder.name))
         shutil.copy(self.template, self.state_dir.database)
         self.world = World()
         self.now = datetime.now(UTC).replace(microsecond=0)

@@ -277,7 +277,8 @@ _RECOVERED: Final = (
     Mutant(
         "the instance lock",
         "process/instance_lock.py",
-        "            self._lock.acquire(timeout=0)\n            self._lock_folder()",
+        "            locks.enter_context(FileLock(state_dir.lock, thread_local=False).acquire(timeout=0))\n"
+        "            _lock_folder(state_dir.root, locks)",
         "            pass",
         ("tests/integration/cli/test_db.py::test_restore_is_refused_while_somebody_runs",),
     ),

@@ -216,7 +216,7 @@ def test_killed_while_it_backs_up_a_backup_is_whole_or_not_there(exlab: Lab, poi
     exlab.sync(exlab.make_run())
     with exlab.store() as store:
         for _ in range(KEPT_BACKUPS):
-            Backups(StateDir.at(exlab.state)).create(store.database, SystemClock().now(), label="manual")
+            Backups(StateDir(exlab.state)).create(store.database, SystemClock().now(), label="manual")
     before = list_backups(exlab)
     exlab.kill_at(point, "db", "backup")
     assert len(list_backups(exlab)) == KEPT_BACKUPS + (point is Point.BACKUP_AFTER_RENAME)

@@ -73,8 +73,7 @@ def act(arguments: list[str]) -> int:
         _replace(module, name, value)
     _replace("process.identity", "boot_id", lambda: order.boot)
     if order.journal_mode == "delete":
-        for module in ("launch", "process.open_store"):
-            _replace(module, "is_network_path", lambda _: True)
+        _replace("process.open_store", "is_network_path", lambda _: True)
     if not order.syncfs:
         _replace("transfer.files.durability", "syncs_at_once", lambda _: False)
     if order.record:
@@ -101,7 +100,7 @@ def _command(order: Order) -> int:
 def _application(companion: Callable[[Store], int]) -> Callable[[Order], int]:
     def run(order: Order) -> int:
         state_dir = Path(order.state_dir)
-        options = launch.Options(state_dir=StateDir.at(state_dir), config=state_dir / "config.toml")
+        options = launch.Options(state_dir=StateDir(state_dir), config=state_dir / "config.toml")
         app.leave(app.run(options, companion=companion))
         return 1
 

@@ -30,7 +30,7 @@ KEEP_HOUSE: Final = "tests.crash.system_calls.clients:keep_house"
 def complete(arguments: list[str]) -> int:
     """Complete a lease with its runs, and say so when that is durable: STATE LEASE RUN..."""
     state, lease, *runs = arguments
-    store = Store(Database(StateDir.at(Path(state)).database))
+    store = Store(Database(StateDir(Path(state)).database))
     done = store.sessions.complete(lease, [NewJob(run, "nas") for run in runs], SystemClock().now())
     if done is not None:
         print("completed", flush=True)  # noqa: T201 - the acknowledgement
@@ -40,7 +40,7 @@ def complete(arguments: list[str]) -> int:
 
 def keep_house(arguments: list[str]) -> int:
     """Do once what the application does in quiet moments: STATE."""
-    state_dir = StateDir.at(Path(arguments[0]))
+    state_dir = StateDir(Path(arguments[0]))
     settings = SettingsFile(state_dir.root / "config.toml")
     settings.read()
     store = Store(Database(state_dir.database))

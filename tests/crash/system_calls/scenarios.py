@@ -150,7 +150,7 @@ class FirstLaunch(Scenario):
         for left in stage.nas.iterdir():
             left.unlink()
         stage.nas.rmdir()
-        stage.nas = StateDir.at(stage.state).first_destination
+        stage.nas = StateDir(stage.state).first_destination
 
     def act(self, stage: Stage) -> Process:
         process = stage.aimed(*RUN)
@@ -191,7 +191,7 @@ class Migration(Scenario):
         stage.drive(process, stage.is_idle)
         version = stage.value("SELECT version_num FROM alembic_version")
         wrong = [*unusable_backups(stage), *([] if version == "0003" else [f"the schema is {version!r}"])]
-        if not Backups(StateDir.at(stage.state)).all():
+        if not Backups(StateDir(stage.state)).all():
             wrong.append("there is no backup from before the migration")
         # What else is looked at is this version's: take the other's tables away again.
         for sql in ("DROP TABLE more", "DROP TABLE even_more", "UPDATE alembic_version SET version_num = '0002'"):
@@ -353,7 +353,7 @@ class ClientSession(Scenario):
 
     def act(self, stage: Stage) -> Process:
         process = stage.aimed(*RUN)
-        server = StateDir.at(stage.state).server
+        server = StateDir(stage.state).server
         until(lambda: process.has_ended or server.exists(), what="the server")
         if not process.has_ended:
             with (
@@ -457,7 +457,7 @@ class DailyBackup(Scenario):
         now = SystemClock().now()
         with stage.store() as store:
             for days in range(KEPT_BACKUPS, 0, -1):
-                Backups(StateDir.at(stage.state)).create(store.database, now - timedelta(days=days), label="daily")
+                Backups(StateDir(stage.state)).create(store.database, now - timedelta(days=days), label="daily")
 
     def act(self, stage: Stage) -> Process:
         process = stage.aimed(entry=clients.KEEP_HOUSE)
@@ -466,13 +466,13 @@ class DailyBackup(Scenario):
 
     def afterwards(self, stage: Stage, _process: Process) -> list[str]:
         wrong = unusable_backups(stage)
-        if len(Backups(StateDir.at(stage.state)).all()) < KEPT_BACKUPS:
+        if len(Backups(StateDir(stage.state)).all()) < KEPT_BACKUPS:
             wrong.append("backups are gone, and nothing took their place")
         return wrong
 
     def in_the_end(self, stage: Stage) -> list[str]:
         stage.do("db", "backup")  # killed before it removed the sixth, the next one does
-        left = Backups(StateDir.at(stage.state)).all()
+        left = Backups(StateDir(stage.state)).all()
         return [] if len(left) == KEPT_BACKUPS else [f"{len(left)} backups are kept"]
 
 
@@ -500,7 +500,7 @@ class Backup(Scenario):
         return unusable_backups(stage)
 
     def _made(self, stage: Stage) -> list[str]:
-        return [str(path) for path in Backups(StateDir.at(stage.state)).all()]
+        return [str(path) for path in Backups(StateDir(stage.state)).all()]
 
 
 class Restore(Scenario):
@@ -654,7 +654,7 @@ def give_way(stage: Stage) -> None:
 def unusable_backups(stage: Stage) -> list[str]:
     """Return what is wrong with files that look like backups."""
     wrong: list[str] = []
-    for path in Backups(StateDir.at(stage.state)).all():
+    for path in Backups(StateDir(stage.state)).all():
         try:
             check_backup(path)
         except RefusedError as error:

@@ -174,7 +174,7 @@ class Stage(Program):
 
     def drive(self, process: Process, is_done: Callable[[], bool]) -> int:
         """Quit a launch when its server is up and it is done, or find it dead; return how it ended."""
-        server = StateDir.at(self.state).server
+        server = StateDir(self.state).server
         until(lambda: process.has_ended or (server.exists() and is_done()), what="the work to be done")
         process.interrupt()
         return process.end()

@@ -117,7 +117,7 @@ def at_now(sql: str) -> str:
 
 def prepare(folder: Path) -> tuple[Path, list[InvariantResult]]:
     """Make the database in `folder`; return its file, and what `db check` found before its clock was stopped."""
-    place = StateDir.at(folder)
+    place = StateDir(folder)
     given.migrate(place)
     with closing(driver.connect(place.database, isolation_level=None)) as connection:
         _fill(connection)

@@ -54,7 +54,7 @@ def store(state_dir: Path, cli: Cli, nas: Path, run_folder: Path) -> Iterator[St
     """The database with one queued job, number 1."""
     assert nas.is_dir()
     assert cli("sync", str(run_folder)).status == 0
-    opened = Store(Database(StateDir.at(state_dir).database))
+    opened = Store(Database(StateDir(state_dir).database))
     yield opened
     opened.close()
 

@@ -9,7 +9,7 @@ from tests.integration.cli.calls import Cli
 from exlab_wizard.crash_points import Point, watch
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.instance_lock import instance_lock
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
@@ -39,7 +39,7 @@ def test_restore_is_refused_while_somebody_runs(cli: Cli, store: Store, state_di
     backup = tmp_path / "copy.db"
     assert cli("db", "backup", str(backup)).status == 0
     assert cli("cancel", "1").status == 0
-    with InstanceLock(StateDir.at(state_dir)):
+    with instance_lock(StateDir(state_dir)):
         answer = cli("db", "restore", str(backup))
         assert cli("db", "upgrade").status == 4
     assert answer.status == 4
@@ -60,13 +60,13 @@ def test_a_restore_that_is_cut_off_leaves_the_old_database_whole(cli: Cli, store
     watch(cut_off)
     try:
         with pytest.raises(KeyboardInterrupt):
-            Backups(StateDir.at(state_dir)).restore(backup, datetime.now(UTC))
+            Backups(StateDir(state_dir)).restore(backup, datetime.now(UTC))
     finally:
         watch(None)
     assert store.jobs.state_of(later) is JobState.QUEUED
     store.close()
     assert cli("db", "restore", str(backup)).status == 0
-    restored = Store(Database(StateDir.at(state_dir).database))
+    restored = Store(Database(StateDir(state_dir).database))
     assert restored.jobs.state_of(later) is None
     restored.close()
 
@@ -79,7 +79,7 @@ def test_a_journal_of_the_old_database_is_not_played_into_the_restored_one(
     backup, live = state_dir / "copy.db", state_dir / "exlab-wizard.db"
     assert cli("db", "upgrade").status == 1
     database = Database(live, journal_mode="delete")
-    migration.upgrade(database, Backups(StateDir.at(state_dir)), datetime.now(UTC))
+    migration.upgrade(database, Backups(StateDir(state_dir)), datetime.now(UTC))
     assert cli("db", "backup", str(backup)).status == 0
     writing = database.connection()
     writing.execute("PRAGMA cache_size = 1")
@@ -145,7 +145,7 @@ def test_prune_says_what_would_go_and_then_what_went(cli: Cli, store: Store, sta
     assert would.out.startswith("would delete history from before ")
     assert would.out.rstrip().endswith(": 1 job, 0 files, 1 event, 0 sessions")
     assert store.jobs.state_of(1) is JobState.CANCELLED
-    with InstanceLock(StateDir.at(state_dir)):
+    with instance_lock(StateDir(state_dir)):
         assert cli("db", "prune", "--older-than", "1y", "--shrink").status == 4
         assert store.jobs.state_of(1) is JobState.CANCELLED
         gone = cli("db", "prune", "--older-than", "1y", "--json").document

@@ -23,6 +23,7 @@ from exlab_wizard.diagnosis.doctor.checkup import Check, CheckResult, Verdict, c
 from exlab_wizard.diagnosis.doctor.process import checks
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
+from exlab_wizard.process.session.dbus import NOTIFICATIONS, TRAY_HOST
 from exlab_wizard.store.store import Store
 from exlab_wizard.transfer.destination.marker import MARKER
 
@@ -221,7 +222,7 @@ def test_an_application_that_runs_is_asked_and_one_that_hangs_is_told(
     with Program(tmp_path) as program:
         program.start()
         assert program.api("GET", "/drain")[0] == 200
-        place = StateDir.at(program.state)
+        place = StateDir(program.state)
         found = {one.name: one for one in running.application(place)}
         assert found["application"].detail == f"running (pid {program.process.pid})"
         assert found["server"].detail.startswith("answers at http://127.0.0.1:")
@@ -279,7 +280,7 @@ def test_who_shows_icons_and_notifications_is_asked_on_the_bus(bus: str) -> None
     assert alone["tray"].verdict is Verdict.WARN
     # The service files of the machine may name a daemon that would be started.
     assert alone["notifications"].detail != "are displayed"
-    service = Service(bus, desktop.TRAY_HOST, desktop.NOTIFICATIONS)
+    service = Service(bus, TRAY_HOST, NOTIFICATIONS)
     service.start()
     assert service.there.wait(PATIENCE_SECONDS)
     served = desk()
@@ -323,6 +324,6 @@ def test_autostart_for_another_state_dir_is_a_warning(
 
 def test_every_check_has_its_own_name(state_dir: Path, nas: Path) -> None:
     assert nas.is_dir()
-    names = [check.name for check in checks(StateDir.at(state_dir), state_dir / "config.toml")]
+    names = [check.name for check in checks(StateDir(state_dir), state_dir / "config.toml")]
     assert len(set(names)) == len(names)
     assert "nas" in names

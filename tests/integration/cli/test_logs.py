@@ -17,7 +17,7 @@ from tests.integration.cli.calls import Cli
 from tests.support.program import PATIENCE_SECONDS, Program, until, write_run
 
 from exlab_wizard.process import logs
-from exlab_wizard.process.logs import Logbook, files, numbered
+from exlab_wizard.process.logs import files, logbook, numbered
 
 Line = dict[str, str | int]
 SMALL = {"a.raw": 3_000, "b.raw": 10}
@@ -33,17 +33,17 @@ def log(tmp_path: Path) -> Iterator[logging.Logger]:
     """A logger that writes into `tmp_path/logs`, and the root as it was afterwards."""
     root = logging.getLogger()
     held, level, raising = list(root.handlers), root.level, logging.raiseExceptions
-    with Logbook(tmp_path / "logs"):
+    with logbook(tmp_path / "logs"):
         root.setLevel(logging.INFO)
         yield logging.getLogger("exlab_wizard.story")
     root.handlers[:] = held
     root.setLevel(level)
     logging.raiseExceptions = raising
-    logs.ids_of_this_process.launch = None
+    logs.ids_of_this_process.clear()
 
 
 def test_a_line_carries_what_it_is_about(log: logging.Logger, tmp_path: Path) -> None:
-    logs.ids_of_this_process.launch = 3
+    logs.ids_of_this_process["launch"] = 3
     with logs.log_ids(job=7):
         log.info("syncing %r", "run\n\x1b[31m\udcff")
         log.info("of a session", extra={"session": "s-1", "job": 8})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from exlab_wizard.cli.commands.quit import POLL_INTERVAL_SECONDS
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.quit import QuitOutcome
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.instance_lock import instance_lock
 from exlab_wizard.store.queue.launches import ThisProcess
 from exlab_wizard.store.queue.quits import PendingQuit
 from exlab_wizard.store.store import Store
@@ -40,20 +41,20 @@ class Application(threading.Thread):
     def __init__(self, store: Store, state_dir: Path, act: Callable[[Application, PendingQuit], QuitOutcome]) -> None:
         super().__init__(daemon=True)
         self.store, self.act = store, act
-        self.lock = InstanceLock(StateDir.at(state_dir))
+        self.state_dir, self.lock = StateDir(state_dir), contextlib.ExitStack()
         process = ThisProcess("host", "boot", os.getpid(), "2026-01-01T00:00:00.000Z", "0")
         self.launch = store.launches.recover(process, now()).launch_id
         self.over = threading.Event()
 
     def __enter__(self) -> Self:
-        self.lock.acquire()
+        self.lock.enter_context(instance_lock(self.state_dir))
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
         self.join(PATIENCE_SECONDS)
-        self.lock.release()
+        self.lock.close()
 
     def pause(self) -> None:
         self.over.wait(POLL_INTERVAL_SECONDS / 2)
@@ -66,7 +67,7 @@ class Application(threading.Thread):
                 self.store.quits.decide(self.launch, outcome, now())
                 if outcome is not QuitOutcome.KEPT_RUNNING:
                     self.store.launches.end(self.launch, outcome.value, now())
-                    self.lock.release()
+                    self.lock.close()
                 break
             self.pause()
         self.store.database.release()

@@ -15,7 +15,7 @@ from exlab_wizard.transfer.destination.marker import create_marker
 
 
 def jobs_in(state_dir: Path) -> int:
-    database = StateDir.at(state_dir).database
+    database = StateDir(state_dir).database
     if not database.exists():
         return 0
     store = Store(Database(database))

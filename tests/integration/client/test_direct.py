@@ -28,7 +28,7 @@ RUN = RunToSync("/runs/1", "nas")
 
 @pytest.fixture
 def store(state_dir: Path) -> Iterator[Store]:
-    with opened(StateDir.at(state_dir), create=True) as store:
+    with opened(StateDir(state_dir), create=True) as store:
         yield store
 
 
@@ -50,7 +50,7 @@ def verify(store: Store) -> int:
 
 
 def test_an_open_session_is_closed_with_its_runs(store: Store, session_id: str, state_dir: Path) -> None:
-    assert complete(StateDir.at(state_dir), session_id, "sem", [RUN]) == [1]
+    assert complete(StateDir(state_dir), session_id, "sem", [RUN]) == [1]
     job = store.rows.job(1)
     assert job is not None
     assert (job.session_id, job.equipment_id, job.state) == (session_id, "sem", "queued")
@@ -61,7 +61,7 @@ def test_a_completion_whose_answer_was_lost_is_not_repeated(store: Store, sessio
     new = [NewJob(RUN.path, RUN.destination, None, session_id)]
     assert store.sessions.complete(session_id, new, NOW) is not None
     assert verify(store) == 1
-    assert complete(StateDir.at(state_dir), session_id, None, [RUN]) == [1]
+    assert complete(StateDir(state_dir), session_id, None, [RUN]) == [1]
     assert store.status.pending() == {}
 
 
@@ -70,17 +70,17 @@ def test_an_expired_session_queues_a_run_anew_that_was_synced_before(
 ) -> None:
     assert verify(store) == 1
     assert store.sessions.expire(NOW + timedelta(hours=1)) == 1
-    assert complete(StateDir.at(state_dir), session_id, None, [RUN]) == [2]
+    assert complete(StateDir(state_dir), session_id, None, [RUN]) == [2]
     assert store.jobs.state_of(2) is JobState.QUEUED
 
 
 def test_without_a_database_one_is_made(state_dir: Path) -> None:
-    assert complete(StateDir.at(state_dir), None, None, [RUN, RunToSync("/runs/2", "nas")]) == [1, 2]
+    assert complete(StateDir(state_dir), None, None, [RUN, RunToSync("/runs/2", "nas")]) == [1, 2]
 
 
 def test_where_no_way_is_open_each_run_is_named_with_the_command_that_queues_it(store: Store, state_dir: Path) -> None:
     store.database.connection().execute("UPDATE alembic_version SET version_num = '9999'")
-    place = StateDir.at(state_dir)
+    place = StateDir(state_dir)
     spaced = RunToSync("/runs/with space", "nas")
     with pytest.raises(RunsNotQueuedError, match="exlab-wizard sync --to nas '/runs/with space'") as lost:
         Handover(Transport(place), place, None, None, [RUN, spaced]).finish(timeout_s=0)

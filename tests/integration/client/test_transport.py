@@ -21,7 +21,7 @@ NEW_TOKEN = "n" * 43
 
 def point_at(state_dir: Path, port: int, token: str = TOKEN) -> StateDir:
     """Write a `server.json` that names this port."""
-    place = StateDir.at(state_dir)
+    place = StateDir(state_dir)
     place.root.mkdir(exist_ok=True)
     place.server.touch(mode=0o600)
     place.server.write_text(json.dumps({"port": port, "pid": 1, "started_at": "x", "token": token}), "utf-8")
@@ -117,7 +117,7 @@ def test_after_a_relaunch_the_new_port_and_the_new_token_are_used(state_dir: Pat
 
 
 def test_a_token_that_is_refused_is_read_again(state_dir: Path) -> None:
-    place = StateDir.at(state_dir)
+    place = StateDir(state_dir)
 
     def relaunched(path: str) -> tuple[int, object]:
         point_at(state_dir, second.port, NEW_TOKEN)

@@ -14,7 +14,7 @@ from tests.support.program import PATIENCE_SECONDS, Program, until
 from tests.support.slow_copy import copying_slowly, in_flight, last_end
 
 from exlab_wizard.paths import StateDir
-from exlab_wizard.process.instance_lock import InstanceHeldError, InstanceLock
+from exlab_wizard.process.instance_lock import InstanceHeldError, instance_lock
 from exlab_wizard.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.slow
@@ -110,21 +110,21 @@ def test_the_lock_is_free_the_moment_its_holder_is_killed(program: Program) -> N
 def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
     """Whoever gets it must find the receipt in the file, and nobody else with the database open."""
     program.start()
-    lock = InstanceLock(StateDir.at(program.state))
-    with pytest.raises(InstanceHeldError):
-        lock.acquire()
-    program.process.send_signal(signal.SIGTERM)
-    pause = threading.Event()
-    while True:
-        try:
-            lock.acquire()
-        except InstanceHeldError:
-            pause.wait(0.001)
-        else:
-            break
-    assert not program.database.with_name(f"{program.database.name}-wal").exists(), "it has the database open still"
-    assert last_end(program) == "drained"
-    lock.release()
+    state_dir = StateDir(program.state)
+    with contextlib.ExitStack() as held:
+        with pytest.raises(InstanceHeldError):
+            held.enter_context(instance_lock(state_dir))
+        program.process.send_signal(signal.SIGTERM)
+        pause = threading.Event()
+        while True:
+            try:
+                held.enter_context(instance_lock(state_dir))
+            except InstanceHeldError:
+                pause.wait(0.001)
+            else:
+                break
+        assert not program.database.with_name(f"{program.database.name}-wal").exists(), "it has the database open still"
+        assert last_end(program) == "drained"
     assert program.wait() == 0
 
 

@@ -40,7 +40,7 @@ def watchdog(bench: Bench) -> Service:
 
 
 def maintenance(bench: Bench) -> Service:
-    backups = Backups(StateDir.at(bench.database.path.parent))
+    backups = Backups(StateDir(bench.database.path.parent))
     return Maintenance(bench.store, backups, bench.settings, bench.clock, check=True)
 
 
@@ -77,7 +77,7 @@ class ClosedMeanwhile(Backups):
 def test_a_quit_does_not_close_the_database_under_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exlab_wizard.workers.maintenance.FIRST_POLL_DELAY_SECONDS", 0.0)
     bench = Bench(tmp_path)
-    backups = ClosedMeanwhile(StateDir.at(bench.database.path.parent))
+    backups = ClosedMeanwhile(StateDir(bench.database.path.parent))
     service = Maintenance(bench.store, backups, bench.settings, bench.clock, check=True)
     service.start()
     until(backups.all, what="the backup, on a connection that SQLite would crash on if it were closed")

@@ -22,7 +22,7 @@ from exlab_wizard.testing import Application, Process, until
 @contextlib.contextmanager
 def listening(program: Application) -> Iterator[None]:
     """Follow the application's events: somebody who could answer a question."""
-    address = until(lambda: read_server_file(StateDir.at(program.state).server), what="the server")
+    address = until(lambda: read_server_file(StateDir(program.state).server), what="the server")
     stream = http.client.HTTPConnection("127.0.0.1", address.port, timeout=PATIENCE_SECONDS)
     stream.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {address.token}"})
     with contextlib.closing(stream), contextlib.closing(stream.getresponse()) as answer:

@@ -20,7 +20,7 @@ from exlab_wizard.process.autostart.entry import Autostart, AutostartStatus
 from exlab_wizard.process.autostart.linux import DesktopEntry, SystemdUnit, linux_places
 from exlab_wizard.process.autostart.macos import LaunchAgent
 from exlab_wizard.process.autostart.port import AutostartError, LoginCommand
-from exlab_wizard.process.autostart.windows import RunKey
+from exlab_wizard.process.autostart.windows import RunKey, WindowsRegistry
 
 ODD: Final = ["a b", "100%", "%n", 'say "x"', "it's", "back\\slash", "`id`", "a;b&c|d", "ü", "a=b", "#x", "~", "*"]
 
@@ -186,7 +186,7 @@ def test_the_command_writes_it_for_its_state_dir_and_the_program_starts_with_it(
     assert json.loads(desk.call("autostart", "status", "--json").stdout)["on"] is False
 
 
-class FakeRegistry:
+class FakeRegistry(WindowsRegistry):
     """The registry of Windows as far as it is used; no such system is at hand."""
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def test_a_signal_that_another_thread_gets_wakes_a_main_thread_that_waits() -> N
 
 def test_signals_that_land_in_the_middle_of_commits_raise_nothing_there(tmp_path: Path) -> None:
     """A handler that raised would do so between two lines of a transaction, wherever the main thread happens to be."""
-    state_dir = StateDir.at(tmp_path)
+    state_dir = StateDir(tmp_path)
     given.migrate(state_dir)
     inbox: SimpleQueue[int] = SimpleQueue()
     over = threading.Event()

@@ -17,7 +17,7 @@ from exlab_wizard.store.store import Store
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file that nothing has open."""
-    state_dir = StateDir.at(tmp_path_factory.mktemp("migrated"))
+    state_dir = StateDir(tmp_path_factory.mktemp("migrated"))
     given.migrate(state_dir)
     return state_dir.database
 
@@ -25,7 +25,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(tmp_path: Path, migrated: Path) -> StateDir:
     """A state dir with a fresh database."""
-    state_dir = StateDir.at(tmp_path / "state")
+    state_dir = StateDir(tmp_path / "state")
     state_dir.create()
     shutil.copy(migrated, state_dir.database)
     return state_dir

@@ -44,7 +44,7 @@ class Record:
 
 @pytest.fixture
 def record(tmp_path: Path, virtual: VirtualQuit) -> Iterator[Record]:
-    record = Record(StateDir.at(tmp_path), virtual)
+    record = Record(StateDir(tmp_path), virtual)
     yield record
     record.store.close()
 

@@ -14,7 +14,7 @@ from exlab_wizard.workers.maintenance import Maintenance
 
 def test_partial_copies_of_cancelled_and_deleted_jobs_are_removed_and_no_others(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    backups = Backups(StateDir.at(bench.database.path.parent))
+    backups = Backups(StateDir(bench.database.path.parent))
     maintenance = Maintenance(bench.store, backups, bench.settings, bench.clock, check=False)
     deleted, cancelled, pending = (bench.enqueue(f"/run-{number}") for number in range(3))
     for job in (deleted, cancelled):

@@ -21,8 +21,7 @@ from exlab_wizard.errors import ExlabError, UsageError
 from exlab_wizard.process.autostart.relaunch import last_said, start_detached
 from exlab_wizard.process.instance_lock import is_running
 from exlab_wizard.process.server_json import ServerAddress
-from exlab_wizard.process.session.display import has_display
-from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
+from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE, has_display
 
 START_TIMEOUT_SECONDS: Final = 30.0
 RUNNING_TIMEOUT_SECONDS: Final = 5.0

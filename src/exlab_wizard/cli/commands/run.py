@@ -8,7 +8,7 @@ import os
 import click
 
 from exlab_wizard import __version__, app
-from exlab_wizard.application import Ready
+from exlab_wizard.application import MainLoop
 from exlab_wizard.cli.commands.open import show_window
 from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
@@ -20,7 +20,7 @@ from exlab_wizard.process.autostart.relaunch import cut_loose
 from exlab_wizard.process.instance_lock import InstanceHeldError, is_running
 from exlab_wizard.process.logs import log_to_stderr
 from exlab_wizard.process.open_store import last_open_launch
-from exlab_wizard.process.session.display import NO_DISPLAY, has_display
+from exlab_wizard.process.window_request import NO_DISPLAY, has_display
 
 
 @click.command(
@@ -51,8 +51,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
         note(f"{NO_DISPLAY}: running headless, without icon and window")
     options = Options(state_dir=locations.state_dir, config=locations.config, headless=headless, window=not no_window)
 
-    def announce(ready: Ready) -> None:
-        _announce(locations, ready, as_json=as_json)
+    def announce(main_loop: MainLoop) -> None:
+        _announce(main_loop, as_json=as_json)
         if background:
             cut_loose()
 
@@ -69,41 +69,43 @@ def command(  # noqa: PLR0913 - one parameter for each option
             app.leave(code)
 
 
-def _announce(locations: Locations, ready: Ready, *, as_json: bool) -> None:
+def _announce(main_loop: MainLoop, *, as_json: bool) -> None:
+    opened, launch, recovery = main_loop.opened, main_loop.launch, main_loop.launch.recovery
+    state_dir = opened.options.state_dir
+    destinations = {name: known.target for name, known in opened.settings.current.destinations.items()}
     if as_json:
         emit(
             {
                 "event": "ready",
-                "launch_id": ready.launch_id,
+                "launch_id": launch.id,
                 "pid": os.getpid(),
                 "version": __version__,
-                "state_dir": str(locations.state_dir.root),
-                "database": str(ready.database),
-                "url": ready.url,
-                "destinations": dict(ready.destinations),
-                "resumed": ready.recovery.resumed,
-                "crashed": ready.recovery.crashed,
-                "host_restarted": ready.recovery.host_restarted,
-                "safe_mode": ready.safe_mode,
+                "state_dir": str(state_dir.root),
+                "database": str(state_dir.database),
+                "url": main_loop.url,
+                "destinations": destinations,
+                "resumed": recovery.resumed,
+                "crashed": recovery.crashed,
+                "host_restarted": recovery.host_restarted,
+                "safe_mode": launch.safe_mode.active,
             }
         )
         return
-    say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {ready.launch_id}).")
+    say(f"exlab-wizard {__version__} is ready (pid {os.getpid()}, launch {launch.id}).")
     fields(
         [
-            ("state dir", str(locations.state_dir.root)),
-            ("database", str(ready.database)),
-            ("HTTP API", ready.url or "did not start; see the log"),
-            *(("destination", f"{name} → {folder}") for name, folder in ready.destinations.items()),
+            ("state dir", str(state_dir.root)),
+            ("database", str(state_dir.database)),
+            ("HTTP API", main_loop.url or "did not start; see the log"),
+            *(("destination", f"{name} → {folder}") for name, folder in destinations.items()),
         ]
     )
-    if ready.first_destination is not None:
-        say(f"No destination was configured, so {ready.first_destination} was created as one to try things out.")
+    if opened.first_destination is not None:
+        say(f"No destination was configured, so {opened.first_destination} was created as one to try things out.")
         say("Add your NAS with: exlab-wizard destination add NAME FOLDER")
-    recovery = ready.recovery
     if recovery.resumed:
         say(resumption(recovery.resumed, unexpected=recovery.crashed or recovery.host_restarted))
-    if ready.safe_mode:
+    if launch.safe_mode.active:
         say("Safe mode: the last launches all ended within seconds, so syncing is paused for ten minutes.")
         say("Check the log. To sync now: exlab-wizard resume")
     say("Queue a run with: exlab-wizard sync PATH")

@@ -15,12 +15,11 @@ from dbus_fast import Variant
 
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.port import Listener, NotificationError, Reaction, ReactionKind
-from exlab_wizard.process.session.dbus import Bus, BusError, connect, new_owner
+from exlab_wizard.process.session.dbus import NOTIFICATIONS, Bus, BusError, connect, new_owner
 
 if TYPE_CHECKING:
     from dbus_fast import Message
 
-NAME: Final = "org.freedesktop.Notifications"
 PATH: Final = "/org/freedesktop/Notifications"
 _CLOSED: Final = {2: ReactionKind.DISMISSED}
 """The reason that means the operator; after all others the operator may not have seen it."""
@@ -97,8 +96,8 @@ class BusDaemon:
     async def _connected(self) -> Bus:
         bus = await connect(self._received)
         try:
-            await bus.subscribe_owner(NAME)
-            await bus.subscribe(path=PATH, interface=NAME)
+            await bus.subscribe_owner(NOTIFICATIONS)
+            await bus.subscribe(path=PATH, interface=NOTIFICATIONS)
         except BaseException:  # boundary: also a timeout; without its signals the connection is of no use
             bus.close()
             raise
@@ -112,26 +111,26 @@ class BusDaemon:
     async def _found(self, bus: Bus) -> str:
         """Return the unique name of the daemon; empty where there is none."""
         with contextlib.suppress(BusError):
-            return str((await bus.call_bus("GetNameOwner", "s", NAME))[0])
+            return str((await bus.call_bus("GetNameOwner", "s", NOTIFICATIONS))[0])
         if self._may_start_it:
             self._may_start_it = False
             with contextlib.suppress(BusError):
-                await bus.call_bus("StartServiceByName", "su", NAME, 0)
-                return str((await bus.call_bus("GetNameOwner", "s", NAME))[0])
+                await bus.call_bus("StartServiceByName", "su", NOTIFICATIONS, 0)
+                return str((await bus.call_bus("GetNameOwner", "s", NOTIFICATIONS))[0])
         return ""
 
     async def _call(self, member: str, signature: str = "", *body: object) -> list[object]:
         if self._bus is None:
             raise NotificationError("there is no connection to the session bus")
         try:
-            return list((await self._bus.call(NAME, PATH, NAME, member, signature, *body)).body)
+            return list((await self._bus.call(NOTIFICATIONS, PATH, NOTIFICATIONS, member, signature, *body)).body)
         except BusError as error:
             msg = f"the notification daemon refuses {error}"
             raise NotificationError(msg) from error
 
     def _received(self, signal: Message) -> None:
         """Take one signal; what others than the daemon send in its name is not believed."""
-        owner = new_owner(signal, NAME)
+        owner = new_owner(signal, NOTIFICATIONS)
         if owner is not None:
             if self._owner and self._owner != owner:
                 self._listener.vanished("the notification daemon has gone: nothing is shown until a new one starts")

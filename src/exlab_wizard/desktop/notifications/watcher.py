@@ -14,7 +14,7 @@ from typing import Final
 from exlab_wizard.desktop.notifications.messages import FAILED, Notice, Outages, UnseenFailures, resumed
 from exlab_wizard.desktop.notifications.port import Reaction, ReactionKind
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.process.log_once import LogOnce
+from exlab_wizard.process.logs import LogOnce
 from exlab_wizard.process.threads import RestartableThread
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.store import Store

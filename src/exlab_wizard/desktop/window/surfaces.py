@@ -21,7 +21,7 @@ import psutil
 
 from exlab_wizard.desktop.window.chromium_pipe import DevTools, DevToolsError, Spawned, spawn
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.session.display import has_display
+from exlab_wizard.process.window_request import has_display
 
 CLOSED_SECONDS: Final = 1.0
 """After the end of a window's process: another page of ours may just be loading elsewhere."""

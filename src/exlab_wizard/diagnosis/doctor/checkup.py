@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -63,35 +63,31 @@ class Check:
     timeout_s: float = TIMEOUT_SECONDS
 
 
-@dataclass(slots=True)
-class _RunningCheck:
-    check: Check
-    found: list[CheckResult] = field(default_factory=list)
-
-    def run(self) -> None:
-        name = self.check.name
-        try:
-            self.found.extend(self.check.run())
-        except (ExlabError, OSError) as error:
-            self.found.append(bad(name, str(error), self.check.remedy))
-        except Exception as error:  # boundary: one failing check must not hide the results of the others
-            remedy = "This is a bug: please report it."
-            self.found.append(bad(name, f"the check crashed: {type(error).__name__}: {error}", remedy))
+def _run(check: Check, found: list[CheckResult]) -> None:
+    try:
+        found.extend(check.run())
+    except (ExlabError, OSError) as error:
+        found.append(bad(check.name, str(error), check.remedy))
+    except Exception as error:  # boundary: one failing check must not hide the results of the others
+        detail = f"the check crashed: {type(error).__name__}: {error}"
+        found.append(bad(check.name, detail, "This is a bug: please report it."))
 
 
 def check_up(checks: Sequence[Check]) -> Iterator[CheckResult]:
     """Yield the results in the order of the checks; every timeout counts from now."""
     begun = time.monotonic()
-    running = [_RunningCheck(check) for check in checks]
-    threads = [threading.Thread(target=one.run, name=f"check-{one.check.name}", daemon=True) for one in running]
-    for thread in threads:
+    running: list[tuple[Check, list[CheckResult], threading.Thread]] = []
+    for check in checks:
+        found: list[CheckResult] = []
+        thread = threading.Thread(target=_run, args=(check, found), name=f"check-{check.name}", daemon=True)
         thread.start()
-    for one, thread in zip(running, threads, strict=True):
-        thread.join(max(0.0, begun + one.check.timeout_s - time.monotonic()))
+        running.append((check, found, thread))
+    for check, found, thread in running:
+        thread.join(max(0.0, begun + check.timeout_s - time.monotonic()))
         hangs = thread.is_alive()
-        yield from list(one.found)
+        yield from list(found)
         if hangs:
-            yield bad(one.check.name, f"no answer within {one.check.timeout_s:g} s", one.check.remedy)
+            yield bad(check.name, f"no answer within {check.timeout_s:g} s", check.remedy)
 
 
 def worst(findings: Iterable[CheckResult]) -> Verdict:

@@ -17,11 +17,10 @@ from exlab_wizard.desktop.window.surfaces import find_chromium
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, doubtful, good
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.autostart.entry import autostart_of
-from exlab_wizard.process.session.dbus import connect
+from exlab_wizard.process.session.dbus import NOTIFICATIONS, TRAY_HOST, connect
+from exlab_wizard.process.window_request import NO_DISPLAY, has_display
 
 BUS_SECONDS: Final = 3.0
-TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
-NOTIFICATIONS: Final = "org.freedesktop.Notifications"
 _HEADLESS: Final = "As a service, use: exlab-wizard run --headless. Otherwise start it inside a desktop session."
 
 
@@ -30,10 +29,10 @@ def desktop() -> Iterator[CheckResult]:
     if sys.platform != "linux":
         yield good("desktop", "the system displays icon and notifications")
         return
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        yield doubtful("display", "neither DISPLAY nor WAYLAND_DISPLAY is set", _HEADLESS)
-    else:
+    if has_display():
         yield good("display", os.environ.get("WAYLAND_DISPLAY") or os.environ["DISPLAY"])
+    else:
+        yield doubtful("display", NO_DISPLAY, _HEADLESS)
     try:
         running, startable = asyncio.run(asyncio.wait_for(_names(), BUS_SECONDS))
     except Exception as error:  # boundary: a bus fails in many ways, and each means that nothing can be displayed

@@ -1,4 +1,4 @@
-"""The machine: state dir, log folder, clock, and the programs that transfers may call."""
+"""The machine: settings, state dir, log folder, clock, and the programs that transfers may call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
 from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.errors import SettingsError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import boot_id, is_network_path
+from exlab_wizard.settings import SettingsFile
 
 ERROR_ROOM_BYTES: Final = 64 << 20
 WARN_ROOM_BYTES: Final = 1 << 30
@@ -31,14 +33,26 @@ _TOOLS: Final = {
 }
 
 
+def settings(config: Path) -> Iterator[CheckResult]:
+    """Check the configuration file: readable, keys known, values allowed, at least one destination."""
+    try:
+        found = SettingsFile(config).read()
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            yield bad("settings", line, "Correct the configuration; docs/settings.md lists the allowed values.")
+        return
+    yield good("settings", str(config) if config.exists() else f"{config} does not exist; the defaults apply")
+    if not found.destinations:
+        yield doubtful("destinations", "none configured", "exlab-wizard destination add NAME FOLDER")
+
+
 def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
     """Check the folder of the database: writable, private, on a disk of this machine, with free space."""
     root = state_dir.root
     if not root.exists():
         yield good("state dir", f"{root} does not exist yet; the first start creates it")
         return
-    fault = _write_test(root)
-    if fault:
+    if fault := _write_test(root):
         yield bad("state dir", f"{root} is not writable: {fault}", "Make it writable for your account.")
     else:
         yield good("state dir", f"{root} is writable")
@@ -58,13 +72,11 @@ def logs(state_dir: StateDir) -> Iterator[CheckResult]:
     folder = state_dir.logs
     if not folder.exists():
         yield good("log", f"{folder} does not exist yet; the first start creates it")
-        return
-    fault = _write_test(folder)
-    if fault:
+    elif fault := _write_test(folder):
         yield doubtful("log", f"{folder} is not writable: {fault}", "Make it writable, or remove it.")
-        return
-    total = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
-    yield good("log", f"{folder}, {size(total)}")
+    else:
+        total = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
+        yield good("log", f"{folder}, {size(total)}")
 
 
 def clock(state_dir: StateDir) -> Iterator[CheckResult]:
@@ -72,13 +84,11 @@ def clock(state_dir: StateDir) -> Iterator[CheckResult]:
     now = datetime.now(UTC)
     if now.year < _EARLIEST_YEAR:
         yield bad("clock", f"the date is {now:%Y-%m-%d}", "Set the clock; retries and sessions depend on it.")
-        return
-    skew = None if not state_dir.root.exists() else file_skew_s(state_dir.root)
-    if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
+    elif (skew := file_skew_s(state_dir.root)) is not None and abs(skew) > MOST_SKEW_SECONDS:
         remedy = "Synchronise the clocks of both over the network (NTP)."
         yield doubtful("clock", f"the times of new files in the state dir are {skew:+.0f} s off", remedy)
-        return
-    yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
+    else:
+        yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
 
 
 def programs() -> Iterator[CheckResult]:

@@ -54,15 +54,10 @@ def _write(folder: Path) -> Iterator[CheckResult]:
         yield good("writable", "a file was written and flushed")
         written.rename(written.with_name("renamed"))
         yield good("rename", "works")
-        yield _cases(written)
+        alike = written.with_name("RENAMED").exists()
+        refused = "the share ignores case: runs with names that differ only in case are refused"
+        yield good("case", refused if alike else "upper and lower case are distinguished")
         yield _names(Path(scratch))
-
-
-def _cases(written: Path) -> CheckResult:
-    if written.with_name("RENAMED").exists():
-        detail = "the share ignores case: runs with names that differ only in case are refused"
-        return good("case", detail)
-    return good("case", "upper and lower case are distinguished")
 
 
 def _names(scratch: Path) -> CheckResult:

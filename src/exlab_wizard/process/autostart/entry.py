@@ -49,7 +49,6 @@ class Autostart:
     """The entries of this account."""
 
     def __init__(self, places: Sequence[AutostartPlace], launch: LoginCommand) -> None:
-        """Work on `places`, for `launch`."""
         self._places = places
         self._launch = launch
 
@@ -112,25 +111,20 @@ class Autostart:
         return [(place, entry) for place in self._places if (entry := _tried(place, place.read)) is not None]
 
 
-class AutostartRepair:
-    """A service of the desktop: checks once, at launch, whether the entry still works."""
+class AutostartRepair(threading.Thread):
+    """A service of the desktop: checks once, at launch, whether the entry of this state dir still works."""
 
     def __init__(self, state_dir: StateDir, config: Path) -> None:
-        """Repair the entry of this state dir, in a thread of its own."""
-        self._state_dir = state_dir
-        self._config = config
-        self._thread = threading.Thread(target=self._repair, name="autostart", daemon=True)
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
+        super().__init__(name="autostart", daemon=True)
+        self._state_dir, self._config = state_dir, config
 
     def stop(self) -> None:
         """Return when the check is done."""
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self.ident is not None:
+            self.join()
 
-    def _repair(self) -> None:
+    def run(self) -> None:
+        """Repair the entry if it is out of date."""
         try:
             if autostart_of(self._state_dir, self._config).repair():
                 log.info("autostart: the entry was out of date and has been repaired")

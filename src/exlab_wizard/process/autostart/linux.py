@@ -14,8 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.durable import make_folder, replace_file
-from exlab_wizard.process.autostart.port import ABOUT, NAME, TITLE, AutostartError, AutostartPlace, Entry, LoginCommand
+from exlab_wizard.durable import make_folder
+from exlab_wizard.process.autostart.port import (
+    ABOUT,
+    NAME,
+    TITLE,
+    AutostartError,
+    AutostartPlace,
+    Entry,
+    EntryFile,
+    LoginCommand,
+)
 
 _MARK: Final = "# exlab-wizard: "
 _TARGET: Final = "graphical-session.target"
@@ -30,21 +39,15 @@ def linux_places(environ: Mapping[str, str], booted: Path = Path("/run/systemd/s
     return [SystemdUnit(home / "systemd" / "user", environ), entry] if booted.is_dir() else [entry]
 
 
-class SystemdUnit:
-    """`exlab-wizard.service`, wanted by the graphical session."""
+class SystemdUnit(EntryFile):
+    """`exlab-wizard.service`, wanted by the graphical session; `environ` says whether a manager runs."""
 
     kind = "systemd"
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        """Work on the user's folder of units; `environ` says whether a manager runs."""
-        self._file = folder / f"{NAME}.service"
+        super().__init__(folder / f"{NAME}.service")
         self._wanted = folder / f"{_TARGET}.wants" / self._file.name
         self._environ = environ
-
-    @property
-    def where(self) -> str:
-        """The unit file."""
-        return str(self._file)
 
     def text(self, launch: LoginCommand) -> str:
         """Return the unit: it restarts after a crash, never after a quit or an error that a restart does not solve."""
@@ -79,17 +82,16 @@ WantedBy={_TARGET}
 
     def write(self, text: str) -> None:
         """Write the unit and enable it, as `systemctl --user enable` does."""
-        make_folder(self._file.parent)
-        replace_file(self._file, text.encode("utf-8", "surrogateescape"))
+        super().write(text)
         make_folder(self._wanted.parent)
         self._wanted.unlink(missing_ok=True)
         self._wanted.symlink_to(Path("..") / self._file.name)
         self._reload()
 
     def remove(self) -> None:
-        """Remove both; what it started keeps running."""
+        """Remove both."""
         self._wanted.unlink(missing_ok=True)
-        self._file.unlink(missing_ok=True)
+        super().remove()
         self._reload()
 
     def _reload(self) -> None:
@@ -101,20 +103,14 @@ WantedBy={_TARGET}
             subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_RELOAD_SECONDS, check=False)
 
 
-class DesktopEntry:
-    """`exlab-wizard.desktop` in the autostart folder."""
+class DesktopEntry(EntryFile):
+    """`exlab-wizard.desktop` in the autostart folder; with `beside_unit`, sessions that systemd runs ignore it."""
 
     kind = "xdg"
 
     def __init__(self, file: Path, *, beside_unit: bool) -> None:
-        """Work on `file`; with `beside_unit`, sessions that systemd runs ignore it."""
-        self._file = file
+        super().__init__(file)
         self._beside_unit = beside_unit
-
-    @property
-    def where(self) -> str:
-        """The desktop entry."""
-        return str(self._file)
 
     def text(self, launch: LoginCommand) -> str:
         """Return the entry."""
@@ -132,15 +128,6 @@ Terminal=false
     def read(self) -> Entry | None:
         """Return the entry, if it exists; a tool of the desktop disables it with a line in it."""
         return _read(self._file)
-
-    def write(self, text: str) -> None:
-        """Write it."""
-        make_folder(self._file.parent)
-        replace_file(self._file, text.encode("utf-8", "surrogateescape"))
-
-    def remove(self) -> None:
-        """Remove it."""
-        self._file.unlink(missing_ok=True)
 
 
 def _mark(launch: LoginCommand) -> str:

@@ -6,25 +6,18 @@ import plistlib
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.durable import make_folder, replace_file
-from exlab_wizard.process.autostart.port import NAME, Entry, LoginCommand
+from exlab_wizard.process.autostart.port import NAME, Entry, EntryFile, LoginCommand
 
 _STATE_DIR: Final = "--state-dir"
 
 
-class LaunchAgent:
+class LaunchAgent(EntryFile):
     """`exlab-wizard.plist` in the user's folder of launch agents."""
 
     kind = "launchd"
 
     def __init__(self, folder: Path) -> None:
-        """Work on `folder`."""
-        self._file = folder / f"{NAME}.plist"
-
-    @property
-    def where(self) -> str:
-        """The property list."""
-        return str(self._file)
+        super().__init__(folder / f"{NAME}.plist", 0o644)
 
     def text(self, launch: LoginCommand) -> str:
         """Return the agent: it restarts after a crash, not after a quit."""
@@ -54,12 +47,3 @@ class LaunchAgent:
             case {"ProgramArguments": [str(program), *words]} if _STATE_DIR in words[:-1]:
                 return Entry(text, program, str(words[words.index(_STATE_DIR) + 1]))
         return Entry(text, "", "")
-
-    def write(self, text: str) -> None:
-        """Write it; launchd reads it at the next login."""
-        make_folder(self._file.parent)
-        replace_file(self._file, text.encode(), 0o644)
-
-    def remove(self) -> None:
-        """Remove it; what it started keeps running."""
-        self._file.unlink(missing_ok=True)

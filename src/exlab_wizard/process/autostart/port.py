@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
+from exlab_wizard.durable import make_folder, replace_file
 from exlab_wizard.errors import ExlabError
 
 NAME: Final = "exlab-wizard"
@@ -41,10 +43,8 @@ class AutostartPlace(Protocol):
     """Where the system looks at login."""
 
     kind: str
-
-    @property
-    def where(self) -> str:
-        """The file, or the name of what serves as one."""
+    where: str
+    """The file, or the name of what serves as one."""
 
     def text(self, launch: LoginCommand) -> str:
         """Return the entry for `launch`.
@@ -68,8 +68,25 @@ class AutostartPlace(Protocol):
         """
 
     def remove(self) -> None:
-        """Remove the entry.
+        """Remove the entry; what it started keeps running.
 
         Raises:
             OSError: it cannot be removed.
         """
+
+
+class EntryFile:
+    """The half of a place that is the same for every file."""
+
+    def __init__(self, file: Path, mode: int | None = None) -> None:
+        self._file, self._mode = file, mode
+        self.where = str(file)
+
+    def write(self, text: str) -> None:
+        """Write the file, durably."""
+        make_folder(self._file.parent)
+        replace_file(self._file, text.encode("utf-8", "surrogateescape"), self._mode)
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self._file.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 from pathlib import PureWindowsPath
-from typing import Final, Protocol
+from typing import Final
 
 from exlab_wizard.process.autostart.port import TITLE, AutostartError, Entry, LoginCommand
 
@@ -20,32 +20,14 @@ _LONGEST: Final = 260
 _STATE_DIR: Final = " --state-dir "
 
 
-class Registry(Protocol):
-    """Values below the account's own root of the registry."""
-
-    def get(self, key: str, name: str) -> str | bytes | None:
-        """Return a value; None if it does not exist."""
-
-    def set(self, key: str, name: str, value: str) -> None:
-        """Write a text."""
-
-    def delete(self, key: str, name: str) -> None:
-        """Remove a value, if it exists."""
-
-
 class RunKey:
     """The value `ExLab-Wizard` of the Run key."""
 
     kind = "run key"
+    where = rf"HKCU\{_RUN}\{TITLE}"
 
-    def __init__(self, registry: Registry) -> None:
-        """Work on `registry`."""
+    def __init__(self, registry: WindowsRegistry) -> None:
         self._registry = registry
-
-    @property
-    def where(self) -> str:
-        """The value's path."""
-        return rf"HKCU\{_RUN}\{TITLE}"
 
     def text(self, launch: LoginCommand) -> str:
         """Return the command line, by the Python that opens no console."""
@@ -79,7 +61,7 @@ class RunKey:
 
 
 class WindowsRegistry:
-    """The real one."""
+    """Values below the account's own root of the registry; there are none on other systems."""
 
     def get(self, key: str, name: str) -> str | bytes | None:
         """Return a value; None if it does not exist."""
@@ -98,11 +80,8 @@ class WindowsRegistry:
     def delete(self, key: str, name: str) -> None:
         """Remove a value, if it exists."""
         if sys.platform == "win32":
-            access = winreg.KEY_SET_VALUE
-            with (
-                contextlib.suppress(FileNotFoundError),
-                winreg.OpenKey(winreg.HKEY_CURRENT_USER, key, 0, access) as opened,
-            ):
+            user, access = winreg.HKEY_CURRENT_USER, winreg.KEY_SET_VALUE
+            with contextlib.suppress(FileNotFoundError), winreg.OpenKey(user, key, 0, access) as opened:
                 winreg.DeleteValue(opened, name)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DBUS: Final = "org.freedesktop.DBus"
 DBUS_PATH: Final = "/org/freedesktop/DBus"
+NOTIFICATIONS: Final = "org.freedesktop.Notifications"
+TRAY_HOST: Final = "org.kde.StatusNotifierWatcher"
 
 
 class BusError(ExlabError):
@@ -31,10 +33,9 @@ class BusRefusedError(BusError):
 
 
 class Bus:
-    """One connection. All of it belongs to one event loop."""
+    """One open connection, on which each call may take `timeout_s`. All of it belongs to one event loop."""
 
     def __init__(self, connection: MessageBus, timeout_s: float) -> None:
-        """Use `connection`, which is open; see `connect`. Each call may take `timeout_s`."""
         self._connection = connection
         self._timeout_s = timeout_s
 
@@ -122,29 +123,24 @@ async def connect(
     """
     what = "the system bus" if system else f"the session bus at {session_address()}"
     try:
+        from dbus_fast import BusType, MessageType  # noqa: PLC0415 - loaded with the first connection
+        from dbus_fast.aio import MessageBus  # noqa: PLC0415 - likewise
+
+        def hear(message: Message) -> None:
+            if message.message_type is MessageType.SIGNAL:
+                received(message)
+
         async with asyncio.timeout(timeout_s):
-            return Bus(await _connect(received, system=system), timeout_s)
+            kind = BusType.SYSTEM if system else BusType.SESSION
+            connection = MessageBus(None if system else session_address(), kind, negotiate_unix_fd=system)
+            connection.add_message_handler(hear)
+            return Bus(await connection.connect(), timeout_s)
     except TimeoutError as error:
         msg = f"the {'system' if system else 'session'} bus does not answer within {timeout_s:g} s"
         raise BusError(msg) from error
     except Exception as error:  # boundary: addresses and buses can be wrong in many ways, and each means no bus
         msg = f"{what} cannot be used: {str(error) or type(error).__name__}"
         raise BusError(msg) from error
-
-
-async def _connect(received: Callable[[Message], None], *, system: bool) -> MessageBus:
-    from dbus_fast import BusType, MessageType  # noqa: PLC0415 - loaded with the first connection
-    from dbus_fast.aio import MessageBus  # noqa: PLC0415 - likewise
-
-    kind = BusType.SYSTEM if system else BusType.SESSION
-    connection = MessageBus(None if system else session_address(), kind, negotiate_unix_fd=system)
-
-    def hear(message: Message) -> None:
-        if message.message_type is MessageType.SIGNAL:
-            received(message)
-
-    connection.add_message_handler(hear)
-    return await connection.connect()
 
 
 def session_address(environ: Mapping[str, str] = os.environ) -> str:

@@ -13,17 +13,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Final
 
+from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.session.dbus import Bus, BusError, BusRefusedError, connect, new_owner
-from exlab_wizard.process.session.port import (
-    NOTHING,
-    WHO,
-    WHY,
-    Inhibited,
-    SessionCallbacks,
-    SessionUnavailableError,
-)
+from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Inhibited, SessionCallbacks
 from exlab_wizard.process.threads import call_in_loop
 
 if TYPE_CHECKING:
@@ -44,9 +39,8 @@ class Logind:
     needed_when_idle = False  # idle, SIGTERM is soon enough
 
     def __init__(self) -> None:
-        """Inhibit nothing."""
         self._wanted = NOTHING
-        self._over = False
+        self._over = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._locks: dict[tuple[str, str], int] = {}
@@ -55,10 +49,6 @@ class Logind:
         self._sender = ""
         """The name that the bus has given logind. Anybody may send us what looks like its signals."""
 
-    @property
-    def _listens(self) -> bool:
-        return not self._over
-
     def inhibit(self, wanted: Inhibited) -> None:
         """Inhibit exactly this from now on."""
         self._wanted = wanted
@@ -66,7 +56,7 @@ class Logind:
 
     def stop(self) -> None:
         """Release all locks and let `run` return."""
-        self._over = True
+        self._over.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -76,7 +66,7 @@ class Logind:
         """Listen until `stop`.
 
         Raises:
-            SessionUnavailableError: there is no system bus, or no logind on it.
+            ExlabError: there is no system bus, or no logind on it.
         """
         with asyncio.Runner() as runner:
             self._news = asyncio.Event()  # one that has been waited for belongs to the loop of an earlier call
@@ -89,18 +79,18 @@ class Logind:
 
     async def _stay(self, callbacks: SessionCallbacks) -> None:
         known = False
-        while self._listens:
+        while not self._over.is_set():
             try:
                 bus = await self._connected(callbacks)
             except BusError as error:
                 if not known:
                     msg = f"no logind: {error}"
-                    raise SessionUnavailableError(msg) from error
+                    raise ExlabError(msg) from error
                 log.debug("logind is still away: %s", error)
             else:
                 known = True
                 await self._follow(bus)
-            if self._listens:
+            if not self._over.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), RECONNECT_INTERVAL_SECONDS)
                 self._news.clear()
@@ -126,7 +116,7 @@ class Logind:
         closed = asyncio.ensure_future(bus.wait_closed())
         closed.add_done_callback(lambda _: self._news.set())
         try:
-            while self._listens and not closed.done():
+            while not (self._over.is_set() or closed.done()):
                 await self._lock_wanted(bus)
                 await self._news.wait()
                 self._news.clear()

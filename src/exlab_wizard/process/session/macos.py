@@ -31,7 +31,6 @@ if sys.platform == "darwin":
         needed_when_idle = True  # "sudden termination" is a kill
 
         def __init__(self) -> None:
-            """Inhibit nothing."""
             self._over = threading.Event()
             self._lock = threading.Lock()
             self._activity: object | None = None

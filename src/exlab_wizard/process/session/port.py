@@ -6,14 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from exlab_wizard.errors import ExlabError
-
 WHO: Final = "ExLab-Wizard"
 WHY: Final = "runs are on their way to the NAS"
-
-
-class SessionUnavailableError(ExlabError):
-    """This system does not announce the end of a session, or not to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class SessionHost(Protocol):
         """Listen until `stop`, in the calling thread.
 
         Raises:
-            SessionUnavailableError: there is nothing to listen to, or it has gone away.
+            ExlabError: there is nothing to listen to, or it has gone away.
         """
 
     def inhibit(self, wanted: Inhibited) -> None:

@@ -38,7 +38,10 @@ def decide(count: DrainCount | None, *, moving: bool, before: Inhibited) -> Inhi
 
 
 class SessionWatch:
-    """A service: what is inhibited follows what is in flight."""
+    """A service: what is inhibited follows what is in flight, counted at each of `changes`.
+
+    `moving` says whether bytes move; `release` is called by the thread that counts, before it ends.
+    """
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
         self,
@@ -50,10 +53,6 @@ class SessionWatch:
         changes: Changes,
         release: Callable[[], None],
     ) -> None:
-        """Call `count`, at each of `changes`; `moving` says whether bytes move.
-
-        `release` is called by the thread that counts, before it ends.
-        """
         self._host = host
         self._callbacks = callbacks
         self._drain_count = count

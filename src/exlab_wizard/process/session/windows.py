@@ -17,14 +17,8 @@ if sys.platform == "win32":
     from ctypes import wintypes
     from typing import Final
 
-    from exlab_wizard.process.session.port import (
-        NOTHING,
-        WHO,
-        WHY,
-        Inhibited,
-        SessionCallbacks,
-        SessionUnavailableError,
-    )
+    from exlab_wizard.errors import ExlabError
+    from exlab_wizard.process.session.port import NOTHING, WHO, WHY, Inhibited, SessionCallbacks
 
     log = logging.getLogger(__name__)
 
@@ -63,7 +57,6 @@ if sys.platform == "win32":
         needed_when_idle = True  # nothing else reaches a program without a console
 
         def __init__(self) -> None:
-            """Inhibit nothing."""
             self._user = ctypes.WinDLL("user32", use_last_error=True)
             self._kernel = ctypes.WinDLL("kernel32", use_last_error=True)
             self._declare()
@@ -92,7 +85,7 @@ if sys.platform == "win32":
             """Listen until `stop`.
 
             Raises:
-                SessionUnavailableError: the window cannot be created.
+                ExlabError: the window cannot be created.
             """
             self._callbacks = callbacks
             instance = self._kernel.GetModuleHandleW(None)
@@ -103,7 +96,7 @@ if sys.platform == "win32":
             )
             if not self._window:
                 msg = f"no window: {ctypes.WinError(ctypes.get_last_error())}"
-                raise SessionUnavailableError(msg)
+                raise ExlabError(msg)
             # Only now: the handler of a process without a console is never called, and harmless.
             self._kernel.SetConsoleCtrlHandler(self._control, True)  # noqa: FBT003 - the system's own form
             self._apply()
@@ -116,27 +109,19 @@ if sys.platform == "win32":
             self._window = None
 
         def _declare(self) -> None:
-            handle, word = wintypes.HWND, wintypes.UINT
+            handle, word, dword, text = wintypes.HWND, wintypes.UINT, wintypes.DWORD, wintypes.LPCWSTR
+            numbers = [ctypes.c_int] * 4
             self._user.CreateWindowExW.restype = handle
             self._user.DefWindowProcW.argtypes = [handle, word, wintypes.WPARAM, wintypes.LPARAM]
             self._user.DefWindowProcW.restype = _LRESULT
             self._user.PostMessageW.argtypes = [handle, word, wintypes.WPARAM, wintypes.LPARAM]
-            self._user.CreateWindowExW.argtypes = [
-                wintypes.DWORD,
-                wintypes.LPCWSTR,
-                wintypes.LPCWSTR,
-                wintypes.DWORD,
-                *([ctypes.c_int] * 4),
-                handle,
-                wintypes.HMENU,
-                wintypes.HINSTANCE,
-                wintypes.LPVOID,
-            ]
-            self._user.ShutdownBlockReasonCreate.argtypes = [handle, wintypes.LPCWSTR]
+            above = [handle, wintypes.HMENU, wintypes.HINSTANCE, wintypes.LPVOID]
+            self._user.CreateWindowExW.argtypes = [dword, text, text, dword, *numbers, *above]
+            self._user.ShutdownBlockReasonCreate.argtypes = [handle, text]
             self._user.ShutdownBlockReasonDestroy.argtypes = [handle]
             self._kernel.GetModuleHandleW.restype = wintypes.HMODULE
-            self._kernel.GetModuleHandleW.argtypes = [wintypes.LPCWSTR]
-            self._kernel.SetThreadExecutionState.argtypes = [wintypes.DWORD]
+            self._kernel.GetModuleHandleW.argtypes = [text]
+            self._kernel.SetThreadExecutionState.argtypes = [dword]
 
         def _apply(self) -> None:
             """Notify the system, from the thread that the window belongs to, as it demands."""

@@ -217,7 +217,7 @@ def _other_objects(database: Database) -> str:
     sql = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
     held = database.connection().execute(sql).fetchall()
     with tempfile.TemporaryDirectory(prefix="exlab-wizard-") as folder:
-        state_dir = StateDir.at(Path(folder))
+        state_dir = StateDir(Path(folder))
         fresh = Database(state_dir.database)
         try:
             migration.upgrade(fresh, Backups(state_dir), datetime.now(UTC))

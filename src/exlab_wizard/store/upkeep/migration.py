@@ -75,7 +75,7 @@ def revision(database: Database) -> str | None:
 
 def damaged(path: Path, reason: str) -> DamagedDatabaseError:
     """Return the refusal for a damaged file, with the newest backup and how to restore it."""
-    newest = Backups(StateDir.at(path.parent)).newest()
+    newest = Backups(StateDir(path.parent)).newest()
     remedy = (
         f"Restore the newest backup with: exlab-wizard db restore {str(newest)!r} (the damaged file is kept beside it)."
         if newest

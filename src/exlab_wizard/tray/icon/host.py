@@ -11,12 +11,11 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from exlab_wizard.errors import ExlabError
-from exlab_wizard.process.session.dbus import Bus, BusError, connect, new_owner
+from exlab_wizard.process.session.dbus import TRAY_HOST, Bus, BusError, connect, new_owner
 
 if TYPE_CHECKING:
     from dbus_fast import Message
 
-WATCHER: Final = "org.kde.StatusNotifierWatcher"
 BUS_TIMEOUT_SECONDS: Final = 2.0
 
 
@@ -42,8 +41,8 @@ class TrayHost:
             return
         try:
             self._bus = bus = await connect(self._received, timeout_s=BUS_TIMEOUT_SECONDS)
-            await bus.subscribe_owner(WATCHER)
-            if await bus.call_bus("NameHasOwner", "s", WATCHER) == [True]:
+            await bus.subscribe_owner(TRAY_HOST)
+            if await bus.call_bus("NameHasOwner", "s", TRAY_HOST) == [True]:
                 self._available.set()
         except BusError as error:
             raise NoTrayError(str(error)) from error
@@ -58,6 +57,6 @@ class TrayHost:
             self._bus.close()
 
     def _received(self, signal: Message) -> None:
-        owner = new_owner(signal, WATCHER)
+        owner = new_owner(signal, TRAY_HOST)
         if owner is not None:
             (self._available.set if owner else self._available.clear)()

@@ -83,7 +83,7 @@ class Bench:
 
 @pytest.fixture
 def state_dir(tmp_path: Path) -> StateDir:
-    state_dir = StateDir.at(tmp_path / "state")
+    state_dir = StateDir(tmp_path / "state")
     given.migrate(state_dir)
     return state_dir
 

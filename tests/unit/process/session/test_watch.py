@@ -11,9 +11,10 @@ from tests.support.program import PATIENCE_SECONDS, until
 from tests.support.virtual_quit import Faults, Predicate
 
 from exlab_wizard.domain.quit import DrainCount
+from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.session import watch
-from exlab_wizard.process.session.port import NOTHING, Inhibited, SessionCallbacks, SessionHost, SessionUnavailableError
+from exlab_wizard.process.session.port import NOTHING, Inhibited, SessionCallbacks, SessionHost
 from exlab_wizard.process.session.watch import SessionWatch, decide
 from exlab_wizard.transfer.copy.bandwidth import Throughput
 
@@ -48,7 +49,7 @@ class Ear(SessionHost):
         callbacks.woke()
         self.runs += 1
         if self.deaf:
-            raise SessionUnavailableError("nobody tells")
+            raise ExlabError("nobody tells")
         self.over.wait(PATIENCE_SECONDS)
 
     def inhibit(self, held: Inhibited) -> None:

@@ -133,7 +133,7 @@ def test_a_query_waits_for_others_to_end_where_the_log_is_too_long(
 
 
 def test_in_rollback_mode_a_query_ends_before_a_writer_gives_up(tmp_path: Path) -> None:
-    state_dir = StateDir.at(tmp_path)
+    state_dir = StateDir(tmp_path)
     given.migrate(state_dir)
     given.shell(state_dir.database, "PRAGMA journal_mode = delete")
     with pytest.MonkeyPatch.context() as patch:

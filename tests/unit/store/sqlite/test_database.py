@@ -67,7 +67,7 @@ def test_a_setting_that_does_not_hold_is_refused(place: StateDir) -> None:
 
 
 def test_a_state_dir_on_a_network_share_works_without_wal(tmp_path: Path) -> None:
-    state_dir = StateDir.at(tmp_path)
+    state_dir = StateDir(tmp_path)
     with closing(Database(state_dir.database, journal_mode="delete")) as database:
         migration.upgrade(database, Backups(state_dir), given.NOW)
         database.grow_wal()

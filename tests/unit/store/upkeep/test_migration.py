@@ -87,7 +87,7 @@ def test_an_up_to_date_database_is_left_alone_and_alembic_is_not_loaded(place: S
     code = (
         "import sys; from pathlib import Path; from exlab_wizard.paths import StateDir;"
         " from tests.support import given;"
-        "given.migrate(StateDir.at(Path(sys.argv[1]))); sys.exit('alembic' in sys.modules)"
+        "given.migrate(StateDir(Path(sys.argv[1]))); sys.exit('alembic' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", code, str(place.root)], cwd=ROOT, check=False)
     assert ended.returncode == 0
@@ -118,7 +118,7 @@ def migrate(deadly: int) -> None:
             return connection
 
     given.Database = Traced
-    given.migrate(StateDir.at(Path(sys.argv[1])))
+    given.migrate(StateDir(Path(sys.argv[1])))
     print(statements, flush=True)
     os._exit(0)
 
@@ -130,7 +130,7 @@ for line in sys.stdin:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no SIGKILL there")
 def test_killed_inside_a_migration_leaves_the_old_schema_and_the_next_launch_migrates(tmp_path: Path) -> None:
-    state_dir = StateDir.at(tmp_path / "state")
+    state_dir = StateDir(tmp_path / "state")
     command = [sys.executable, "-c", MIGRATE_AND_DIE, str(state_dir.root)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

@@ -20,7 +20,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import StoreError, UsageError
 from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.process.instance_lock import InstanceLock
+from exlab_wizard.process.instance_lock import instance_lock
 from exlab_wizard.process.open_store import database_missing, database_of, opened
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
@@ -113,7 +113,7 @@ def restore(locations: Locations, *, file: str, as_json: bool) -> None:
     """
     locations.state_dir.create()
     try:
-        with InstanceLock(locations.state_dir):
+        with instance_lock(locations.state_dir):
             kept = Backups(locations.state_dir).restore(Path(file).absolute(), SystemClock().now())
     except OSError as error:
         msg = f"cannot restore {file!r}: {error}"
@@ -134,7 +134,7 @@ def upgrade(locations: Locations, *, as_json: bool) -> None:
     """Upgrade the database to this program's schema, with a backup first. `run` does this automatically."""
     if not locations.state_dir.database.exists():
         raise database_missing(locations.state_dir)
-    with InstanceLock(locations.state_dir), contextlib.closing(database_of(locations.state_dir)) as database:
+    with instance_lock(locations.state_dir), contextlib.closing(database_of(locations.state_dir)) as database:
         done = migration.upgrade(database, Backups(locations.state_dir), SystemClock().now())
     if as_json:
         emit({"upgraded": done, "schema": migration.HEAD_REVISION})

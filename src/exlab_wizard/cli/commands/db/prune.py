@@ -17,7 +17,7 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.process.instance_lock import InstanceLock, is_running
+from exlab_wizard.process.instance_lock import instance_lock, is_running
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.upkeep.prune import Prune, PruneResult
 
@@ -54,7 +54,7 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
     before = now - timedelta(days=_days(older_than))
     with contextlib.ExitStack() as stack:
         if shrink and not dry_run:
-            stack.enter_context(InstanceLock(locations.state_dir))
+            stack.enter_context(instance_lock(locations.state_dir))
         store = stack.enter_context(opened(locations.state_dir))
         pruning = Prune(store.database, before)
         if dry_run:

@@ -219,7 +219,7 @@ class SettingsRoutes:
         }
 
     def _autostart(self) -> Autostart:
-        return autostart_of(StateDir.at(self._backend.state_dir), self._backend.settings.path)
+        return autostart_of(StateDir(self._backend.state_dir), self._backend.settings.path)
 
     def _login(self) -> AutostartStatus | None:
         """Return what starts at login; None if that cannot be read."""
