@@ -55,8 +55,7 @@ class SessionSettings(_Section):
 
 def _absolute_folder(folder: str) -> str:
     if not Path(folder).is_absolute():
-        msg = "this must be an absolute folder, such as /mnt/nas/lab"
-        raise ValueError(msg)
+        raise ValueError("this must be an absolute folder, such as /mnt/nas/lab")
     return folder
 
 
@@ -98,8 +97,7 @@ def supported_target(target: str) -> str:
         ValueError: it is; the message says what to do instead.
     """
     if target.startswith(("ssh://", "rclone:")):
-        msg = "this version supports only folders as targets; mount the share and give its folder"
-        raise ValueError(msg)
+        raise ValueError("this version supports only folders as targets; mount the share and give its folder")
     return target
 
 

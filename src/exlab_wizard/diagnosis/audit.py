@@ -113,10 +113,8 @@ class _Audit:
         """Yield the faults: first of the runs that should be there, then of the folders that are."""
         publications = self._store.history.published()
         self._total = sum(publication.size for publication in publications)
-        unreadable: dict[str, str] = {}
-        for name in sorted({publication.destination for publication in publications} | self._folders.keys()):
-            if why := self._unreadable(name):
-                unreadable[name] = why
+        used = {publication.destination for publication in publications}
+        unreadable = {name: why for name in used | self._folders.keys() if (why := self._unreadable(name))}
         for publication in publications:
             if publication.destination not in unreadable:
                 yield from self._run(publication.job_id, Rule.COMPLETE)
@@ -124,7 +122,7 @@ class _Audit:
             if name not in unreadable:
                 yield from self._incoming(folder)
                 yield from self._visible(name, folder)
-        for name in sorted({publication.destination for publication in publications} & unreadable.keys()):
+        for name in sorted(used & unreadable.keys()):
             yield Fault(Rule.READABLE, name, unreadable[name])
 
     def left_behind(self, name: str) -> dict[str, list[Fault]]:

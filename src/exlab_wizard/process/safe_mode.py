@@ -46,9 +46,8 @@ class SafeMode:
         Raises:
             StoreError: the database cannot be read or written.
         """
-        if recovery.cut_off or recovery.crash_loops:
-            return
-        if self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES):
+        suspects = recovery.cut_off or recovery.crash_loops
+        if not suspects and self._store.launches.unhealthy_streak(self._launch_id, UNHEALTHY_LAUNCHES):
             self._store.launches.pause(self._launch_id, self._clock.now())
             self.active = True
 

@@ -96,8 +96,7 @@ def _text(path: Path) -> str:
     with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            msg = "it is not a regular file"
-            raise OSError(msg)
+            raise OSError("it is not a regular file")
         if os.name == "posix":
             _require_ours(status)
         return file.read(_LONGEST).decode()
@@ -110,19 +109,15 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _require_ours(status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
-        msg = "it belongs to another account, so it is not trusted"
-        raise PermissionError(msg)
+        raise PermissionError("it belongs to another account, so it is not trusted")
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        msg = "other accounts may read or write it, so it is not trusted; its mode must be 0600"
-        raise PermissionError(msg)
+        raise PermissionError("other accounts may read or write it, so it is not trusted; its mode must be 0600")
 
 
 def _parsed(text: str) -> ServerAddress:
     address = decode(ServerAddress, json.loads(text))
     if not (0 < address.port <= _HIGHEST_PORT and address.token.isascii() and address.token.isprintable()):
-        msg = "its port or token is not valid"
-        raise ValueError(msg)
+        raise ValueError("its port or token is not valid")
     if not address.token:
-        msg = "its token is empty"
-        raise ValueError(msg)
+        raise ValueError("its token is empty")
     return address

@@ -39,8 +39,17 @@ def desktop() -> Iterator[CheckResult]:
         yield doubtful("session bus", f"does not answer: {str(error) or type(error).__name__}", _HEADLESS)
         return
     yield good("session bus", f"{len(running)} names")
-    yield _tray(running)
-    yield _notifications(running, startable)
+    if TRAY_HOST in running:
+        yield good("tray", "icons are displayed")
+    else:
+        remedy = "Add the tray of your desktop's panel (GNOME: the extension AppIndicator); until then use the window."
+        yield doubtful("tray", "no tray on this desktop displays icons", remedy)
+    if NOTIFICATIONS in running:
+        yield good("notifications", "are displayed")
+    elif NOTIFICATIONS in startable:
+        yield good("notifications", "are displayed by a program that starts on demand")
+    else:
+        yield doubtful("notifications", "no program displays them", "Start a notification daemon, such as dunst.")
 
 
 def window() -> Iterator[CheckResult]:
@@ -66,21 +75,6 @@ def autostart(state_dir: StateDir, config: Path) -> Iterator[CheckResult]:
         yield doubtful("autostart", f"on for another state dir: {status.state_dir}", remedy)
     else:
         yield good("autostart", "on")
-
-
-def _tray(running: set[object]) -> CheckResult:
-    if TRAY_HOST in running:
-        return good("tray", "icons are displayed")
-    remedy = "Add the tray of your desktop's panel (GNOME: the extension AppIndicator); until then use the window."
-    return doubtful("tray", "no tray on this desktop displays icons", remedy)
-
-
-def _notifications(running: set[object], startable: set[object]) -> CheckResult:
-    if NOTIFICATIONS in running:
-        return good("notifications", "are displayed")
-    if NOTIFICATIONS in startable:
-        return good("notifications", "are displayed by a program that starts on demand")
-    return doubtful("notifications", "no program displays them", "Start a notification daemon, such as dunst.")
 
 
 async def _names() -> tuple[set[object], set[object]]:

@@ -131,11 +131,8 @@ class Logind:
             await asyncio.gather(closed, return_exceptions=True)
 
     async def _lock_wanted(self, bus: Bus) -> None:
-        wanted = set()
-        if self._wanted.shutdown:
-            wanted.add(("shutdown", "delay"))
-        if self._wanted.sleep:
-            wanted.add(("sleep", "block"))
+        all_locks = {("shutdown", "delay"): self._wanted.shutdown, ("sleep", "block"): self._wanted.sleep}
+        wanted = {lock for lock, is_wanted in all_locks.items() if is_wanted}
         self._unlock(self._locks.keys() - wanted)
         self._refused &= wanted
         for lock in sorted(wanted - self._locks.keys() - self._refused):
