@@ -58,8 +58,7 @@ class Supervisor:
 
     def troubles(self) -> dict[str, str]:
         """Return, by name, a sentence for each part that crashed since the launch; empty for the others."""
-        dead = {part.name for part in self.dead()}
-        return {part.name: self._trouble(part, dead) for part in self._known}
+        return {part.name: self._trouble(part) for part in self._known}
 
     def poll(self) -> None:
         """Log the parts that crashed since the last poll, and restart those that can be. Costs next to nothing."""
@@ -90,8 +89,8 @@ class Supervisor:
             self._restart_after[part.name] = now + pause
             self._logged.discard(part.name)
 
-    def _trouble(self, part: Supervised, dead: set[str]) -> str:
-        if part.name in dead:
+    def _trouble(self, part: Supervised) -> str:
+        if not _lives(part):
             return f"crashed unexpectedly: {part.loss}"
         restarts = self._restarts[part.name]
         return f"crashed unexpectedly and was restarted {times(restarts)}; check the log" if restarts else ""

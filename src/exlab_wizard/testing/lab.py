@@ -213,6 +213,5 @@ class Lab(Application):
         Raises:
             AssertionError: the message has one line for each loss.
         """
-        lost = self.losses()
-        if lost:
+        if lost := self.losses():
             raise AssertionError("\n".join(["lost, damaged or left over:", *lost]))

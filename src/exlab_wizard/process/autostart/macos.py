@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import plistlib
 from pathlib import Path
 from typing import Final
@@ -39,11 +40,8 @@ class LaunchAgent(EntryFile):
             text = self._file.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        try:
-            document: object = plistlib.loads(text.encode())
-        except (plistlib.InvalidFileException, ValueError):
-            return Entry(text, "", "")
-        match document:
-            case {"ProgramArguments": [str(program), *words]} if _STATE_DIR in words[:-1]:
-                return Entry(text, program, str(words[words.index(_STATE_DIR) + 1]))
+        with contextlib.suppress(plistlib.InvalidFileException, ValueError):
+            match plistlib.loads(text.encode()):
+                case {"ProgramArguments": [str(program), *words]} if _STATE_DIR in words[:-1]:
+                    return Entry(text, program, str(words[words.index(_STATE_DIR) + 1]))
         return Entry(text, "", "")
