@@ -22,14 +22,14 @@ from exlab_wizard.server.api.health import HealthRoutes
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.metrics import MetricsRoutes
 from exlab_wizard.server.api.sessions import SessionRoutes
-from exlab_wizard.server.api.window import WindowRoutes
+from exlab_wizard.server.api.window import window_router
 from exlab_wizard.server.auth.access_control import AccessControl
-from exlab_wizard.server.auth.login import LoginRoutes, Logins
-from exlab_wizard.server.auth.reconnect import PageKeys, ReconnectRoutes
+from exlab_wizard.server.auth.login import Logins, login_router
+from exlab_wizard.server.auth.reconnect import PageKeys, reconnect_router
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.errors import ApiError, Code, as_api_error, trace_id_of
+from exlab_wizard.server.errors import ApiError, Code, as_api_error
 from exlab_wizard.server.events.feed import Feed
-from exlab_wizard.server.events.routes import EventRoutes
+from exlab_wizard.server.events.routes import event_router
 from exlab_wizard.server.page.add import AddRoutes
 from exlab_wizard.server.page.history import HistoryRoutes
 from exlab_wizard.server.page.routes import PageRoutes
@@ -54,11 +54,11 @@ class HttpApplication:
     def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
         self._pools = ThreadPools(backend.store.database)
         self._feed = Feed(backend, self._pools.reads)
-        self._logins = logins = Logins(backend.clock)
+        logins = Logins(backend.clock)
         keys = PageKeys(page_secret, backend.clock)
         views = Views(backend, self._pools, keys)
         routes = build(backend, self._pools, self._feed, logins, token, views)
-        routes.include_router(ReconnectRoutes(keys, logins, backend.launch_id).router)
+        routes.include_router(reconnect_router(keys, logins, backend.launch_id))
         self._browsing = Browsing(backend.store.database.path, self._pools.reads)
         self._browsing.join(routes)
         # After the first answers, which are for programs; the browser of a window takes longer to start.
@@ -66,6 +66,8 @@ class HttpApplication:
         self._warming.name = "templates"
         self._warming.daemon = True
         self._access_control = AccessControl(routes, views.refusal, port=port, token=token, logins=logins)
+        self.login_path, self.malformed = logins.path_to, self._access_control.malformed
+        self.farewell = self._feed.farewell
         with contextlib.suppress(RuntimeError):  # without a thread the first page takes longer
             self._warming.start()
 
@@ -77,18 +79,6 @@ class HttpApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._access_control(scope, receive, send)
-
-    def login_path(self, page: str) -> str:
-        """Return the path that logs a browser in, once and within 30 seconds, and leads to `page`."""
-        return self._logins.path_to(page)
-
-    def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Return body and headers of the answer, status 400, to a request that is not HTTP."""
-        return self._access_control.malformed()
-
-    async def farewell(self) -> None:
-        """Send all event streams the end of the quit, and the work that resumes at the next launch."""
-        await self._feed.farewell()
 
     def close(self) -> None:
         """End event streams and threads, after the present requests. Call it in the event loop's thread."""
@@ -117,23 +107,22 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
     async def refuse(request: Request, error: Exception) -> Response:
         if isinstance(error, StoreError):
             error = ApiError(Code.DATABASE_UNAVAILABLE, f"{error}")
-        return views.refusal(request.scope, as_api_error(error), trace_id_of(request))
+        return views.refusal(request.scope, as_api_error(error), request.state.trace_id)
 
     for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
         app.add_exception_handler(kind, refuse)
-    login, drain, jobs = LoginRoutes(logins), DrainRoutes(backend, pools), JobRoutes(backend, pools)
+    drain, jobs = DrainRoutes(backend, pools), JobRoutes(backend, pools)
     for router in (
         SessionRoutes(backend, pools).router,
         jobs.router,
         drain.router,
-        EventRoutes(backend, feed).router,
+        event_router(backend.presence, feed),
         HealthRoutes(backend, pools, token).router,
         MetricsRoutes(backend, pools).router,
-        WindowRoutes(backend, pools.windows).router,
-        login.api,
+        window_router(backend.window, backend.presence, pools.windows),
     ):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(login.browser)
+    app.include_router(login_router(logins))
     for page in (
         PageRoutes(views, backend, drain),
         HistoryRoutes(views, backend),

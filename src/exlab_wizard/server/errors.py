@@ -15,7 +15,6 @@ from typing import Final, Self
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
@@ -145,24 +144,20 @@ def new_trace_id() -> str:
     return secrets.token_hex(8)
 
 
-def envelope(error: ApiError, trace_id: str) -> bytes:
-    """Return the body of an error answer."""
+def refusal(error: ApiError, trace_id: str) -> Response:
+    """Return the whole error answer."""
     content: dict[str, Json] = {"code": error.code.value, "message": error.message}
     if error.field is not None:
         content["field"] = error.field
     if error.details is not None:
         content["details"] = error.details
-    return json.dumps({"error": {**content, "trace_id": trace_id}}).encode()
-
-
-def refusal(error: ApiError, trace_id: str) -> Response:
-    """Return the whole error answer."""
     headers = dict(error.headers or {})
     if error.code in _RETRY_AFTER_SECONDS:
         headers["Retry-After"] = str(_RETRY_AFTER_SECONDS[error.code])
     if error.code is Code.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(envelope(error, trace_id), error.status_code, headers, MEDIA_TYPE)
+    body = json.dumps({"error": {**content, "trace_id": trace_id}})
+    return Response(body, error.status_code, headers, MEDIA_TYPE)
 
 
 def as_api_error(error: Exception) -> ApiError:
@@ -185,21 +180,11 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(Code.INTERNAL, message)
 
 
-def trace_id_of(request: Request) -> str:
-    """Return the trace id of the request."""
-    return str(request.state.trace_id)
-
-
 def _invalid(error: RequestValidationError) -> ApiError:
-    faults = [(_field(fault["loc"]), str(fault["msg"]), str(fault["type"])) for fault in error.errors()]
-    field, message, kind = faults[0]
-    if kind == "json_invalid":
+    if error.errors()[0]["type"] == "json_invalid":
         return ApiError(Code.BAD_REQUEST, "The body is not valid JSON.")
-    errors = [{"field": name, "message": said} for name, said, _ in faults]
+    # The first part of a location says whether it is in body, path or query.
+    errors = [{"field": ".".join(map(str, one["loc"][1:])), "message": str(one["msg"])} for one in error.errors()]
+    field, message = errors[0]["field"], errors[0]["message"]
     sentence = f"{field}: {message}." if field else f"{message}."
     return ApiError(Code.INVALID, sentence, field=field or None, details={"errors": errors})
-
-
-def _field(location: Sequence[int | str]) -> str:
-    """Return the place of the fault in body, path or query; the first part of a location says which."""
-    return ".".join(str(part) for part in location[1:])

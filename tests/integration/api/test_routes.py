@@ -167,6 +167,26 @@ def test_a_failed_job_is_retried(shared: Api, served: Program) -> None:
     until(lambda: served.job_state(conflict) == "failed", what="the retry to fail too")
 
 
+def test_a_retry_of_a_run_that_is_pending_in_another_job_says_so(shared: Api, served: Program) -> None:
+    run = write_run(served.home / "runs" / secrets.token_hex(4), SMALL)
+    failed = shared.enqueue(run).json()["id"]
+    until(lambda: served.job_state(failed) == "verified", what="the run")
+    (run / "a.raw").write_bytes(b"another")
+    os.utime(run / "a.raw", (1e9, 1e9))
+    failed = shared.enqueue(run).json()["id"]
+    until(lambda: served.job_state(failed) == "failed", what="the conflict")
+    assert shared.post("/pause").status_code == 200
+    try:
+        other = shared.enqueue(run).json()["id"]
+        refused = shared.post(f"/jobs/{failed}/retry")
+        assert code_of(refused) == (409, "illegal_move")
+        assert "Another job for the same run and destination is already pending" in str(error_of(refused)["message"])
+        assert served.job_state(failed) == "failed"
+        assert shared.post(f"/jobs/{other}/cancel").status_code == 200
+    finally:
+        assert shared.post("/resume").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/sessions/nothing", "/jobs/4711", "/jobs/4711/events"])
 def test_what_is_not_there_is_404(shared: Api, path: str) -> None:
     assert code_of(shared.get(path)) == (404, "not_found")

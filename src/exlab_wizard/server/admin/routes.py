@@ -7,7 +7,6 @@ answers only GET and HEAD below a few paths. The same access control as for all 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,28 +45,29 @@ def is_installed() -> bool:
 
 
 class _Answer:
-    """Sends an answer, a `delayed` one only with content: Datasette refuses CSV with status 200 and an empty body."""
+    """Sends an answer, a `delayed` one only with content: Datasette refuses CSV with status 200 and an empty body.
 
-    def __init__(self, send: Send, *, delayed: bool) -> None:
+    `start` is set while the answer has begun and had no content; then nothing of it was sent.
+    """
+
+    def __init__(self, send: Send, policy: str, *, delayed: bool) -> None:
         self._send = send
+        self._policy = policy
         self._delayed = delayed
-        self._start: Message | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the answer began and had no content; then nothing of it was sent."""
-        return self._start is not None
+        self.start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
         """Take one message of the answer."""
-        if message["type"] == "http.response.start" and self._delayed and message["status"] == HTTPStatus.OK:
-            self._start = message
-            return
-        if self._start is not None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": _outer(message["headers"], self._policy)}
+            if self._delayed and message["status"] == HTTPStatus.OK:
+                self.start = message
+                return
+        if self.start is not None:
             if not message.get("body", b"").strip():
                 return
-            await self._send(self._start)
-            self._start = None
+            await self._send(self.start)
+            self.start = None
         await self._send(message)
 
 
@@ -84,12 +84,12 @@ class Browsing:
 
     def join(self, app: FastAPI) -> None:
         """Mount this application below `/admin` in `app`."""
-        app.add_route(PREFIX, self.first, include_in_schema=False)
-        app.mount(PREFIX, self)
 
-    async def first(self, _request: Request) -> Response:
-        """Redirect to the first page."""
-        return RedirectResponse(f"{PREFIX}/", 303)
+        async def first(_request: Request) -> Response:
+            return RedirectResponse(f"{PREFIX}/", 303)
+
+        app.add_route(PREFIX, first, include_in_schema=False)
+        app.mount(PREFIX, self)
 
     def close(self) -> None:
         """Interrupt queries and end the threads; requests that wait are refused."""
@@ -110,9 +110,9 @@ class Browsing:
         browser = await self._loaded()
         if not browser.has(path):
             raise ApiError(Code.NOT_FOUND, f"There is nothing at this path. Start at {PREFIX}/.")
-        answer = _Answer(partial(_send, send, browser.policy), delayed=path.endswith(".csv"))
+        answer = _Answer(send, browser.policy, delayed=path.endswith(".csv"))
         await browser.app(_inner(scope, path), receive, answer)
-        if answer.is_empty:
+        if answer.start is not None:
             raise ApiError(Code.BAD_REQUEST, _NO_TABLE)
 
     async def _loaded(self) -> DatabaseBrowser:
@@ -136,15 +136,12 @@ def _inner(scope: Scope, path: str) -> dict[str, object]:
     return {**scope, "path": path, "raw_path": raw.removeprefix(PREFIX.encode()), "root_path": "", "headers": headers}
 
 
-async def _send(send: Send, policy: str, message: Message) -> None:
-    if message["type"] == "http.response.start":
-        lower = [(name.lower(), value) for name, value in message["headers"]]
-        headers = MutableHeaders(raw=[(name, value) for name, value in lower if name != b"set-cookie"])
-        # It redirects as if it were at the root.
-        location = headers.get("location", "")
-        if location.startswith("/") and not location.startswith(f"{PREFIX}/"):
-            headers["location"] = PREFIX + location
-        headers["Content-Security-Policy"] = policy
-        headers["Cache-Control"] = "no-store"
-        message = {**message, "headers": headers.raw}
-    await send(message)
+def _outer(raw: list[tuple[bytes, bytes]], policy: str) -> list[tuple[bytes, bytes]]:
+    lower = [(name.lower(), value) for name, value in raw]
+    headers = MutableHeaders(raw=[(name, value) for name, value in lower if name != b"set-cookie"])
+    # Datasette redirects as if it were at the root.
+    location = headers.get("location", "")
+    if location.startswith("/") and not location.startswith(f"{PREFIX}/"):
+        headers["location"] = PREFIX + location
+    headers.update({"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+    return headers.raw

@@ -81,15 +81,14 @@ class DrainRoutes:
 
 def drain_view(backend: Backend) -> Drain:
     """Return the present state of the drain. If it cannot be read it is unknown, never idle."""
-    phase = backend.quit.phase
+    phase, drain = backend.quit.phase, backend.store.drain
     count: DrainCount | None = None
     reason: str | None = None
     blockers: list[Blocker] = []
     try:
-        count = backend.store.drain.count(backend.now())
-        blockers = backend.store.drain.blockers()
+        count, blockers = drain.count(backend.now()), drain.blockers()
     except PredicateUnreadableError as error:
-        count, reason = None, str(error)
+        reason = str(error)
     return Drain(
         active_sessions=None if count is None else count.active_sessions,
         in_flight_jobs=None if count is None else count.in_flight_jobs,

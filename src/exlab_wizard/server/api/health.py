@@ -5,7 +5,6 @@ Without the token, health is one word for each part, and nothing about runs or p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request, Response
@@ -68,13 +67,14 @@ class HealthRoutes:
         return await self._pools.reads.run(lambda: answer(read(), text=str))
 
     def _checked(self) -> dict[str, Component]:
-        checks: dict[str, Callable[[], Component]] = {
-            "database": self._database,
-            "workers": self._workers,
-            "leases": self._leases,
-            "destinations": self._destinations,
-        }
-        return {name: _result(check) for name, check in checks.items()}
+        checked: dict[str, Component] = {}
+        for check in (self._database, self._workers, self._leases, self._destinations):
+            name = check.__name__.removeprefix("_")
+            try:
+                checked[name] = check()
+            except ExlabError as error:
+                checked[name] = Component("error", str(error))
+        return checked
 
     def _database(self) -> Component:
         self._backend.store.drain.count(self._backend.now())
@@ -129,10 +129,3 @@ class HealthRoutes:
         status: HealthStatus = "ok" if waiting < MOST_WAITING // 2 else "warn"
         streams = self._backend.presence.streams
         return Component(status, f"{plural(waiting, 'request')} waiting, {plural(streams, 'event stream')} open")
-
-
-def _result(check: Callable[[], Component]) -> Component:
-    try:
-        return check()
-    except ExlabError as error:
-        return Component("error", str(error))

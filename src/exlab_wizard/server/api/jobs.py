@@ -90,7 +90,12 @@ class JobRoutes:
         """Queue a failed job again, with fresh budgets."""
 
         def retry() -> Job:
-            if not self._backend.store.jobs.retry(job_id):
+            try:
+                queued = self._backend.store.jobs.retry(job_id)
+            except RuleError as error:
+                message = "Another job for the same run and destination is already pending; nothing was changed."
+                raise _illegal(self._found(job_id), OperatorMove.RETRY, message) from error
+            if not queued:
                 raise _illegal(self._found(job_id), OperatorMove.RETRY)
             return self._found(job_id)
 
@@ -119,6 +124,7 @@ class JobRoutes:
         return job
 
 
-def _illegal(job: Job, move: OperatorMove) -> ApiError:
+def _illegal(job: Job, move: OperatorMove, message: str = "") -> ApiError:
     details = {"state": job.state.value, "legal_moves": [target.value for target in legal_moves(job.state)]}
-    return ApiError(Code.ILLEGAL_MOVE, f"{refusal(job.id, job.state, move).capitalize()}.", details=details)
+    message = message or f"{refusal(job.id, job.state, move).capitalize()}."
+    return ApiError(Code.ILLEGAL_MOVE, message, details=details)

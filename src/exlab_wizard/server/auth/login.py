@@ -76,29 +76,17 @@ class Logins:
         return cookie
 
 
-class LoginRoutes:
-    """`POST /api/v1/login` for programs with the token, `GET /login` for the browser."""
+def login_router(logins: Logins) -> APIRouter:
+    """Return `POST /api/v1/login` for programs with the token, and `GET /login` for the browser with a code."""
+    router = APIRouter(tags=["login"])
 
-    def __init__(self, logins: Logins) -> None:
-        self._logins = logins
-        self.api = APIRouter(tags=["login"])
-        self.api.add_api_route("/login", self.link, methods=["POST"], status_code=201, responses=refusals())
-        self.browser = APIRouter(tags=["login"])
-        self.browser.add_api_route(
-            "/login",
-            self.enter,
-            methods=["GET"],
-            status_code=303,
-            responses=refusals(422),
-            response_class=RedirectResponse,
-        )
-
-    async def link(self) -> LoginLink:
+    @router.post("/api/v1/login", status_code=201, responses=refusals())
+    async def link() -> LoginLink:
         """Make a path that logs a browser in, once, within 30 seconds."""
-        return LoginLink(path=self._logins.path_to("/"), expires_in_s=CODE_SECONDS)
+        return LoginLink(path=logins.path_to("/"), expires_in_s=CODE_SECONDS)
 
+    @router.get("/login", status_code=303, responses=refusals(422), response_class=RedirectResponse)
     async def enter(
-        self,
         request: Request,
         code: Annotated[str, Query(max_length=100)],
         page: Annotated[str, Query(max_length=LONGEST_PAGE, pattern=f"^{PAGE.pattern}$")] = "/",
@@ -108,9 +96,11 @@ class LoginRoutes:
         if request.client is None or not is_ours(request.client.port, server[1]):
             log.warning("refused a login link that was opened from another account")
             raise ApiError(Code.UNAUTHORIZED, "This link works only for the account that the application runs under.")
-        cookie = self._logins.redeem(code)
+        cookie = logins.redeem(code)
         if cookie is None:
             raise ApiError(Code.UNAUTHORIZED, "This link has been used, or is older than 30 s. Open the window again.")
         answer = RedirectResponse(f"{page}#opened", 303)
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer
+
+    return router

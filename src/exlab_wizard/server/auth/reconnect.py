@@ -94,27 +94,26 @@ class PageKeys:
         return hmac.digest(self._secret, f"exlab-wizard page {name}".encode(), hashlib.sha256)
 
 
-class ReconnectRoutes:
-    """`/comeback`, which needs no login."""
+def reconnect_router(keys: PageKeys, logins: Logins, launch_id: int) -> APIRouter:
+    """Return `/comeback`, which needs no login."""
+    router = APIRouter(include_in_schema=False)
 
-    def __init__(self, keys: PageKeys, logins: Logins, launch_id: int) -> None:
-        self._keys, self._logins, self._launch_id = keys, logins, launch_id
-        self.router = APIRouter(include_in_schema=False)
-        self.router.add_api_route(PATH, self.challenge, methods=["POST"])
-        self.router.add_api_route(f"{PATH}/answer", self.answer, methods=["POST"], status_code=204)
-
-    async def challenge(self, body: Challenge, request: Request) -> ServerProof:
+    @router.post(PATH)
+    async def challenge(body: Challenge, request: Request) -> ServerProof:
         """Prove to a page that this server made it."""
-        proved = self._keys.prove(body.key, body.number, request.headers["host"].lower())
+        proved = keys.prove(body.key, body.number, request.headers["host"].lower())
         if proved is None:
             raise ApiError(Code.UNAUTHORIZED, "This page is too old. Open the window again.")
-        return ServerProof(number=proved[0], proof=proved[1], launch_id=self._launch_id)
+        return ServerProof(number=proved[0], proof=proved[1], launch_id=launch_id)
 
-    async def answer(self, body: PageProof, response: Response) -> None:
+    @router.post(f"{PATH}/answer", status_code=204)
+    async def answer(body: PageProof, response: Response) -> None:
         """Log a page in that has proved itself."""
-        if not self._keys.accepts(body.number, body.proof):
+        if not keys.accepts(body.number, body.proof):
             raise ApiError(Code.UNAUTHORIZED, "This server did not make this page. Open the window again.")
-        response.set_cookie(COOKIE, self._logins.new_cookie(), path="/", httponly=True, samesite="strict")
+        response.set_cookie(COOKIE, logins.new_cookie(), path="/", httponly=True, samesite="strict")
+
+    return router
 
 
 def _proof(key: bytes, who: str, text: str) -> str:

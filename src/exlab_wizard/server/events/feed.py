@@ -24,7 +24,7 @@ from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
-from exlab_wizard.server.events.poll import Poller, Update
+from exlab_wizard.server.events.poll import Poller
 from exlab_wizard.server.thread_pools import ThreadPool
 
 log = logging.getLogger(__name__)
@@ -68,15 +68,11 @@ class Reader:
         self._waiting.append(event)
         self._some.set()
 
-    def end(self) -> None:
-        """End the stream and drop what waits."""
+    def end(self, last: StreamEvent | None = None) -> None:
+        """End the stream, with `last`, and drop what waits before it."""
+        self._farewell = self._farewell or last
         self._over = True
         self._some.set()
-
-    def finish(self, last: StreamEvent) -> None:
-        """End the stream with `last` and drop what waits before it."""
-        self._farewell = last
-        self.end()
 
     async def events(self) -> AsyncIterator[StreamEvent]:
         """Yield the events to send, until the end."""
@@ -147,10 +143,9 @@ class Feed:
             return
         self._last += 1
         left = {"resumable": counts.resumable, "queued": counts.queued}
-        data: Json = {"sentence": farewell(**left), **left}
-        event = StreamEvent.of(self._last, "ended", data)
+        event = StreamEvent.of(self._last, "ended", {"sentence": farewell(**left), **left})
         for reader in self._readers:
-            reader.finish(event)
+            reader.end(event)
 
     def close(self) -> None:
         """End all streams."""
@@ -182,10 +177,10 @@ class Feed:
         if found is None:
             # Too many to send: each client reads the present state.
             self._kept.clear()
-            found = [Update("resync", {"reason": "too_much"})]
-        for update in found:
+            found = [("resync", {"reason": "too_much"})]
+        for name, data in found:
             self._last += 1
-            event = StreamEvent.of(self._last, update.name, update.data)
+            event = StreamEvent.of(self._last, name, data)
             self._kept.append(event)
             for reader in self._readers:
                 reader.put(event)

@@ -17,12 +17,8 @@ MOST_MOVES: Final = 500
 MOST_SESSIONS: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Something that changed; `name` is the name of the event."""
-
-    name: str
-    data: Json
+Update = tuple[str, Json]
+"""Something that changed: the name of the event and its data."""
 
 
 @dataclass(slots=True)
@@ -88,7 +84,7 @@ class Poller:
         for number, session in before.sessions.items():
             if number not in now.sessions:
                 found = self._backend.store.rows.session(str(number))
-                yield Update("session", {**session, "state": found.state if found else "expired"})
+                yield "session", {**session, "state": found.state if found else "expired"}
 
 
 def _last(rows: list[Record], name: str, otherwise: int) -> int:
@@ -99,29 +95,29 @@ def _last(rows: list[Record], name: str, otherwise: int) -> int:
 def _opened(sessions: list[Record]) -> Iterator[Update]:
     """Report each new session once, in its present state: it may be over already."""
     for session in sessions:
-        yield Update("session", {name: value for name, value in _as_utf8(session).items() if name != "number"})
+        yield "session", {name: value for name, value in _as_utf8(session).items() if name != "number"}
 
 
 def _moved(queued: list[Record], moves: list[Record]) -> Iterator[Update]:
     # Jobs that were queued come first: their moves are among the others.
     for job in queued:
-        yield Update("job", _as_utf8(job))
+        yield "job", _as_utf8(job)
     for move in moves:
-        yield Update("job", {name: value for name, value in _as_utf8(move).items() if name != "id"})
+        yield "job", {name: value for name, value in _as_utf8(move).items() if name != "id"}
 
 
 def _progressed(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
     for number, job in now.progress.items():
         if before.progress.get(number) != job:
-            yield Update("progress", job)
+            yield "progress", job
 
 
 def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
     # The deadline is computed anew at each poll; where it really moves, the phase has changed too.
     if {**now.drain, "deadline": None} != {**before.drain, "deadline": None}:
-        yield Update("drain", now.drain)
+        yield "drain", now.drain
     if now.question != before.question:
-        yield Update("question", now.question)
+        yield "question", now.question
 
 
 def _as_utf8(record: Record) -> Record:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
@@ -36,19 +36,15 @@ _MOST_LINES: Final = 4
 class Bar:
     """One bar, and its row in the table; `label` is at the axis, where there is room for it."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    amount: float
     label: str
     name: str
     value: str
-    sign: str
-
-    @property
-    def middle(self) -> float:
-        """The place of its label."""
-        return self.x + self.width / 2
+    sign: str = ""
+    x: float = 0
+    y: float = 0
+    width: float = 0
+    height: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +56,6 @@ class Chart:
     empty: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    amount: float
-    label: str
-    name: str
-    value: str
-    sign: str = ""
-
-
 def by_hour(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = None) -> Chart:
     """Return bytes of the runs verified in each of the last 24 hours, the present one included.
 
@@ -77,43 +64,44 @@ def by_hour(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = No
     present = now.astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     # Counted in UTC and named in local time: where the clock is set back, one name occurs twice.
     starts = [present - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
-    columns = []
+    bars = []
     for start, (amount, runs) in zip(starts, _summed(starts, quarters), strict=True):
         at = start.astimezone(zone)
         label = f"{at:%H}" if at.hour % _HOURS_APART == 0 else ""
-        columns.append(_Column(amount, label, f"{at:%Y-%m-%d %H:%M}", _told(amount, runs)))
-    return _chart(columns, _bytes_step, _round_size)
+        bars.append(Bar(amount, label, f"{at:%Y-%m-%d %H:%M}", _told(amount, runs)))
+    return _chart(bars, _bytes_step, _round_size)
 
 
 def by_day(quarters: Iterable[Quarter], now: datetime, zone: tzinfo | None = None) -> Chart:
     """Return bytes of the runs verified on each of the last 30 days, today included; `zone` as for `by_hour`."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    columns = []
-    sums = _summed([_midnight(day, zone) for day in days], quarters)
+    bars = []
+    sums = _summed([midnight(day, zone) for day in days], quarters)
     for back, (day, (amount, runs)) in enumerate(zip(days, sums, strict=True), 1 - DAYS):
         label = f"{day.day} {day:%b}" if back % _DAYS_APART == 0 else ""
-        columns.append(_Column(amount, label, f"{day:%a %Y-%m-%d}", _told(amount, runs)))
-    return _chart(columns, _bytes_step, _round_size)
+        bars.append(Bar(amount, label, f"{day:%a %Y-%m-%d}", _told(amount, runs)))
+    return _chart(bars, _bytes_step, _round_size)
 
 
 def first_day(now: datetime, zone: tzinfo | None = None) -> datetime:
     """Return when the first of the days of `by_day` begins, UTC."""
-    return _midnight(now.astimezone(zone).date() - timedelta(days=DAYS - 1), zone)
+    return midnight(now.astimezone(zone).date() - timedelta(days=DAYS - 1), zone)
 
 
 def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
     """Return how long quits took, from Quit to the exit receipt; `drains` are the newest first."""
-    columns = []
+    bars = []
     for drain in reversed(drains):
         took = drain["took_s"]
         seconds = float(took) if isinstance(took, int | float) else 0.0
         at = time_typed(str(drain["draining_since"])).astimezone(zone)
-        columns.append(_Column(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), str(drain["end_reason"])))
-    return _chart(columns, _round_step, elapsed)
+        bars.append(Bar(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), str(drain["end_reason"])))
+    return _chart(bars, _round_step, elapsed)
 
 
-def _midnight(day: date, zone: tzinfo | None) -> datetime:
+def midnight(day: date, zone: tzinfo | None = None) -> datetime:
+    """Return when `day` begins, UTC; `zone` as for `by_hour`."""
     # Without a zone this is local time, which `astimezone` converts by the rules of the system.
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
@@ -147,30 +135,19 @@ def _bytes_step(top: float) -> float:
     return max(_round_step(top / unit), 1 / unit) * unit
 
 
-def _chart(columns: Sequence[_Column], step_of: Callable[[float], float], told: Callable[[float], str]) -> Chart:
-    top = max((column.amount for column in columns), default=0)
+def _chart(bars: list[Bar], step_of: Callable[[float], float], told: Callable[[float], str]) -> Chart:
+    top = max((bar.amount for bar in bars), default=0)
     if not top:
-        return Chart([Bar(0, 0, 0, 0, "", one.name, one.value, one.sign) for one in columns], [], empty=True)
+        return Chart(bars, [], empty=True)
     step = step_of(top)
     steps = math.ceil(round(top / step, 6))
     floor, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     lines = [(round(floor - height * at / steps, 1), told(step * at) if at else "0") for at in range(steps + 1)]
-    apart = (WIDTH - LEFT - RIGHT) / len(columns)
-    width = apart * _SHARE_OF_BAR
-    bars = []
-    for at, one in enumerate(columns):
-        high = max(height * one.amount / (steps * step), _LEAST) if one.amount else 0.0
-        x = LEFT + apart * at + (apart - width) / 2
-        bars.append(
-            Bar(
-                round(x, 1),
-                round(floor - high, 1),
-                round(width, 1),
-                round(high, 1),
-                one.label,
-                one.name,
-                one.value,
-                one.sign,
-            )
-        )
-    return Chart(bars, lines, empty=False)
+    apart = (WIDTH - LEFT - RIGHT) / len(bars)
+    width = round(apart * _SHARE_OF_BAR, 1)
+    drawn = []
+    for at, bar in enumerate(bars):
+        high = max(height * bar.amount / (steps * step), _LEAST) if bar.amount else 0.0
+        x = LEFT + apart * (at + (1 - _SHARE_OF_BAR) / 2)
+        drawn.append(replace(bar, x=round(x, 1), y=round(floor - high, 1), width=width, height=round(high, 1)))
+    return Chart(drawn, lines, empty=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
@@ -49,7 +49,7 @@ def query_of(query: Mapping[str, str]) -> HistoryQuery:
 
     def day(name: str, plus: int) -> datetime | None:
         try:
-            return _midnight(fields[name], plus) if fields[name] else None
+            return charts.midnight(date.fromisoformat(fields[name]) + timedelta(days=plus)) if fields[name] else None
         except (ValueError, OverflowError, OSError):
             faults[name] = "Enter a date such as 2026-11-24."
             return None
@@ -68,12 +68,6 @@ def query_of(query: Mapping[str, str]) -> HistoryQuery:
     )
     number = int(before) if before.isdecimal() and len(before) <= len(str(LARGEST_ID)) else LARGEST_ID
     return HistoryQuery(fields, faults, search, number if number < LARGEST_ID else None)
-
-
-def _midnight(text: str, plus: int) -> datetime:
-    day = date.fromisoformat(text) + timedelta(days=plus)
-    # Without a zone it is local time, for which `astimezone` asks the system.
-    return datetime(day.year, day.month, day.day).astimezone(UTC)
 
 
 class HistoryRoutes:

@@ -24,25 +24,16 @@ _REASONS: Final = _WAITS | {
 }
 _INTERRUPTED: Final = {reason: f"Interrupted: ExLab-Wizard {ended}" for reason, ended in ENDINGS.items()}
 _ENTERED: Final = {
-    JobState.QUEUED: "Queued again",
-    JobState.RUNNING: "Sending started",
-    JobState.VERIFYING: "All bytes sent; reading them back",
-    JobState.VERIFIED: "Verified: every byte was read back and matches; the run is published",
-    JobState.CLEANED: "Local copy removed",
-    JobState.RESUMABLE: "Interrupted; resumes at the next launch",
-    JobState.FAILED: "Failed",
-    JobState.CANCELLED: "Cancelled",
+    JobState.QUEUED: ("wait", "Queued again"),
+    JobState.RUNNING: ("send", "Sending started"),
+    JobState.VERIFYING: ("check", "All bytes sent; reading them back"),
+    JobState.VERIFIED: ("ok", "Verified: every byte was read back and matches; the run is published"),
+    JobState.CLEANED: ("ok", "Local copy removed"),
+    JobState.RESUMABLE: ("pause", "Interrupted; resumes at the next launch"),
+    JobState.FAILED: ("warn", "Failed"),
+    JobState.CANCELLED: ("off", "Cancelled"),
 }
-_SIGNS: Final = {
-    JobState.QUEUED: "wait",
-    JobState.RUNNING: "send",
-    JobState.VERIFYING: "check",
-    JobState.VERIFIED: "ok",
-    JobState.CLEANED: "ok",
-    JobState.RESUMABLE: "pause",
-    JobState.FAILED: "warn",
-    JobState.CANCELLED: "off",
-}
+"""Icon and words of each state that a job enters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +50,18 @@ class Step:
 
 def state_sign(state: object) -> str:
     """Return the name of the icon of a state."""
-    return _SIGNS[JobState(str(state))]
+    return _ENTERED[JobState(str(state))][0]
 
 
 def step(event: JobEvent) -> Step:
     """Return a move of a job in words; a reason written by an administrator is kept as it is."""
     state, reason = event.to_state, event.reason or ""
     detail = event.detail if state in (JobState.FAILED, JobState.QUEUED) else None
-    return Step(event.id, event.at, _SIGNS[state], _words(state, reason), detail, event.launch_id)
+    return Step(event.id, event.at, state_sign(state), _words(state, reason), detail, event.launch_id)
 
 
 def _words(state: JobState, reason: str) -> str:
-    entered = _ENTERED[state]
+    entered = _ENTERED[state][1]
     if reason in _REASONS:
         return _REASONS[reason]
     if reason in _INTERRUPTED:
