@@ -22,15 +22,16 @@ MEDIA_TYPE: Final = "application/json"
 
 
 class Code(StrEnum):
-    """The kinds of errors, for programs, each with its HTTP status."""
+    """The kinds of errors, for programs, each with its HTTP status and when to try again, if that may help."""
 
     status: int
+    retry_after_s: int | None
 
-    def __new__(cls, value: str, status: int) -> Self:
+    def __new__(cls, value: str, status: int, retry_after_s: int | None = None) -> Self:
         """Make a member that is its value, and knows its status."""
         member = str.__new__(cls, value)
         member._value_ = value
-        member.status = status
+        member.status, member.retry_after_s = status, retry_after_s
         return member
 
     BAD_REQUEST = "bad_request", 400
@@ -67,28 +68,21 @@ class Code(StrEnum):
     """The run cannot be synced as it is; `details.kind` says why."""
     UNKNOWN_DESTINATION = "unknown_destination", 422
     """No destination of that name is configured; `details.known` names those that are."""
-    TOO_MANY_STREAMS = "too_many_streams", 429
+    TOO_MANY_STREAMS = "too_many_streams", 429, 5
     """More event streams are open than the server allows."""
     INTERNAL = "internal", 500
     """A fault of the program; the log has its trace under the trace id."""
-    SHUTTING_DOWN = "shutting_down", 503
+    SHUTTING_DOWN = "shutting_down", 503, 10
     """The application is quitting; no session opens until its next launch."""
-    BUSY = "busy", 503
+    BUSY = "busy", 503, 1
     """Too many requests wait, or the lease is just being judged; send the same request again."""
-    DATABASE_UNAVAILABLE = "database_unavailable", 503
+    DATABASE_UNAVAILABLE = "database_unavailable", 503, 2
     """The database could not be read or written in time; nothing was changed."""
-    PATH_UNREACHABLE = "path_unreachable", 503
+    PATH_UNREACHABLE = "path_unreachable", 503, 10
     """The file system of the run, or of a destination, did not answer in time."""
 
 
 NOTHING_HERE: Final = "There is nothing at this path. docs/api.md lists the paths."
-_RETRY_AFTER_SECONDS: Final[dict[Code, int]] = {
-    Code.TOO_MANY_STREAMS: 5,
-    Code.SHUTTING_DOWN: 10,
-    Code.BUSY: 1,
-    Code.DATABASE_UNAVAILABLE: 2,
-    Code.PATH_UNREACHABLE: 10,
-}
 
 
 class ErrorContent(BaseModel):
@@ -152,8 +146,8 @@ def refusal(error: ApiError, trace_id: str) -> Response:
     if error.details is not None:
         content["details"] = error.details
     headers = dict(error.headers or {})
-    if error.code in _RETRY_AFTER_SECONDS:
-        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS[error.code])
+    if error.code.retry_after_s is not None:
+        headers["Retry-After"] = str(error.code.retry_after_s)
     if error.code is Code.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     body = json.dumps({"error": {**content, "trace_id": trace_id}})

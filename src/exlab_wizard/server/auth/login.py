@@ -39,19 +39,15 @@ class Logins:
         self._codes: dict[str, float] = {}
         self._cookies: list[bytes] = []
 
-    def new_code(self) -> str:
-        """Return a code that logs a browser in once, within 30 seconds."""
+    def path_to(self, page: str) -> str:
+        """Return the path that logs a browser in, once and within 30 seconds, and leads to `page`."""
         code = secrets.token_urlsafe(32)
         with self._lock:
             self._codes[code] = self._clock.monotonic() + CODE_SECONDS
             while len(self._codes) > MOST_CODES:
                 del self._codes[next(iter(self._codes))]
-        return code
-
-    def path_to(self, page: str) -> str:
-        """Return the path with a fresh code that leads to `page`."""
         where = "" if page == "/" else f"&page={quote(page, safe='/')}"
-        return f"/login?code={self.new_code()}{where}"
+        return f"/login?code={code}{where}"
 
     def redeem(self, code: str) -> str | None:
         """Return a cookie for `code`; None when the code was used, is too old, or was never issued."""
@@ -59,21 +55,18 @@ class Logins:
             known = next((one for one in self._codes if secrets.compare_digest(one.encode(), code.encode())), None)
             if known is None or self._codes.pop(known) < self._clock.monotonic():
                 return None
-            return self._new_cookie()
+        return self.new_cookie()
 
     def new_cookie(self) -> str:
-        """Return a cookie for a browser that has proved itself by other means."""
+        """Return a cookie for a browser that has proved itself."""
+        cookie = secrets.token_urlsafe(32)
         with self._lock:
-            return self._new_cookie()
+            self._cookies = [*self._cookies, cookie.encode()][-MOST_COOKIES:]
+        return cookie
 
     def accepts(self, cookie: bytes) -> bool:
         """Return whether this launch issued the cookie."""
         return any(secrets.compare_digest(one, cookie) for one in self._cookies)
-
-    def _new_cookie(self) -> str:
-        cookie = secrets.token_urlsafe(32)
-        self._cookies = [*self._cookies, cookie.encode()][-MOST_COOKIES:]
-        return cookie
 
 
 def login_router(logins: Logins) -> APIRouter:

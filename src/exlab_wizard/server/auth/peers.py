@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +24,11 @@ def is_ours(client_port: int, server_port: int) -> bool:
     """
     if sys.platform != "linux":
         return True
-    return owner(client_port, server_port) in (os.geteuid(), _ROOT)
+    return _owner(client_port, server_port) in (os.geteuid(), _ROOT)
 
 
-def owner(client_port: int, server_port: int, tables: Iterable[str] = _TABLES) -> int | None:
-    """Return the account of the socket that connected from `client_port` of this machine; None: not found."""
-    for table in tables:
+def _owner(client_port: int, server_port: int) -> int | None:
+    for table in _TABLES:
         try:
             rows = Path(table).read_text(encoding="ascii").splitlines()[1:]
         except OSError:

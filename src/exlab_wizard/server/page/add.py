@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,6 @@ from exlab_wizard.transfer.source.folders import MOST_ENTRIES, Folder, Listing, 
 ROWS: Final = 100
 TIMEOUT_SECONDS: Final = 5.0
 KNOWN_SECONDS: Final = 0.1
-_UNPROCESSABLE: Final = 422
 # What the API calls the fields of a job, and the form.
 _FIELDS: Final = {"run_path": "path", "equipment_id": "equipment"}
 
@@ -110,14 +109,13 @@ class AddRoutes:
         form = await form_of(request)
         typed, destination, equipment = (form.get(name, "").strip() for name in ("path", "destination", "equipment"))
         place = None if typed else self._place(form)
-        filled = AddForm(place, typed, destination, equipment)
         # The root itself is not a run: it contains runs.
         path = place.path if place is not None and place.below else typed
         faults = {} if path and len(path) <= LONGEST_PATH else {"path": "Choose a folder, or enter its path."}
         if not destination:
             faults["destination"] = "Choose a destination."
         if faults:
-            return await self._refused(request, filled, faults, _UNPROCESSABLE)
+            return await self._show(request, AddForm(place, typed, destination, equipment, faults=faults), 422)
         # The model rejects names that are not UTF-8, so it is not validated here; `queue` checks the run.
         body = EnqueueJob.model_construct(
             run_path=path, destination=destination, equipment_id=equipment or None, priority=0
@@ -125,12 +123,10 @@ class AddRoutes:
         try:
             job, _ = await self._jobs.queue(body)
         except ApiError as error:
-            fields = {_FIELDS.get(error.field or "", error.field or "path"): _as_here(error.message)}
-            return await self._refused(request, filled, fields, error.status_code)
+            faults = {_FIELDS.get(error.field or "", error.field or "path"): _as_here(error.message)}
+            refused = AddForm(place, typed, destination, equipment, faults=faults)
+            return await self._show(request, refused, error.status_code)
         return RedirectResponse(f"/runs/{job.id}", SEE_OTHER)
-
-    async def _refused(self, request: Request, filled: AddForm, faults: Mapping[str, str], status: int) -> Response:
-        return await self._show(request, replace(filled, faults=faults), status)
 
     async def _show(self, request: Request, filled: AddForm, status: int) -> Response:
         place, listing, trouble = filled.place, None, ""

@@ -60,42 +60,34 @@ class Rates:
         return rates
 
 
-class Now:
-    """Reads the first page."""
+def read_now(backend: Backend, known: Rates) -> dict[str, object]:
+    """Return the values of the template.
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._rates = Rates()
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    activity, now = backend.store.activity, backend.now()
+    jobs = activity.in_flight()
+    rates = known.sample(jobs, backend.clock.monotonic())
+    files = backend.workers.status().files
+    return {
+        "moving": [_syncing(job, rates.get(job.id), files.get(job.id), now) for job in jobs],
+        "bytes_left": sum(job.bytes_total - job.bytes_done for job in jobs),
+        "due": activity.due(),
+        "retried": activity.retried(),
+        "waiting": activity.waiting(),
+        "sessions": [(one, (one.expires_at - now).total_seconds()) for one in activity.sessions()],
+        "arrived": activity.verified(),
+        "destinations": list(backend.destinations()),
+    }
 
-    def read(self) -> dict[str, object]:
-        """Return the values of the template.
 
-        Raises:
-            StoreError: the database cannot be read.
-        """
-        activity, now = self._backend.store.activity, self._backend.now()
-        jobs = activity.in_flight()
-        rates = self._rates.sample(jobs, self._backend.clock.monotonic())
-        files = self._backend.workers.status().files
-        moving = [self._moving(job, rates.get(job.id), files, now) for job in jobs]
-        return {
-            "moving": moving,
-            "bytes_left": sum(job.bytes_total - job.bytes_done for job in jobs),
-            "due": activity.due(),
-            "retried": activity.retried(),
-            "waiting": activity.waiting(),
-            "sessions": [(one, (one.expires_at - now).total_seconds()) for one in activity.sessions()],
-            "arrived": activity.verified(),
-            "destinations": list(self._backend.destinations()),
-        }
-
-    @staticmethod
-    def _moving(job: Job, rates: tuple[float, float] | None, files: dict[int, str], now: datetime) -> Syncing:
-        sent, back = rates or _average(job, now)
-        left = 2 * job.bytes_total - job.bytes_done - job.bytes_verified
-        rate = back if job.state is JobState.VERIFYING else sent
-        eta = left / (sent + back) if job.bytes_total and sent + back > 0 else None
-        return Syncing(job, done_percent(job), rate if rates or rate else None, eta, files.get(job.id))
+def _syncing(job: Job, rates: tuple[float, float] | None, file: str | None, now: datetime) -> Syncing:
+    sent, back = rates or _average(job, now)
+    left = 2 * job.bytes_total - job.bytes_done - job.bytes_verified
+    rate = back if job.state is JobState.VERIFYING else sent
+    eta = left / (sent + back) if job.bytes_total and sent + back > 0 else None
+    return Syncing(job, done_percent(job), rate if rates or rate else None, eta, file)
 
 
 def _average(job: Job, now: datetime) -> tuple[float, float]:

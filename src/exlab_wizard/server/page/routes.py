@@ -14,7 +14,7 @@ from exlab_wizard.server.api.models import AnswerQuit
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.forms import SEE_OTHER, done, form_of
-from exlab_wizard.server.page.now import Now
+from exlab_wizard.server.page.now import Rates, read_now
 from exlab_wizard.server.page.views import STATIC, THEME, THEMES, Views
 
 YEAR_SECONDS: Final = 365 * 86_400
@@ -26,8 +26,8 @@ class PageRoutes:
 
     def __init__(self, views: Views, backend: Backend, drain: DrainRoutes) -> None:
         self._views = views
-        self._lists = backend.store.rows
-        self._now = Now(backend)
+        self._backend = backend
+        self._rates = Rates()
         self._drain = drain
         # Pages are for people: the schema and docs/api.md describe only what programs may rely on.
         self.router = APIRouter(include_in_schema=False)
@@ -47,7 +47,7 @@ class PageRoutes:
 
     async def now(self, request: Request) -> Response:
         """Show what is syncing, waiting and failed."""
-        return await self._views.show(request, "now.html", self._now.read, follows=True)
+        return await self._views.show(request, "now.html", lambda: read_now(self._backend, self._rates), follows=True)
 
     async def quit(self, request: Request) -> Response:
         """Show what a quit waits for, and the button."""
@@ -55,7 +55,7 @@ class PageRoutes:
 
     async def starts(self, request: Request) -> Response:
         """Show the last launches of the application, and how each ended."""
-        read = self._lists.launches
+        read = self._backend.store.rows.launches
         return await self._views.show(request, "starts.html", lambda: {"launches": read(limit=MOST_STARTS)})
 
     async def live(self, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Final
@@ -20,7 +20,7 @@ _NO_NUMBER: Final = "Enter a number, such as 30 or 2.5."
 class Change:
     """The changes that a form asks for; `fields` names the field of the form behind each key, for its errors."""
 
-    values: Mapping[Key, Toml]
+    values: dict[Key, Toml]
     fields: Mapping[tuple[int | str, ...], str]
     faults: Mapping[str, str]
 
@@ -38,19 +38,9 @@ def shown_quit(quit_: QuitSettings) -> dict[str, str]:
     return {"window_s": _written(quit_.window_s), "session_end_window_s": _written(quit_.session_end_window_s)}
 
 
-def quit_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
-    """Return the changes of the quit form; a field that is still as `shown` changes nothing."""
-    values: dict[Key, Toml] = {}
-    faults: dict[str, str] = {}
-    for name in QUIT_FIELDS:
-        number = _number(form.get(name, ""))
-        if form.get(name) == shown[name]:
-            continue
-        if number is None:
-            faults[name] = _NO_NUMBER
-        else:
-            values["quit", name] = number
-    return Change(values, {("quit", name): name for name in QUIT_FIELDS}, faults)
+def quit_change(form: Mapping[str, str], quit_: QuitSettings) -> Change:
+    """Return the changes of the quit form; a field that still shows `quit_` changes nothing."""
+    return _numbers("quit", QUIT_FIELDS, form, shown_quit(quit_))
 
 
 def shown_notifications(notifications: NotificationSettings) -> dict[str, str]:
@@ -59,17 +49,13 @@ def shown_notifications(notifications: NotificationSettings) -> dict[str, str]:
     return {**ticked, "offline_after_s": _written(notifications.offline_after_s)}
 
 
-def notifications_change(form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
-    """Return the changes of the notification form; a field that is still as `shown` changes nothing."""
-    values: dict[Key, Toml] = {}
-    faults: dict[str, str] = {}
-    after = form.get("offline_after_s", "")
-    if ("enabled" in form) != ("enabled" in shown):
-        values["notifications", "enabled"] = "enabled" in form
-    if after != shown["offline_after_s"]:
-        values["notifications", "offline_after_s"] = number = _number(after)
-        faults = {"offline_after_s": _NO_NUMBER} if number is None else {}
-    return Change(values, {("notifications", "offline_after_s"): "offline_after_s"}, faults)
+def notifications_change(form: Mapping[str, str], notifications: NotificationSettings) -> Change:
+    """Return the changes of the notification form; a field that still shows `notifications` changes nothing."""
+    change = _numbers("notifications", ("offline_after_s",), form, shown_notifications(notifications))
+    ticked = "enabled" in form
+    if ticked != notifications.enabled:
+        change.values["notifications", "enabled"] = ticked
+    return change
 
 
 def shown_destination(destination: DestinationSettings) -> dict[str, str]:
@@ -112,6 +98,19 @@ def destination_change(name: str, form: Mapping[str, str], shown: Mapping[str, s
     if any(form.get(field, "") != shown.get(field, "") for field in _hour_fields()):
         values[schedule] = hours or None
     return Change(values, fields, faults)
+
+
+def _numbers(section: str, names: Sequence[str], form: Mapping[str, str], shown: Mapping[str, str]) -> Change:
+    values: dict[Key, Toml] = {}
+    faults: dict[str, str] = {}
+    for name in names:
+        if form.get(name) != shown[name]:
+            number = _number(form.get(name, ""))
+            if number is None:
+                faults[name] = _NO_NUMBER
+            else:
+                values[section, name] = number
+    return Change(values, {(section, name): name for name in names}, faults)
 
 
 def _hour_fields() -> list[str]:

@@ -102,16 +102,12 @@ class SettingsRoutes:
     async def save_quit(self, request: Request) -> Response:
         """Save how long a quit waits."""
         form = await form_of(request)
-        return await self._save(request, QUIT, form, lambda now: quit_change(form, shown_quit(now.quit)))
+        return await self._save(request, QUIT, form, lambda now: quit_change(form, now.quit))
 
     async def save_notifications(self, request: Request) -> Response:
         """Save the settings of notifications."""
         form = await form_of(request)
-
-        def change(now: Settings) -> Change:
-            return notifications_change(form, shown_notifications(now.notifications))
-
-        return await self._save(request, NOTIFICATIONS, form, change)
+        return await self._save(request, NOTIFICATIONS, form, lambda now: notifications_change(form, now.notifications))
 
     async def switch_login(self, request: Request) -> Response:
         """Switch start at login on or off."""

@@ -22,14 +22,8 @@ class Trials:
 
     def of(self, name: str, destination: DestinationSettings) -> tuple[tuple[CheckResult, ...], str]:
         """Return what is found about the destination within `TIMEOUT_SECONDS`, and the worst verdict among it."""
-        findings = tuple(self._found(name, destination))
-        return findings, worst(findings).value
-
-    def _found(self, name: str, destination: DestinationSettings) -> Iterator[CheckResult]:
         with self._lock:
-            if name in self._under_way:
-                yield bad("answers", "an earlier test has not finished yet", share.REMEDY)
-                return
+            busy = name in self._under_way
             self._under_way.add(name)
 
         def answers() -> Iterator[CheckResult]:
@@ -39,4 +33,7 @@ class Trials:
                 with self._lock:
                     self._under_way.discard(name)
 
-        yield from check_up([Check("answers", answers, share.REMEDY, TIMEOUT_SECONDS)])
+        earlier = bad("answers", "an earlier test has not finished yet", share.REMEDY)
+        checks = [Check("answers", answers, share.REMEDY, TIMEOUT_SECONDS)]
+        findings = (earlier,) if busy else tuple(check_up(checks))
+        return findings, worst(findings).value

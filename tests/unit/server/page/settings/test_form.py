@@ -29,7 +29,7 @@ def test_a_number_is_understood_as_people_write_it(text: str, value: float | Non
 @pytest.mark.parametrize("text", ["fast", "5 MiB", "1.2.3", "--", "0x10"])
 def test_what_is_no_number_is_told_at_its_field(text: str) -> None:
     assert set(destination_change("nas", {"bandwidth": text}, SHOWN).faults) == {"bandwidth"}
-    assert set(quit_change({"window_s": text}, shown_quit(QuitSettings())).faults) == {
+    assert set(quit_change({"window_s": text}, QuitSettings()).faults) == {
         "window_s",
         "session_end_window_s",
     }
@@ -49,7 +49,7 @@ def test_a_form_says_again_what_the_settings_say() -> None:
     assert destination_change("nas", fields, fields).values == {}
     change = destination_change("nas", fields, SHOWN)
     assert change.values == {LIMIT: 12.5, SCHEDULE: [{"days": "mon-fri", "from": "08:00", "to": "18:30"}]}
-    assert quit_change(shown_quit(QuitSettings()), shown_quit(QuitSettings())).values == {}
+    assert quit_change(shown_quit(QuitSettings()), QuitSettings()).values == {}
 
 
 def test_nothing_of_a_value_is_lost_by_showing_it() -> None:
