@@ -215,7 +215,7 @@ def test_every_event_of_the_api_is_documented() -> None:
     source = "".join(
         (TOP / "src/exlab_wizard/server/events" / name).read_text("utf-8") for name in ("feed.py", "poll.py")
     )
-    assert documented == set(re.findall(r'(?:Update\(|StreamEvent\.of\([^"]*)"(\w+)"', source))
+    assert documented == set(re.findall(r'(?:yield |StreamEvent\.of\([^"]*)"(\w+)"', source))
 
 
 def test_the_limits_of_the_api_are_documented() -> None:

@@ -49,7 +49,10 @@ _DESCRIPTION: Final = (
 
 
 class HttpApplication:
-    """The ASGI application of the server at `port`, for clients with `token`; `page_secret` makes the keys of pages."""
+    """The ASGI application of the server at `port`, for clients with `token`; `page_secret` makes the keys of pages.
+
+    `login_path`, `malformed` and `farewell` are those of its logins, its access control and its feed.
+    """
 
     def __init__(self, backend: Backend, *, port: int, token: str, page_secret: str) -> None:
         self._pools = ThreadPools(backend.store.database)
