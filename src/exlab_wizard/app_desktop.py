@@ -13,9 +13,8 @@ from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process.autostart.entry import AutostartRepair
 from exlab_wizard.process.supervisor import Service, Supervised
 from exlab_wizard.tray.icon.controller import Icon, IconActions, IconController
-from exlab_wizard.tray.icon.headline import read_headline
 from exlab_wizard.tray.icon.host import TrayHost
-from exlab_wizard.tray.icon.menu import Act
+from exlab_wizard.tray.icon.menu import Act, read_headline
 from exlab_wizard.tray.icon.x11 import on_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.quit_notification import NotificationPrompt

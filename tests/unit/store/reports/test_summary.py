@@ -15,8 +15,7 @@ from exlab_wizard.process.supervisor import Supervised, Supervisor
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports.status import LaunchSummary
 from exlab_wizard.store.store import Store
-from exlab_wizard.tray.icon.headline import UNREADABLE, read_headline
-from exlab_wizard.tray.icon.menu import items
+from exlab_wizard.tray.icon.menu import UNREADABLE, items, read_headline
 
 
 def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
