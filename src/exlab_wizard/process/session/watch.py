@@ -37,10 +37,11 @@ def decide(count: DrainCount | None, *, moving: bool, before: Inhibited) -> Inhi
     return Inhibited(shutdown=not count.idle, sleep=count.in_flight_jobs > 0 and moving)
 
 
-class SessionWatch:
+class SessionWatch(RestartableThread):
     """A service: what is inhibited follows what is in flight, counted at each of `changes`.
 
-    `moving` says whether bytes move; `release` is called by the thread that counts, before it ends.
+    `moving` says whether bytes move; `release` is called by the thread that counts, before it ends. A second thread
+    listens to the system; a system that announces nothing is no failure.
     """
 
     def __init__(  # noqa: PLR0913 - wired once, in the assembly
@@ -53,6 +54,7 @@ class SessionWatch:
         changes: Changes,
         release: Callable[[], None],
     ) -> None:
+        super().__init__("session", self._decide)
         self._host = host
         self._callbacks = callbacks
         self._drain_count = count
@@ -64,13 +66,7 @@ class SessionWatch:
         self._inhibited = NOTHING
         self._unavailable = False
         self._retry_at = 0.0
-        self._deciding = RestartableThread("session", self._decide)
         self._listening = RestartableThread("session-host", self._listen)
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs, or need not; a system that announces nothing is no failure."""
-        return self._deciding.alive
 
     def start(self) -> None:
         """Begin; the system is not contacted before that is needed."""
@@ -78,14 +74,14 @@ class SessionWatch:
             self._listening.start()
         self._changes.subscribe(self._changed.set)
         self._changed.set()
-        self._deciding.start()
+        super().start()
 
     def stop(self) -> None:
         """Inhibit nothing, and end both threads; one that hangs is left behind."""
         self._over = True
         self._changed.set()
         self._host.stop()
-        self._deciding.join(STOP_TIMEOUT_SECONDS)
+        self.join(STOP_TIMEOUT_SECONDS)
         self._listening.join(STOP_TIMEOUT_SECONDS)
 
     def _decide(self) -> None:
