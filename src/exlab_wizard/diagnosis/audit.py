@@ -165,13 +165,10 @@ class _Audit:
         return found
 
     def _known(self, job_id: int, jobs: dict[int, JobState]) -> Known:
-        others: dict[str, FileRecord] = {}
-        for number, state in jobs.items():
-            if number > job_id or state not in _DONE:
-                others |= self._rows(number)
+        others = [number for number, state in jobs.items() if number > job_id or state not in _DONE]
         return Known(
             rows=self._rows(job_id),
-            others=others,
+            others=self._rows(*others),
             job_key=job_key(self._installation, job_id),
             job_keys=frozenset(job_key(self._installation, number) for number in jobs),
             in_between=any(
@@ -179,8 +176,8 @@ class _Audit:
             ),
         )
 
-    def _rows(self, job_id: int) -> dict[str, FileRecord]:
-        return {row.path: row for row in self._store.files.load(job_id)}
+    def _rows(self, *job_ids: int) -> dict[str, FileRecord]:
+        return {row.path: row for job_id in job_ids for row in self._store.files.load(job_id)}
 
     def _moved(self, size: int) -> None:
         self._read += size
@@ -195,9 +192,8 @@ class _Audit:
             if state is None and not self._store.jobs.is_unwanted(job_id):
                 yield Fault(Rule.INCOMING, str(folder), f"job {job_id} is not in the database")
             elif state in _DONE and folder.exists():
-                yield Fault(
-                    Rule.INCOMING, str(folder), f"job {job_id} is {state}, but its partial copy was left behind"
-                )
+                detail = f"job {job_id} is {state}, but its partial copy was left behind"
+                yield Fault(Rule.INCOMING, str(folder), detail)
 
     def _visible(self, name: str, destination: Path) -> Iterator[Fault]:
         equipment = self._store.history.equipment_at(name)
@@ -226,10 +222,7 @@ class _Audit:
         """Read back a run whose job was deleted from the database, or nearly so, by its own checksum list."""
         jobs = self._store.history.states_of_run(owner.run_path, name)
         keys = frozenset(job_key(self._installation, number) for number in jobs) | {owner.job_key}
-        others: dict[str, FileRecord] = {}
-        for number in jobs:
-            others |= self._rows(number)
-        known = Known(rows={}, others=others, job_key="", job_keys=keys, in_between=bool(jobs))
+        known = Known(rows={}, others=self._rows(*jobs), job_key="", job_keys=keys, in_between=bool(jobs))
         return [Fault(Rule.VERIFIED, str(path), detail) for path, detail in read_back(folder, known, self._moved)]
 
     def _our_job(self, name: str) -> int | None:

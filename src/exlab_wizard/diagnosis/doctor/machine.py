@@ -59,9 +59,8 @@ def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
     yield _privacy(root)
     if is_network_path(root):
         remedy = "Set a folder on a disk of this machine with --state-dir or EXLAB_STATE_DIR."
-        yield doubtful(
-            "state disk", "a network file system: the database is slower there, and hangs when it hangs", remedy
-        )
+        detail = "a network file system: the database is slower there, and hangs when it hangs"
+        yield doubtful("state disk", detail, remedy)
     else:
         yield good("state disk", "a disk of this machine")
     yield room("state room", root)

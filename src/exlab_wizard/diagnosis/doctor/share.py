@@ -80,9 +80,8 @@ def _clock(folder: Path) -> CheckResult:
     skew = file_skew_s(folder)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
         return good("clock", "same as this machine")
-    return doubtful(
-        "clock", f"{skew:+.0f} s from this machine's clock", "Synchronise both clocks over the network (NTP)."
-    )
+    remedy = "Synchronise both clocks over the network (NTP)."
+    return doubtful("clock", f"{skew:+.0f} s from this machine's clock", remedy)
 
 
 def _disk(device: int, runs: Sequence[str]) -> CheckResult:

@@ -52,14 +52,11 @@ class Logind:
     def inhibit(self, wanted: Inhibited) -> None:
         """Inhibit exactly this from now on."""
         self._wanted = wanted
-        self._wake()
+        call_in_loop(self._loop, self._news.set)
 
     def stop(self) -> None:
         """Release all locks and let `run` return."""
         self._over.set()
-        self._wake()
-
-    def _wake(self) -> None:
         call_in_loop(self._loop, self._news.set)
 
     def run(self, callbacks: SessionCallbacks) -> None:
