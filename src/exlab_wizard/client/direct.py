@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exlab_wizard.client.errors import RunToSync
-from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.views import LeaseState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.open_store import opened

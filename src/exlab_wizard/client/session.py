@@ -18,8 +18,7 @@ from typing import Final, Self
 from exlab_wizard.client.errors import AnswerError, RunsNotQueuedError, RunToSync, UnreachableError, detect_not_running
 from exlab_wizard.client.http import Transport
 from exlab_wizard.client.queue_runs import Handover
-from exlab_wizard.domain.lease import LeaseState
-from exlab_wizard.domain.views import Lease
+from exlab_wizard.domain.views import Lease, LeaseState
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.paths import StateDir
 

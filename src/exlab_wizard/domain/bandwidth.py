@@ -43,11 +43,8 @@ def parse_days(text: str) -> frozenset[int]:
             if name not in DAYS:
                 msg = f"unknown day {name!r}; known are {', '.join(DAYS)}"
                 raise ValueError(msg)
-        at, stop = DAYS.index(first), DAYS.index(last or first)
-        days.add(at)
-        while at != stop:
-            at = (at + 1) % 7
-            days.add(at)
+        start, end = DAYS.index(first), DAYS.index(last or first)
+        days.update((start + later) % 7 for later in range((end - start) % 7 + 1))
     return frozenset(days)
 
 

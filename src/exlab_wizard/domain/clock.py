@@ -6,7 +6,7 @@ Nothing here reads a clock. The floors above get a `Clock` to read one with.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, Self
+from typing import Protocol
 
 CLOCK_STEP_TOLERANCE_SECONDS = 1.0
 
@@ -25,13 +25,6 @@ class UnreadableTime(datetime):
     """A time that was typed with SQL and is none: everything displays its text; in calculations it is in 1970."""
 
     text: str | None = None
-
-    @classmethod
-    def typed(cls, text: str) -> Self:
-        """Return the time that `text` fails to give."""
-        time = cls(1970, 1, 1, tzinfo=UTC)
-        time.text = text
-        return time
 
 
 def to_text(moment: datetime) -> str:
@@ -60,7 +53,9 @@ def time_typed(text: str) -> datetime:
     try:
         return from_text(text)
     except ValueError:
-        return UnreadableTime.typed(text)
+        time = UnreadableTime(1970, 1, 1, tzinfo=UTC)
+        time.text = text
+        return time
 
 
 def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta:
@@ -70,6 +65,4 @@ def clock_step(wall_elapsed: timedelta, monotonic_elapsed_s: float) -> timedelta
     `CLOCK_STEP_TOLERANCE_SECONDS` are the slewing of NTP and the jitter of a busy machine.
     """
     step = wall_elapsed - timedelta(seconds=monotonic_elapsed_s)
-    if abs(step.total_seconds()) <= CLOCK_STEP_TOLERANCE_SECONDS:
-        return timedelta(0)
-    return step
+    return step if abs(step.total_seconds()) > CLOCK_STEP_TOLERANCE_SECONDS else timedelta(0)

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cache
 from math import isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from exlab_wizard.domain.clock import time_typed, to_text
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _View = TypeVar("_View", bound="DataclassInstance")
+_T = TypeVar("_T")
 _Reader = Callable[[str, object], object]
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
@@ -42,7 +43,7 @@ def decode(kind: type[_View], document: object) -> _View:
         DecodeError: a field is missing or of another kind.
     """
     if not isinstance(document, Mapping):
-        raise _unexpected(kind.__name__, document)
+        _refuse(kind.__name__, document)
     values: dict[str, object] = {}
     for name, required, read in _readers(kind):
         if name in document:
@@ -57,18 +58,17 @@ def encode(value: object, text: Callable[[str], str] = str) -> Json:
     """Return the JSON document of a dataclass, or of anything that one holds; `text` is applied to every text."""
     match value:
         case None | int() | float():
-            document: Json = value if value is None or isfinite(value) else None
+            return value if value is None or isfinite(value) else None
         case str():
-            document = text(value)
+            return text(value)
         case datetime():
-            document = to_text(value)
+            return to_text(value)
         case list() | tuple():
-            document = [encode(one, text) for one in value]
+            return [encode(one, text) for one in value]
         case dict():
-            document = {str(name): encode(one, text) for name, one in value.items()}
+            return {str(name): encode(one, text) for name, one in value.items()}
         case _:
-            document = document_of(value, text)
-    return document
+            return document_of(value, text)
 
 
 def document_of(view: object, text: Callable[[str], str] = str) -> dict[str, Json]:
@@ -89,48 +89,19 @@ def _readers(kind: type[DataclassInstance]) -> tuple[tuple[str, bool, _Reader], 
 def _reader(hint: object) -> _Reader:
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return _of_literal(parts)
+        return lambda name, value: value if value in parts else _refuse(name, value)
     if origin is list or origin is tuple:
-        return _of_list(_reader(parts[0]), is_tuple=origin is tuple)
+        item = _reader(parts[0])
+        return lambda name, value: origin(item(name, one) for one in _checked(list, name, value))
     if origin is dict:
-        return _of_dict(_reader(parts[1]))
+        item = _reader(parts[1])
+        return lambda name, value: {str(key): item(str(key), one) for key, one in _checked(dict, name, value).items()}
     if NoneType in parts:
-        return _of_optional(_reader(next(part for part in parts if part is not NoneType)))
+        inner = _reader(next(part for part in parts if part is not NoneType))
+        return lambda name, value: None if value is None else inner(name, value)
     if is_dataclass(hint) and isinstance(hint, type):
         return lambda _, value: decode(hint, value)
     return _of_value(hint)
-
-
-def _of_literal(words: tuple[object, ...]) -> _Reader:
-    def read(name: str, value: object) -> object:
-        if value not in words:
-            raise _unexpected(name, value)
-        return value
-
-    return read
-
-
-def _of_list(item: _Reader, *, is_tuple: bool) -> _Reader:
-    def read(name: str, value: object) -> object:
-        if not isinstance(value, list):
-            raise _unexpected(name, value)
-        items = [item(name, one) for one in value]
-        return tuple(items) if is_tuple else items
-
-    return read
-
-
-def _of_dict(item: _Reader) -> _Reader:
-    def read(name: str, value: object) -> object:
-        if not isinstance(value, Mapping):
-            raise _unexpected(name, value)
-        return {str(key): item(str(key), one) for key, one in value.items()}
-
-    return read
-
-
-def _of_optional(inner: _Reader) -> _Reader:
-    return lambda name, value: None if value is None else inner(name, value)
 
 
 def _of_value(kind: object) -> _Reader:
@@ -143,18 +114,23 @@ def _of_value(kind: object) -> _Reader:
 
     def read(name: str, value: object) -> object:
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-            raise _unexpected(name, value)
+            _refuse(name, value)
         if kind is float and isinstance(value, int):
             return float(value)
         if make is None or not isinstance(value, str):
             return value
         try:
             return make(value)
-        except ValueError as error:
-            raise _unexpected(name, value) from error
+        except ValueError:
+            _refuse(name, value)
 
     return read
 
 
-def _unexpected(name: str, value: object) -> DecodeError:
-    return DecodeError(f"{name} is {value!r}")
+def _checked(kind: type[_T], name: str, value: object) -> _T:
+    return value if isinstance(value, kind) else _refuse(name, value)
+
+
+def _refuse(name: str, value: object) -> NoReturn:
+    msg = f"{name} is {value!r}"
+    raise DecodeError(msg)

@@ -77,7 +77,8 @@ def headline(overview: HeadlineState) -> str:
         return overview.trouble
     if overview.safe_mode:
         return "Safe mode: nothing is synced, check the log"
-    return _working(overview)
+    failed = f"{number(overview.failed)} failed" if overview.failed else ""
+    return ", ".join(filter(None, (_working(overview), failed))) or "Idle"
 
 
 def _quitting(overview: HeadlineState) -> str:
@@ -93,19 +94,15 @@ def _quitting(overview: HeadlineState) -> str:
 
 
 def _working(overview: HeadlineState) -> str:
-    failed = f"{number(overview.failed)} failed" if overview.failed else ""
     if overview.paused:
-        waiting = f", {plural(overview.queued, 'run')} waiting" if overview.queued else ""
-        return _joined(f"Paused{waiting}", failed)
+        return f"Paused, {plural(overview.queued, 'run')} waiting" if overview.queued else "Paused"
     if overview.in_flight:
-        return _joined(f"Syncing {plural(overview.in_flight, 'run')}{_progress(overview)}", failed)
+        return f"Syncing {plural(overview.in_flight, 'run')}{_progress(overview)}"
     if overview.unreachable:
-        return _joined(f"Waiting: {_unreachable(overview.unreachable)}", failed)
+        return f"Waiting: {_unreachable(overview.unreachable)}"
     if overview.queued:
-        return _joined(f"Waiting: {plural(overview.queued, 'run')}", failed)
-    if overview.sessions:
-        return _joined(f"Idle, {plural(overview.sessions, 'session')} open", failed)
-    return failed or "Idle"
+        return f"Waiting: {plural(overview.queued, 'run')}"
+    return f"Idle, {plural(overview.sessions, 'session')} open" if overview.sessions else ""
 
 
 def _progress(overview: HeadlineState) -> str:
@@ -117,7 +114,3 @@ def _unreachable(destinations: tuple[tuple[str, WaitReason], ...]) -> str:
     named = [f"{visible(name)} {WAITS[why].word}" for name, why in destinations[:_NAMED]]
     more = len(destinations) - len(named)
     return ", ".join([*named, f"{more} more"] if more else named)
-
-
-def _joined(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)

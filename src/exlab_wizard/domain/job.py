@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -60,42 +59,34 @@ class ErrorKind(StrEnum):
     CRASH_LOOP = "crash_loop"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One legal move."""
-
-    source: JobState
-    target: JobState
-    meaning: str
-
-
 IN_FLIGHT: Final = (JobState.RUNNING, JobState.VERIFYING)
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING, JobState.VERIFYING, JobState.RESUMABLE)
 
-TRANSITIONS: Final = (
-    Transition(JobState.QUEUED, JobState.RUNNING, "a worker claimed it"),
-    Transition(JobState.QUEUED, JobState.CANCELLED, "cancelled by an operator"),
-    Transition(JobState.RUNNING, JobState.VERIFYING, "all bytes are sent"),
-    Transition(JobState.RUNNING, JobState.QUEUED, "tried again later"),
-    Transition(JobState.RUNNING, JobState.RESUMABLE, "cut off by a quit or a crash"),
-    Transition(JobState.RUNNING, JobState.FAILED, "an error that trying again does not mend"),
-    Transition(JobState.RUNNING, JobState.CANCELLED, "cancelled by an operator"),
-    Transition(JobState.VERIFYING, JobState.VERIFIED, "read back, equal, published"),
-    Transition(JobState.VERIFYING, JobState.QUEUED, "tried again later"),
-    Transition(JobState.VERIFYING, JobState.RESUMABLE, "cut off by a quit or a crash"),
-    Transition(JobState.VERIFYING, JobState.FAILED, "an error that trying again does not mend"),
-    Transition(JobState.VERIFYING, JobState.CANCELLED, "cancelled by an operator"),
-    Transition(JobState.RESUMABLE, JobState.QUEUED, "the next launch goes on with it"),
-    Transition(JobState.RESUMABLE, JobState.CANCELLED, "cancelled by an operator"),
-    Transition(JobState.FAILED, JobState.QUEUED, "an operator retries it"),
-    Transition(JobState.FAILED, JobState.CANCELLED, "cancelled by an operator"),
-    Transition(JobState.VERIFIED, JobState.CLEANED, "the local copy was removed"),
-)
+TRANSITIONS: Final = {
+    (JobState.QUEUED, JobState.RUNNING): "a worker claimed it",
+    (JobState.QUEUED, JobState.CANCELLED): "cancelled by an operator",
+    (JobState.RUNNING, JobState.VERIFYING): "all bytes are sent",
+    (JobState.RUNNING, JobState.QUEUED): "tried again later",
+    (JobState.RUNNING, JobState.RESUMABLE): "cut off by a quit or a crash",
+    (JobState.RUNNING, JobState.FAILED): "an error that trying again does not mend",
+    (JobState.RUNNING, JobState.CANCELLED): "cancelled by an operator",
+    (JobState.VERIFYING, JobState.VERIFIED): "read back, equal, published",
+    (JobState.VERIFYING, JobState.QUEUED): "tried again later",
+    (JobState.VERIFYING, JobState.RESUMABLE): "cut off by a quit or a crash",
+    (JobState.VERIFYING, JobState.FAILED): "an error that trying again does not mend",
+    (JobState.VERIFYING, JobState.CANCELLED): "cancelled by an operator",
+    (JobState.RESUMABLE, JobState.QUEUED): "the next launch goes on with it",
+    (JobState.RESUMABLE, JobState.CANCELLED): "cancelled by an operator",
+    (JobState.FAILED, JobState.QUEUED): "an operator retries it",
+    (JobState.FAILED, JobState.CANCELLED): "cancelled by an operator",
+    (JobState.VERIFIED, JobState.CLEANED): "the local copy was removed",
+}
+"""The legal moves from a state to another, and what each means."""
 
 
 def legal_moves(state: JobState) -> tuple[JobState, ...]:
     """Return the states that a job in `state` may move to, in the order of the diagram."""
-    return tuple(move.target for move in TRANSITIONS if move.source is state)
+    return tuple(target for source, target in TRANSITIONS if source is state)
 
 
 class OperatorMove(StrEnum):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Final, Literal
 
 from exlab_wizard.domain.codec import about
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
-from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.quit import Blocker, Phase, QuitOutcome, QuitTrigger
 
 
@@ -80,6 +80,28 @@ class JobEventPage:
 
     events: list[JobEvent]
     next: int | None = field(metadata=_NEXT)
+
+
+MAX_TTL_SECONDS: Final = 3600.0
+"""A lease that is not renewed in time expires, so that a dead client never keeps the application from quitting."""
+
+
+class LeaseState(StrEnum):
+    """The state of a session lease; only `active` ones delay a quit, and every other state is final."""
+
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    EXPIRED = "expired"
+
+
+class SessionKind(StrEnum):
+    """What kind of foreground work a lease protects."""
+
+    RUN = "run"
+    """An instrument writes a run."""
+    PROJECT = "project"
+    """A person fills in a creation wizard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from exlab_wizard.store.tables import (
     IS_RESUMABLE,
     IS_UNFINISHED,
     IS_WAITING,
+    ZERO,
     job_events,
     session_leases,
     sync_jobs,
@@ -32,7 +33,7 @@ def _count(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSel
 
 
 def _newest(number: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
-    newest: sa.ColumnElement[int] = sa.func.coalesce(sa.func.max(number), sa.literal_column("0"))
+    newest: sa.ColumnElement[int] = sa.func.coalesce(sa.func.max(number), ZERO)
     return sa.select(newest).correlate(None).scalar_subquery()
 
 
@@ -44,16 +45,22 @@ FAILED: Final = _count(sync_jobs, IS_FAILED)
 NEWEST_EVENT: Final = _newest(job_events.c.id)
 NEWEST_JOB: Final = _newest(_job.id)
 
-BYTES_LEFT: Final[sa.ColumnElement[int]] = sa.func.max(_job.bytes_total - _job.bytes_done, sa.literal_column("0"))
+BYTES_LEFT: Final[sa.ColumnElement[int]] = sa.func.max(_job.bytes_total - _job.bytes_done, ZERO)
 """Bytes of one job that are not on the destination yet, as far as its size is known."""
 
 UNFINISHED: Final = Statement(
-    sa.select(_job.state, _job.destination, sa.func.count(), sa.func.sum(BYTES_LEFT), sa.func.min(_job.enqueued_at))
+    sa.select(
+        _job.state,
+        _job.destination,
+        sa.func.count().label("jobs"),
+        sa.func.sum(BYTES_LEFT).label("bytes_left"),
+        sa.func.min(_job.enqueued_at).label("oldest"),
+    )
     .where(IS_UNFINISHED)
     .group_by(_job.state, _job.destination)
 )
 WAITING: Final = Statement(
-    sa.select(_job.destination, _job.waiting_on, sa.func.count())
+    sa.select(_job.destination, _job.waiting_on, sa.func.count().label("jobs"))
     .where(IS_WAITING)
     .group_by(_job.destination, _job.waiting_on)
 )

@@ -5,11 +5,13 @@ CHECKs, triggers and views live in the migrations only; the database is their on
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 
 from exlab_wizard.domain.job import JobState
+
+_T = TypeVar("_T")
 
 
 class PathValue(sa.types.UserDefinedType[str | bytes]):
@@ -24,40 +26,44 @@ class PathValue(sa.types.UserDefinedType[str | bytes]):
 
 metadata: Final = sa.MetaData()
 
+ZERO: Final[sa.ColumnElement[int]] = sa.literal_column("0")
+ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
+
 
 def state(value: JobState) -> sa.ColumnElement[str]:
     """Return a state as a literal: partial indexes do not match bound parameters."""
     return sa.literal_column(f"'{value.value}'")
 
 
-def _counter(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
+def _required(kind: type[sa.types.TypeEngine[_T]], *names: str) -> list[sa.Column[_T]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def _optional(kind: type[sa.types.TypeEngine[_T]], *names: str) -> list[sa.Column[_T]]:
+    return [sa.Column(name, kind) for name in names]
+
+
+def _counters(*names: str) -> list[sa.Column[int]]:
+    return [sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in names]
 
 
 installation: Final = sa.Table(
     "installation",
     metadata,
     sa.Column("only_row", sa.Integer, primary_key=True),
-    sa.Column("id", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
+    *_required(sa.Text, "id", "created_at"),
 )
 
 launches: Final = sa.Table(
     "launches",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("boot_id", sa.Text, nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("process_started_at", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("healthy_at", sa.Text),
-    _counter("jobs_resumed"),
-    sa.Column("draining_since", sa.Text),
-    sa.Column("ended_at", sa.Text),
-    sa.Column("end_reason", sa.Text),
-    sa.Column("paused_since", sa.Text),
+    *_required(sa.Text, "host", "boot_id"),
+    *_required(sa.Integer, "pid"),
+    *_required(sa.Text, "process_started_at", "version", "started_at"),
+    *_optional(sa.Text, "healthy_at"),
+    *_counters("jobs_resumed"),
+    *_optional(sa.Text, "draining_since", "ended_at", "end_reason", "paused_since"),
 )
 sa.Index("launches_open", launches.c.id, sqlite_where=launches.c.ended_at.is_(None))
 
@@ -65,19 +71,17 @@ session_leases: Final = sa.Table(
     "session_leases",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("label", sa.Text, nullable=False),
-    sa.Column("operator", sa.Text),
-    sa.Column("equipment_id", sa.Text),
-    sa.Column("run_path", PathValue),
+    *_required(sa.Text, "kind", "label"),
+    *_optional(sa.Text, "operator", "equipment_id"),
+    *_optional(PathValue, "run_path"),
     sa.Column("state", sa.Text, nullable=False, server_default="active"),
-    sa.Column("ttl_s", sa.REAL, nullable=False),
-    sa.Column("opened_at", sa.Text, nullable=False),
-    sa.Column("renewed_at", sa.Text, nullable=False),
-    sa.Column("expires_at", sa.Text, nullable=False),
-    sa.Column("closed_at", sa.Text),
+    *_required(sa.REAL, "ttl_s"),
+    *_required(sa.Text, "opened_at", "renewed_at", "expires_at"),
+    *_optional(sa.Text, "closed_at"),
     sa.Column("launch_id", sa.Integer, sa.ForeignKey("launches.id")),
 )
+# Rows are inserted in the order of opening, and the newest is never deleted.
+SESSION_NUMBER: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid")
 IS_ACTIVE: Final = session_leases.c.state == sa.literal_column("'active'")
 sa.Index("leases_active", session_leases.c.expires_at, sqlite_where=IS_ACTIVE)
 
@@ -85,34 +89,21 @@ sync_jobs: Final = sa.Table(
     "sync_jobs",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run_path", PathValue, nullable=False),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("equipment_id", sa.Text),
+    *_required(PathValue, "run_path"),
+    *_required(sa.Text, "destination"),
+    *_optional(sa.Text, "equipment_id"),
     sa.Column("session_id", sa.Text, sa.ForeignKey("session_leases.id")),
     sa.Column("state", sa.Text, nullable=False, server_default="queued"),
-    sa.Column("state_reason", sa.Text),
-    _counter("priority"),
-    _counter("attempts"),
-    _counter("interruptions"),
-    _counter("crashes"),
-    sa.Column("not_before", sa.Text),
-    sa.Column("waiting_on", sa.Text),
-    sa.Column("error_kind", sa.Text),
-    sa.Column("error_detail", sa.Text),
-    sa.Column("enqueued_at", sa.Text, nullable=False),
-    sa.Column("claimed_at", sa.Text),
-    sa.Column("finished_at", sa.Text),
+    *_optional(sa.Text, "state_reason"),
+    *_counters("priority", "attempts", "interruptions", "crashes"),
+    *_optional(sa.Text, "not_before", "waiting_on", "error_kind", "error_detail"),
+    *_required(sa.Text, "enqueued_at"),
+    *_optional(sa.Text, "claimed_at", "finished_at"),
     sa.Column("launch_id", sa.Integer, sa.ForeignKey("launches.id")),
-    sa.Column("claim_id", sa.Text),
-    _counter("files_total"),
-    _counter("files_done"),
-    _counter("bytes_total"),
-    _counter("bytes_done"),
-    _counter("bytes_verified"),
-    _counter("bytes_resumed"),
-    _counter("progress_mark"),
-    _counter("verify_passes"),
-    sa.Column("verified_at", sa.Text),
+    *_optional(sa.Text, "claim_id"),
+    *_counters("files_total", "files_done", "bytes_total", "bytes_done", "bytes_verified", "bytes_resumed"),
+    *_counters("progress_mark", "verify_passes"),
+    *_optional(sa.Text, "verified_at"),
 )
 
 _QUEUED = sync_jobs.c.state == state(JobState.QUEUED)
@@ -140,12 +131,10 @@ sync_files: Final = sa.Table(
     metadata,
     sa.Column("job_id", sa.Integer, sa.ForeignKey("sync_jobs.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("path", PathValue, primary_key=True),
-    sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("mtime_ns", sa.Integer, nullable=False),
+    *_required(sa.Integer, "size", "mtime_ns"),
     sa.Column("state", sa.Text, nullable=False, server_default="pending"),
-    _counter("bytes_done"),
-    sa.Column("prefix_sha256", sa.Text),
-    sa.Column("sha256", sa.Text),
+    *_counters("bytes_done"),
+    *_optional(sa.Text, "prefix_sha256", "sha256"),
 )
 
 job_transitions: Final = sa.Table(
@@ -153,7 +142,7 @@ job_transitions: Final = sa.Table(
     metadata,
     sa.Column("from_state", sa.Text, primary_key=True),
     sa.Column("to_state", sa.Text, primary_key=True),
-    sa.Column("meaning", sa.Text, nullable=False),
+    *_required(sa.Text, "meaning"),
 )
 
 job_events: Final = sa.Table(
@@ -161,12 +150,12 @@ job_events: Final = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("job_id", sa.Integer, sa.ForeignKey("sync_jobs.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("from_state", sa.Text),
-    sa.Column("to_state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("launch_id", sa.Integer),
-    sa.Column("detail", sa.Text),
+    *_required(sa.Text, "at"),
+    *_optional(sa.Text, "from_state"),
+    *_required(sa.Text, "to_state"),
+    *_optional(sa.Text, "reason"),
+    *_optional(sa.Integer, "launch_id"),
+    *_optional(sa.Text, "detail"),
 )
 sa.Index("events_by_job", job_events.c.job_id)
 
@@ -175,18 +164,12 @@ quit_requests: Final = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("launch_id", sa.Integer, sa.ForeignKey("launches.id"), nullable=False),
-    sa.Column("requested_at", sa.Text, nullable=False),
-    sa.Column("trigger", sa.Text, nullable=False),
-    sa.Column("window_s", sa.REAL),
-    _counter("prompts"),
-    _counter("waits"),
-    sa.Column("blocking_sessions", sa.Integer),
-    sa.Column("blocking_jobs", sa.Integer),
-    sa.Column("outcome", sa.Text),
-    sa.Column("decided_at", sa.Text),
-    _counter("force"),
-    sa.Column("asking_since", sa.Text),
-    sa.Column("asker_until", sa.Text),
-    sa.Column("answer", sa.Text),
+    *_required(sa.Text, "requested_at", "trigger"),
+    *_optional(sa.REAL, "window_s"),
+    *_counters("prompts", "waits"),
+    *_optional(sa.Integer, "blocking_sessions", "blocking_jobs"),
+    *_optional(sa.Text, "outcome", "decided_at"),
+    *_counters("force"),
+    *_optional(sa.Text, "asking_since", "asker_until", "answer"),
 )
 sa.Index("quits_undecided", quit_requests.c.launch_id, sqlite_where=quit_requests.c.outcome.is_(None))

@@ -12,7 +12,7 @@ from tests.crash.faults.shim import Call
 from tests.support.program import until
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.store.queue.sessions import NewSession
 
 pytestmark = pytest.mark.slow

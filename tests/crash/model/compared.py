@@ -19,8 +19,9 @@ from typing import ClassVar, Final
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from tests.crash.model.reference import ENDED, IN_FLIGHT, Job, Launch, World, text
 
+from exlab_wizard.domain.clock import to_text
 from exlab_wizard.paths import StateDir
-from exlab_wizard.store.queue.claims import promote_in, take_in
+from exlab_wizard.store.queue.claims import PROMOTE_DUE, take_in
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
@@ -145,7 +146,7 @@ class Compared(RuleBasedStateMachine):
         """Claim everything, and take it back."""
         order: list[int] = []
         with contextlib.suppress(_RolledBackError), self.stores[1].database.transaction() as transaction:
-            promote_in(transaction, self.now)
+            transaction.change(PROMOTE_DUE, {"now": to_text(self.now)})
             while (claimed := take_in(transaction, self.launch.id, self.now)) is not None:
                 order.append(claimed.job_id)
             raise _RolledBackError

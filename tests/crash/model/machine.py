@@ -18,8 +18,8 @@ from tests.crash.model.repairing import Repairing
 from tests.crash.model.working import any_one, paths, process
 from tests.support import given
 
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.launches import Recovery

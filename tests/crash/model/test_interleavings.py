@@ -13,8 +13,8 @@ from tests.crash.model.schedule import Played, interleave
 from tests.support import given
 
 from exlab_wizard.domain.job import JobState, WaitReason
-from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
+from exlab_wizard.domain.views import LeaseState, SessionKind
 from exlab_wizard.errors import RuleError
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import Enqueued, NewJob

@@ -225,9 +225,9 @@ _RECOVERED: Final = (
     ),
     Mutant(
         "the attempt that a crash gives back",
-        "store/queue/launches.py",
-        '_given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))',
-        "_given_back = _job.attempts",
+        "store/queue/claims.py",
+        "GIVEN_BACK: Final = sa.func.max(_job.attempts - ONE, ZERO)",
+        "GIVEN_BACK: Final = _job.attempts",
         (f"{_RECOVERY}test_what_was_in_flight_is_queued_again_and_only_a_crash_counts_against_it",),
     ),
     Mutant(
@@ -247,7 +247,7 @@ _RECOVERED: Final = (
     Mutant(
         "progress that clears the count of crashes",
         "store/queue/checkpoints.py",
-        'crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes)',
+        "crashes=sa.case((_moved > _job.progress_mark, ZERO), else_=_job.crashes)",
         "crashes=_job.crashes",
         (f"{_RECOVERY}test_progress_clears_the_crashes_and_doing_lost_bytes_again_does_not",),
     ),

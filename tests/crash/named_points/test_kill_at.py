@@ -12,7 +12,7 @@ from tests.support.forked import fork
 from tests.support.nursery import Nursery
 
 from exlab_wizard.crash_points import Point
-from exlab_wizard.domain.lease import LeaseState
+from exlab_wizard.domain.views import LeaseState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.server.errors import Json

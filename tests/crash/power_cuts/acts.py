@@ -19,8 +19,8 @@ from typing import Final
 
 from exlab_wizard import app, crash_points, launch
 from exlab_wizard.cli.main import main as command_line
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.jobs import NewJob

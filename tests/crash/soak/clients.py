@@ -22,7 +22,7 @@ from tests.crash.soak.scene import Scene
 from tests.integration.api.api import Api
 from tests.support.program import PATIENCE_SECONDS, picture
 
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import ExlabError, RefusedError
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.server_json import read_server_file

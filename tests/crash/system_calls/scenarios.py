@@ -22,7 +22,7 @@ from tests.support.given import next_migration
 from tests.support.program import MIB, until, write_run
 
 from exlab_wizard.client import Client
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock

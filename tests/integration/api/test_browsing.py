@@ -26,8 +26,7 @@ from tests.support.program import PATIENCE_SECONDS, Program, until
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.asgi import HttpApplication
 from exlab_wizard.store.readonly.browsing import Readers
-from exlab_wizard.store.readonly.glossary import relations
-from exlab_wizard.store.readonly.questions import questions
+from exlab_wizard.store.readonly.questions import questions, relations
 from exlab_wizard.store.sqlite.driver import driver
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT id FROM launches UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"

@@ -13,8 +13,7 @@ from tests.integration.api.bench import backend_of
 from tests.support.bench import Bench
 
 from exlab_wizard.domain.codec import decode
-from exlab_wizard.domain.lease import SessionKind
-from exlab_wizard.domain.views import Lease
+from exlab_wizard.domain.views import Lease, SessionKind
 from exlab_wizard.server.api.models import OpenSession
 from exlab_wizard.server.api.sessions import SessionRoutes
 from exlab_wizard.server.errors import ApiError, Code

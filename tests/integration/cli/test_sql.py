@@ -18,8 +18,7 @@ from tests.support import given
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.readonly import query as readonly
-from exlab_wizard.store.readonly.glossary import relations
-from exlab_wizard.store.readonly.questions import questions
+from exlab_wizard.store.readonly.questions import questions, relations
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.store import Store
 

@@ -13,8 +13,8 @@ from exlab_wizard.client.errors import RunsNotQueuedError, RunToSync
 from exlab_wizard.client.http import Transport
 from exlab_wizard.client.queue_runs import Handover
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.open_store import opened
 from exlab_wizard.store.queue.jobs import NewJob

@@ -11,8 +11,8 @@ from tests.integration.client.calls import SHORT_TTL_SECONDS, jobs_of, session_s
 
 from exlab_wizard.client import AnswerError, Client, RunsNotQueuedError
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.lease import LeaseState
 from exlab_wizard.domain.quit import Phase
+from exlab_wizard.domain.views import LeaseState
 from exlab_wizard.testing import Lab, until
 
 LIFE = timedelta(seconds=1.5)

@@ -12,8 +12,8 @@ from tests.support.program import MIB, PATIENCE_SECONDS, Program, until, write_r
 from tests.support.slow_copy import QuitRow, copying_slowly, finish, in_flight, last_end, quits
 
 from exlab_wizard.domain.clock import from_text
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession

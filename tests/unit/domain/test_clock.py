@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from exlab_wizard.domain.bandwidth import WeeklyHours, limit_at, parse_days
 from exlab_wizard.domain.clock import clock_step, from_text, to_text
-from exlab_wizard.domain.lease import expiry
 
 MOMENTS = st.datetimes(datetime(1000, 1, 2), datetime(9998, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive by contract
 WORKDAYS = parse_days("mon-fri")
@@ -42,10 +41,6 @@ def test_times_of_other_zones_are_written_in_utc() -> None:
 )
 def test_a_clock_that_was_set_is_told_from_one_that_ticks(wall: float, monotonic: float, step: float) -> None:
     assert clock_step(timedelta(seconds=wall), monotonic) == timedelta(seconds=step)
-
-
-def test_a_lease_ends_its_ttl_after_the_heartbeat() -> None:
-    assert expiry(datetime(2026, 3, 1, tzinfo=UTC), 90.5) == datetime(2026, 3, 1, 0, 1, 30, 500_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

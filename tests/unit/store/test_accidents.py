@@ -13,7 +13,7 @@ from tests.support import given
 from tests.support.program import PATIENCE_SECONDS
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.lease import LeaseState, SessionKind
+from exlab_wizard.domain.views import LeaseState, SessionKind
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock

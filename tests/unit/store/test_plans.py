@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from tests.support import given
 
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue import checkpoints, claims, drain, jobs, launches, quits, sessions
 from exlab_wizard.store.queue.jobs import NewJob
@@ -61,7 +61,6 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "tried again": (activity.RETRIED, ("USING INDEX jobs_delayed",)),
     "counts": (status.COUNTS, ("jobs_unsettled (state=?)",)),
     "at work": (activity.SESSIONS, ("leases_active",)),
-    "newest event": (events.NEWEST_EVENT, ("SEARCH job_events",)),
     "newest": (events.NEWEST, ("SEARCH job_events", "SEARCH sync_jobs")),
     "unfinished": (figures.UNFINISHED, ("INDEX jobs_one_unfinished",)),
     "failures": (events.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),

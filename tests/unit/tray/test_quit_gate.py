@@ -33,13 +33,11 @@ class Record:
         self.coordinator = virtual.coordinate(self.gate, virtual.question)
 
     def quit_row(self) -> dict[str, Value]:
-        names, rows = self.store.database.read_table(Statement(quit_requests.select()), {})
-        assert len(rows) == 1
-        return dict(zip(names, rows[0], strict=True))
+        (row,) = self.store.database.named(Statement(quit_requests.select()))
+        return row
 
     def draining_since(self) -> Value:
-        names, rows = self.store.database.read_table(Statement(launches.select()), {})
-        return dict(zip(names, rows[0], strict=True))["draining_since"]
+        return self.store.database.named(Statement(launches.select()))[0]["draining_since"]
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.support.bench import START, Bench
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.clock import from_text, to_text
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitTrigger
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import StoreError
 from exlab_wizard.process.safe_mode import SAFE_MODE_SECONDS, UNHEALTHY_LAUNCHES, SafeMode
 from exlab_wizard.process.steady_clock import SteadyClock

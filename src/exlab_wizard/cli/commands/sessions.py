@@ -12,8 +12,7 @@ from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.cli.terminal.words import moment
 from exlab_wizard.domain.codec import document_of
-from exlab_wizard.domain.lease import LeaseState
-from exlab_wizard.domain.views import SessionRow
+from exlab_wizard.domain.views import LeaseState, SessionRow
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client

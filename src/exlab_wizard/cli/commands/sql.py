@@ -20,9 +20,8 @@ from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example
 from exlab_wizard.cli.terminal.table import NULL, table
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
-from exlab_wizard.store.readonly.glossary import relations
 from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, query
-from exlab_wizard.store.readonly.questions import Parameter, SavedQuestion, question, questions
+from exlab_wizard.store.readonly.questions import Parameter, SavedQuestion, question, questions, relations
 from exlab_wizard.store.sqlite.values import Value, path_to_sql
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

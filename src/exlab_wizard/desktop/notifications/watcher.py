@@ -55,7 +55,7 @@ class NotificationWatcher(RestartableThread):
         self._failures = UnseenFailures()
         self._outages = Outages()
         # Here and not in the thread: workers begin before it, and may fail at once.
-        self._move = store.events.newest_event()
+        self._move = store.events.newest().event
         self._acknowledged = False
         self._changed = threading.Event()
         self._rest = threading.Event()

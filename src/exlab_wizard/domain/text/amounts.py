@@ -37,12 +37,10 @@ def duration(seconds: float) -> str:
     if whole < _MINUTE:
         return f"{whole} s"
     if whole < _HOUR:
-        first, second = f"{whole // _MINUTE} min", _unless_zero(whole % _MINUTE, "s")
-    elif whole < _DAY:
-        first, second = f"{whole // _HOUR} h", _unless_zero(whole % _HOUR // _MINUTE, "min")
-    else:
-        first, second = plural(whole // _DAY, "day"), _unless_zero(whole % _DAY // _HOUR, "h")
-    return f"{first}{second}"
+        return f"{whole // _MINUTE} min{_unless_zero(whole % _MINUTE, 's')}"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h{_unless_zero(whole % _HOUR // _MINUTE, 'min')}"
+    return f"{plural(whole // _DAY, 'day')}{_unless_zero(whole % _DAY // _HOUR, 'h')}"
 
 
 def elapsed(seconds: float) -> str:

@@ -26,8 +26,7 @@ from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.thread_pools import ThreadPool
 from exlab_wizard.store.readonly.browsing import Readers
-from exlab_wizard.store.readonly.glossary import relations
-from exlab_wizard.store.readonly.questions import SavedQuestion, questions
+from exlab_wizard.store.readonly.questions import SavedQuestion, questions, relations
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Value
 

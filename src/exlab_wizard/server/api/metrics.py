@@ -15,8 +15,8 @@ from fastapi import APIRouter, Response
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import QuitOutcome
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.paths import printable
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import refusals

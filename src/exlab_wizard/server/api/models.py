@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from exlab_wizard.domain.codec import encode
-from exlab_wizard.domain.lease import MAX_TTL_SECONDS, SessionKind
+from exlab_wizard.domain.views import MAX_TTL_SECONDS, SessionKind
 from exlab_wizard.paths import printable
 from exlab_wizard.process.window_request import LONGEST_PAGE, PAGE
 from exlab_wizard.server.errors import MEDIA_TYPE

@@ -9,8 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.lease import LeaseState
-from exlab_wizard.domain.views import ClosedSession, Lease, SessionPage, SessionRow
+from exlab_wizard.domain.views import ClosedSession, Lease, LeaseState, SessionPage, SessionRow
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.server.api.models import CREATED, Before, CompleteSession, Limit, OpenSession, answer
 from exlab_wizard.server.api.runs import check_equipment, check_runs

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.views import Job, LeaseState, SessionRow
 from exlab_wizard.paths import printable
 from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
-from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.store.reports.events import Move
 
 MOST_MOVES: Final = 500
 MOST_SESSIONS: Final = 1_000
+_MOVE: Final = ("job_id", "at", "from_state", "to_state", "reason", "run_path", "destination")
+_PROGRESS: Final = ("state", "files_done", "files_total", "bytes_done", "bytes_verified", "bytes_total")
+_SESSION: Final = ("id", "kind", "label", "operator", "state")
 
 
 Update = tuple[str, Json]
@@ -26,8 +30,8 @@ class _Snapshot:
     move: int
     job: int
     session: int
-    progress: dict[object, Record]
-    sessions: dict[object, Record]
+    progress: list[dict[str, Json]]
+    sessions: dict[str, SessionRow]
     drain: dict[str, Json]
     question: dict[str, Json]
 
@@ -53,15 +57,19 @@ class Poller:
         try:
             moves = self._events.moves(before.move, MOST_MOVES + 1)
             queued = self._events.queued(before.job, MOST_MOVES + 1)
-            opened = self._events.opened_sessions(before.session, MOST_MOVES + 1)
+            opened, newest = self._events.opened_sessions(before.session, MOST_MOVES + 1)
             if max(len(moves), len(queued), len(opened)) > MOST_MOVES:
                 return None
             # These rows may be newer than the snapshot; the next poll must not report them again.
-            now.move = _last(moves, "id", now.move)
-            now.job = _last(queued, "job_id", now.job)
-            now.session = _last(opened, "number", now.session)
-            sessions = [*_opened(opened), *self._closed(before, now)]
-            return [*_moved(queued, moves), *_progressed(before, now), *sessions, *_quit(before, now)]
+            now.move = max([now.move, *(move.id for move in moves)])
+            now.job = max([now.job, *(job.id for job in queued)])
+            now.session = max(now.session, newest)
+            # Jobs that were queued come first: their moves are among the others. Each new session comes once, in its
+            # present state: it may be over already.
+            jobs = [("job", _document(move, _MOVE)) for move in (*queued, *moves)]
+            sessions = [("session", _document(session, _SESSION)) for session in opened]
+            progress = [("progress", job) for job in now.progress if job not in before.progress]
+            return [*jobs, *progress, *sessions, *self._closed(before, now), *_quit(before, now)]
         except BaseException:  # boundary: the next poll reports what this one could not
             self._last = before
             raise
@@ -74,8 +82,8 @@ class Poller:
             newest.event,
             newest.job,
             newest.session,
-            {one["job_id"]: one for one in self._events.progress()},
-            {one["id"]: _as_utf8(one) for one in self._events.active_sessions(MOST_SESSIONS)},
+            [{"job_id": one.id, **_document(one, _PROGRESS)} for one in self._events.in_flight()],
+            {one.id: one for one in self._events.active_sessions(MOST_SESSIONS)},
             drain,
             {"question": question, "blockers": blockers if question is not None else []},
         )
@@ -83,33 +91,14 @@ class Poller:
     def _closed(self, before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
         for number, session in before.sessions.items():
             if number not in now.sessions:
-                found = self._backend.store.rows.session(str(number))
-                yield "session", {**session, "state": found.state if found else "expired"}
+                found = self._backend.store.rows.session(number)
+                state = found.state if found else LeaseState.EXPIRED
+                yield "session", _document(replace(session, state=state), _SESSION)
 
 
-def _last(rows: list[Record], name: str, otherwise: int) -> int:
-    last = rows[-1][name] if rows else otherwise
-    return max(otherwise, last) if isinstance(last, int) else otherwise
-
-
-def _opened(sessions: list[Record]) -> Iterator[Update]:
-    """Report each new session once, in its present state: it may be over already."""
-    for session in sessions:
-        yield "session", {name: value for name, value in _as_utf8(session).items() if name != "number"}
-
-
-def _moved(queued: list[Record], moves: list[Record]) -> Iterator[Update]:
-    # Jobs that were queued come first: their moves are among the others.
-    for job in queued:
-        yield "job", _as_utf8(job)
-    for move in moves:
-        yield "job", {name: value for name, value in _as_utf8(move).items() if name != "id"}
-
-
-def _progressed(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
-    for number, job in now.progress.items():
-        if before.progress.get(number) != job:
-            yield "progress", job
+def _document(view: Job | Move | SessionRow, names: tuple[str, ...]) -> dict[str, Json]:
+    document = document_of(view, printable)
+    return {name: document[name] for name in names}
 
 
 def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
@@ -118,7 +107,3 @@ def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
         yield "drain", now.drain
     if now.question != before.question:
         yield "question", now.question
-
-
-def _as_utf8(record: Record) -> Record:
-    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
-from exlab_wizard.domain.clock import time_typed
 from exlab_wizard.domain.text.amounts import elapsed, plural, size
-from exlab_wizard.store.reports.metrics import Quarter
-from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.store.reports.metrics import DrainDuration, Quarter
 
 WIDTH: Final = 720.0
 HEIGHT: Final = 240.0
@@ -89,14 +87,12 @@ def first_day(now: datetime, zone: tzinfo | None = None) -> datetime:
     return midnight(now.astimezone(zone).date() - timedelta(days=DAYS - 1), zone)
 
 
-def of_drains(drains: Sequence[Record], zone: tzinfo | None = None) -> Chart:
+def of_drains(drains: Sequence[DrainDuration], zone: tzinfo | None = None) -> Chart:
     """Return how long quits took, from Quit to the exit receipt; `drains` are the newest first."""
     bars = []
     for drain in reversed(drains):
-        took = drain["took_s"]
-        seconds = float(took) if isinstance(took, int | float) else 0.0
-        at = time_typed(str(drain["draining_since"])).astimezone(zone)
-        bars.append(Bar(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), str(drain["end_reason"])))
+        seconds, at = drain.took_s or 0.0, drain.draining_since.astimezone(zone)
+        bars.append(Bar(seconds, "", f"{at:%Y-%m-%d %H:%M}", elapsed(seconds), drain.end_reason))
     return _chart(bars, _round_step, elapsed)
 
 

@@ -63,7 +63,7 @@ class RunRoutes:
         store = self._backend.store
         job = self._found(run_id)
         events = store.rows.events_page(run_id, limit=STEPS, before=before)
-        files = store.rows.files(run_id, limit=FILES, after=after)
+        files, following = store.rows.files(run_id, limit=FILES, after=after)
         state, kind = job.state, job.error_kind
         return {
             "job": job,
@@ -72,9 +72,9 @@ class RunRoutes:
             "steps": [step(event) for event in events],
             "older": events[-1].id if len(events) == STEPS else None,
             "newest": before is None,
-            "files": files.files,
+            "files": files,
             "after": after,
-            "following": files.following,
+            "following": following,
             "told": budget(job),
             "remedy": REMEDIES[kind] if kind is not None and state is JobState.FAILED else None,
             "in_flight": state in IN_FLIGHT,

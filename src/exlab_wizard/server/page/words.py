@@ -21,7 +21,7 @@ from exlab_wizard.paths import printable
 from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.forms import address
 from exlab_wizard.server.page.timeline import state_sign
-from exlab_wizard.store.reports.rows import Record
+from exlab_wizard.store.reports.activity import WaitingSince
 
 _UNKNOWN: Final = "\N{EN DASH}"
 
@@ -58,10 +58,9 @@ def file_state(value: Json) -> str:
     return FILE_STATES[FileState(str(value))]
 
 
-def placed(job: Job | Record) -> Markup:
+def placed(job: Job) -> Markup:
     """Return the state of a job with its destination."""
-    state, destination = (job.state, job.destination) if isinstance(job, Job) else (job["state"], job["destination"])
-    return escape(sentence(PLACED[JobState(str(state))])).format(destination=name(destination))
+    return escape(sentence(PLACED[job.state])).format(destination=name(job.destination))
 
 
 def waiting(reason: Json) -> str:
@@ -69,11 +68,11 @@ def waiting(reason: Json) -> str:
     return f"Waiting: {WAITS[WaitReason(str(reason))].reason}."
 
 
-def waits(row: Record) -> Markup:
+def waits(group: WaitingSince) -> Markup:
     """Return what jobs wait for, since when, and what to do."""
-    wait = WAITS[WaitReason(str(row["waiting_on"]))]
-    begun = escape(wait.begun).format(destination=name(row["destination"]))
-    return Markup("{} since {}. {}").format(begun, moment(row["since"]), wait.outlook)
+    wait = WAITS[group.waiting_on]
+    begun = escape(wait.begun).format(destination=name(group.destination))
+    return Markup("{} since {}. {}").format(begun, moment(group.since), wait.outlook)
 
 
 def done_percent(job: Job) -> float | None:

@@ -12,17 +12,18 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
+from exlab_wizard.domain.files import FileRecord, JobProgress
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_from_sql, path_to_sql, text, whole
-from exlab_wizard.store.tables import IS_IN_FLIGHT, sync_files, sync_jobs
+from exlab_wizard.store.sqlite.values import Value, path_to_sql
+from exlab_wizard.store.tables import IS_IN_FLIGHT, ZERO, sync_files, sync_jobs
 
 _job = sync_jobs.c
 _file = sync_files.c
 _b = sa.bindparam
 _CHUNK: Final = 2_000
 _COUNTERS: Final = tuple(field.name for field in fields(JobProgress))
+_COLUMNS: Final = tuple(field.name for field in fields(FileRecord))
 
 # Reading back begins anew with each attempt and lags behind; it counts as progress once all is sent.
 _moved: Final[sa.ColumnElement[int]] = sa.case(
@@ -34,7 +35,7 @@ SET_PROGRESS: Final = Statement(
     .values(
         **{name: _b(name) for name in _COUNTERS},
         # Progress clears the crash count; going again over what was lost is not progress.
-        crashes=sa.case((_moved > _job.progress_mark, sa.literal_column("0")), else_=_job.crashes),
+        crashes=sa.case((_moved > _job.progress_mark, ZERO), else_=_job.crashes),
         progress_mark=sa.func.max(_job.progress_mark, _moved),
     )
 )
@@ -43,9 +44,7 @@ PUT_FILE: Final = Statement(
 )
 DROP_FILE: Final = Statement(sa.delete(sync_files).where(_file.job_id == _b("job"), _file.path == _b("path")))
 LOAD_FILES: Final = Statement(
-    sa.select(_file.path, _file.size, _file.mtime_ns, _file.state, _file.bytes_done, _file.prefix_sha256, _file.sha256)
-    .where(_file.job_id == _b("job"))
-    .order_by(_file.path)
+    sa.select(*(_file[name] for name in _COLUMNS)).where(_file.job_id == _b("job")).order_by(_file.path)
 )
 
 
@@ -54,18 +53,7 @@ class Files(Queries):
 
     def load(self, job_id: int) -> list[FileRecord]:
         """Return every remembered file of the job, sorted by path."""
-        return [
-            FileRecord(
-                path_from_sql(path),
-                whole(size),
-                whole(mtime),
-                FileState(str(state)),
-                whole(done),
-                text(prefix),
-                text(full),
-            )
-            for path, size, mtime, state, done, prefix, full in self._db.read(LOAD_FILES, {"job": job_id})
-        ]
+        return self._db.views(FileRecord, LOAD_FILES, {"job": job_id})
 
     def checkpoint(
         self, job_id: int, claim_id: str, put: Sequence[FileRecord], drop: Sequence[str], progress: JobProgress
@@ -86,13 +74,5 @@ class Files(Queries):
 
 
 def _row(job_id: int, file: FileRecord) -> dict[str, Value]:
-    return {
-        "job_id": job_id,
-        "path": path_to_sql(file.path),
-        "size": file.size,
-        "mtime_ns": file.mtime_ns,
-        "state": file.state.value,
-        "bytes_done": file.bytes_done,
-        "prefix_sha256": file.prefix_sha256,
-        "sha256": file.sha256,
-    }
+    columns: dict[str, Value] = {name: getattr(file, name) for name in _COLUMNS}
+    return {**columns, "path": path_to_sql(file.path), "job_id": job_id}

@@ -19,14 +19,17 @@ from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import SUSPECT_AFTER_CRASHES, AttemptHistory, Decision
 from exlab_wizard.store.sqlite.database import Transaction
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value, moment, path_from_sql, text, whole
-from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, launches, state, sync_jobs
+from exlab_wizard.store.sqlite.values import Value, moment, path_from_sql, text, whole
+from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, ONE, ZERO, launches, state, sync_jobs
 
 _job = sync_jobs.c
 _b = sa.bindparam
 
+GIVEN_BACK: Final = sa.func.max(_job.attempts - ONE, ZERO)
+DUE_NOW: Final = {"not_before": sa.null(), "waiting_on": sa.null()}
+
 _suspect_in_flight = (
-    sa.select(sa.literal_column("1"))
+    sa.select(ONE)
     .select_from(sync_jobs.alias("other"))
     .where(sa.text("(other.state = 'running' OR other.state = 'verifying')"))
     .where(sa.text(f"other.crashes >= {SUSPECT_AFTER_CRASHES}"))
@@ -36,12 +39,12 @@ _next_due = (
     sa.select(_job.id)
     .where(IS_DUE, sa.or_(_job.crashes < sa.literal_column(str(SUSPECT_AFTER_CRASHES)), sa.not_(_suspect_in_flight)))
     .order_by(_job.priority.desc(), _job.id)
-    .limit(sa.literal_column("1"))
+    .limit(ONE)
     .scalar_subquery()
     .correlate(None)
 )
 _gate_open = (
-    sa.select(sa.literal_column("1"))
+    sa.select(ONE)
     .where(
         launches.c.id == _b("launch"),
         launches.c.draining_since.is_(None),
@@ -59,52 +62,34 @@ CLAIM: Final = Statement(
         claim_id=_b("claim"),
         launch_id=_b("launch"),
         claimed_at=_b("now"),
-        attempts=_job.attempts + sa.literal_column("1"),
+        attempts=_job.attempts + ONE,
         waiting_on=sa.null(),
-        bytes_resumed=sa.literal_column("0"),
+        bytes_resumed=ZERO,
     )
-    .returning(
-        _job.id,
-        _job.run_path,
-        _job.destination,
-        _job.equipment_id,
-        _job.claim_id,
-        _job.attempts,
-        _job.error_kind,
-        _job.enqueued_at,
-    )
+    .returning(_job.id, _job.claim_id, _job.run_path, _job.destination, _job.equipment_id)
+    .returning(_job.attempts, _job.error_kind, _job.enqueued_at)
 )
-PROMOTE_DUE: Final = Statement(
-    sa.update(sync_jobs)
-    .where(IS_DELAYED, _job.not_before <= _b("now"))
-    .values(not_before=sa.null(), waiting_on=sa.null())
-)
+PROMOTE_DUE: Final = Statement(sa.update(sync_jobs).where(IS_DELAYED, _job.not_before <= _b("now")).values(DUE_NOW))
 
 _ours = sa.and_(_job.id == _b("job"), _job.claim_id == _b("claim"), IS_IN_FLIGHT)
+_claimed = sa.update(sync_jobs).where(_ours)
 FINISH: Final = Statement(
-    sa.update(sync_jobs)
-    .where(_ours)
-    .values(
+    _claimed.values(
+        {name: _b(name) for name in ("not_before", "waiting_on", "error_kind", "error_detail", "finished_at")}
+    ).values(
         state=_b("to_state"),
         state_reason=_b("reason"),
         attempts=_job.attempts - _b("given_back"),
         interruptions=_job.interruptions + _b("interrupted"),
-        not_before=_b("not_before"),
-        waiting_on=_b("waiting_on"),
-        error_kind=_b("error_kind"),
-        error_detail=_b("error_detail"),
         claim_id=sa.null(),
-        finished_at=_b("finished_at"),
         verified_at=sa.func.coalesce(_b("verified_at"), _job.verified_at),
         verify_passes=_job.verify_passes + _b("passes"),
     )
 )
 ALL_SENT: Final = Statement(
-    sa.update(sync_jobs)
-    .where(_ours)
-    .values(state=state(JobState.VERIFYING), state_reason=sa.literal_column("'all bytes sent'"))
+    _claimed.values(state=state(JobState.VERIFYING), state_reason=sa.literal_column("'all bytes sent'"))
 )
-STILL_CLAIMED: Final = Statement(sa.select(sa.literal_column("1")).where(_ours))
+STILL_CLAIMED: Final = Statement(sa.select(ONE).where(_ours))
 INTERRUPT_LAUNCH: Final = Statement(
     sa.update(sync_jobs)
     .where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
@@ -112,21 +97,19 @@ INTERRUPT_LAUNCH: Final = Statement(
         state=state(JobState.RESUMABLE),
         state_reason=_b("reason"),
         claim_id=sa.null(),
-        attempts=sa.func.max(_job.attempts - sa.literal_column("1"), sa.literal_column("0")),
-        interruptions=_job.interruptions + sa.literal_column("1"),
+        attempts=GIVEN_BACK,
+        interruptions=_job.interruptions + ONE,
     )
 )
 CLAIMS_OF_LAUNCH: Final = Statement(
     sa.select(_job.id, _job.claim_id).where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
 )
 REQUEUE_CLAIM: Final = Statement(
-    sa.update(sync_jobs)
-    .where(_ours)
-    .values(
+    _claimed.values(
         state=state(JobState.QUEUED),
         state_reason=sa.literal_column("'no worker held its claim'"),
         claim_id=sa.null(),
-        attempts=sa.func.max(_job.attempts - sa.literal_column("1"), sa.literal_column("0")),
+        attempts=GIVEN_BACK,
     )
 )
 
@@ -143,58 +126,38 @@ class ClaimedJob:
     history: AttemptHistory
 
 
-def promote_in(transaction: Transaction, now: datetime) -> int:
-    """Make delayed jobs due whose time has come; returns how many."""
-    return transaction.change(PROMOTE_DUE, {"now": to_text(now)})
-
-
 def take_in(transaction: Transaction, launch_id: int, now: datetime) -> ClaimedJob | None:
     """Take the next due job for this launch; None when there is none or the launch is draining."""
     rows = transaction.run(CLAIM, {"launch": launch_id, "claim": secrets.token_hex(8), "now": to_text(now)})
     if not rows:
         return None
     reached(Point.CLAIM_BEFORE_COMMIT)
-    return _claimed(rows[0])
+    job_id, claim_id, run_path, destination, equipment_id, attempts, error_kind, enqueued_at = rows[0]
+    last_error = None if error_kind is None else ErrorKind(str(error_kind))
+    history = AttemptHistory(whole(attempts), last_error, moment(enqueued_at))
+    run = (path_from_sql(run_path), str(destination), text(equipment_id))
+    return ClaimedJob(whole(job_id), str(claim_id), *run, history)
 
 
 def finish_in(transaction: Transaction, job: ClaimedJob, decision: Decision, now: datetime) -> bool:
     """Move the job to where `decision` says; False when the claim is lost, and then nothing was written."""
-    finished = transaction.change(FINISH, _finish_params(job, decision, now)) == 1
-    reached(Point.FINISH_BEFORE_COMMIT)
-    return finished
-
-
-def _claimed(row: Row) -> ClaimedJob:
-    job_id, run_path, destination, equipment_id, claim_id, attempts, error_kind, enqueued_at = row
-    return ClaimedJob(
-        job_id=whole(job_id),
-        claim_id=str(claim_id),
-        run_path=path_from_sql(run_path),
-        destination=str(destination),
-        equipment_id=text(equipment_id),
-        history=AttemptHistory(
-            attempts=whole(attempts),
-            last_error=None if error_kind is None else ErrorKind(str(error_kind)),
-            enqueued_at=moment(enqueued_at),
-        ),
-    )
-
-
-def _finish_params(job: ClaimedJob, decision: Decision, now: datetime) -> dict[str, Value]:
     at = to_text(now)
     verified = decision.state is JobState.VERIFIED
-    return {
+    params: dict[str, Value] = {
         "job": job.job_id,
         "claim": job.claim_id,
-        "to_state": decision.state.value,
+        "to_state": decision.state,
         "reason": decision.state_reason,
         "given_back": int(decision.attempt_given_back),
         "interrupted": int(decision.interrupted),
         "not_before": None if decision.not_before is None else to_text(decision.not_before),
-        "waiting_on": None if decision.waiting_on is None else decision.waiting_on.value,
-        "error_kind": None if decision.error_kind is None else decision.error_kind.value,
+        "waiting_on": decision.waiting_on,
+        "error_kind": decision.error_kind,
         "error_detail": decision.error_detail,
         "finished_at": at if verified or decision.state is JobState.FAILED else None,
         "verified_at": at if verified else None,
         "passes": int(verified),
     }
+    finished = transaction.change(FINISH, params) == 1
+    reached(Point.FINISH_BEFORE_COMMIT)
+    return finished

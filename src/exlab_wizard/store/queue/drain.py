@@ -16,7 +16,7 @@ from exlab_wizard.errors import PredicateUnreadableError, StoreError
 from exlab_wizard.store import figures
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import real, whole
+from exlab_wizard.store.sqlite.values import whole
 
 COUNT: Final = Statement(sa.select(figures.ACTIVE_SESSIONS, figures.IN_FLIGHT))
 BLOCKERS: Final = Statement(
@@ -27,14 +27,10 @@ BLOCKERS: Final = Statement(
 
 
 class DrainQueries(Queries):
-    """The predicate and what it counts."""
+    """The predicate and what it counts. Raises PredicateUnreadableError where the database cannot be read."""
 
     def count(self, now: datetime) -> DrainCount:
-        """Return what a quit has to wait for.
-
-        Raises:
-            PredicateUnreadableError: the database cannot be read; whether anything is in flight is unknown.
-        """
+        """Return what a quit has to wait for."""
         try:
             self._db.require_in_place()
             sessions, jobs = self._db.read(COUNT, {"now": to_text(now)})[0]
@@ -44,25 +40,9 @@ class DrainQueries(Queries):
         return DrainCount(active_sessions=whole(sessions), in_flight_jobs=whole(jobs))
 
     def blockers(self) -> list[Blocker]:
-        """Return the operations that a quit waits for, the oldest first, at most 100.
-
-        Raises:
-            PredicateUnreadableError: the database cannot be read.
-        """
+        """Return the operations that a quit waits for, the oldest first, at most 100."""
         try:
-            rows = self._db.read(BLOCKERS)
+            return self._db.views(Blocker, BLOCKERS)
         except StoreError as error:
             msg = f"cannot tell what is in flight: {error}"
             raise PredicateUnreadableError(msg) from error
-        return [
-            Blocker(
-                str(kind),
-                str(number),
-                str(label),
-                str(since),
-                None if left is None else whole(left),
-                real(percent),
-                real(eta),
-            )
-            for kind, number, label, since, left, percent, eta in rows
-        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,18 +18,19 @@ from exlab_wizard.store import figures
 from exlab_wizard.store.queue.claims import (
     ALL_SENT,
     CLAIMS_OF_LAUNCH,
+    DUE_NOW,
     INTERRUPT_LAUNCH,
+    PROMOTE_DUE,
     REQUEUE_CLAIM,
     STILL_CLAIMED,
     ClaimedJob,
     finish_in,
-    promote_in,
     take_in,
 )
 from exlab_wizard.store.sqlite.database import Queries, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, moment, path_to_sql, whole
-from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, state, sync_jobs
+from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, ZERO, state, sync_jobs
 
 _job = sync_jobs.c
 _b = sa.bindparam
@@ -53,13 +54,13 @@ HOLD_DESTINATION: Final = Statement(
 RELEASE_DESTINATION: Final = Statement(
     sa.update(sync_jobs)
     .where(IS_WAITING, _job.destination == _b("destination"), _job.waiting_on == _b("waiting_on"))
-    .values(not_before=sa.null(), waiting_on=sa.null())
+    .values(DUE_NOW)
 )
 WAITING_DESTINATIONS: Final = Statement(
     sa.select(
         _job.destination,
         _job.waiting_on,
-        sa.func.min(figures.BYTES_LEFT).filter(_job.bytes_total > sa.literal_column("0")),
+        sa.func.min(figures.BYTES_LEFT).filter(_job.bytes_total > ZERO),
     )
     .where(
         IS_WAITING,
@@ -119,7 +120,7 @@ class Jobs(Queries):
         """
         self._db.require_in_place()
         reached(Point.ENQUEUE_BEFORE_COMMIT)
-        rows = self._db.write(ENQUEUE, _enqueue_params(job, now))
+        rows = self._db.write(ENQUEUE, _params(job, now))
         if rows:
             reached(Point.ENQUEUE_AFTER_COMMIT)
             return Enqueued(whole(rows[0][0]), created=True)
@@ -141,7 +142,7 @@ class Jobs(Queries):
         """
         self._db.require_in_place()
         with self._db.transaction() as transaction:
-            promote_in(transaction, now)
+            transaction.change(PROMOTE_DUE, {"now": to_text(now)})
             job = take_in(transaction, launch_id, now)
         if job is not None:
             reached(Point.CLAIM_AFTER_COMMIT)
@@ -192,13 +193,12 @@ class Jobs(Queries):
 
     def hold(self, destination: str, waiting_on: WaitReason, until: datetime) -> None:
         """Let the due jobs of an unavailable destination wait, too, instead of failing one by one."""
-        self._db.write(
-            HOLD_DESTINATION, {"destination": destination, "waiting_on": waiting_on.value, "not_before": to_text(until)}
-        )
+        waiting: dict[str, Value] = {"waiting_on": waiting_on, "not_before": to_text(until)}
+        self._db.write(HOLD_DESTINATION, {"destination": destination, **waiting})
 
     def release(self, destination: str, waiting_on: WaitReason) -> None:
         """Make the jobs that wait for `destination` due now."""
-        self._db.write(RELEASE_DESTINATION, {"destination": destination, "waiting_on": waiting_on.value})
+        self._db.write(RELEASE_DESTINATION, {"destination": destination, "waiting_on": waiting_on})
 
     def waiting_destinations(self) -> list[tuple[str, WaitReason, int]]:
         """Return each destination that jobs wait for, why, and the bytes that the smallest of them still needs."""
@@ -210,8 +210,7 @@ class Jobs(Queries):
         due = self.next_due_at()
         if due is None or due > now:
             return False
-        with self._db.transaction() as transaction:
-            return promote_in(transaction, now) > 0
+        return self._db.change(PROMOTE_DUE, {"now": to_text(now)}) > 0
 
     def next_due_at(self) -> datetime | None:
         """Return when the earliest delayed job becomes due; None for a time that cannot be read, too."""
@@ -249,21 +248,11 @@ class Jobs(Queries):
 
 def enqueue_in(transaction: Transaction, job: NewJob, now: datetime) -> Enqueued:
     """Make `job` part of an open transaction."""
-    rows = transaction.run(ENQUEUE, _enqueue_params(job, now))
-    if rows:
+    params = _params(job, now)
+    if rows := transaction.run(ENQUEUE, params):
         return Enqueued(whole(rows[0][0]), created=True)
-    return Enqueued(whole(transaction.run(FIND_UNFINISHED, _identity(job))[0][0]), created=False)
+    return Enqueued(whole(transaction.run(FIND_UNFINISHED, params)[0][0]), created=False)
 
 
-def _identity(job: NewJob) -> dict[str, Value]:
-    return {"run_path": path_to_sql(job.run_path), "destination": job.destination}
-
-
-def _enqueue_params(job: NewJob, now: datetime) -> dict[str, Value]:
-    return {
-        **_identity(job),
-        "equipment_id": job.equipment_id,
-        "session_id": job.session_id,
-        "priority": job.priority,
-        "now": to_text(now),
-    }
+def _params(job: NewJob, now: datetime) -> dict[str, Value]:
+    return {**asdict(job), "run_path": path_to_sql(job.run_path), "now": to_text(now)}

@@ -16,15 +16,18 @@ from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
 from exlab_wizard.domain.outcome import CRASH_LIMIT, LONGEST_WAIT
 from exlab_wizard.domain.views import OpenLaunch
+from exlab_wizard.store.queue.claims import DUE_NOW, GIVEN_BACK
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS
+from exlab_wizard.store.queue.sessions import RENEWED
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, moment, text, whole
+from exlab_wizard.store.sqlite.values import Value, moment, whole
 from exlab_wizard.store.tables import (
     IS_ACTIVE,
     IS_DELAYED,
     IS_IN_FLIGHT,
     IS_RESUMABLE,
+    ONE,
     installation,
     launches,
     session_leases,
@@ -35,8 +38,7 @@ from exlab_wizard.store.tables import (
 _job = sync_jobs.c
 _launch = launches.c
 _b = sa.bindparam
-_ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
-_given_back = sa.func.max(_job.attempts - _ONE, sa.literal_column("0"))
+_this = sa.update(launches).where(_launch.id == _b("launch"))
 # How the launch ended that had the job in flight: `crashed` counts against the job; a machine that went down does not,
 # nor does a forced quit that could no longer mark its rows.
 LEFT_IN_FLIGHT: Final = Statement(
@@ -56,12 +58,12 @@ CLOSE_DEAD: Final = Statement(
 )
 FAIL_CRASH_LOOPS: Final = Statement(
     sa.update(sync_jobs)
-    .where(_of_launch, _job.crashes + _ONE >= sa.literal_column(str(CRASH_LIMIT)))
+    .where(_of_launch, _job.crashes + ONE >= sa.literal_column(str(CRASH_LIMIT)))
     .values(
         state=state(JobState.FAILED),
         state_reason=sa.literal_column(f"'failed: {ErrorKind.CRASH_LOOP}'"),
-        crashes=_job.crashes + _ONE,
-        attempts=_given_back,
+        crashes=_job.crashes + ONE,
+        attempts=GIVEN_BACK,
         claim_id=sa.null(),
         finished_at=_b("now"),
         error_kind=ErrorKind.CRASH_LOOP.value,
@@ -76,10 +78,9 @@ REQUEUE_IN_FLIGHT: Final = Statement(
         state_reason=_b("ended"),
         crashes=_job.crashes + _b("crashed"),
         interruptions=_job.interruptions + _b("interrupted"),
-        attempts=_given_back,
+        attempts=GIVEN_BACK,
         claim_id=sa.null(),
-        not_before=sa.null(),
-        waiting_on=sa.null(),
+        **DUE_NOW,
     )
 )
 REQUEUE_RESUMABLE: Final = Statement(
@@ -89,27 +90,19 @@ REQUEUE_RESUMABLE: Final = Statement(
 )
 # What was put off by a clock set wrong would wait for years.
 LAST_MOMENT: Final = Statement(
-    sa.select(sa.func.coalesce(_launch.ended_at, _launch.started_at)).order_by(_launch.id.desc()).limit(_ONE)
+    sa.select(sa.func.coalesce(_launch.ended_at, _launch.started_at)).order_by(_launch.id.desc()).limit(ONE)
 )
 END_ENDLESS_DELAYS: Final = Statement(
-    sa.update(sync_jobs)
-    .where(IS_DELAYED, _job.not_before > _b("latest"))
-    .values(not_before=sa.null(), waiting_on=sa.null())
+    sa.update(sync_jobs).where(IS_DELAYED, _job.not_before > _b("latest")).values(DUE_NOW)
 )
-RENEW_LEASES: Final = Statement(
-    sa.update(session_leases)
-    .where(IS_ACTIVE)
-    .values(expires_at=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')"))
-)
+RENEW_LEASES: Final = Statement(sa.update(session_leases).where(IS_ACTIVE).values(expires_at=RENEWED))
 INSERT: Final = Statement(
     sa.insert(launches)
     .values({name: _b(name) for name in ("host", "boot_id", "pid", "process_started_at", "version", "jobs_resumed")})
     .values(started_at=_b("now"))
     .returning(_launch.id)
 )
-HEALTHY: Final = Statement(
-    sa.update(launches).where(_launch.id == _b("launch"), _launch.healthy_at.is_(None)).values(healthy_at=_b("now"))
-)
+HEALTHY: Final = Statement(_this.where(_launch.healthy_at.is_(None)).values(healthy_at=_b("now")))
 LAST_HEALTH: Final = Statement(
     sa.select(_launch.healthy_at, _launch.end_reason)
     .where(_launch.id < _b("launch"))
@@ -120,24 +113,14 @@ OPEN_LAUNCH: Final = Statement(
     sa.select(*(_launch[field.name] for field in fields(OpenLaunch)))
     .where(_launch.ended_at.is_(None))
     .order_by(_launch.id.desc())
-    .limit(_ONE)
+    .limit(ONE)
 )
-DRAIN: Final = Statement(
-    sa.update(launches)
-    .where(_launch.id == _b("launch"), _launch.draining_since.is_(None))
-    .values(draining_since=_b("now"))
-)
-REOPEN: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(draining_since=sa.null()))
-PAUSE: Final = Statement(
-    sa.update(launches).where(_launch.id == _b("launch"), _launch.paused_since.is_(None)).values(paused_since=_b("now"))
-)
-RESUME: Final = Statement(sa.update(launches).where(_launch.id == _b("launch")).values(paused_since=sa.null()))
+DRAIN: Final = Statement(_this.where(_launch.draining_since.is_(None)).values(draining_since=_b("now")))
+REOPEN: Final = Statement(_this.values(draining_since=sa.null()))
+PAUSE: Final = Statement(_this.where(_launch.paused_since.is_(None)).values(paused_since=_b("now")))
+RESUME: Final = Statement(_this.values(paused_since=sa.null()))
 IS_PAUSED: Final = Statement(sa.select(_launch.paused_since.is_not(None)).where(_launch.id == _b("launch")))
-END: Final = Statement(
-    sa.update(launches)
-    .where(_launch.id == _b("launch"), _launch.ended_at.is_(None))
-    .values(ended_at=_b("now"), end_reason=_b("end_reason"))
-)
+END: Final = Statement(_this.where(_launch.ended_at.is_(None)).values(ended_at=_b("now"), end_reason=_b("end_reason")))
 INSTALLATION: Final = Statement(sa.select(installation.c.id))
 
 CRASH_LOOP_DETAIL: Final = (
@@ -220,13 +203,7 @@ class Launches(Queries):
 
     def open_launch(self) -> OpenLaunch | None:
         """Return the launch that has not ended."""
-        rows = self._db.read(OPEN_LAUNCH)
-        if not rows:
-            return None
-        launch_id, pid, host, version, started_at, draining, paused = rows[0]
-        return OpenLaunch(
-            whole(launch_id), whole(pid), str(host), str(version), str(started_at), text(draining), text(paused)
-        )
+        return self._db.first(OpenLaunch, OPEN_LAUNCH)
 
     def drain(self, launch_id: int, now: datetime) -> None:
         """Close the gate: from this commit on nothing is claimed and no session opens."""

@@ -18,46 +18,29 @@ from exlab_wizard.store.tables import quit_requests
 _quit = quit_requests.c
 _b = sa.bindparam
 
+_this = sa.update(quit_requests).where(_quit.id == _b("quit"))
+_undecided = sa.and_(_quit.launch_id == _b("launch"), _quit.outcome.is_(None))
+
 REQUEST: Final = Statement(
     sa.insert(quit_requests)
-    .values(
-        launch_id=_b("launch"),
-        requested_at=_b("now"),
-        trigger=_b("trigger"),
-        force=_b("force"),
-        asker_until=_b("asker_until"),
-    )
+    .values({name: _b(name) for name in ("launch_id", "requested_at", "trigger", "force", "asker_until")})
     .returning(_quit.id)
 )
 UNDECIDED: Final = Statement(
     sa.select(_quit.id, _quit.force, _quit.trigger, _quit.asker_until, _quit.answer)
-    .where(_quit.launch_id == _b("launch"), _quit.outcome.is_(None))
+    .where(_undecided)
     .order_by(_quit.id)
 )
-BEGIN: Final = Statement(
-    sa.update(quit_requests)
-    .where(_quit.id == _b("quit"))
-    .values(window_s=_b("window_s"), blocking_sessions=_b("sessions"), blocking_jobs=_b("jobs"))
-)
-PROMPTED: Final = Statement(
-    sa.update(quit_requests)
-    .where(_quit.id == _b("quit"))
-    .values(prompts=_quit.prompts + 1, asking_since=_b("now"), answer=sa.null())
-)
-WAITED: Final = Statement(
-    sa.update(quit_requests)
-    .where(_quit.id == _b("quit"))
-    .values(waits=_quit.waits + 1, asking_since=sa.null(), answer=sa.null())
-)
+BEGIN: Final = Statement(_this.values({name: _b(name) for name in ("window_s", "blocking_sessions", "blocking_jobs")}))
+PROMPTED: Final = Statement(_this.values(prompts=_quit.prompts + 1, asking_since=_b("now"), answer=sa.null()))
+WAITED: Final = Statement(_this.values(waits=_quit.waits + 1, asking_since=sa.null(), answer=sa.null()))
 DECIDE: Final = Statement(
     sa.update(quit_requests)
-    .where(_quit.launch_id == _b("launch"), _quit.outcome.is_(None))
+    .where(_undecided)
     .values(outcome=_b("outcome"), decided_at=_b("now"), asking_since=sa.null())
 )
-ANSWER: Final = Statement(
-    sa.update(quit_requests).where(_quit.id == _b("quit"), _quit.outcome.is_(None)).values(answer=_b("answer"))
-)
-ASKER: Final = Statement(sa.update(quit_requests).where(_quit.id == _b("quit")).values(asker_until=_b("until")))
+ANSWER: Final = Statement(_this.where(_quit.outcome.is_(None)).values(answer=_b("answer")))
+ASKER: Final = Statement(_this.values(asker_until=_b("until")))
 READ: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
 
 
@@ -94,14 +77,9 @@ class Quits(Queries):
         asker_until: datetime | None = None,
     ) -> int:
         """Ask the launch to quit and return the request's id; the running instance notices within half a second."""
-        params: dict[str, Value] = {
-            "launch": launch_id,
-            "now": to_text(now),
-            "trigger": trigger.value,
-            "force": int(force),
-            "asker_until": None if asker_until is None else to_text(asker_until),
-        }
-        return whole(self._db.write(REQUEST, params)[0][0])
+        asker = None if asker_until is None else to_text(asker_until)
+        params: dict[str, Value] = {"launch_id": launch_id, "requested_at": to_text(now), "trigger": trigger}
+        return whole(self._db.write(REQUEST, {**params, "force": int(force), "asker_until": asker})[0][0])
 
     def undecided(self, launch_id: int) -> list[PendingQuit]:
         """Return the open requests of this launch, the oldest first."""
@@ -112,7 +90,8 @@ class Quits(Queries):
 
     def begin(self, quit_id: int, window_s: float, sessions: int | None, jobs: int | None) -> None:
         """Record the window and what blocked the quit when it began; None where that could not be read."""
-        self._db.write(BEGIN, {"quit": quit_id, "window_s": window_s, "sessions": sessions, "jobs": jobs})
+        blocking: dict[str, Value] = {"blocking_sessions": sessions, "blocking_jobs": jobs}
+        self._db.write(BEGIN, {"quit": quit_id, "window_s": window_s, **blocking})
 
     def prompted(self, quit_id: int, now: datetime) -> None:
         """Record that the operator is being prompted."""
@@ -124,7 +103,7 @@ class Quits(Queries):
 
     def decide(self, launch_id: int, outcome: QuitOutcome, now: datetime) -> None:
         """Close every open request of this launch with the same outcome."""
-        self._db.write(DECIDE, {"launch": launch_id, "outcome": outcome.value, "now": to_text(now)})
+        self._db.write(DECIDE, {"launch": launch_id, "outcome": outcome, "now": to_text(now)})
 
     def answer(self, quit_id: int, answer: str) -> None:
         """Answer the prompt from another process: `force`, `wait` or `keep_running`."""

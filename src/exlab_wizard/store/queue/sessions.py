@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.lease import LeaseState, SessionKind, expiry
+from exlab_wizard.domain.views import LeaseState, SessionKind
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.sqlite.database import Queries
@@ -30,44 +30,34 @@ _b = sa.bindparam
 # The moved time keeps its one text form: julianday arithmetic, written back in milliseconds.
 _MOVE_BY: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', session_leases.{column}, :step)"
 
+RENEWED: Final = sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')")
+_GIVEN: Final = ("id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s")
+_active = sa.update(session_leases).where(IS_ACTIVE)
+
 OPEN: Final = Statement(
     sqlite.insert(session_leases)
     .from_select(
-        ["id", "kind", "label", "operator", "equipment_id", "run_path", "ttl_s",
-         "opened_at", "renewed_at", "expires_at", "launch_id"],
-        sa.select(
-            _b("id"), _b("kind"), _b("label"), _b("operator"), _b("equipment_id"), _b("run_path"), _b("ttl_s"),
-            _b("now"), _b("now"), _b("expires_at"), launches.c.id,
-        ).where(launches.c.id == _b("launch"), launches.c.draining_since.is_(None), launches.c.ended_at.is_(None)),
+        [*_GIVEN, "opened_at", "renewed_at", "expires_at", "launch_id"],
+        sa.select(*map(_b, _GIVEN), _b("now"), _b("now"), _b("expires_at"), launches.c.id).where(
+            launches.c.id == _b("launch"), launches.c.draining_since.is_(None), launches.c.ended_at.is_(None)
+        ),
     )
     .on_conflict_do_nothing()
     .returning(_lease.id)
-)  # fmt: skip
+)
 RENEW: Final = Statement(
-    sa.update(session_leases)
-    .where(_lease.id == _b("id"), IS_ACTIVE, _lease.expires_at > _b("now"))
-    .values(
-        renewed_at=_b("now"),
-        expires_at=sa.text("strftime('%Y-%m-%dT%H:%M:%fZ', :now, session_leases.ttl_s || ' seconds')"),
-    )
+    _active.where(_lease.id == _b("id"), _lease.expires_at > _b("now"))
+    .values(renewed_at=_b("now"), expires_at=RENEWED)
     .returning(_lease.expires_at)
 )
-CLOSE: Final = Statement(
-    sa.update(session_leases).where(_lease.id == _b("id"), IS_ACTIVE).values(state=_b("to_state"), closed_at=_b("now"))
-)
+CLOSE: Final = Statement(_active.where(_lease.id == _b("id")).values(state=_b("to_state"), closed_at=_b("now")))
 EXPIRE: Final = Statement(
-    sa.update(session_leases)
-    .where(IS_ACTIVE, _lease.expires_at <= _b("now"))
+    _active.where(_lease.expires_at <= _b("now"))
     .values(state=sa.literal_column("'expired'"), closed_at=_b("now"))
     .returning(_lease.id)
 )
 MOVE_CLOCK: Final = Statement(
-    sa.update(session_leases)
-    .where(IS_ACTIVE)
-    .values(
-        expires_at=sa.text(_MOVE_BY.format(column="expires_at")),
-        renewed_at=sa.text(_MOVE_BY.format(column="renewed_at")),
-    )
+    _active.values({name: sa.text(_MOVE_BY.format(column=name)) for name in ("expires_at", "renewed_at")})
 )
 NEXT_EXPIRY: Final = Statement(sa.select(sa.func.min(_lease.expires_at)).where(IS_ACTIVE))
 # The job of a run is the one that the closing queued, or found pending; an older one was over by then and is no answer.
@@ -79,7 +69,7 @@ JOBS_OF_CLOSED: Final = Statement(
         " AND job.run_path IN (SELECT value FROM json_each(:paths)) GROUP BY job.run_path, job.destination"
     )
 )
-STATE_OF: Final = Statement(sa.select(_lease.state, _lease.expires_at).where(_lease.id == _b("id")))
+STATE_OF: Final = Statement(sa.select(_lease.id, _lease.state, _lease.expires_at).where(_lease.id == _b("id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +104,10 @@ class Sessions(Queries):
             RefusedError: the launch is draining or over.
         """
         lease_id = session.id or secrets.token_hex(16)
-        expires_at = expiry(now, session.ttl_s)
-        params: dict[str, Value] = {
-            "id": lease_id,
-            "kind": session.kind.value,
-            "label": session.label,
-            "operator": session.operator,
-            "equipment_id": session.equipment_id,
-            "run_path": None if session.run_path is None else path_to_sql(session.run_path),
-            "ttl_s": session.ttl_s,
-            "now": to_text(now),
-            "expires_at": to_text(expires_at),
-            "launch": launch_id,
-        }
-        if self._db.write(OPEN, params):
+        expires_at = now + timedelta(seconds=session.ttl_s)
+        run_path = None if session.run_path is None else path_to_sql(session.run_path)
+        given = {**asdict(session), "id": lease_id, "run_path": run_path, "launch": launch_id}
+        if self._db.write(OPEN, {**given, "now": to_text(now), "expires_at": to_text(expires_at)}):
             return LeaseStatus(lease_id, LeaseState.ACTIVE, expires_at)
         found = self.find(lease_id)
         if found is None:
@@ -137,8 +117,7 @@ class Sessions(Queries):
 
     def find(self, lease_id: str) -> LeaseStatus | None:
         """Return the lease, or None when there is none of that id."""
-        rows = self._db.read(STATE_OF, {"id": lease_id})
-        return LeaseStatus(lease_id, LeaseState(str(rows[0][0])), moment(rows[0][1])) if rows else None
+        return self._db.first(LeaseStatus, STATE_OF, {"id": lease_id})
 
     def renew(self, lease_id: str, now: datetime) -> datetime | None:
         """Give an active lease a fresh TTL and return when it ends; None when it has ended already."""
@@ -149,7 +128,7 @@ class Sessions(Queries):
         """Close the lease and queue its runs in one transaction; None when it is not active, and nothing is queued."""
         reached(Point.LEASE_BEFORE_COMPLETE)
         with self._db.transaction() as transaction:
-            closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.COMPLETED.value, "now": to_text(now)}
+            closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.COMPLETED, "now": to_text(now)}
             if transaction.change(CLOSE, closing) != 1:
                 return None
             reached(Point.LEASE_CLOSED)
@@ -170,7 +149,7 @@ class Sessions(Queries):
 
     def abort(self, lease_id: str, now: datetime) -> bool:
         """Close the lease without result; False when it is not active."""
-        closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.ABORTED.value, "now": to_text(now)}
+        closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.ABORTED, "now": to_text(now)}
         return self._db.change(CLOSE, closing) == 1
 
     def expire(self, now: datetime) -> int:

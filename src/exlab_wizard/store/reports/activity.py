@@ -5,12 +5,14 @@ Each query costs what is pending or new, never history, and is bounded.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.views import Job, SessionRow
-from exlab_wizard.store.reports.rows import JOB_COLUMNS, Record, records, views
+from exlab_wizard.domain.views import Job, SessionRow, Waiting
+from exlab_wizard.store.reports.rows import JOB_COLUMNS
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.tables import IS_ACTIVE, IS_DELAYED, IS_DUE, IS_IN_FLIGHT, session_leases, sync_jobs
@@ -34,48 +36,53 @@ WAITING: Final = Statement(
         " (SELECT id FROM sync_jobs s WHERE s.state = 'queued' AND s.waiting_on IS NOT NULL"
         f" AND s.destination = w.destination AND s.waiting_on = w.waiting_on LIMIT {_SAMPLE}) first"
         " CROSS JOIN job_events e ON e.job_id = first.id WHERE e.to_state = 'queued' GROUP BY e.job_id)),"
-        " w.enqueued_at) AS since, w.run_path, w.next_look FROM"
-        " (SELECT destination, waiting_on, count(*) AS jobs, min(enqueued_at) AS enqueued_at, run_path,"
-        " min(not_before) AS next_look FROM sync_jobs WHERE state = 'queued' AND waiting_on IS NOT NULL"
+        " w.enqueued_at) AS since, w.run_path FROM"
+        " (SELECT destination, waiting_on, count(*) AS jobs, min(enqueued_at) AS enqueued_at, run_path"
+        " FROM sync_jobs WHERE state = 'queued' AND waiting_on IS NOT NULL"
         f" GROUP BY destination, waiting_on LIMIT {MOST_ROWS}) w"
     )
 )
 SESSIONS: Final = Statement(sa.select(*_lease).where(IS_ACTIVE).order_by(_lease.opened_at, _lease.id).limit(_limit))
 VERIFIED: Final = Statement(
     sa.text(
-        f"SELECT {', '.join(f'j.{it.name}' for it in JOB_COLUMNS if it is not _job.verified_at)}, e.at AS verified_at"
+        "SELECT j.*, e.at AS verified_at"  # which stands for the job's own
         f" FROM (SELECT id, job_id, at, to_state FROM job_events ORDER BY id DESC LIMIT {_RECENT_EVENTS}) e"
         " CROSS JOIN sync_jobs j ON j.id = e.job_id WHERE e.to_state = 'verified' ORDER BY e.id DESC LIMIT 5"
     )
 )
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingSince(Waiting):
+    """Jobs that wait for the same thing, when it was noticed, and one of their runs."""
+
+    since: datetime
+    run_path: str
+
+
 class ActivityReport(Queries):
-    """Reads for the first page; rows as in the database, at most 50 of a kind."""
+    """Reads for the first page, at most 50 rows of a kind."""
 
     def in_flight(self) -> list[Job]:
         """Return the jobs that are being sent or read back, the first claimed first."""
-        return views(self._db, Job, IN_FLIGHT, {})
+        return self._db.views(Job, IN_FLIGHT)
 
     def due(self) -> list[Job]:
         """Return the jobs that wait for a worker only, in the order in which they are claimed."""
-        return views(self._db, Job, DUE, {})
+        return self._db.views(Job, DUE)
 
     def retried(self) -> list[Job]:
         """Return the jobs that failed and are retried automatically, the next first."""
-        return views(self._db, Job, RETRIED, {})
+        return self._db.views(Job, RETRIED)
 
-    def waiting(self) -> list[Record]:
-        """Return `destination, waiting_on, jobs, since, run_path, next_look` for each thing that jobs wait for.
-
-        `since` is when it was noticed, `run_path` one of the runs, `next_look` when it is checked again.
-        """
-        return records(self._db, WAITING, {})
+    def waiting(self) -> list[WaitingSince]:
+        """Return each thing that jobs wait for."""
+        return self._db.views(WaitingSince, WAITING)
 
     def sessions(self) -> list[SessionRow]:
         """Return the active sessions, the oldest first."""
-        return views(self._db, SessionRow, SESSIONS, {})
+        return self._db.views(SessionRow, SESSIONS)
 
     def verified(self) -> list[Job]:
         """Return the jobs that were verified last, if that is not long ago; `verified_at` is there after SQL, too."""
-        return views(self._db, Job, VERIFIED, {})
+        return self._db.views(Job, VERIFIED)

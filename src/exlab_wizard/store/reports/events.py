@@ -6,29 +6,28 @@ Each query costs what is new, waiting or in flight, never history.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.views import Job, SessionRow, Waiting
 from exlab_wizard.store import figures
-from exlab_wizard.store.reports.rows import Record, records, view
+from exlab_wizard.store.reports.rows import JOB_COLUMNS, NUMBERED_SESSIONS
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import whole
-from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, job_events, session_leases, sync_jobs
+from exlab_wizard.store.sqlite.values import view, whole
+from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, SESSION_NUMBER, job_events, session_leases, sync_jobs
 
 _b = sa.bindparam
 _job, _event = sync_jobs.c, job_events.c
 
 _RUN: Final = (_job.run_path, _job.destination)
-_PROGRESS: Final = ("state", "files_done", "files_total", "bytes_done", "bytes_verified", "bytes_total")
-_OPENED: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid")
-_NEWEST_SESSION: Final = sa.select(sa.func.coalesce(sa.func.max(_OPENED), 0)).select_from(session_leases)
+_NEWEST_SESSION: Final = sa.select(sa.func.coalesce(sa.func.max(SESSION_NUMBER), 0)).select_from(session_leases)
 _FAILURES_AT_ONCE: Final = 200
 
 NEWEST: Final = Statement(sa.select(figures.NEWEST_EVENT, figures.NEWEST_JOB, _NEWEST_SESSION.scalar_subquery()))
-NEWEST_EVENT: Final = Statement(sa.select(figures.NEWEST_EVENT))
 MOVES: Final = Statement(
     sa.select(*(_event[name] for name in ("id", "job_id", "at", "from_state", "to_state", "reason")), *_RUN)
     .join_from(job_events, sync_jobs, _job.id == _event.job_id)
@@ -38,6 +37,7 @@ MOVES: Final = Statement(
 )
 QUEUED: Final = Statement(
     sa.select(
+        _job.id,
         _job.id.label("job_id"),
         _job.enqueued_at.label("at"),
         sa.null().label("from_state"),
@@ -49,12 +49,9 @@ QUEUED: Final = Statement(
     .order_by(_job.id)
     .limit(_b("limit"))
 )
-PROGRESS: Final = Statement(sa.select(_job.id.label("job_id"), *(_job[name] for name in _PROGRESS)).where(IS_IN_FLIGHT))
-_SESSION: Final = [session_leases.c[name] for name in ("id", "kind", "label", "operator", "state")]
-ACTIVE: Final = Statement(sa.select(*_SESSION).where(IS_ACTIVE).limit(_b("limit")))
-OPENED: Final = Statement(
-    sa.select(_OPENED.label("number"), *_SESSION).where(_b("after") < _OPENED).order_by(_OPENED).limit(_b("limit"))
-)
+IN_FLIGHT: Final = Statement(sa.select(*JOB_COLUMNS).where(IS_IN_FLIGHT))
+ACTIVE: Final = Statement(sa.select(*session_leases.c).where(IS_ACTIVE).limit(_b("limit")))
+OPENED: Final = Statement(NUMBERED_SESSIONS.where(_b("after") < SESSION_NUMBER).order_by(SESSION_NUMBER))
 # CROSS JOIN keeps SQLite from beginning with all failed jobs there are.
 FAILURES: Final = Statement(
     sa.text(
@@ -86,6 +83,20 @@ class Newest:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A move of a job; where it is its queueing, `id` is that of the job."""
+
+    id: int
+    job_id: int
+    at: datetime
+    from_state: str | None
+    to_state: str
+    reason: str | None
+    run_path: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A job that failed for good; `detail` says what went wrong and what to do."""
 
@@ -103,45 +114,42 @@ class EventsReport(Queries):
         """Return how far the history goes."""
         return Newest(*(whole(number) for number in self._db.read(NEWEST)[0]))
 
-    def newest_event(self) -> int:
-        """Return the id of the newest move of a job; 0 where there is none."""
-        return whole(self._db.read(NEWEST_EVENT)[0][0])
-
-    def moves(self, after: int, limit: int) -> list[Record]:
+    def moves(self, after: int, limit: int) -> list[Move]:
         """Return the moves of jobs after the one with id `after`, the oldest first."""
-        return records(self._db, MOVES, {"after": after, "limit": limit})
+        return self._db.views(Move, MOVES, {"after": after, "limit": limit})
 
-    def queued(self, after: int, limit: int) -> list[Record]:
+    def queued(self, after: int, limit: int) -> list[Move]:
         """Return the jobs that were queued after the one with id `after`, in the form of moves, the oldest first."""
-        return records(self._db, QUEUED, {"after": after, "limit": limit})
+        return self._db.views(Move, QUEUED, {"after": after, "limit": limit})
 
-    def progress(self) -> list[Record]:
-        """Return how far the jobs in flight have come."""
-        return records(self._db, PROGRESS, {})
+    def in_flight(self) -> list[Job]:
+        """Return all jobs in flight."""
+        return self._db.views(Job, IN_FLIGHT)
 
-    def active_sessions(self, limit: int) -> list[Record]:
+    def active_sessions(self, limit: int) -> list[SessionRow]:
         """Return the active sessions."""
-        return records(self._db, ACTIVE, {"limit": limit})
+        return self._db.views(SessionRow, ACTIVE, {"limit": limit})
 
-    def opened_sessions(self, after: int, limit: int) -> list[Record]:
-        """Return the sessions that were opened after the one with the number `after`, in their present state."""
-        return records(self._db, OPENED, {"after": after, "limit": limit})
+    def opened_sessions(self, after: int, limit: int) -> tuple[list[SessionRow], int]:
+        """Return the sessions opened after the one with the number `after`, and the number to continue from."""
+        found = self._db.named(OPENED, {"after": after, "limit": limit})
+        return [view(SessionRow, row) for row in found], whole(found[-1]["number"]) if found else after
 
     def failures(self, after: int) -> tuple[list[Failure], int]:
         """Return jobs that failed after the move with id `after` and still are, and the move to continue from."""
-        upto = self.newest_event()
+        upto = self.newest().event
         if upto <= after:  # also after a backup was restored: its moves are no news
             return [], upto
-        found = records(self._db, FAILURES, {"after": after, "upto": upto, "limit": _FAILURES_AT_ONCE})
+        found = self._db.named(FAILURES, {"after": after, "upto": upto, "limit": _FAILURES_AT_ONCE})
         failures = [view(Failure, row) for row in found]
         return failures, whole(found[-1]["id"]) if len(found) == _FAILURES_AT_ONCE else upto
 
     def waiting_for_destination(self) -> dict[tuple[str, WaitReason], int]:
         """Return how many jobs wait for a destination that is offline or full."""
         return {
-            (str(destination), WaitReason(str(reason))): whole(jobs)
-            for destination, reason, jobs in self._db.read(figures.WAITING)
-            if reason in (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+            (one.destination, one.waiting_on): one.jobs
+            for one in self._db.views(Waiting, figures.WAITING)
+            if one.waiting_on in (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
         }
 
     def bytes_sent(self, destination: str) -> dict[int, int]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,10 +18,11 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.store.reports.rows import MAX_ID, Record, records
+from exlab_wizard.domain.views import Job
+from exlab_wizard.store.reports.rows import MAX_ID
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value, path_from_sql, path_to_sql, text, whole
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
 from exlab_wizard.store.tables import sync_jobs
 
 _job = sync_jobs.c
@@ -30,16 +31,12 @@ _b = sa.bindparam
 SEARCH_SECONDS: Final = 0.25
 FIRST_STRETCH: Final = 4_000
 LONGEST_STRETCH: Final = 64_000
+_ALL: Final = range(MAX_ID)
 _RECENT: Final = 2_000
 _MOST_OF_RUNS: Final = 1_000
 _CLOCK_ERROR: Final = timedelta(days=1)
 """Ids follow the time of queueing as far as the clock was right: a search by date starts and ends this much wider."""
 
-_COLUMNS: Final = (
-    "j.id, j.run_path, j.destination, j.equipment_id, j.state, j.state_reason, j.waiting_on, j.not_before,"
-    " j.error_kind, j.error_detail, j.enqueued_at, j.finished_at, j.verified_at, j.files_total, j.bytes_total,"
-    " j.bytes_done, j.bytes_verified, s.label"
-)
 _OPTIONAL: Final = (
     " AND (:equipment IS NULL OR j.equipment_id = :equipment)"
     " AND (:destination IS NULL OR j.destination = :destination)"
@@ -52,7 +49,7 @@ _OPTIONAL: Final = (
 def _search(source: str, in_state: str) -> Statement:
     return Statement(
         sa.text(
-            f"SELECT {_COLUMNS} FROM {source} LEFT JOIN session_leases s ON s.id = j.session_id"
+            f"SELECT j.*, s.label FROM {source} LEFT JOIN session_leases s ON s.id = j.session_id"
             f" WHERE j.id < :before AND j.id >= :floor AND {in_state}{_OPTIONAL}"
         )
     )
@@ -66,20 +63,20 @@ SEARCH_UNSETTLED: Final = {
 }
 OF_RUN: Final = Statement(
     sa.text(
-        "SELECT id, destination, state, enqueued_at, verified_at, bytes_total FROM sync_jobs NOT INDEXED"
-        " WHERE id < :before AND id >= :floor AND run_path = :run_path ORDER BY id DESC LIMIT :limit"
+        "SELECT * FROM sync_jobs NOT INDEXED"
+        " WHERE id < :before AND id >= :floor AND run_path = :run_path AND finished_at IS NOT NULL"
+        " ORDER BY id DESC LIMIT :limit"
     )
 )
 PENDING_OF_RUN: Final = Statement(
     sa.text(
-        "SELECT id, destination, state, enqueued_at, verified_at, bytes_total"
-        " FROM sync_jobs INDEXED BY jobs_one_unfinished WHERE run_path = :run_path AND finished_at IS NULL"
+        "SELECT * FROM sync_jobs INDEXED BY jobs_one_unfinished WHERE run_path = :run_path AND finished_at IS NULL"
         " ORDER BY id DESC"
     )
 )
 OF_RUNS: Final = Statement(
     sa.text(
-        "SELECT id, run_path, destination, state FROM sync_jobs NOT INDEXED WHERE id < :before AND id >= :floor"
+        "SELECT * FROM sync_jobs NOT INDEXED WHERE id < :before AND id >= :floor"
         " AND run_path IN (SELECT value FROM json_each(:paths)) ORDER BY id DESC LIMIT :limit"
     )
 )
@@ -91,15 +88,15 @@ RECENT_NAMES: Final = Statement(
         f" ORDER BY id DESC LIMIT {_RECENT})"
     )
 )
-_PUBLISHED: Final = "run_path, destination, equipment_id, bytes_total, files_total"
+_PUBLISHED: Final = "run_path, destination, equipment_id, bytes_total AS size, files_total AS files"
 # The bare columns are those of the row that has the greatest id.
 PUBLISHED: Final = Statement(
     sa.text(
-        f"SELECT max(id), {_PUBLISHED} FROM sync_jobs WHERE state IN ('verified', 'cleaned')"
+        f"SELECT max(id) AS job_id, {_PUBLISHED} FROM sync_jobs WHERE state IN ('verified', 'cleaned')"
         " GROUP BY run_path, destination, equipment_id ORDER BY max(id)"
     )
 )
-BY_JOB: Final = Statement(sa.text(f"SELECT id, {_PUBLISHED} FROM sync_jobs WHERE id = :job"))
+BY_JOB: Final = Statement(sa.text(f"SELECT id AS job_id, {_PUBLISHED} FROM sync_jobs WHERE id = :job"))
 STATES_OF_RUN: Final = Statement(
     sa.select(_job.id, _job.state)
     .where(_job.run_path == _b("run_path"), _job.destination == _b("destination"))
@@ -126,13 +123,20 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundJob(Job):
+    """A job, and the label of its session where the search reads it."""
+
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A page of jobs; `following` is the `before` of the next one, None where nothing older can match.
 
     `cut`: the time was over before the page was full, and jobs below `following` were not searched.
     """
 
-    jobs: list[Record]
+    jobs: list[FoundJob]
     following: int | None
     cut: bool
 
@@ -158,63 +162,49 @@ class HistoryReport(Queries):
         """Return the newest jobs below id `before` that match."""
         lowest = 0 if search.since is None else self._first_queued(search.since - _CLOCK_ERROR)
         start = MAX_ID if search.until is None else self._first_queued(search.until + _CLOCK_ERROR)
-        state = None if search.state is None else search.state.value
         params: dict[str, Value] = {
-            "state": state,
-            "equipment": search.equipment,
-            "destination": search.destination,
+            **asdict(search),
             "since": None if search.since is None else to_text(search.since),
             "until": None if search.until is None else to_text(search.until),
             "pattern": _pattern(search.text),
         }
         statement = SEARCH if search.state is None else SEARCH_UNSETTLED.get(search.state, SEARCH)
-
-        def read(bounds: dict[str, Value]) -> list[Record]:
-            return records(self._db, statement, {**params, **bounds})
-
-        return self._backwards(read, min(start, MAX_ID if before is None else before), lowest, limit, seconds)
+        ids = range(lowest, min(start, MAX_ID if before is None else before))
+        return self._backwards(statement, params, ids, limit, seconds)
 
     def of_run(self, run_path: str, *, seconds: float = SEARCH_SECONDS) -> Found:
         """Return the jobs of a run: all that are pending, and of the finished ones those that were found in time."""
-        path = path_to_sql(run_path)
-        pending = records(self._db, PENDING_OF_RUN, {"run_path": path})
-        known = {job["id"] for job in pending}
+        params: dict[str, Value] = {"run_path": path_to_sql(run_path)}
+        pending = self._db.views(FoundJob, PENDING_OF_RUN, params)
+        finished = self._backwards(OF_RUN, params, _ALL, 20, seconds)
+        known = {job.id for job in pending}  # one of them may just have finished
+        jobs = [*pending, *(job for job in finished.jobs if job.id not in known)]
+        return Found(jobs, finished.following, finished.cut)
 
-        def read(bounds: dict[str, Value]) -> list[Record]:
-            found = records(self._db, OF_RUN, {"run_path": path, **bounds})
-            return [job for job in found if job["id"] not in known]
-
-        finished = self._backwards(read, MAX_ID, 0, 20, seconds)
-        return Found([*pending, *finished.jobs], finished.following, finished.cut)
-
-    def of_runs(self, run_paths: Sequence[str], *, seconds: float = SEARCH_SECONDS) -> dict[str, list[Record]]:
+    def of_runs(self, run_paths: Sequence[str], *, seconds: float = SEARCH_SECONDS) -> dict[str, list[FoundJob]]:
         """Return, by run, those jobs of the given runs that were found in time, the newest first.
 
         Paths that are not valid Unicode are not searched for.
         """
         paths = json.dumps([path for path in run_paths if isinstance(path_to_sql(path), str)])
-
-        def read(bounds: dict[str, Value]) -> list[Record]:
-            return records(self._db, OF_RUNS, {"paths": paths, **bounds})
-
-        found: dict[str, list[Record]] = {}
-        for job in self._backwards(read, MAX_ID, 0, _MOST_OF_RUNS, seconds).jobs:
-            found.setdefault(str(job["run_path"]), []).append(job)
+        found: dict[str, list[FoundJob]] = {}
+        for job in self._backwards(OF_RUNS, {"paths": paths}, _ALL, _MOST_OF_RUNS, seconds).jobs:
+            found.setdefault(job.run_path, []).append(job)
         return found
 
     def recent_names(self) -> tuple[list[str], list[str]]:
         """Return the destinations and the instruments of the last jobs, sorted, to choose from."""
         rows = self._db.read(RECENT_NAMES)
-        return _names(rows, 0), _names(rows, 1)
+        equipment = {str(name) for _, name in rows if name is not None}
+        return sorted({str(name) for name, _ in rows}), sorted(equipment)
 
     def published(self) -> list[Publication]:
         """Return every run that was verified, once for each destination and equipment; the cost grows with history."""
-        return [_publication(row) for row in self._db.read(PUBLISHED)]
+        return self._db.views(Publication, PUBLISHED)
 
     def publication(self, job_id: int) -> Publication | None:
         """Return what a job publishes, or has published; None when there is no such job."""
-        rows = self._db.read(BY_JOB, {"job": job_id})
-        return _publication(rows[0]) if rows else None
+        return self._db.first(Publication, BY_JOB, {"job": job_id})
 
     def states_of_run(self, run_path: str, destination: str) -> dict[int, JobState]:
         """Return the state of each job of a run to a destination, the oldest first; the cost grows with history."""
@@ -226,20 +216,21 @@ class HistoryReport(Queries):
         return {str(name) for (name,) in self._db.read(EQUIPMENT, {"destination": destination})}
 
     def _backwards(
-        self, read: Callable[[dict[str, Value]], list[Record]], before: int, lowest: int, limit: int, seconds: float
+        self, statement: Statement, params: Mapping[str, Value], ids: range, limit: int, seconds: float
     ) -> Found:
         """Read one stretch of ids below the other; a quick one makes the next longer."""
-        found: list[Record] = []
-        stretch, deadline = FIRST_STRETCH, time.monotonic() + seconds
+        found: list[FoundJob] = []
+        before, stretch, deadline = ids.stop, FIRST_STRETCH, time.monotonic() + seconds
         while True:
             top = self._db.read(NEXT_BELOW, {"id": before})[0][0]  # ids may have gaps of any size
-            if top is None or whole(top) < lowest:
+            if top is None or whole(top) < ids.start:
                 return Found(found, None, cut=False)
-            floor = max(whole(top) + 1 - stretch, lowest)
+            floor = max(whole(top) + 1 - stretch, ids.start)
             began = time.monotonic()
-            found += read({"before": whole(top) + 1, "floor": floor, "limit": limit + 1 - len(found)})
+            bounds = {"before": whole(top) + 1, "floor": floor, "limit": limit + 1 - len(found)}
+            found += self._db.views(FoundJob, statement, {**params, **bounds})
             if len(found) > limit:
-                return Found(found[:limit], whole(found[limit - 1]["id"]), cut=False)
+                return Found(found[:limit], found[limit - 1].id, cut=False)
             before = floor
             now = time.monotonic()
             if now >= deadline:
@@ -261,19 +252,8 @@ class HistoryReport(Queries):
         return low
 
 
-def _names(rows: list[Row], column: int) -> list[str]:
-    return sorted({str(row[column]) for row in rows if row[column] is not None})
-
-
 def _pattern(text: str) -> str | None:
     """Return `text`, anywhere, as a pattern of LIKE; None for everything."""
     for special in "!%_":
         text = text.replace(special, f"!{special}")
     return f"%{text}%" if text else None
-
-
-def _publication(row: Row) -> Publication:
-    job_id, run_path, destination, equipment_id, size, files = row
-    return Publication(
-        whole(job_id), path_from_sql(run_path), str(destination), text(equipment_id), whole(size), whole(files)
-    )

@@ -17,15 +17,14 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.store import figures
 from exlab_wizard.store.reports.events import EventsReport
-from exlab_wizard.store.reports.rows import MAX_ID, Record, records
+from exlab_wizard.store.reports.history import FIRST_STRETCH, LONGEST_STRETCH
+from exlab_wizard.store.reports.rows import MAX_ID
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, moment, real, whole
+from exlab_wizard.store.sqlite.values import Value, real, whole
 from exlab_wizard.store.tables import IS_ACTIVE, IS_FAILED, launches, session_leases, sync_jobs
 
 READ_SECONDS: Final = 0.4
-FIRST_STRETCH: Final = 4_000
-LONGEST_STRETCH: Final = 64_000
 _LAUNCHES_READ: Final = 2_000
 
 
@@ -62,7 +61,7 @@ VERIFIED: Final = Statement(
 MOVE_BELOW: Final = Statement(sa.text("SELECT id, at FROM job_events WHERE id < :id ORDER BY id DESC LIMIT 1"))
 DRAIN_DURATIONS: Final = Statement(
     sa.text(
-        "SELECT id, draining_since, ended_at, end_reason,"
+        "SELECT draining_since, end_reason,"
         " max(0, round((julianday(ended_at) - julianday(draining_since)) * 86400.0, 3)) AS took_s"
         f" FROM (SELECT * FROM launches ORDER BY id DESC LIMIT {_LAUNCHES_READ})"
         " WHERE draining_since IS NOT NULL AND end_reason IN ('drained', 'forced') ORDER BY id DESC LIMIT :limit"
@@ -116,16 +115,25 @@ class Verified:
     complete_since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DrainDuration:
+    """How long a quit that ended the application took: seconds, None where a time cannot be read."""
+
+    draining_since: datetime
+    end_reason: str
+    took_s: float | None
+
+
 class MetricsReport(Queries):
     """Reads for `/metrics` and for the charts of the page."""
 
     def begin(self) -> EventCounts:
         """Return counts that are all zero: what happens from now on is counted."""
-        return EventCounts(EventsReport(self._db).newest_event())
+        return EventCounts(EventsReport(self._db).newest().event)
 
     def count(self, counts: EventCounts) -> None:
         """Add to `counts` what happened since. One caller at a time."""
-        newest = EventsReport(self._db).newest_event()
+        newest = EventsReport(self._db).newest().event
         rows = self._db.read(MOVES, {"after": counts.event, "newest": newest})
         for state, moves, verified, resumed in rows:
             counts.moves[str(state)] = counts.moves.get(str(state), 0) + whole(moves)
@@ -135,10 +143,7 @@ class MetricsReport(Queries):
 
     def unfinished(self) -> list[Unfinished]:
         """Return what is pending, by state and destination."""
-        return [
-            Unfinished(str(state), str(destination), whole(jobs), whole(left), moment(oldest))
-            for state, destination, jobs, left, oldest in self._db.read(figures.UNFINISHED)
-        ]
+        return self._db.views(Unfinished, figures.UNFINISHED)
 
     def failed(self) -> dict[str, int]:
         """Return how many jobs wait for an operator, by destination."""
@@ -178,9 +183,9 @@ class MetricsReport(Queries):
                 sums[str(quarter)] = (known[0] + whole(size), known[1] + whole(runs))
             before, stretch = top + 1 - stretch, min(2 * stretch, LONGEST_STRETCH)
 
-    def drain_durations(self, *, limit: int) -> list[Record]:
-        """Return the last quits that ended the application, newest first, each with the seconds that it took."""
-        return records(self._db, DRAIN_DURATIONS, {"limit": limit})
+    def drain_durations(self, *, limit: int) -> list[DrainDuration]:
+        """Return the last quits that ended the application, newest first."""
+        return self._db.views(DrainDuration, DRAIN_DURATIONS, {"limit": limit})
 
 
 def _quarters(sums: dict[str, tuple[int, int]]) -> list[Quarter]:

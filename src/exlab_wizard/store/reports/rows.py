@@ -5,40 +5,26 @@ The newest come first, a keyset page at a time.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import fields
+from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.codec import DecodeError, decode
+from exlab_wizard.domain.files import FileRecord
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, SessionPage, SessionRow
-from exlab_wizard.errors import StoreError
-from exlab_wizard.store.sqlite.database import Database, Queries
+from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Value, path_to_sql, whole
-from exlab_wizard.store.tables import session_leases, sync_files, sync_jobs
+from exlab_wizard.store.sqlite.values import Value, path_to_sql, view, whole
+from exlab_wizard.store.tables import SESSION_NUMBER, session_leases, sync_files, sync_jobs
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_View = TypeVar("_View", bound="DataclassInstance")
 _b = sa.bindparam
 _file = sync_files.c
-Record = dict[str, str | int | float | None]
 
 JOB_COLUMNS: Final = [sync_jobs.c[field.name] for field in fields(Job)]
-JOBS: Final = Statement(
-    sa.select(*JOB_COLUMNS).where(sync_jobs.c.id < _b("before")).order_by(sync_jobs.c.id.desc()).limit(_b("limit"))
-)
-JOBS_IN_STATE: Final = Statement(
-    sa.select(*JOB_COLUMNS)
-    .where(sync_jobs.c.id < _b("before"), sync_jobs.c.state == _b("state"))
-    .order_by(sync_jobs.c.id.desc())
-    .limit(_b("limit"))
-)
+_page = sa.select(*JOB_COLUMNS).where(sync_jobs.c.id < _b("before")).order_by(sync_jobs.c.id.desc()).limit(_b("limit"))
+JOBS: Final = Statement(_page)
+JOBS_IN_STATE: Final = Statement(_page.where(sync_jobs.c.state == _b("state")))
 JOB: Final = Statement(sa.select(*JOB_COLUMNS).where(sync_jobs.c.id == _b("job")))
 # Being queued is no move; the timeline begins with it all the same.
 _EVENTS: Final = (
@@ -49,14 +35,8 @@ _EVENTS: Final = (
 )
 EVENTS: Final = Statement(sa.text(f"{_EVENTS} LIMIT :limit"))
 EVENTS_PAGE: Final = Statement(sa.text(f"{_EVENTS} DESC LIMIT :limit"))
-# Rows are inserted in the order of opening, and none is ever deleted.
-_OPENED: Final[sa.ColumnElement[int]] = sa.literal_column("session_leases.rowid").label("number")
-SESSIONS_PAGE: Final = Statement(
-    sa.select(_OPENED, *session_leases.c)
-    .where(sa.literal_column("session_leases.rowid") < _b("before"))
-    .order_by(sa.literal_column("session_leases.rowid").desc())
-    .limit(_b("limit"))
-)
+NUMBERED_SESSIONS: Final = sa.select(SESSION_NUMBER.label("number"), *session_leases.c).limit(_b("limit"))
+SESSIONS_PAGE: Final = Statement(NUMBERED_SESSIONS.where(_b("before") > SESSION_NUMBER).order_by(SESSION_NUMBER.desc()))
 SESSION: Final = Statement(sa.select(*session_leases.c).where(session_leases.c.id == _b("id")))
 SESSIONS: Final = Statement(
     sa.select(*session_leases.c)
@@ -64,7 +44,7 @@ SESSIONS: Final = Statement(
     .limit(_b("limit"))
 )
 FILES: Final = Statement(
-    sa.select(_file.path, _file.size, _file.mtime_ns, _file.state, _file.bytes_done, _file.sha256)
+    sa.select(*(_file[field.name] for field in fields(FileRecord)))
     .where(_file.job_id == _b("job"), _file.path > _b("after"))
     .order_by(_file.path)
     .limit(_b("limit"))
@@ -81,14 +61,6 @@ JOB_STATES: Final = "SELECT state FROM sync_jobs ORDER BY id"
 MAX_ID: Final = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class FilePage:
-    """Some files; `following` is the `after` of the next page, None on the last."""
-
-    files: list[Record]
-    following: str | None
-
-
 class RowsReport(Queries):
     """Ordered, bounded reads for people."""
 
@@ -96,76 +68,49 @@ class RowsReport(Queries):
         """Return jobs below id `before`, newest first."""
         params: dict[str, Value] = {"before": MAX_ID if before is None else before, "limit": limit}
         if in_state is None:
-            return views(self._db, Job, JOBS, params)
-        return views(self._db, Job, JOBS_IN_STATE, {**params, "state": in_state.value})
+            return self._db.views(Job, JOBS, params)
+        return self._db.views(Job, JOBS_IN_STATE, {**params, "state": in_state.value})
 
     def job(self, job_id: int) -> Job | None:
         """Return one job, or None."""
-        found = views(self._db, Job, JOB, {"job": job_id})
-        return found[0] if found else None
+        return self._db.first(Job, JOB, {"job": job_id})
 
     def events(self, job_id: int, *, limit: int = 10_000) -> list[JobEvent]:
         """Return a job's timeline, oldest first."""
-        return views(self._db, JobEvent, EVENTS, {"job": job_id, "limit": limit, "before": MAX_ID})
+        return self._db.views(JobEvent, EVENTS, {"job": job_id, "limit": limit, "before": MAX_ID})
 
     def events_page(self, job_id: int, *, limit: int, before: int | None = None) -> list[JobEvent]:
         """Return a job's moves below id `before`, newest first; the last of all is being queued, with id 0."""
         params: dict[str, Value] = {"job": job_id, "limit": limit, "before": MAX_ID if before is None else before}
-        return views(self._db, JobEvent, EVENTS_PAGE, params)
+        return self._db.views(JobEvent, EVENTS_PAGE, params)
 
-    def files(self, job_id: int, *, limit: int, after: str = "") -> FilePage:
-        """Return the files of a job behind the path `after`, which is in the form of `os.fsdecode`, by path."""
-        found = records(self._db, FILES, {"job": job_id, "after": path_to_sql(after), "limit": limit + 1})
-        following = str(found[limit - 1]["path"]) if len(found) > limit else None
-        return FilePage(found[:limit], following)
+    def files(self, job_id: int, *, limit: int, after: str = "") -> tuple[list[FileRecord], str | None]:
+        """Return files of a job behind the path `after`, by path, and the `after` of the next page; None is the last.
+
+        Paths are in the form of `os.fsdecode`.
+        """
+        params: dict[str, Value] = {"job": job_id, "after": path_to_sql(after), "limit": limit + 1}
+        found = self._db.views(FileRecord, FILES, params)
+        return found[:limit], found[limit - 1].path if len(found) > limit else None
 
     def session(self, lease_id: str) -> SessionRow | None:
         """Return one session, or None."""
-        found = views(self._db, SessionRow, SESSION, {"id": lease_id})
-        return found[0] if found else None
+        return self._db.first(SessionRow, SESSION, {"id": lease_id})
 
     def sessions_page(self, *, limit: int, before: int | None = None) -> SessionPage:
         """Return sessions in the reverse order of their opening, those below the number `before`."""
-        found = records(self._db, SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
+        found = self._db.named(SESSIONS_PAGE, {"limit": limit, "before": MAX_ID if before is None else before})
         following = whole(found[-1]["number"]) if len(found) == limit else None
         return SessionPage([view(SessionRow, row) for row in found], following)
 
     def sessions(self, *, limit: int) -> list[SessionRow]:
         """Return sessions, the active ones first."""
-        return views(self._db, SessionRow, SESSIONS, {"limit": limit})
+        return self._db.views(SessionRow, SESSIONS, {"limit": limit})
 
     def launches(self, *, limit: int) -> list[LaunchRow]:
         """Return launches, newest first."""
-        return views(self._db, LaunchRow, LAUNCHES, {"limit": limit})
+        return self._db.views(LaunchRow, LAUNCHES, {"limit": limit})
 
     def quits(self, *, limit: int) -> list[QuitRow]:
         """Return quits, newest first."""
-        return views(self._db, QuitRow, QUITS, {"limit": limit})
-
-
-def views(database: Database, kind: type[_View], statement: Statement, params: Mapping[str, Value]) -> list[_View]:
-    """Return the rows of a query as views, whose fields are their columns; see `view`."""
-    return [view(kind, row) for row in records(database, statement, params)]
-
-
-def view(kind: type[_View], row: Record) -> _View:
-    """Return a row as a view.
-
-    Raises:
-        StoreError: it holds what no column of its kind holds; a time may be any text.
-    """
-    try:
-        return decode(kind, row)
-    except DecodeError as error:
-        msg = f"a row of the database cannot be read: {error} (id {row.get('id')}). Correct it with SQL."
-        raise StoreError(msg) from error
-
-
-def records(database: Database, statement: Statement, params: Mapping[str, Value]) -> list[Record]:
-    """Return the rows of a query as dictionaries."""
-    columns, rows = database.read_table(statement, params)
-    return [{name: _shown(value) for name, value in zip(columns, row, strict=True)} for row in rows]
-
-
-def _shown(value: Value) -> str | int | float | None:
-    return os.fsdecode(value) if isinstance(value, bytes) else value
+        return self._db.views(QuitRow, QUITS, {"limit": limit})

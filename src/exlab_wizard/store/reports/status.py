@@ -12,13 +12,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.lease import LeaseState
-from exlab_wizard.domain.views import Pending, Status, Waiting
+from exlab_wizard.domain.views import Job, LeaseState, Pending, Status, Waiting
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue.drain import DrainQueries
 from exlab_wizard.store.queue.launches import Launches
-from exlab_wizard.store.reports.rows import Record, RowsReport, records
+from exlab_wizard.store.reports.rows import RowsReport
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, real, whole
@@ -62,9 +60,7 @@ _KEPT: Final = (
     "CASE WHEN j.launch_id = :launch AND (j.bytes_resumed > 0 OR j.finished_at IS NOT NULL)"
     " THEN j.bytes_resumed ELSE j.bytes_done END"
 )
-RESUMED: Final = Statement(
-    sa.text(f"SELECT j.id, j.run_path, j.destination, j.state{_REQUEUED} ORDER BY e.id LIMIT {MOST_JOBS}")
-)
+RESUMED: Final = Statement(sa.text(f"SELECT j.*{_REQUEUED} ORDER BY e.id LIMIT {MOST_JOBS}"))
 KEPT: Final = Statement(sa.text(f"SELECT coalesce(sum({_KEPT}), 0){_REQUEUED}"))
 
 
@@ -102,7 +98,7 @@ class LastExit:
     ended_at: str
     resumed: int
     bytes_kept: int
-    jobs: list[Record]
+    jobs: list[Job]
 
     @property
     def all_counted(self) -> bool:
@@ -121,7 +117,7 @@ class StatusReport(Queries):
             launch=Launches(self._db).open_launch(),
             pending=self.pending(),
             in_flight=DrainQueries(self._db).blockers(),
-            waiting=self.waiting(),
+            waiting=self._db.views(Waiting, figures.WAITING),
             failed=self.counts().failed,
             sessions=[one for one in rows.sessions(limit=_MOST_SESSIONS) if one.state is LeaseState.ACTIVE],
             last_launch=ended[0] if ended else None,
@@ -146,11 +142,6 @@ class StatusReport(Queries):
             pending[str(state)] = Pending(known.jobs + whole(jobs), known.bytes_left + whole(left))
         return pending
 
-    def waiting(self) -> list[Waiting]:
-        """Return how many queued jobs wait for what, by destination."""
-        rows = self._db.read(figures.WAITING)
-        return [Waiting(str(destination), WaitReason(str(reason)), whole(jobs)) for destination, reason, jobs in rows]
-
     def last_exit(self, launch_id: int, newest_event: int) -> LastExit | None:
         """Return what the exit before `launch_id` interrupted; None if it was clean, or there was none.
 
@@ -161,6 +152,6 @@ class StatusReport(Queries):
             return None
         resumed, ended, ended_at = whole(found[0][0]), str(found[0][1]), str(found[0][2])
         params: dict[str, Value] = {"launch": launch_id, "newest": newest_event}
-        jobs = records(self._db, RESUMED, params | {"moves": 2 * min(resumed, MOST_JOBS)})
+        jobs = self._db.views(Job, RESUMED, params | {"moves": 2 * min(resumed, MOST_JOBS)})
         ((kept,),) = self._db.read(KEPT, params | {"moves": 2 * min(resumed, MOST_COUNTED)})
         return LastExit(ended, ended_at, resumed, whole(kept), jobs)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -19,21 +20,17 @@ from exlab_wizard.store.sqlite.driver import driver
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, slots=True)
 class ThreadConnection:
     """A connection, and the lock that is held for as long as a statement or a transaction takes.
 
     `left_open`: closing all leaves this one open.
     """
 
-    __slots__ = ("connection", "left_open", "lock", "proxy")
-
-    def __init__(self, proxy: PoolProxiedConnection, *, left_open: bool) -> None:
-        connection: driver.Connection | None = proxy.driver_connection
-        assert connection is not None
-        self.proxy = proxy
-        self.connection = connection
-        self.left_open = left_open
-        self.lock = threading.RLock()  # a query may run inside a transaction
+    proxy: PoolProxiedConnection
+    connection: driver.Connection
+    left_open: bool
+    lock: threading.RLock = field(default_factory=threading.RLock)  # a query may run inside a transaction
 
 
 class Connections:
@@ -57,7 +54,9 @@ class Connections:
             if self._over:
                 msg = "the database is closed: the application is exiting"
                 raise StoreError(msg)
-            held = ThreadConnection(self._open(), left_open=getattr(self._local, "left_open", False))
+            proxy = self._open()
+            assert proxy.driver_connection is not None
+            held = ThreadConnection(proxy, proxy.driver_connection, getattr(self._local, "left_open", False))
             self._local.own = self._local.held = held
             with self._lock:
                 self._held.add(held)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -19,11 +20,10 @@ from sqlalchemy.pool import NullPool
 
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.sqlite.connections import Connections
-from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug
-from exlab_wizard.store.sqlite.errors import is_busy, store_error
+from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug, is_busy, store_error
 from exlab_wizard.store.sqlite.fair_lock import FairLock
 from exlab_wizard.store.sqlite.statement import Statement
-from exlab_wizard.store.sqlite.values import Row, Value
+from exlab_wizard.store.sqlite.values import Row, Value, View, view
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ decode_text: Final = partial(str, encoding="utf-8", errors="surrogateescape")
 class Database:
     """The database file. Thread-safe: every thread works on a connection of its own, opened at its first statement.
 
+    What cannot be opened, read or written raises StoreError, which says why; then nothing was written.
     `journal_mode` is `wal` unless the SQLite library has the WAL-reset bug; a state dir on a network file system
     needs `delete`. `busy_timeout_s` is how long a lock is waited for before that is an error.
     """
@@ -102,11 +103,7 @@ class Database:
                 raise StoreError(msg)
 
     def connection(self) -> driver.Connection:
-        """Return this thread's connection, opened at its first use.
-
-        Raises:
-            StoreError: the file cannot be opened.
-        """
+        """Return this thread's connection, opened at its first use."""
         return self.connections.current().connection
 
     @contextlib.contextmanager
@@ -120,11 +117,7 @@ class Database:
             raise self._explained(op, error) from error
 
     def require_in_place(self) -> None:
-        """Raise when the file is not the one that was opened: no other program would see what is read and written.
-
-        Raises:
-            StoreError: it was deleted, moved or replaced.
-        """
+        """Raise StoreError unless the file is the one that was opened: no other program would see what is written."""
         if not self.in_place():
             msg = f"the database {str(self.path)!r} was deleted, moved or replaced while it was in use. Put it back."
             raise StoreError(msg)
@@ -145,43 +138,36 @@ class Database:
         self.connections.release()
 
     def read(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
-        """Run a query and return its rows.
-
-        Raises:
-            StoreError: the database cannot be read; the message says why.
-        """
+        """Run a query and return its rows."""
         with self._lent("read") as connection:
             return connection.execute(statement.sql, statement.bind(params or {})).fetchall()
 
-    def read_table(self, statement: Statement, params: Mapping[str, Value]) -> tuple[list[str], list[Row]]:
-        """Run a query and return its column names and rows.
+    def views(self, kind: type[View], statement: Statement, params: Mapping[str, Value] | None = None) -> list[View]:
+        """Run a query and return its rows as views, whose fields are its columns; see `view`."""
+        return [view(kind, row) for row in self.named(statement, params)]
 
-        Raises:
-            StoreError: the database cannot be read; the message says why.
-        """
+    def first(self, kind: type[View], statement: Statement, params: Mapping[str, Value] | None = None) -> View | None:
+        """Run a query and return its first row as a view, or None; see `view`."""
+        return next(iter(self.views(kind, statement, params)), None)
+
+    def named(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[dict[str, Value]]:
+        """Run a query and return its rows, each by the names of its columns, with paths as text."""
         with self._lent("read") as connection:
-            cursor = connection.execute(statement.sql, statement.bind(params))
+            cursor = connection.execute(statement.sql, statement.bind(params or {}))
             try:
-                return [column[0] for column in cursor.description], cursor.fetchall()
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, map(_path_as_text, row), strict=True)) for row in cursor]
             finally:  # not left to the collector: it may run in a thread that would wait for this one's next query
                 cursor.close()
 
     def write(self, statement: Statement, params: Mapping[str, Value]) -> list[Row]:
-        """Run one write as its own transaction and return what it returns; durable on return.
-
-        Raises:
-            StoreError: nothing was written; the message says why.
-        """
+        """Run one write as its own transaction and return what it returns; durable on return."""
         with self._turn(), self._lent("write") as connection:
             return connection.execute(statement.sql, statement.bind(params)).fetchall()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Lend a write transaction: durable when its `with` block is left, undone when the block raises.
-
-        Raises:
-            StoreError: the write lock is not available, or a statement or the commit failed; nothing was written.
-        """
+        """Lend a write transaction: durable when its `with` block is left, undone when the block raises."""
         with self._turn(), self._lent("write") as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -258,25 +244,23 @@ class Database:
         return store_error(str(self.path), op, error)
 
 
+@dataclass(frozen=True, slots=True)
 class Transaction:
     """A write transaction that is open on the calling thread's connection."""
 
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: driver.Connection) -> None:
-        self._connection = connection
+    connection: driver.Connection
 
     def run(self, statement: Statement, params: Mapping[str, Value] | None = None) -> list[Row]:
         """Run a statement and return its rows."""
-        return self._connection.execute(statement.sql, statement.bind(params or {})).fetchall()
+        return self.connection.execute(statement.sql, statement.bind(params or {})).fetchall()
 
     def change(self, statement: Statement, params: Mapping[str, Value] | None = None) -> int:
         """Run a statement and return how many rows it changed."""
-        return self._connection.execute(statement.sql, statement.bind(params or {})).rowcount
+        return self.connection.execute(statement.sql, statement.bind(params or {})).rowcount
 
     def change_many(self, statement: Statement, params: Sequence[Mapping[str, Value]]) -> None:
         """Run a statement once for each of `params`."""
-        self._connection.executemany(statement.sql, [statement.bind(row) for row in params])
+        self.connection.executemany(statement.sql, [statement.bind(row) for row in params])
 
 
 class Queries:
@@ -284,3 +268,7 @@ class Queries:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+
+def _path_as_text(value: Value) -> Value:
+    return os.fsdecode(value) if isinstance(value, bytes) else value

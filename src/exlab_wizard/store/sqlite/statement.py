@@ -32,7 +32,7 @@ class Statement:
         _STATEMENTS.append(self)
 
     @cached_property
-    def _compiled(self) -> sa.Compiled:
+    def _compiled(self) -> sa.sql.compiler.SQLCompiler:
         return self._clause.compile(dialect=_DIALECT)  # type: ignore[attr-defined,no-any-return]
 
     @cached_property
@@ -43,9 +43,7 @@ class Statement:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The parameters in the order of the text: the driver binds by place in two thirds of the time by name."""
-        compiled = self._compiled
-        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
-        return tuple(compiled.positiontup or ())
+        return tuple(self._compiled.positiontup or ())
 
     @cached_property
     def _constants(self) -> dict[str, Value]:

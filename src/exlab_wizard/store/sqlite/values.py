@@ -1,14 +1,35 @@
-"""Python values in the database, and back."""
+"""Python values in the database, and back; rows as the dataclasses whose fields are their columns."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from exlab_wizard.domain.clock import time_typed
+from exlab_wizard.domain.codec import DecodeError, decode
+from exlab_wizard.errors import StoreError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+View = TypeVar("View", bound="DataclassInstance")
 Value = str | bytes | int | float | None
 Row = tuple[Value, ...]
+
+
+def view(kind: type[View], row: Mapping[str, Value]) -> View:
+    """Return a row, by the names of its columns, as a view.
+
+    Raises:
+        StoreError: it holds what no column of its kind holds; a time may be any text.
+    """
+    try:
+        return decode(kind, row)
+    except DecodeError as error:
+        msg = f"a row of the database cannot be read: {error} (id {row.get('id')!s}). Correct it with SQL."
+        raise StoreError(msg) from error
 
 
 def path_to_sql(path: str) -> str | bytes:

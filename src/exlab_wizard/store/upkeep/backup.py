@@ -43,8 +43,7 @@ class Backups:
 
     def newest(self, now: datetime | None = None) -> Path | None:
         """Return the newest backup, or None."""
-        found = self.all(now)
-        return found[-1] if found else None
+        return next(reversed(self.all(now)), None)
 
     def newest_time(self, now: datetime | None = None) -> datetime | None:
         """Return when the newest backup was made, as its name says; None where there is none before `now`."""
@@ -166,14 +165,12 @@ def _keep(database: Path, kept: Path) -> None:
     """
     part = kept.with_name(kept.name + _PART)
     try:
-        old = driver.connect(database, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
-        try:
+        connection = driver.connect(database, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
+        with contextlib.closing(connection) as old:
             free = _is_exclusive(old)
             if free:
                 _copy(old, part, None)
                 old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            old.close()
     except driver.Error:
         # It is damaged: keep every byte of it, as it is.
         _discard(part)
@@ -226,33 +223,27 @@ def check_backup(source: Path) -> None:
     if not source.is_file():
         msg = f"{str(source)!r} is not a file; `exlab-wizard db backup --list` lists the backups"
         raise RefusedError(msg)
-    connection = open_read_only(source)
-    try:
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except driver.DatabaseError as error:
-        verdict = str(error)
-    finally:
-        connection.close()
+    with contextlib.closing(open_read_only(source)) as connection:
+        try:
+            verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except driver.DatabaseError as error:
+            verdict = str(error)
     if verdict != "ok":
         msg = f"{str(source)!r} is not a usable backup: {verdict}"
         raise RefusedError(msg)
 
 
 def _copy(source: driver.Connection, part: Path, progress: Callable[[int, int], None] | None) -> None:
-    target = driver.connect(part)
-    try:
+    def report(_status: int, left: int, total: int) -> None:
+        if progress is not None:
+            progress(left, total)
+
+    with contextlib.closing(driver.connect(part)) as target:
         target.execute("PRAGMA synchronous = FULL")
-
-        def report(_status: int, left: int, total: int) -> None:
-            if progress is not None:
-                progress(left, total)
-
         source.backup(target, pages=_PAGES_PER_STEP, progress=report)
         target.execute("PRAGMA journal_mode = delete")
         verdict = target.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        target.close()
     if verdict != "ok":
         msg = f"the copy is damaged: {verdict}"
         raise driver.DatabaseError(msg)

@@ -37,17 +37,18 @@ _PUT_BACK: Final = (
 )
 
 
-def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_retry: bool) -> str:
+_SINCE_RETRY: Final = (
+    " AND e.id > coalesce((SELECT max(r.id) FROM job_events r WHERE r.job_id = j.id"
+    " AND r.from_state = 'failed' AND r.to_state = 'queued'), 0)"
+)
+
+
+def _budget(column: str, counted: str, relation: Literal["=", "<="], begin: str = "") -> str:
     """Return the query for jobs whose `column` is not (`relation`) what their events, summed by `counted`, say.
 
-    A job that was set running by hand was never counted as claimed: its budgets cannot be checked.
+    `begin` may leave out early events. A job that was set running by hand was never counted as claimed: its budgets
+    cannot be checked.
     """
-    begin = (
-        " AND e.id > coalesce((SELECT max(r.id) FROM job_events r WHERE r.job_id = j.id"
-        " AND r.from_state = 'failed' AND r.to_state = 'queued'), 0)"
-        if since_retry
-        else ""
-    )
     return (
         f"SELECT 'job ' || id || ': {column} is ' || held || ', its events say ' || logged FROM (SELECT j.id,"
         f" j.{column} AS held, (SELECT CASE WHEN max({_CLAIMED_BY_HAND}) THEN NULL ELSE coalesce(sum({counted}), 0) END"
@@ -56,104 +57,75 @@ def _budget(column: str, counted: str, relation: Literal["=", "<="], *, since_re
     )
 
 
-INVARIANTS: Final = (
-    (
-        "exactly the jobs in flight have a claim",
-        f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)",
-    ),
-    (
+INVARIANTS: Final = tuple(
+    {
+        "exactly the jobs in flight have a claim": (
+            f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)"
+        ),
         # A forced quit that could not mark its rows leaves them to the next launch, which recovers all there are.
-        "jobs in flight belong to the last launch, which is running or was forced to quit",
-        (
+        "jobs in flight belong to the last launch, which is running or was forced to quit": (
             "SELECT 'job ' || j.id FROM sync_jobs j LEFT JOIN launches l ON l.id = j.launch_id"
             f" WHERE j.state IN {_IN_FLIGHT} AND (l.id IS NOT (SELECT max(id) FROM launches)"
             " OR coalesce(l.end_reason, 'forced') <> 'forced')"
         ),
-    ),
-    (
-        "only the last launch is open",
-        "SELECT 'launch ' || id FROM launches WHERE ended_at IS NULL AND id <> (SELECT max(id) FROM launches)",
-    ),
-    (
-        "a run is pending at most once for each destination",
-        (
+        "only the last launch is open": (
+            "SELECT 'launch ' || id FROM launches WHERE ended_at IS NULL AND id <> (SELECT max(id) FROM launches)"
+        ),
+        "a run is pending at most once for each destination": (
             "SELECT 'jobs ' || group_concat(id) FROM sync_jobs"
             " WHERE state NOT IN ('verified', 'cleaned', 'failed', 'cancelled')"
             " GROUP BY run_path, destination HAVING count(*) > 1"
         ),
-    ),
-    (
-        "exactly the finished jobs have a finish time",
-        f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_FINISHED}) <> (finished_at IS NOT NULL)",
-    ),
-    (
-        "verified jobs have every file verified and every byte sent",
-        (
+        "exactly the finished jobs have a finish time": (
+            f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_FINISHED}) <> (finished_at IS NOT NULL)"
+        ),
+        "verified jobs have every file verified and every byte sent": (
             "SELECT 'job ' || id FROM sync_jobs WHERE state = 'verified' AND (bytes_done <> bytes_total"
             " OR EXISTS (SELECT 1 FROM sync_files f WHERE f.job_id = sync_jobs.id AND f.state <> 'verified'))"
         ),
-    ),
-    (
-        "every event continues the previous one and is a legal move",
-        (
+        "every event continues the previous one and is a legal move": (
             "SELECT 'event ' || id || ' of job ' || job_id FROM (SELECT id, job_id, from_state, to_state,"
             " lag(to_state, 1, 'queued') OVER (PARTITION BY job_id ORDER BY id) AS before FROM job_events) e"
             " WHERE from_state IS NOT before OR NOT EXISTS"
             " (SELECT 1 FROM job_transitions t WHERE t.from_state = e.from_state AND t.to_state = e.to_state)"
         ),
-    ),
-    (
-        "the last event of a job matches its state",
-        (
+        "the last event of a job matches its state": (
             "SELECT 'job ' || id FROM sync_jobs j WHERE state IS NOT coalesce("
             "(SELECT to_state FROM job_events e WHERE e.job_id = j.id ORDER BY e.id DESC LIMIT 1), 'queued')"
         ),
-    ),
-    (
         # A job retried by an operator begins with fresh budgets.
-        "attempts equal the claims that were not given back",
-        _budget(
-            "attempts", f"(e.to_state = 'running') - ({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})", "=", since_retry=True
+        "attempts equal the claims that were not given back": _budget(
+            "attempts", f"(e.to_state = 'running') - ({_CUT_OFF} OR {_PUT_BACK} OR {_GIVEN_UP})", "=", _SINCE_RETRY
         ),
-    ),
-    (
-        "interruptions equal the quits and machine restarts that interrupted a job",
-        _budget("interruptions", f"{_CUT_OFF} AND e.reason <> 'crashed'", "=", since_retry=False),
-    ),
-    (
+        "interruptions equal the quits and machine restarts that interrupted a job": _budget(
+            "interruptions", f"{_CUT_OFF} AND e.reason <> 'crashed'", "="
+        ),
         # Progress clears the count.
-        "crashes do not exceed the launches that crashed with the job in flight",
-        _budget("crashes", f"({_CUT_OFF} AND e.reason = 'crashed') OR {_GIVEN_UP}", "<=", since_retry=True),
-    ),
-    (
-        "a launch that interrupted a job ended as its events say",
-        (
+        "crashes do not exceed the launches that crashed with the job in flight": _budget(
+            "crashes", f"({_CUT_OFF} AND e.reason = 'crashed') OR {_GIVEN_UP}", "<=", _SINCE_RETRY
+        ),
+        "a launch that interrupted a job ended as its events say": (
             "SELECT 'event ' || e.id || ' of job ' || e.job_id FROM job_events e"
             f" LEFT JOIN launches l ON l.id = e.launch_id WHERE {_CUT_OFF}"
             " AND e.reason IN ('crashed', 'host_restarted') AND l.end_reason IS NOT e.reason"
         ),
-    ),
-    (
-        "exactly the closed sessions have a closing time",
-        "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)",
-    ),
+        "exactly the closed sessions have a closing time": (
+            "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)"
+        ),
+    }.items()
 )
 
-PROGRESS_RULES: Final = (
-    (
-        "interrupted jobs are queued again by the running launch",
-        (
+PROGRESS_RULES: Final = tuple(
+    {
+        "interrupted jobs are queued again by the running launch": (
             "SELECT 'job ' || j.id FROM sync_jobs j, launches l WHERE j.state = 'resumable'"
             " AND l.id = (SELECT max(id) FROM launches) AND l.ended_at IS NULL AND l.draining_since IS NULL"
         ),
-    ),
-    (
-        "no job waits longer than the longest delay",
-        (
+        "no job waits longer than the longest delay": (
             "SELECT 'job ' || id || ' waits until ' || not_before FROM sync_jobs WHERE state = 'queued'"
             f" AND not_before > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{LONGEST_WAIT.total_seconds():.0f} seconds')"
         ),
-    ),
+    }.items()
 )
 """Rules without which a job would not finish automatically."""
 
@@ -209,7 +181,7 @@ def _broken(database: Database, sql: str, good: list[Row]) -> str:
 
 def _other_moves(database: Database) -> str:
     held = database.connection().execute("SELECT from_state, to_state, meaning FROM job_transitions").fetchall()
-    return _difference({(move.source.value, move.target.value, move.meaning) for move in TRANSITIONS}, set(held))
+    return _difference({(*move, meaning) for move, meaning in TRANSITIONS.items()}, set(held))
 
 
 def _other_objects(database: Database) -> str:

@@ -61,9 +61,9 @@ class PruneResult:
 
 
 class Prune:
-    """One pruning of everything that was over before a moment.
+    """One pruning of everything that was over before a moment; making it selects what to delete, and deletes nothing.
 
-    Making it selects what to delete, and raises StoreError where the database cannot be read; nothing is deleted yet.
+    Raises StoreError where the database cannot be read or written; what was deleted until then stays deleted.
     """
 
     def __init__(self, database: Database, before: datetime) -> None:
@@ -76,21 +76,13 @@ class Prune:
         self._sessions = [whole(number) for number, session in closed if session not in named]
 
     def preview(self) -> PruneResult:
-        """Return what `run` would delete.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
+        """Return what `run` would delete."""
         files = sum(self._count(COUNT_FILES, job) for job in self._jobs)
         events = sum(self._count(COUNT_EVENTS, job) for job in self._jobs)
         return PruneResult(len(self._jobs), files, events, len(self._sessions), self._free_bytes())
 
     def run(self, progress: Callable[[int, int], None]) -> PruneResult:
-        """Delete it all; `progress` is called with the number of deleted jobs and of all that are to be deleted.
-
-        Raises:
-            StoreError: the database cannot be written; what was deleted until then stays deleted.
-        """
+        """Delete it all; `progress` is called with the number of deleted jobs and of all that are to be deleted."""
         wanted = self.preview()
         with self._without_foreign_keys():
             for batch in self._batches():

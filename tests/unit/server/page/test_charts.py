@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from exlab_wizard.domain.clock import time_typed
 from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.server.page import charts
-from exlab_wizard.store.reports.metrics import Quarter
+from exlab_wizard.store.reports.metrics import DrainDuration, Quarter
 
 NOW = datetime(2026, 11, 24, 14, 20, tzinfo=UTC)
 GIB = 1 << 30
@@ -69,14 +71,14 @@ def test_the_scale_has_round_numbers_and_the_highest_bar_is_inside(amount: int) 
 
 
 def test_drains_stand_in_the_order_of_their_time_and_say_how_they_ended() -> None:
-    drains: list[dict[str, str | int | float | None]] = [
-        {"took_s": 95.0, "draining_since": "2026-11-24T10:00:00.000Z", "end_reason": "forced"},
-        {"took_s": 0.031, "draining_since": "2026-11-23T10:00:00.000Z", "end_reason": "drained"},
+    drains = [
+        DrainDuration(datetime(2026, 11, 24, 10, tzinfo=UTC), "forced", 95.0),
+        DrainDuration(datetime(2026, 11, 23, 10, tzinfo=UTC), "drained", 0.031),
     ]
     first, second = charts.of_drains(drains, UTC).bars
     assert (first.name, first.value, first.sign) == ("2026-11-23 10:00", "0.031 s", "drained")
     assert (second.value, second.sign) == ("1 min 35 s", "forced")
     assert second.height > first.height > 1
     assert charts.of_drains([]).empty
-    typed: dict[str, str | int | float | None] = {**drains[0], "draining_since": "soon"}
+    typed = replace(drains[0], draining_since=time_typed("soon"))
     assert charts.of_drains([typed], UTC).bars[0].value == "1 min 35 s"

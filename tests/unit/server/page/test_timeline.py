@@ -37,11 +37,9 @@ def test_no_reason_of_ours_is_shown_as_the_program_writes_it(outcome: Completed 
         assert "_" not in words
 
 
-@pytest.mark.parametrize("move", TRANSITIONS, ids=lambda move: f"{move.source}-{move.target}")
-def test_a_move_by_hand_says_so(move: object) -> None:
-    target = getattr(move, "target", None)
-    assert isinstance(target, JobState)
-    assert step(event(target, "changed with SQL")).words.endswith("(by SQL)")
+@pytest.mark.parametrize("move", TRANSITIONS, ids="-".join)
+def test_a_move_by_hand_says_so(move: tuple[JobState, JobState]) -> None:
+    assert step(event(move[1], "changed with SQL")).words.endswith("(by SQL)")
 
 
 @pytest.mark.parametrize("ended", ["crashed", "host_restarted", "forced"])

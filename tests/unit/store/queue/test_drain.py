@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support import given
 
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import PredicateUnreadableError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.sessions import NewSession

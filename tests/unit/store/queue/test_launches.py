@@ -12,8 +12,8 @@ from tests.support import given
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
-from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.outcome import CRASH_LIMIT, Decision
+from exlab_wizard.domain.views import LeaseState, SessionKind
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import NewJob

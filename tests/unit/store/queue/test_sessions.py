@@ -9,8 +9,8 @@ from tests.support import given
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.job import ErrorKind, JobState
-from exlab_wizard.domain.lease import LeaseState, SessionKind
 from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.domain.views import LeaseState, SessionKind
 from exlab_wizard.errors import RefusedError, StoreError
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession

@@ -10,7 +10,7 @@ from tests.unit.store.test_plans import plan, steps_of
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import JobState
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.reports import history, metrics, rows
@@ -47,7 +47,7 @@ def ids(store: Store, search: Search, *, seconds: float = 30.0) -> list[object]:
     before: int | None = None
     for _ in range(1_000):
         page = store.history.search(search, limit=50, before=before, seconds=seconds)
-        found += [job["id"] for job in page.jobs]
+        found += [job.id for job in page.jobs]
         before = page.following
         if before is None:
             return found
@@ -56,7 +56,7 @@ def ids(store: Store, search: Search, *, seconds: float = 30.0) -> list[object]:
 
 def test_pages_come_newest_first_and_hold_every_job_once(filled: Store) -> None:
     first = filled.history.search(Search(), limit=50)
-    assert [job["id"] for job in first.jobs] == list(range(MANY, MANY - 50, -1))
+    assert [job.id for job in first.jobs] == list(range(MANY, MANY - 50, -1))
     assert not first.cut
     assert ids(filled, Search(destination="old", equipment="tof")) == list(range(MANY, 0, -10))
 
@@ -92,15 +92,15 @@ def test_a_run_is_found_by_the_label_of_its_session(store: Store) -> None:
     store.sessions.complete("session-5", [NewJob("/data/x", "nas", session_id="session-5")], given.NOW)
     given.enqueue(store, "other")
     (found,) = store.history.search(Search("probe nr"), limit=5).jobs
-    assert (found["run_path"], found["label"]) == ("/data/x", "Probe Nr. 5")
+    assert (found.run_path, found.label) == ("/data/x", "Probe Nr. 5")
 
 
 def test_a_name_that_is_not_unicode_is_found_and_shown(store: Store) -> None:
     store.jobs.enqueue(NewJob("/data/caf\udce9-17", "nas"), given.NOW)
     (found,) = store.history.search(Search("-17"), limit=5).jobs
-    assert found["run_path"] == "/data/caf\udce9-17"
+    assert found.run_path == "/data/caf\udce9-17"
     (same,) = store.history.of_run("/data/caf\udce9-17").jobs
-    assert same["id"] == found["id"]
+    assert same.id == found.id
 
 
 def test_dates_narrow_the_search_and_cost_no_reading_of_what_is_newer(filled: Store) -> None:
@@ -126,7 +126,7 @@ def test_gaps_between_ids_are_stepped_over(store: Store) -> None:
         store, "INSERT INTO sync_jobs (id, run_path, destination, enqueued_at) VALUES (5, '/data/old', 'nas', '')"
     )
     page = store.history.search(Search(), limit=50)
-    assert ([job["id"] for job in page.jobs], page.following) == ([900_000_000_000, 5], None)
+    assert ([job.id for job in page.jobs], page.following) == ([900_000_000_000, 5], None)
 
 
 def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store) -> None:
@@ -156,9 +156,9 @@ def test_every_read_goes_by_id_and_sorts_nothing(store: Store) -> None:
 def test_jobs_of_a_run_are_found_pending_ones_at_once(filled: Store) -> None:
     pending = filled.jobs.enqueue(NewJob("/data/Run-00042", "nas"), given.NOW).job_id
     everything = filled.history.of_run("/data/Run-00042", seconds=30)
-    assert [job["id"] for job in everything.jobs] == [pending, 42]
+    assert [job.id for job in everything.jobs] == [pending, 42]
     at_once = filled.history.of_run("/data/Run-00042", seconds=0)
-    assert ([job["id"] for job in at_once.jobs], at_once.cut) == ([pending], True)
+    assert ([job.id for job in at_once.jobs], at_once.cut) == ([pending], True)
 
 
 def test_bytes_are_counted_by_the_quarter_in_which_runs_were_verified(filled: Store) -> None:
@@ -194,8 +194,11 @@ def test_drains_are_those_that_ended_the_application(store: Store) -> None:
         " (3, '', '', 1, '', '', '', '2026-03-01T10:00:09.000Z', '2026-03-01T10:00:02.500Z', 'forced'),"
         " (4, '', '', 1, '', '', '', '2026-03-01T10:00:09.000Z', NULL, NULL)",
     )
-    found = [(drain["id"], drain["end_reason"], drain["took_s"]) for drain in store.metrics.drain_durations(limit=30)]
-    assert found == [(3, "forced", 0), (1, "drained", 2.5)]  # the clock was set back in the third
+    found = [
+        (drain.draining_since.second, drain.end_reason, drain.took_s)
+        for drain in store.metrics.drain_durations(limit=30)
+    ]
+    assert found == [(9, "forced", 0), (0, "drained", 2.5)]  # the clock was set back in the third
 
 
 def test_files_come_in_pages_in_the_order_of_their_names(store: Store, launch_id: int) -> None:
@@ -207,8 +210,7 @@ def test_files_come_in_pages_in_the_order_of_their_names(store: Store, launch_id
     seen: list[object] = []
     after: str | None = ""
     while after is not None:
-        page = store.rows.files(job.job_id, limit=1, after=after)
-        seen += [file["path"] for file in page.files]
-        after = page.following
+        page, after = store.rows.files(job.job_id, limit=1, after=after)
+        seen += [file.path for file in page]
     assert sorted(map(str, seen)) == sorted(names)
     assert len(seen) == len(names)

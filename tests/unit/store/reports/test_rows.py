@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.support import given
 
-from exlab_wizard.domain.lease import SessionKind
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.queue.sessions import NewSession
 from exlab_wizard.store.store import Store

@@ -7,8 +7,8 @@ from tests.support import given
 from tests.support.virtual_quit import MIDNIGHT, VirtualClock
 
 from exlab_wizard.domain.headline import Condition, HeadlineState, condition
-from exlab_wizard.domain.lease import SessionKind
 from exlab_wizard.domain.quit import Phase
+from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import StoreError
 from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.supervisor import Supervised, Supervisor

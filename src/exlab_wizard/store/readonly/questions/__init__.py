@@ -1,16 +1,18 @@
 """The saved questions: one `.sql` file each, which begins with the question, who asks it, and its parameters.
 
 A file begins with `-- ` lines: the question, `-- Asked by: ` a person, and for each parameter `-- :name = default`
-followed by its meaning. The rest is one SELECT.
+followed by its meaning. The rest is one SELECT. Beside them the glossary: what every view, table and column means.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from exlab_wizard.errors import UsageError
 from exlab_wizard.store.sqlite.values import Value
@@ -43,6 +45,23 @@ class SavedQuestion:
     def defaults(self) -> dict[str, Value]:
         """The parameters when nothing else is said."""
         return {parameter.name: parameter.default for parameter in self.parameters}
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A view or table: what it holds, and the meaning of each column, in the column's order."""
+
+    name: str
+    kind: Literal["view", "table"]
+    holds: str
+    columns: Mapping[str, str]
+
+
+@cache
+def relations() -> tuple[Relation, ...]:
+    """Return all views and tables, the most used ones first."""
+    read = tomllib.loads(_FOLDER.with_name("glossary.toml").read_text("utf-8"))
+    return tuple(Relation(name, it["kind"], it["holds"], it["columns"]) for name, it in read.items())
 
 
 @cache
