@@ -59,12 +59,10 @@ class _File(_Database):  # type: ignore[misc]  # ships no types
         return await self._pool.run(lambda: self._readers.run(fn))
 
     async def execute_write_fn(self, fn: Callable[[driver.Connection], _T], block: bool = True) -> _T:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
-        msg = "the database is read-only here"
-        raise StoreError(msg)
+        raise StoreError("the database is read-only here")
 
     def connect(self, write: bool = False) -> driver.Connection:  # noqa: ARG002, FBT001, FBT002 - Datasette's form
-        msg = "only the readers open the database"
-        raise StoreError(msg)
+        raise StoreError("only the readers open the database")
 
     async def execute(self, *args: object, **kwargs: object) -> object:
         # Otherwise it writes failed queries to stderr, with everything a query string holds.

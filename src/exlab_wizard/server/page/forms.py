@@ -63,6 +63,5 @@ def path_of(address: str) -> str:
         ValueError: it is longer than any path.
     """
     if len(address) > LONGEST_ADDRESS:
-        msg = "longer than any path"
-        raise ValueError(msg)
+        raise ValueError("longer than any path")
     return os.fsdecode(unquote_to_bytes(address))

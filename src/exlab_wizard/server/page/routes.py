@@ -66,10 +66,7 @@ class PageRoutes:
         self, name: Annotated[str, Path(max_length=100)], v: Annotated[str, Query(max_length=100)] = ""
     ) -> Response:
         """Return a file of the page."""
-        found = self._views.asset(name, v)
-        if found is None:
-            raise ApiError(Code.NOT_FOUND, "There is no such file.")
-        return found
+        return self._views.asset(name, v)
 
     async def favicon(self) -> Response:
         """Redirect to our icon: the pages below `/admin/` name none, so browsers ask here."""

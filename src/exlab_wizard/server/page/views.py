@@ -98,10 +98,14 @@ class Views:
 
         return self._answer(await self._pools.reads.run(render), status)
 
-    def asset(self, name: str, version: str) -> Response | None:
-        """Return a static file, as it was at launch; cacheable for good if its version was requested."""
+    def asset(self, name: str, version: str) -> Response:
+        """Return a static file, as it was at launch; cacheable for good if its version was requested.
+
+        Raises:
+            ApiError: there is no such file.
+        """
         if name not in self._assets:
-            return None
+            raise ApiError(Code.NOT_FOUND, "There is no such file.")
         content, present = self._assets[name]
         kept = "public, max-age=31536000, immutable" if version == present else "no-cache"
         return Response(content, media_type=_TYPES[Path(name).suffix], headers={"Cache-Control": kept})

@@ -131,8 +131,7 @@ class SettingsRoutes:
         def change(now: Settings) -> Change:
             destination = now.destinations.get(name)
             if destination is None or len(destination.schedule) > MOST_HOURS:
-                msg = "This destination cannot be changed here. Edit the file in a text editor."
-                raise SettingsError(msg)
+                raise SettingsError("This destination cannot be changed here. Edit the file in a text editor.")
             return destination_change(name, form, shown_destination(destination))
 
         return await self._save(request, mark_of(name), form, change)
