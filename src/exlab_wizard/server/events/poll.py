@@ -64,12 +64,9 @@ class Poller:
             now.move = max([now.move, *(move.id for move in moves)])
             now.job = max([now.job, *(job.id for job in queued)])
             now.session = max(now.session, newest)
-            # Jobs that were queued come first: their moves are among the others. Each new session comes once, in its
-            # present state: it may be over already.
-            jobs = [("job", _document(move, _MOVE)) for move in (*queued, *moves)]
-            sessions = [("session", _document(session, _SESSION)) for session in opened]
-            progress = [("progress", job) for job in now.progress if job not in before.progress]
-            return [*jobs, *progress, *sessions, *self._closed(before, now), *_quit(before, now)]
+            # Jobs that were queued come first: their moves are among the others.
+            jobs = [*_moved([*queued, *moves]), *_progressed(before, now)]
+            return [*jobs, *_opened(opened), *self._closed(before, now), *_quit(before, now)]
         except BaseException:  # boundary: the next poll reports what this one could not
             self._last = before
             raise
@@ -99,6 +96,23 @@ class Poller:
 def _document(view: Job | Move | SessionRow, names: tuple[str, ...]) -> dict[str, Json]:
     document = document_of(view, printable)
     return {name: document[name] for name in names}
+
+
+def _moved(moves: list[Move]) -> Iterator[Update]:
+    for move in moves:
+        yield "job", _document(move, _MOVE)
+
+
+def _progressed(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
+    for job in now.progress:
+        if job not in before.progress:
+            yield "progress", job
+
+
+def _opened(sessions: list[SessionRow]) -> Iterator[Update]:
+    """Report each new session once, in its present state: it may be over already."""
+    for session in sessions:
+        yield "session", _document(session, _SESSION)
 
 
 def _quit(before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
