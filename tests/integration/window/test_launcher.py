@@ -281,8 +281,15 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
     bench = make({"DISPLAY": ":nowhere", "PATH": os.environ["PATH"], "PYTHONPATH": python_path(tmp_path)})
     assert bench.launcher.show("/") == ShowResult("opened", "webview")
 
+    def command_line(child: psutil.Process) -> list[str]:
+        try:
+            return child.cmdline()
+        except psutil.ZombieProcess:  # a child of an earlier test that nobody has waited for yet
+            return []
+
     def started() -> list[psutil.Process]:  # the system shows a command line a moment after the start
-        return [one for one in psutil.Process().children() if "exlab_wizard.desktop.window.webview" in one.cmdline()]
+        children = psutil.Process().children()
+        return [one for one in children if "exlab_wizard.desktop.window.webview" in command_line(one)]
 
     (process,) = until(started, what="the process")
     assert process.cmdline() == [sys.executable, "-P", "-m", "exlab_wizard.desktop.window.webview"]

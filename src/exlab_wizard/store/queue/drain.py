@@ -21,7 +21,8 @@ from exlab_wizard.store.sqlite.values import whole
 COUNT: Final = Statement(sa.select(figures.ACTIVE_SESSIONS, figures.IN_FLIGHT))
 BLOCKERS: Final = Statement(
     sa.text(
-        "SELECT kind, id, label, since, bytes_left, percent, eta_s FROM drain_blockers ORDER BY since, id LIMIT 100"
+        "SELECT kind, id, label, ifnull(since, '') AS since, bytes_left, percent, eta_s FROM drain_blockers"
+        " ORDER BY since, id LIMIT 100"  # a time taken away with SQL must not hide what else is in flight
     )
 )
 
