@@ -19,6 +19,9 @@ PAGE_MINUTES = 10
 RECOVERY_ARGS =
 SCREENSHOTS =
 
+# The tests start the program a thousand times: it is compiled once, not each time
+export PYTHONDONTWRITEBYTECODE =
+
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 DESKTOP = $(VENV)/.desktop
