@@ -75,6 +75,7 @@ def test_the_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     assert names_in(built(tmp_path / "dist")) == names_in(wheel)
 
 
+@pytest.mark.sampled(cases=0)  # it installs everything anew
 @pytest.mark.slow
 def test_the_installed_program_works_far_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
