@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ from tests.support.program import PATIENCE_SECONDS, Program
 
 __all__ = ["ARGUMENTS", "CHROMIUM", "Visitor", "expect"]
 
-CHROMIUM: Final = "/usr/bin/chromium"
+CHROMIUM: Final = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
+"""The same engine without the windows and menus around it, which cost two thirds of the processor time."""
 ARGUMENTS: Final = [
     "--no-sandbox",
     "--disable-gpu",
