@@ -121,7 +121,7 @@ def cases() -> Iterator[Case]:
                 yield Case(place, kind, kind.errors[number % len(kind.errors)], lasting=number % 2 == 0)
 
 
-@pytest.mark.sampled(cases=20)
+@pytest.mark.sampled(cases=12)
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_a_failing_call_leaves_the_documented_state_and_lifted_the_run_arrives(
     running: FaultyProgram, case: Case

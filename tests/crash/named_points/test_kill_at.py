@@ -116,6 +116,7 @@ def test_killed_in_the_middle_of_a_large_file_it_goes_on_there(exlab: Lab, point
     finish(exlab)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", MERGE)
 def test_killed_while_files_are_added_to_a_published_run_all_of_them_arrive(exlab: Lab, point: Point) -> None:
     run = exlab.make_run()
@@ -139,6 +140,7 @@ def test_killed_while_it_queues_a_run_the_run_is_queued_or_it_is_not(exlab: Lab,
     finish(exlab)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", LEASE)
 def test_killed_while_a_session_completes_all_its_runs_are_queued_or_none_and_its_client_may_ask_again(
     exlab: Lab, point: Point

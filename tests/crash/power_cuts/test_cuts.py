@@ -76,7 +76,7 @@ class Found:
         self.broken += [f"{sentence} [{at}{left.cut.how}]" for sentence in broken]
 
 
-@pytest.mark.sampled(cases=8)
+@pytest.mark.sampled(cases=5)
 @pytest.mark.parametrize(("name", "journal_mode", "syncfs"), CASES)
 def test_after_a_power_cut_nothing_acknowledged_is_lost_and_every_run_arrives(
     home: Path,

@@ -71,7 +71,7 @@ def note(record: Note, scenario: str, enumeration: Enumeration, tally: Tally) ->
     record(PROPERTY, share)
 
 
-@pytest.mark.sampled(cases=8)
+@pytest.mark.sampled(cases=6)
 @pytest.mark.parametrize("kind", ALL, ids=[kind.name for kind in ALL])
 def test_killed_at_any_call_everything_still_comes_to_its_good_end_once(
     kind: type[Scenario], prepared: Prepared, record_property: Note

@@ -52,6 +52,7 @@ def test_killed_while_completing_there_is_a_session_or_all_its_jobs(
     ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("point", "jobs"), [(Point.ENQUEUE_BEFORE_COMMIT, 0), (Point.ENQUEUE_AFTER_COMMIT, 1)])
 def test_killed_while_enqueueing_the_repeated_request_makes_one_job(exlab: Lab, point: Point, jobs: int) -> None:
     run = exlab.make_run()

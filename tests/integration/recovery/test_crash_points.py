@@ -93,7 +93,7 @@ def finish_and_look(program: Program, source: Path) -> None:
         database.close()
 
 
-@pytest.mark.sampled(cases=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize(("calls", "number"), LAUNCH_POINTS)
 def test_killed_at_a_durable_step_of_recovery_the_next_launch_recovers_all_the_same(
     cut_off: Program, again: Program, calls: str, number: int
@@ -102,7 +102,7 @@ def test_killed_at_a_durable_step_of_recovery_the_next_launch_recovers_all_the_s
     finish_and_look(again, cut_off.home / "run")
 
 
-@pytest.mark.sampled(cases=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize(("calls", "number"), PUBLISH_POINTS)
 def test_killed_at_a_step_of_publishing_the_run_is_published_once(
     cut_off: Program, again: Program, calls: str, number: int

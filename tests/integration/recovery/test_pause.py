@@ -56,6 +56,7 @@ def with_sql(program: Program, word: str) -> None:
         store.database.connection().execute(f"UPDATE launches SET paused_since = {value} WHERE ended_at IS NULL")
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("do", [typed, over_http, with_sql])
 def test_a_running_copy_sends_little_more_and_goes_on_at_the_byte(
