@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_killed_and_relaunched_in_the_middle_the_session_goes_on(client: Client, running: Lab) -> None:
     run = running.make_run()
-    with client.session(kind="run", label="survivor", ttl_s=8.0) as session:
+    with client.session(kind="run", label="survivor", ttl_s=PATIENCE_SECONDS / 2) as session:
         began = session.id
         running.kill()
         until(lambda: session.trouble is not None, what="a heartbeat to find nobody")
