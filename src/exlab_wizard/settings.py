@@ -65,6 +65,9 @@ class ServerSettings(_Section):
     roots: tuple[Annotated[str, AfterValidator(_absolute_folder)], ...] = Field(
         (), description="the only folders from which runs may be queued over HTTP; empty allows any folder"
     )
+    uids: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
+        (), description="other accounts of this machine whose programs may use the API with its token"
+    )
 
 
 class NotificationSettings(_Section):

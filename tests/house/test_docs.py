@@ -19,7 +19,7 @@ from exlab_wizard import __version__, crash_points
 from exlab_wizard.cli.main import cli
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason, legal_moves
 from exlab_wizard.paths import StateDir
-from exlab_wizard.server.auth.access_control import BODY_LIMIT_BYTES, MOST_REQUESTS
+from exlab_wizard.server.auth.access_control import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, MOST_REQUESTS
 from exlab_wizard.server.auth.login import CODE_SECONDS
 from exlab_wizard.server.errors import Code
 from exlab_wizard.server.events.feed import KEPT
@@ -29,7 +29,8 @@ from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.upkeep import migration
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.testing import Application, Lab
-from exlab_wizard.tray.uvicorn_server import HEADER_BYTES, MOST_CONNECTIONS
+from exlab_wizard.tray.admission import MOST_CONNECTIONS, MOST_OF_ONE, MOST_OF_OTHERS
+from exlab_wizard.tray.uvicorn_server import HEADER_BYTES
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
@@ -220,8 +221,11 @@ def test_every_event_of_the_api_is_documented() -> None:
 
 def test_the_limits_of_the_api_are_documented() -> None:
     text = page("api.md")
+    assert HEADER_BYTES == HEAD_LIMIT_BYTES
     assert f"headers {HEADER_BYTES >> 10} KiB, bodies {BODY_LIMIT_BYTES >> 20} MiB" in text
-    assert f"{MOST_REQUESTS} requests at the same time, {MOST_CONNECTIONS} connections" in text
+    flat = " ".join(text.split())
+    assert f"{MOST_REQUESTS} requests at the same time, {MOST_CONNECTIONS} connections of this account" in flat
+    assert f"{MOST_OF_ONE} of each other one and {MOST_OF_OTHERS} of all others together" in flat
     assert f"up to {KEPT} events" in text
     assert f"At most {MOST_STREAMS} streams" in text
     assert f"valid for {CODE_SECONDS:.0f} s and once" in text

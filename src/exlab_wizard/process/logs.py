@@ -6,6 +6,7 @@ on: a forced exit or a SIGKILL loses none. A log that cannot be written, as on a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -25,6 +26,7 @@ NAME: Final = "exlab-wizard.log"
 FILE_BYTES: Final = 4 << 20
 KEPT_FILES: Final = 4
 """Including the current one."""
+MINUTE_SECONDS: Final = 60.0
 IDS: Final = ("launch", "job", "session")
 _TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
 _LONGEST_CHARS: Final = 16_000
@@ -66,6 +68,30 @@ class LogOnce:
     def reset(self) -> None:
         """Log the next failure in any case: all is well again."""
         self._said = ""
+
+
+class LogEachMinute:
+    """Logs each kind of event at most once a minute, and a minute later how many more there were.
+
+    For events that others can cause as often as they like. For the event loop's thread.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._more: dict[str, int] = {}
+
+    def report(self, kind: str, level: int, detail: str, error: BaseException | None = None) -> None:
+        """Log `kind` and `detail`, with the trace of `error`, unless the last minute has one of that kind."""
+        if kind in self._more:
+            self._more[kind] += 1
+            return
+        self._more[kind] = 0
+        self._log.log(level, "%s: %s", kind, detail, exc_info=error)
+        asyncio.get_running_loop().call_later(MINUTE_SECONDS, self._count, kind, level)
+
+    def _count(self, kind: str, level: int) -> None:
+        if more := self._more.pop(kind):
+            self._log.log(level, "%s: %d more in the last minute", kind, more)
 
 
 def _add_ids(record: logging.LogRecord) -> bool:

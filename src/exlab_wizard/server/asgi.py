@@ -68,7 +68,14 @@ class HttpApplication:
         self._warming = threading.Timer(WARM_SECONDS, self._warm, (views,))
         self._warming.name = "templates"
         self._warming.daemon = True
-        self._access_control = AccessControl(routes, views.refusal, port=port, token=token, logins=logins)
+        self._access_control = AccessControl(
+            routes,
+            views.refusal,
+            port=port,
+            token=token,
+            logins=logins,
+            admitted=lambda: backend.settings.current.server.uids,
+        )
         self.login_path, self.malformed = logins.path_to, self._access_control.malformed
         self.farewell = self._feed.farewell
         with contextlib.suppress(RuntimeError):  # without a thread the first page takes longer

@@ -40,6 +40,8 @@ class Code(StrEnum):
     """`Host` is not this machine's loopback address with our port."""
     UNAUTHORIZED = "unauthorized", 401
     """Neither a valid token nor a valid cookie."""
+    OTHER_ACCOUNT = "other_account", 403
+    """The connection belongs to another account of this machine."""
     CROSS_ORIGIN = "cross_origin", 403
     """A browser sent this on behalf of another site."""
     OUTSIDE_ROOTS = "outside_roots", 403

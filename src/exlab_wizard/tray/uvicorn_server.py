@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -18,35 +19,52 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from exlab_wizard.process.threads import call_in_loop
+from exlab_wizard.tray.admission import Admission, NotAdmittedError
 from exlab_wizard.tray.quit_ports import ServedApplication
 
 REQUEST_SECONDS: Final = 10.0
 """From the first byte of a request, or from connecting, to its last byte."""
 KEEP_ALIVE_SECONDS: Final = 75
-MOST_CONNECTIONS: Final = 800
+OTHERS_KEEP_ALIVE_SECONDS: Final = 5
+BACKLOG: Final = 1024
+_ACCEPTED_AT_ONCE: Final = 64
+"""So that a flood of connections is turned away bit by bit, before it has used up all descriptors."""
 HEADER_BYTES: Final = 16 << 10
 TICK_SECONDS: Final = 1.0
 STREAMS_END_SECONDS: Final = 0.02
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 ANSWERS_END_SECONDS: Final = 0.5
 """How long a stop waits for the answers of requests that were received whole; streams and slow readers are cut off."""
 
 
+class _Config(uvicorn.Config):
+    """uvicorn's, which each connection has, with the admission that all share."""
+
+    admission: Admission
+
+
 class _Connection(H11Protocol):
-    """One client's connection, with a time limit for each request."""
+    """One client's connection, with a time limit for each request; requests know whose it is."""
 
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own form
-        if len(self.connections) >= MOST_CONNECTIONS:
+        try:
+            stranger = self._admission.enter(transport.get_extra_info("socket"), transport.get_extra_info("peername"))
+        except NotAdmittedError:
             transport.abort()
             return
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "stranger": stranger}
+        if stranger is not None:
+            self.timeout_keep_alive = OTHERS_KEEP_ALIVE_SECONDS
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expected()
         if self in self.connections:
             super().connection_lost(exc)
+            self._admission.leave(self.app_state["stranger"])
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -76,6 +94,10 @@ class _Connection(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not (cycle.response_started or cycle.more_body)
 
+    @property
+    def _admission(self) -> Admission:
+        return cast("_Config", self.config).admission
+
     def _expect_request(self) -> None:
         if self._limit is None:
             self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
@@ -93,8 +115,9 @@ class Serving(uvicorn.Server):
     """
 
     def __init__(self, application: ServedApplication, listening: socket.socket) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        config = uvicorn.Config(
+        # Its warnings are about requests: each gets its answer, and our own line.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        config = _Config(
             application,
             http=_Connection,
             ws="none",
@@ -106,7 +129,9 @@ class Serving(uvicorn.Server):
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             h11_max_incomplete_event_size=HEADER_BYTES,
+            backlog=_ACCEPTED_AT_ONCE,
         )
+        self._admission = config.admission = Admission(listening)
         super().__init__(config)
         self._served = application
         self._listening = listening
@@ -130,7 +155,9 @@ class Serving(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so."""
+        asyncio.get_running_loop().set_exception_handler(self._failed)
         await super().startup(sockets)
+        self._listening.listen(BACKLOG)
         self._answering()
 
     async def main_loop(self) -> None:
@@ -153,6 +180,14 @@ class Serving(uvicorn.Server):
         for task in list(self.server_state.tasks):
             task.cancel()
         await self._let_end(0, lambda _connection: False)
+        self._admission.close()
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            self._admission.exhausted(error)  # asyncio tries again a second later
+        else:
+            loop.default_exception_handler(context)
 
     async def _let_end(self, seconds: float, may_stay: Callable[[_Connection], bool]) -> None:
         """Cut off the connections that may not stay, and wait for the answers under way."""

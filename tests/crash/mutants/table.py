@@ -510,4 +510,41 @@ _QUIT: Final = (
     ),
 )
 
-MUTANTS: Final = (*_DURABLE, *_CLAIMED, *_RECOVERED, *_SENT, *_PUBLISHED, *_QUIT)
+_PEERS: Final = "tests/unit/process/test_peers.py::"
+_GUARDED: Final = (
+    Mutant(
+        "the account of a connection",
+        "server/auth/access_control.py",
+        "if stranger is not None and stranger not in self._admitted()",
+        "if False",
+        (
+            "tests/integration/api/test_accounts.py::test_a_stolen_cookie_and_a_stolen_token_open_nothing",
+            "tests/integration/api/test_accounts.py::test_a_login_link_is_not_redeemed_by_another_account_in_any_of_its_tries",
+        ),
+    ),
+    Mutant(
+        "the process that holds the other end",
+        "process/peers.py",
+        "row.state not in _HELD or not row.inode",
+        "False",
+        (f"{_PEERS}test_one_that_is_gone_is_nobodys_even_where_the_kernel_says_0[the kernel answers]",),
+    ),
+    Mutant(
+        "our own end, which proves that the row is of this connection",
+        "process/peers.py",
+        "            accepted.getpeername()",
+        "            pass",
+        (f"{_PEERS}test_a_row_is_of_this_connection_only_as_long_as_our_end_lives",),
+    ),
+    Mutant(
+        "the bound on connections of others",
+        "tray/admission.py",
+        "full = self._open[stranger] >= MOST_OF_ONE or",
+        "full = False and",
+        (
+            "tests/integration/api/test_floods.py::test_a_thousand_connections_of_another_account_do_not_keep_the_owner_out",
+        ),
+    ),
+)
+
+MUTANTS: Final = (*_DURABLE, *_CLAIMED, *_RECOVERED, *_SENT, *_PUBLISHED, *_QUIT, *_GUARDED)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from tests.integration.api.api import Api, code_of, run_of
 from tests.integration.api.bench import backend_of
 from tests.support.bench import Bench
@@ -317,8 +318,11 @@ def test_without_the_extra_the_page_says_how_to_install_it(tmp_path: Path) -> No
     bench = Bench(tmp_path)
     application = HttpApplication(backend_of(bench, tmp_path), port=80, token="token", page_secret="00")  # noqa: S106 - of nobody
 
+    async def ours(scope: Scope, receive: Receive, send: Send) -> None:
+        await application({**scope, "state": {"stranger": None}}, receive, send)
+
     async def ask() -> tuple[httpx.Response, httpx.Response]:
-        transport = httpx.ASGITransport(application)
+        transport = httpx.ASGITransport(ours)
         headers = {"Authorization": "Bearer token"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:80", headers=headers) as client:
             client.headers["Host"] = "127.0.0.1:80"

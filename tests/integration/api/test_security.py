@@ -196,7 +196,8 @@ def test_this_is_refused_in_the_one_form(shared: Api, served: Program, raw: Raw)
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-type"] == "application/json"
-    assert f"trace {error['trace_id']}" in served.log()
+    assert len(error["trace_id"]) == 16
+    assert f"http: {status}: " in served.log()
     assert shared.address.token not in served.log()
 
 
@@ -219,7 +220,15 @@ def test_what_is_not_http_is_refused_in_the_one_form_too(shared: Api, served: Pr
     error = json.loads(body)["error"]
     assert (status, error["code"]) == (400, "bad_request")
     assert headers["content-security-policy"].startswith("default-src 'none'")
-    assert f"trace {error['trace_id']}" in served.log()
+    assert len(error["trace_id"]) == 16
+    assert "http: not HTTP: 400, trace " in served.log()
+
+
+def test_of_each_kind_the_first_refusal_in_a_minute_is_logged_with_its_trace(program: Program, api: Api) -> None:
+    traces = [error_of(api.get(f"/jobs/{job}"))["trace_id"] for job in (1, 2)]
+    assert f"404, trace {traces[0]}" in program.log()
+    assert f"{traces[1]}" not in program.log()
+    assert f"422, trace {error_of(api.get('/jobs/x'))['trace_id']}" in program.log()
 
 
 def test_a_body_in_pieces_is_cut_off_at_the_limit_as_well(shared: Api) -> None:

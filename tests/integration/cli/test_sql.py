@@ -252,3 +252,43 @@ def test_a_terminal_gets_a_table_where_it_fits_and_blocks_where_it_does_not(comm
     assert blocks[0].startswith("row 1 of 1")
     told = {words[0]: words[1] for line in blocks if len(words := line.split()) > 1}
     assert (told["destination"], told["claim_id"], told["priority"]) == ("nas", "NULL", "0")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals there")
+def test_csv_on_a_terminal_obeys_nothing_and_elsewhere_changes_nothing(command: list[str], store: Store) -> None:
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    csv = [*command, "sql", "--csv", "SELECT char(27) || ']0;mine' || char(7) AS t"]
+    assert subprocess.run(csv, capture_output=True, text=True, check=True).stdout == "t\n\x1b]0;mine\x07\n"
+    assert on_a_terminal(csv, 80) == "t\n\\x1b]0;mine\\x07\n"
+
+
+def test_safe_cells_are_no_formulas(cli: Cli, store: Store) -> None:
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    query = "SELECT '=1+1' AS a, '+1' AS b, '-x' AS c, '@x' AS d, char(9) || 'x' AS e, -1 AS f, 'x=1' AS g, NULL AS h"
+    assert cli("sql", "--csv", "--safe-cells", query).out == "a,b,c,d,e,f,g,h\n'=1+1,'+1,'-x,'@x,'\tx,-1,x=1,\n"
+    assert cli("sql", "--csv", query).out.splitlines()[1].startswith("=1+1,+1,-x,@x,")
+    assert cli("sql", "--safe-cells", query).status == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        (ENDLESS.format("printf('%.*c', 1000000, 'x')"), "larger than 64 MiB"),
+        ("SELECT count(*) FROM (" + ENDLESS.format("printf('%9000000d', i) AS t") + " ORDER BY t)", "of memory"),
+        ("WITH RECURSIVE n(x) AS (SELECT 'x' UNION ALL SELECT x || x FROM n) SELECT max(length(x)) FROM n", "too big"),
+    ],
+    ids=["much is answered", "much is sorted", "one value is long"],
+)
+def test_memory_and_answer_are_limited(query: str, sentence: str, command: list[str], store: Store) -> None:
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    done = subprocess.run([*command, "sql", "--limit", "100", query], capture_output=True, text=True, check=False)
+    assert (done.returncode in (1, 2), done.stdout) == (True, ""), done.stderr
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_table_of_long_values_is_cut_and_says_so(cli: Cli, store: Store) -> None:
+    assert store.jobs.state_of(1) is JobState.QUEUED
+    table = cli("sql", "--limit", "50", ENDLESS.format("printf('%.*c', 1000000, 'x')")).out
+    assert len(table) < 6_000_000
+    assert "(1000000 characters; --json and --csv print all)" in table

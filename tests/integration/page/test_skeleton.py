@@ -34,7 +34,7 @@ def test_the_first_page_loads_and_keeps_to_its_policy(program: Program, visit: V
         style = api.http.get(page.text.partition('rel="stylesheet" href="')[2].partition('"')[0])
         assert style.headers["content-type"] == "text/css; charset=utf-8"
         assert "immutable" in style.headers["cache-control"]
-        assert api.http.get("/static/page.css?v=other").headers["cache-control"] == "no-cache"
+        assert api.http.get("/static/page.css?v=other").headers["cache-control"] == "no-store"
         assert api.http.get("/static/../routes.py").status_code == 404
 
 

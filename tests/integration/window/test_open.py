@@ -8,17 +8,15 @@ import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 import httpx
 import psutil
 import pytest
+from tests.support.accounts import NOBODY
 from tests.support.program import Program, until
 from tests.support.screen import Screen, script
 
 from exlab_wizard.process.server_json import read_server_file
-
-NOBODY: Final = 65_534
 
 
 def opened(program: Program, *arguments: str) -> dict[str, object]:
@@ -84,13 +82,13 @@ def test_without_a_desktop_open_prints_a_link_that_is_good_once_and_for_this_acc
     request = f"GET {url.raw_path.decode()} HTTP/1.1\\r\\nHost: 127.0.0.1:{url.port}\\r\\nConnection: close\\r\\n\\r\\n"
     talk = f"exec 3<>/dev/tcp/127.0.0.1/{url.port}; printf '{request}' >&3; cat <&3"
     stranger = subprocess.run(["bash", "-c", talk], user=NOBODY, cwd="/", capture_output=True, text=True, check=False)
-    assert stranger.stdout.startswith("HTTP/1.1 401"), stranger
+    assert stranger.stdout.startswith("HTTP/1.1 403"), stranger
     with httpx.Client() as browser:
         assert browser.get(answer["url"]).status_code == 303
         assert browser.get(url.copy_with(query=None, path="/api/v1/status")).status_code == 200
     with httpx.Client() as late:
         assert late.get(answer["url"]).status_code == 401
-    assert "refused a login link" in program.log()
+    assert f"to uid {NOBODY}" in program.log()
 
 
 def test_a_desktop_of_the_command_is_used_where_the_application_has_none(program: Program, tmp_path: Path) -> None:

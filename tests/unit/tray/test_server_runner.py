@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.process.server_json import read_server_file
-from exlab_wizard.tray import server_runner, uvicorn_server
+from exlab_wizard.tray import admission, server_runner, uvicorn_server
 from exlab_wizard.tray.server_runner import ServerError, ServerRunner
 
 
@@ -156,7 +156,7 @@ def received(client: socket.socket) -> bytes:
 def test_more_connections_than_are_kept_are_cut_off_and_nothing_else(
     runner: ServerRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uvicorn_server, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(admission, "MOST_CONNECTIONS", 3)
     port = runner.bind()
     runner.start()
     held = [socket.create_connection(("127.0.0.1", port), 5.0) for _ in range(3)]

@@ -18,6 +18,7 @@ import click
 from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.cli.terminal.table import NULL, table
+from exlab_wizard.domain.text.names import visible
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
 from exlab_wizard.store.readonly.query import DEFAULT_ROWS, DEFAULT_SECONDS, query
@@ -28,6 +29,10 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECONDS: Final = 3_600
 _MOST_ROWS: Final = 10_000_000
 _LENIENCE_SECONDS: Final = 5.0
+_TABLE_CHARS: Final = 4_000_000
+"""About how much text a table of long values has: the layout takes longer than the query."""
+_SHORTEST_CELL: Final = 200
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.command(
@@ -44,6 +49,9 @@ _LENIENCE_SECONDS: Final = 5.0
 @click.option("--list", "listing", is_flag=True, help="List the saved questions, what each answers, and who asks it.")
 @click.option("--run", "ready", metavar="NAME", help="Run a saved question; --param changes its defaults.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
+@click.option(
+    "--safe-cells", is_flag=True, help="With --csv: an apostrophe before text that a spreadsheet takes for a formula."
+)
 @json_option
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query; repeatable."
@@ -67,6 +75,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     listing: bool,
     ready: str | None,
     as_csv: bool,
+    safe_cells: bool,
     as_json: bool,
     params: tuple[str, ...],
     timeout: float,
@@ -79,6 +88,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     if as_csv and as_json:
         raise UsageError("give either --csv or --json, not both")
+    if safe_cells and not as_csv:
+        raise UsageError("--safe-cells is for --csv; give both")
     if sum((text is not None, ready is not None, listing)) > 1:
         raise UsageError("give only one of QUERY, --run NAME and --list")
     if listing:
@@ -96,7 +107,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     with _time_limit(timeout):
         answer = query(locations.state_dir.database, statement, bound, seconds=timeout, rows=limit, when_long=step_back)
     if answer.columns or as_json:
-        _print(answer.columns, answer.rows, as_csv=as_csv, as_json=as_json)
+        rows = [[_without_formula(value) for value in row] for row in answer.rows] if safe_cells else answer.rows
+        _print(answer.columns, rows, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
         note(f"showing the first {limit} rows of more; raise --limit to see them")
 
@@ -192,11 +204,28 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[Value]], *, as_csv: b
         emit([dict(zip(names, row, strict=True)) for row in cells])
     elif as_csv:
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([columns, *cells])
+        lines = [columns, *cells]
+        if sys.stdout.isatty():  # names come from disks, and a terminal would obey them
+            lines = [[visible(cell) if isinstance(cell, str) else cell for cell in line] for line in lines]
+        csv.writer(text, lineterminator="\n").writerows(lines)
         # As bytes, so that a name that is not UTF-8 is written unchanged.
         click.echo(text.getvalue().encode("utf-8", "surrogateescape"), nl=False)
     else:
-        table(columns, cells, NULL)
+        longest = max(_SHORTEST_CELL, _TABLE_CHARS // max(1, len(cells) * len(columns)))
+        table(columns, [[_cut(cell, longest) for cell in row] for row in cells], NULL)
+
+
+def _cut(cell: Cell, longest: int) -> Cell:
+    if isinstance(cell, str) and len(cell) > longest:
+        return f"{cell[:longest]}… ({len(cell)} characters; --json and --csv print all)"
+    return cell
+
+
+def _without_formula(value: Value) -> Value:
+    first = _cell(value)
+    if isinstance(first, str) and first.startswith(_FORMULA):
+        return path_to_sql(f"'{first}")
+    return value
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

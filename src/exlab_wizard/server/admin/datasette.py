@@ -22,10 +22,11 @@ from datasette.utils.sqlite import sqlite3
 from datasette.views.base import DatasetteError
 from starlette.types import ASGIApp
 
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.thread_pools import ThreadPool
-from exlab_wizard.store.readonly.browsing import Readers
+from exlab_wizard.store.readonly.browsing import MEMORY_BYTES, Readers
 from exlab_wizard.store.readonly.questions import SavedQuestion, questions, relations
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Value
@@ -105,7 +106,10 @@ class _Refusals:
             message = f"There is nothing at this path of the database. {exception}"
             raise ApiError(Code.NOT_FOUND, message.strip()) from exception
         if isinstance(exception, DatasetteError):
-            late = f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s. Narrow it down."
+            late = (
+                f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s, or needs more than"
+                f" {size(MEMORY_BYTES)} of memory. Narrow it down."
+            )
             message = late if exception.message_is_html else str(exception.message)
             raise ApiError(Code.BAD_REQUEST, message) from exception
         if isinstance(exception, Base400 | driver.Error | driver.Warning):

@@ -1,15 +1,19 @@
 """Access control: which requests are let through. Other users of this machine and pages of other sites are refused.
 
-It runs before all routes: it checks host, origin, credentials and size, gives each request its trace id, writes its log
-line, and turns an uncaught error into the envelope. The token and the query string are never logged.
+It runs before all routes: it checks account, host, origin, credentials and size, gives each request its trace id,
+writes its log line, and turns an uncaught error into the envelope. The token and the query string are never logged.
+Refusals are logged once a minute of each kind: others can cause as many as they like.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import secrets
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Container
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
@@ -17,21 +21,27 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exlab_wizard.server.auth.login import COOKIE, Logins
+from exlab_wizard.process.logs import LogEachMinute
+from exlab_wizard.process.peers import account
+from exlab_wizard.server.auth.login import COOKIE, FORGET, Logins
 from exlab_wizard.server.errors import ApiError, Code, as_api_error, new_trace_id, refusal
 
 log = logging.getLogger(__name__)
 
+HEAD_LIMIT_BYTES: Final = 16 << 10
 BODY_LIMIT_BYTES: Final = 1 << 20
 DISCARDED_BYTES: Final = 16 << 20
+DISCARD_SECONDS: Final = 2.0
 """How much of a body that is too large is read: many clients read the answer only after they have sent everything."""
 MOST_REQUESTS: Final = 512
-OPEN_PATHS: Final = ("/api/v1/health", "/login", "/comeback", "/comeback/answer")
+_HEALTH: Final = "/api/v1/health"
+OPEN_PATHS: Final = (_HEALTH, "/login", "/comeback", "/comeback/answer")
 """Paths that answer without a token: health, in one word for each part, and the logins, each with its own proof."""
 OPEN_FOLDERS: Final = ("/static/",)
 """The style, script and icon of the page; they reveal nothing about this installation."""
 _READS: Final = ("GET", "HEAD")
 _LOGGED_CHARS: Final = 200
+_LENGTH_DIGITS: Final = 15
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -56,11 +66,22 @@ Refusal = Callable[[Scope, ApiError, str], Response]
 class AccessControl:
     """ASGI middleware that lets requests through with `token` or a cookie of `logins`; `refused` answers the others.
 
-    Event streams pass through it unbuffered.
+    Of other accounts only those that `admitted` returns may send credentials. Event streams pass through it unbuffered.
     """
 
-    def __init__(self, app: ASGIApp, refused: Refusal, *, port: int, token: str, logins: Logins) -> None:
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that access depends on
+        self,
+        app: ASGIApp,
+        refused: Refusal,
+        *,
+        port: int,
+        token: str,
+        logins: Logins,
+        admitted: Callable[[], Container[int]],
+    ) -> None:
         self._app = app
+        self._admitted = admitted
+        self._log = LogEachMinute(log)
         self._refused = refused
         self._token = token.encode()
         self._logins = logins
@@ -80,12 +101,12 @@ class AccessControl:
             await exchange.fail(error)
         finally:
             self._requests -= 1
-            exchange.write_log()
+            exchange.write_log(self._log)
 
     def malformed(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer to a request that is not HTTP, and log it."""
         trace_id = new_trace_id()
-        log.info("http: not HTTP: 400, trace %s", trace_id)
+        self._log.report("http: not HTTP", logging.INFO, f"400, trace {trace_id}")
         answer = refusal(
             ApiError(Code.BAD_REQUEST, "This is not HTTP, or its headers are too large. Send HTTP/1.1."), trace_id
         )
@@ -95,13 +116,27 @@ class AccessControl:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        stranger: int | None = scope["state"]["stranger"]
+        path = str(scope["path"])
+        credentials = self._credentials(headers)
+        if stranger is not None and stranger not in self._admitted() and (path != _HEALTH or credentials is not None):
+            raise ApiError(Code.OTHER_ACCOUNT, "Only the account that the application runs under may use it.")
+        head = len(scope["raw_path"]) + len(scope["query_string"])
+        if head + sum(len(name) + len(value) + 4 for name, value in headers.raw) > HEAD_LIMIT_BYTES:
+            raise ApiError(Code.BAD_REQUEST, f"The headers are larger than {HEAD_LIMIT_BYTES} bytes. Send less.")
+        length = headers.get("content-length", "")
+        if len(length) > _LENGTH_DIGITS:
+            raise ApiError(Code.BAD_REQUEST, "No body has the announced length. Send the length of the body.")
         if not self._hosts.fullmatch(headers.get("host", "")):
             raise ApiError(
                 Code.BAD_HOST, "Use the address in server.json: this server accepts only loopback host names."
             )
         self._check_origin(scope["method"], headers)
-        credentials = self._credentials(headers)
-        path = str(scope["path"])
+        if headers.get("service-worker") == "script":
+            # A server that had this port before has left it in the browser: answer it so that the browser drops it.
+            none = ApiError(Code.NOT_FOUND, "There is no service worker here.")
+            none.headers = FORGET
+            raise none
         if credentials is False or (
             credentials is None and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDERS)
         ):
@@ -110,7 +145,6 @@ class AccessControl:
         scope["state"]["by_cookie"] = credentials is True and "authorization" not in headers
         if self._requests > MOST_REQUESTS:
             raise ApiError(Code.BUSY, "Too many requests at once. Send this one again in a moment.")
-        length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
             raise _too_large()
 
@@ -176,18 +210,27 @@ class _Exchange:
 
     async def _discard(self) -> None:
         more = True
-        while more and self._received <= DISCARDED_BYTES:
-            message = await self._receive()
-            self._received += len(message.get("body", b""))
-            more = message.get("more_body", False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while more and self._received <= DISCARDED_BYTES:
+                    message = await self._receive()
+                    self._received += len(message.get("body", b""))
+                    more = message.get("more_body", False)
 
-    def write_log(self) -> None:
+    def write_log(self, refusals: LogEachMinute) -> None:
         """Write the log line: the path without its query, nothing of headers and body."""
-        level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING  # noqa: PLR2004 - the classes of HTTP
-        if self._fault is not None:
-            level = logging.ERROR
         request = (self._scope["method"], str(self._scope["path"])[:_LOGGED_CHARS], self._status, self._trace_id)
-        log.log(level, "http: %s %r: %d, trace %s", *request, exc_info=self._fault)
+        if self._fault is not None:
+            at = traceback.extract_tb(self._fault.__traceback__)[-1]
+            kind, level = f"http: {type(self._fault).__name__} in line {at.lineno} of {at.name}", logging.ERROR
+        elif self._status >= 400:  # noqa: PLR2004 - the classes of HTTP
+            stranger = self._scope["state"]["stranger"]
+            kind = f"http: {self._status}" if stranger is None else f"http: {self._status} to {account(stranger)}"
+            level = logging.INFO if self._status < 500 and stranger is None else logging.WARNING  # noqa: PLR2004 - likewise
+        else:
+            log.debug("http: %s %r: %d, trace %s", *request)
+            return
+        refusals.report(kind, level, "{} {!r}: {}, trace {}".format(*request), self._fault)
 
 
 def _too_large() -> ApiError:

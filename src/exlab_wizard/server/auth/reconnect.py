@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.server.auth.login import COOKIE, Logins
+from exlab_wizard.server.auth.login import COOKIE, FORGET, Logins
 from exlab_wizard.server.errors import ApiError, Code
 
 PATH: Final = "/comeback"
@@ -111,6 +111,7 @@ def reconnect_router(keys: PageKeys, logins: Logins, launch_id: int) -> APIRoute
         """Log a page in that has proved itself."""
         if not keys.accepts(body.number, body.proof):
             raise ApiError(Code.UNAUTHORIZED, "This server did not make this page. Open the window again.")
+        response.headers.update(FORGET)
         response.set_cookie(COOKIE, logins.new_cookie(), path="/", httponly=True, samesite="strict")
 
     return router

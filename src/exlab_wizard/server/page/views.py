@@ -6,8 +6,10 @@ element with an id that replaces the present one.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -61,7 +63,8 @@ class Views:
         self._newest_event = backend.progress.event
         self._last_exit_dismissed = False
         files = {file.name: file.read_bytes() for file in (Path(__file__).parent / "static").iterdir()}
-        self._assets = {name: (content, hashlib.sha256(content).hexdigest()[:12]) for name, content in files.items()}
+        self._assets = files
+        self._version = secrets.token_hex(8)
 
     async def show(
         self,
@@ -99,20 +102,22 @@ class Views:
         return self._answer(await self._pools.reads.run(render), status)
 
     def asset(self, name: str, version: str) -> Response:
-        """Return a static file, as it was at launch; cacheable for good if its version was requested.
+        """Return a static file, as it was at launch; cacheable if `version` is that of this launch.
 
         Raises:
             ApiError: there is no such file.
         """
         if name not in self._assets:
             raise ApiError(Code.NOT_FOUND, "There is no such file.")
-        content, present = self._assets[name]
-        kept = "public, max-age=31536000, immutable" if version == present else "no-cache"
-        return Response(content, media_type=_TYPES[Path(name).suffix], headers={"Cache-Control": kept})
+        kept = "private, max-age=31536000, immutable" if version == self._version else "no-store"
+        return Response(self._assets[name], media_type=_TYPES[Path(name).suffix], headers={"Cache-Control": kept})
 
     def _asset_url(self, name: str) -> str:
-        """Return the URL of a static file; a new content has a new URL."""
-        return f"{STATIC}{name}?v={self._assets[name][1]}"
+        """Return the URL of a static file: new with each launch, so that no server before this one could answer it."""
+        return f"{STATIC}{name}?v={self._version}"
+
+    def _integrity(self, name: str) -> str:
+        return f"sha256-{base64.b64encode(hashlib.sha256(self._assets[name]).digest()).decode()}"
 
     def dismiss_last_exit(self) -> None:
         """Show no longer how the last launch ended, until the next launch."""
@@ -172,6 +177,7 @@ class Views:
         )
         environment.filters.update(FILTERS)
         environment.globals["asset"] = self._asset_url
+        environment.globals["integrity"] = self._integrity
         environment.globals["words"] = STATES
         return environment
 

@@ -11,13 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import StoreError
+from exlab_wizard.store.readonly.limits import longest_values, memory_used
 from exlab_wizard.store.readonly.query import authorize
 from exlab_wizard.store.sqlite.driver import driver
+from exlab_wizard.store.sqlite.values import Value
 
 _T = TypeVar("_T")
 BUSY_SECONDS: Final = 1.0
-_STEPS_BETWEEN_CHECKS: Final = 100_000  # a millisecond or two
+_STEPS_BETWEEN_CHECKS: Final = 20_000  # a third of a millisecond
+LONGEST_VALUE: Final = 256 << 10
+MEMORY_BYTES: Final = 256 << 20
+ANSWER_BYTES: Final = 4 << 20
+_CELL_BYTES: Final = 32
+"""What a cell costs beside its text: the page has markup for each."""
 _LARGE: Final = frozenset({"zeroblob", "randomblob"})
 # A name that is not valid Unicode appears with its bytes escaped, and can be encoded.
 _decoded: Final = partial(str, encoding="utf-8", errors="backslashreplace")
@@ -27,6 +35,7 @@ class _BrowsingConnection(driver.Connection):
     """Keeps queries from holding up the other threads of this process."""
 
     _cursors: tuple[driver.Cursor, ...] = ()
+    _left = ANSWER_BYTES
 
     def cursor(self, factory: type[driver.Cursor] = driver.Cursor) -> driver.Cursor:  # type: ignore[override]
         """Remember what it returns; `execute` calls it, too."""
@@ -43,10 +52,31 @@ class _BrowsingConnection(driver.Connection):
         for cursor in self._cursors:
             cursor.close()
         self._cursors = ()
+        self._left = ANSWER_BYTES
 
     def set_progress_handler(self, progress_handler: Callable[[], int | None] | None, n: int) -> None:
-        """Let it be called every `n` steps, and not too often: each call takes the interpreter's lock."""
-        super().set_progress_handler(progress_handler, max(n, _STEPS_BETWEEN_CHECKS))
+        """Let it be called every `n` steps, and not too often: each call takes the interpreter's lock.
+
+        A query that uses much memory is ended as if its time were over.
+        """
+        most = memory_used() + MEMORY_BYTES
+
+        def is_over() -> bool:
+            return memory_used() > most or (progress_handler is not None and bool(progress_handler()))
+
+        super().set_progress_handler(is_over, max(n, _STEPS_BETWEEN_CHECKS))
+
+    def counted(self, cursor: driver.Cursor, values: tuple[Value, ...]) -> driver.Row:
+        """Return a row, unless the answer becomes too large with it.
+
+        Raises:
+            DataError: it does.
+        """
+        self._left -= sum(_CELL_BYTES + len(one) if isinstance(one, str | bytes) else _CELL_BYTES for one in values)
+        if self._left < 0:
+            msg = f"the answer is larger than {size(ANSWER_BYTES)}: ask for fewer rows or columns"
+            raise driver.DataError(msg)
+        return driver.Row(cursor, values)
 
 
 class Readers:
@@ -83,19 +113,20 @@ class Readers:
     def _open(self) -> _BrowsingConnection:
         try:
             uri = self._path.absolute().as_uri() + "?mode=ro"
-            connection = driver.connect(
-                uri,
-                uri=True,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                factory=_BrowsingConnection,
-            )
+            with longest_values(LONGEST_VALUE):
+                connection = driver.connect(
+                    uri,
+                    uri=True,
+                    timeout=BUSY_SECONDS,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    factory=_BrowsingConnection,
+                )
             connection.execute("PRAGMA query_only = 1")
         except driver.Error as error:
             msg = f"the database {str(self._path)!r} cannot be opened for browsing: {error}"
             raise StoreError(msg) from error
-        connection.row_factory = driver.Row
+        connection.row_factory = connection.counted
         connection.text_factory = _decoded
         connection.set_authorizer(_authorize)
         with self._lock:

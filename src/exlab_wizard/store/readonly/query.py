@@ -1,7 +1,8 @@
-"""Read-only SQL on the live database, behind four locks: `mode=ro`, `query_only`, an authorizer, time and row limits.
+"""Read-only SQL on the live database, behind four locks: `mode=ro`, `query_only`, an authorizer, and limits.
 
-It never blocks a writer, and holds no snapshot longer than its time limit. While a query reads, the WAL cannot be
-reset: a query waits when the WAL is already over its bound, and is stopped when the WAL grows to twice that.
+Time, rows, bytes and memory are limited. It never blocks a writer, and holds no snapshot longer than its time limit.
+While a query reads, the WAL cannot be reset: a query waits when the WAL is already over its bound, and is stopped when
+the WAL grows to twice that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.domain.text.amounts import size
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
+from exlab_wizard.store.readonly.limits import longest_values
 from exlab_wizard.store.sqlite.database import BUSY_TIMEOUT_SECONDS, WAL_LIMIT_BYTES, decode_text
 from exlab_wizard.store.sqlite.driver import driver
 from exlab_wizard.store.sqlite.values import Row, Value
@@ -22,11 +25,17 @@ from exlab_wizard.store.sqlite.values import Row, Value
 DEFAULT_SECONDS: Final = 10.0
 DEFAULT_ROWS: Final = 1_000
 LONG_SECONDS: Final = 0.25
+LONGEST_VALUE: Final = 16 << 20
+MEMORY_BYTES: Final = 512 << 20
+ANSWER_BYTES: Final = 64 << 20
+_ROW_BYTES: Final = 1 << 10
+"""A higher limit of rows raises that of bytes, by so much for each row."""
 WAL_ENDS_QUERY_BYTES: Final = 2 * WAL_LIMIT_BYTES
 # In rollback-journal mode a writer waits for readers, for up to its busy timeout.
 _ROLLBACK_SECONDS: Final = BUSY_TIMEOUT_SECONDS / 2
 _MODE: Final = "?mode=ro"
 _QUERY_ONLY: Final = "PRAGMA query_only = 1"
+_HEAP: Final = f"PRAGMA hard_heap_limit = {MEMORY_BYTES}"
 _STEPS_BETWEEN_CHECKS: Final = 2_000
 _POLL_INTERVAL_SECONDS: Final = 0.05
 
@@ -63,6 +72,7 @@ def query(  # noqa: PLR0913 - the query, and one name for each limit
 ) -> Table:
     """Answer one SQL query within `seconds`, with at most `rows` rows; both are limits, and neither is waited for.
 
+    The limit of memory is one of the whole process, for good: only for processes that do nothing else with SQLite.
     `when_long` is called once, in this thread, when the query has run for a quarter of a second.
 
     Raises:
@@ -75,20 +85,25 @@ def query(  # noqa: PLR0913 - the query, and one name for each limit
         raise StoreError(msg)
     limits = _Limits(path, seconds, when_long)
     limits.wait_for_room()
-    connection = driver.connect(
-        path.absolute().as_uri() + _MODE, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
-    )
+    with longest_values(LONGEST_VALUE):
+        connection = driver.connect(
+            path.absolute().as_uri() + _MODE, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
+        )
     try:
         connection.text_factory = decode_text
         connection.execute(_QUERY_ONLY)
+        connection.execute(_HEAP)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             limits.end_within(_ROLLBACK_SECONDS)
         connection.set_authorizer(authorize)
         connection.set_progress_handler(limits.are_over, _STEPS_BETWEEN_CHECKS)
         cursor = connection.execute(sql, params or {})
-        found = cursor.fetchmany(rows + 1)
+        found = limits.rows_of(cursor, rows)
         columns = tuple(column[0] for column in cursor.description or ())
         return Table(columns, found[:rows], truncated=len(found) > rows)
+    except MemoryError as error:
+        msg = f"the query was stopped because it needs more than {size(MEMORY_BYTES)} of memory; narrow it"
+        raise StoreError(msg) from error
     except (driver.Error, driver.Warning) as error:
         raise _explained(error, limits) from error
     finally:
@@ -121,6 +136,26 @@ class _Limits:
         while self._wal_bytes() > WAL_LIMIT_BYTES and time.monotonic() - begun < self._seconds / 2:
             pause.wait(_POLL_INTERVAL_SECONDS)
         self._deadline += time.monotonic() - begun
+
+    def rows_of(self, cursor: driver.Cursor, most: int) -> list[Row]:
+        """Return the rows, one more than `most` if there are so many.
+
+        Raises:
+            DataError: they are too large.
+        """
+        found: list[Row] = []
+        left = max(ANSWER_BYTES, most * _ROW_BYTES)
+        for row in cursor:
+            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
+            if left < 0:
+                self.ended_by = (
+                    f"because its answer is larger than {size(max(ANSWER_BYTES, most * _ROW_BYTES))}; narrow it"
+                )
+                raise driver.DataError
+            found.append(row)
+            if len(found) > most:
+                break
+        return found
 
     def are_over(self) -> int:
         """Return 1 to end the query, and keep why."""
