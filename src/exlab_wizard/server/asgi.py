@@ -119,7 +119,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parts of a server, put together in on
             error = ApiError(Code.DATABASE_UNAVAILABLE, f"{error}")
         return views.refusal(request.scope, as_api_error(error), request.state.trace_id)
 
-    for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
+    for kind in (ApiError, HTTPException, RequestValidationError, StoreError, Exception):
         app.add_exception_handler(kind, refuse)
     drain, jobs = DrainRoutes(backend, pools), JobRoutes(backend, pools)
     for router in (

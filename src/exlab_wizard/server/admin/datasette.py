@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.database import Database as _Database
+from datasette.database import QueryInterrupted
 from datasette.plugins import DEFAULT_PLUGINS, pm
 from datasette.utils.asgi import Base400, NotFound
 from datasette.utils.sqlite import sqlite3
@@ -46,6 +47,10 @@ _SETTINGS: Final[Mapping[str, int | bool | str]] = {
     "default_cache_ttl": 0,
 }
 _PLUGINS: Final = frozenset(DEFAULT_PLUGINS) - {"datasette.handle_exception"}
+_LATE: Final = (
+    f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s, or needs more than {size(MEMORY_BYTES)}"
+    " of memory. Narrow it down."
+)
 _INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -105,15 +110,19 @@ class _Refusals:
         if isinstance(exception, NotFound):
             message = f"There is nothing at this path of the database. {exception}"
             raise ApiError(Code.NOT_FOUND, message.strip()) from exception
+        if isinstance(exception, QueryInterrupted) or (
+            isinstance(exception, DatasetteError) and exception.message_is_html
+        ):
+            raise ApiError(Code.BAD_REQUEST, _LATE) from exception
         if isinstance(exception, DatasetteError):
-            late = (
-                f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s, or needs more than"
-                f" {size(MEMORY_BYTES)} of memory. Narrow it down."
-            )
-            message = late if exception.message_is_html else str(exception.message)
-            raise ApiError(Code.BAD_REQUEST, message) from exception
+            raise ApiError(Code.BAD_REQUEST, str(exception.message)) from exception
         if isinstance(exception, Base400 | driver.Error | driver.Warning):
             raise ApiError(Code.BAD_REQUEST, str(exception)) from exception
+        if isinstance(
+            exception, ArithmeticError | AssertionError | AttributeError | LookupError | TypeError | ValueError
+        ):
+            odd = f"Datasette cannot answer this address ({type(exception).__name__}). Leave out its last parameters."
+            raise ApiError(Code.BAD_REQUEST, odd) from exception
         raise exception
 
 
