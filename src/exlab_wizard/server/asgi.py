@@ -69,12 +69,7 @@ class HttpApplication:
         self._warming.name = "templates"
         self._warming.daemon = True
         self._access_control = AccessControl(
-            routes,
-            views.refusal,
-            port=port,
-            token=token,
-            logins=logins,
-            admitted=lambda: backend.settings.current.server.uids,
+            routes, views.refusal, port=port, token=token, logins=logins, admitted=backend.admitted
         )
         self.login_path, self.malformed = logins.path_to, self._access_control.malformed
         self.farewell = self._feed.farewell

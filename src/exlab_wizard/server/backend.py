@@ -91,3 +91,7 @@ class Backend:
     def destinations(self) -> Mapping[str, Path]:
         """Return the configured destinations and their folders."""
         return {name: value.folder for name, value in self.settings.current.destinations.items()}
+
+    def admitted(self) -> tuple[int, ...]:
+        """Return the other accounts whose programs may use the API."""
+        return self.settings.current.server.uids

@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from typing import Final
 
-from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.logs import LogEachMinute
 from exlab_wizard.process.peers import Peers, account
 
@@ -22,37 +21,28 @@ _FOR_FILES: Final = 200
 """Descriptors that are left for everything else where there are enough."""
 
 
-class NotAdmittedError(ExlabError):
-    """Too many connections are open."""
-
-
 class Admission:
-    """Counts the connections that `listening` accepts. For the event loop's thread."""
+    """Counts the connections that `listening` accepts, by their accounts. For the event loop's thread."""
 
     def __init__(self, listening: socket.socket) -> None:
-        self._peers = Peers(listening)
+        self.peers = Peers(listening)
         self._log = LogEachMinute(log)
         self._most = min(MOST_CONNECTIONS, _affordable())
         self._open: Counter[int | None] = Counter()
 
-    def enter(self, accepted: socket.socket, client: tuple[str, int]) -> int | None:
-        """Let a connection in, until `leave`; return whose it is, as `Peers.stranger` does.
-
-        Raises:
-            NotAdmittedError: that account has too many.
-        """
-        stranger = self._peers.stranger(accepted, client)
+    def enter(self, stranger: int | None) -> bool:
+        """Let a connection of `stranger`, as `Peers` names it, in until `leave`, unless that account has too many."""
         if stranger is None:
-            full, who = self._open[None] >= self._most, "our own account"
+            full = self._open[None] >= self._most
         else:
             others = self._open.total() - self._open[None]
             full = self._open[stranger] >= MOST_OF_ONE or others >= min(MOST_OF_OTHERS, self._most // 4)
-            who = account(stranger)
         if full:
+            who = "our own account" if stranger is None else account(stranger)
             self._log.report(f"http: connections of {who}", logging.WARNING, "refused, too many are open")
-            raise NotAdmittedError(who)
-        self._open[stranger] += 1
-        return stranger
+        else:
+            self._open[stranger] += 1
+        return not full
 
     def leave(self, stranger: int | None) -> None:
         """Count a connection out that was let in."""
@@ -62,10 +52,6 @@ class Admission:
     def exhausted(self, error: BaseException) -> None:
         """Log that a connection cannot be accepted; it waits, and is accepted when that is possible again."""
         self._log.report("http: new connections", logging.ERROR, f"wait, none can be accepted: {error}")
-
-    def close(self) -> None:
-        """Count no more."""
-        self._peers.close()
 
 
 def _affordable() -> int:

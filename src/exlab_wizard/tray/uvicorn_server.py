@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from exlab_wizard.process.threads import call_in_loop
-from exlab_wizard.tray.admission import Admission, NotAdmittedError
+from exlab_wizard.tray.admission import Admission
 from exlab_wizard.tray.quit_ports import ServedApplication
 
 REQUEST_SECONDS: Final = 10.0
@@ -49,9 +49,9 @@ class _Connection(H11Protocol):
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own form
-        try:
-            stranger = self._admission.enter(transport.get_extra_info("socket"), transport.get_extra_info("peername"))
-        except NotAdmittedError:
+        accepted, client = transport.get_extra_info("socket"), transport.get_extra_info("peername")
+        stranger = self._admission.peers.stranger(accepted, client)
+        if not self._admission.enter(stranger):
             transport.abort()
             return
         super().connection_made(transport)
@@ -180,7 +180,7 @@ class Serving(uvicorn.Server):
         for task in list(self.server_state.tasks):
             task.cancel()
         await self._let_end(0, lambda _connection: False)
-        self._admission.close()
+        self._admission.peers.close()
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")

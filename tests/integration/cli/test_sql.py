@@ -270,6 +270,7 @@ def test_safe_cells_are_no_formulas(cli: Cli, store: Store) -> None:
     assert cli("sql", "--safe-cells", query).status == 2
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [

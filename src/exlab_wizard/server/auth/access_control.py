@@ -59,6 +59,7 @@ _PAGE_HEADERS: Final = {
     # With `no-referrer` a browser sends forms with the origin `null`, which any site could send.
     "Referrer-Policy": "same-origin",
 }
+Accounts = Callable[[], Container[int]]
 Refusal = Callable[[Scope, ApiError, str], Response]
 """Makes the answer to a refused request from its scope, the error and the trace id."""
 
@@ -70,17 +71,9 @@ class AccessControl:
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each thing that access depends on
-        self,
-        app: ASGIApp,
-        refused: Refusal,
-        *,
-        port: int,
-        token: str,
-        logins: Logins,
-        admitted: Callable[[], Container[int]],
+        self, app: ASGIApp, refused: Refusal, *, port: int, token: str, logins: Logins, admitted: Accounts
     ) -> None:
-        self._app = app
-        self._admitted = admitted
+        self._app, self._admitted = app, admitted
         self._log = LogEachMinute(log)
         self._refused = refused
         self._token = token.encode()

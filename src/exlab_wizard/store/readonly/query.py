@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -138,23 +139,15 @@ class _Limits:
         self._deadline += time.monotonic() - begun
 
     def rows_of(self, cursor: driver.Cursor, most: int) -> list[Row]:
-        """Return the rows, one more than `most` if there are so many.
-
-        Raises:
-            DataError: they are too large.
-        """
+        """Return the rows, one more than `most` if there are so many; an error ends those that are too large."""
         found: list[Row] = []
-        left = max(ANSWER_BYTES, most * _ROW_BYTES)
-        for row in cursor:
+        left = largest = max(ANSWER_BYTES, most * _ROW_BYTES)
+        for row in islice(cursor, most + 1):
             left -= sum(len(value) for value in row if isinstance(value, str | bytes))
             if left < 0:
-                self.ended_by = (
-                    f"because its answer is larger than {size(max(ANSWER_BYTES, most * _ROW_BYTES))}; narrow it"
-                )
+                self.ended_by = f"because its answer is larger than {size(largest)}; narrow it"
                 raise driver.DataError
             found.append(row)
-            if len(found) > most:
-                break
         return found
 
     def are_over(self) -> int:
