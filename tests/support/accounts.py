@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - before another account, which may not read where Python lies, needs it
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ NOBODY: Final = 65_534
 needs_root: Final = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root starts programs of another account"
 )
-# Imported first, since the other account may not read where Python lies.
+# What is used is imported first, for the same reason.
 _BECOME: Final = f"""
 import json, resource, socket, struct, sys
 import encodings.idna, encodings.latin_1

@@ -517,10 +517,7 @@ _GUARDED: Final = (
         "server/auth/access_control.py",
         "if stranger is not None and stranger not in self._admitted()",
         "if False",
-        (
-            "tests/integration/api/test_accounts.py::test_a_stolen_cookie_and_a_stolen_token_open_nothing",
-            "tests/integration/api/test_accounts.py::test_a_login_link_is_not_redeemed_by_another_account_in_any_of_its_tries",
-        ),
+        ("tests/unit/server/test_asgi.py::test_another_account_gets_health_without_a_token_and_nothing_else",),
     ),
     Mutant(
         "the process that holds the other end",
@@ -541,9 +538,7 @@ _GUARDED: Final = (
         "tray/admission.py",
         "full = self._open[stranger] >= MOST_OF_ONE or",
         "full = False and",
-        (
-            "tests/integration/api/test_floods.py::test_a_thousand_connections_of_another_account_do_not_keep_the_owner_out",
-        ),
+        ("tests/unit/tray/test_admission.py::test_of_another_account_a_few_are_let_in_and_the_log_says_so_once",),
     ),
 )
 
