@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.support.accounts import NOBODY
+from tests.support.accounts import NOBODY, needs_root
 from tests.support.program import Program, until
 from tests.support.screen import Screen, script
 
@@ -73,6 +73,7 @@ def test_the_window_ends_with_a_killed_application_and_the_next_has_its_own(desk
     until(lambda: len(display.windows()) == 1, what="the new window alone")
 
 
+@needs_root
 def test_without_a_desktop_open_prints_a_link_that_is_good_once_and_for_this_account_only(program: Program) -> None:
     program.start()
     done = program.call("open", "--json")
