@@ -34,7 +34,11 @@ _ROOM_BYTES: Final = 2 << 30
 def folder_in_memory(otherwise: Path) -> Iterator[Path]:
     """Yield a fresh folder in memory, if there is room: what is timed there is no disk that other tests keep busy."""
     fast = _IN_MEMORY.is_dir() and os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _ROOM_BYTES
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if fast else otherwise, prefix="exlab-") as folder:
+    with tempfile.TemporaryDirectory(
+        dir=_IN_MEMORY if fast else otherwise,
+        prefix="exlab-",
+        ignore_cleanup_errors=True,  # a browser that has just been told to exit may still write into its profile
+    ) as folder:
         yield Path(folder)
 
 
