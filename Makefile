@@ -6,8 +6,8 @@
 # Empty: the first of python3, python3.14 … python3.11 that is 3.11 or newer.
 PYTHON =
 VENV = .venv
-# Three for two cores: most tests wait, for a process, a disk or a browser
-WORKERS = 3
+# Four for two cores: most tests wait, for a process, a disk or a browser
+WORKERS = 4
 PYTEST_ARGS =
 MODEL_SECONDS = 600
 # Of each recorded scenario: a number, or all

@@ -32,17 +32,24 @@ from exlab_wizard.transfer.destination.receipt import parse_checksums
 AFTER: Final = "after the power cut"
 _BESIDE: Final = ("", "-wal", "-journal")
 _REPLACED: Final = re.compile(r".+\.db\.replaced-\w+")
+_INCOMING: Final = re.compile(r"/\.exlab-incoming/[^/]+-(\d+)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job with its checkpoints: path to how many bytes are done, and their hash."""
 
-    key: str
+    installation: str
+    number: int
     run: str
     final: str
     state: str
     files: dict[str, tuple[int, str]]
+
+    @property
+    def key(self) -> str:
+        """The name of its incoming folder."""
+        return f"{self.installation}-{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,25 +220,37 @@ class Promises:
         broken += [f"{run} is gone" for run in before.runs - rows.runs]
         cut_off = [launch for launch, ended in before.launches.items() if ended is None]
         broken += [f"{launch=} is no restart" for launch in cut_off if rows.launches[launch] != "host_restarted"]
-        broken += self._audited()
+        broken += self._audited(rows)
         for job in rows.jobs:
             if job.state != "verified":
                 broken.append(f"{job.run} is {job.state}")
             known = job.run in left.told.runs
             broken += self._incomplete(image, job, self._names(job.run) if known else job.files)
         broken += self._visible(image)
-        broken += [f"left behind: {path}" for path in image if "/.exlab-incoming/" in path]
+        broken += [
+            f"left behind: {path}" for path in image if "/.exlab-incoming/" in path and not _is_unjudged(path, rows)
+        ]
         if image_of([self._runs]) != self._source:
             broken.append("a source was changed")
         return broken
 
-    def _audited(self) -> list[str]:
+    def _audited(self, rows: Rows) -> list[str]:
         """Return what the program's own audit finds."""
         database = Database(self._machine.database, journal_mode=self._machine.journal_mode)
         try:
-            return [str(fault) for fault in audit(Store(database), SettingsFile(self._machine.config).read())]
+            found = audit(Store(database), SettingsFile(self._machine.config).read())
+            return [str(fault) for fault in found if not _is_unjudged(fault.subject, rows)]
         finally:
             database.close()
+
+
+def _is_unjudged(path: str, rows: Rows) -> bool:
+    """Whether it is a partial copy whose job is newer than all that the database, restored from a backup, knows.
+
+    It stays, and the audit says so: the job that gets its number next clears the folder.
+    """
+    named = _INCOMING.search(path)
+    return named is not None and int(named[1]) > max((job.number for job in rows.jobs), default=0)
 
 
 def _is_copy(path: str, source: str, runs: Path) -> bool:
@@ -267,7 +286,7 @@ def _job(connection: driver.Connection, installation: str, row: tuple[int, str, 
     sql = "SELECT path, bytes_done, coalesce(prefix_sha256, sha256) FROM sync_files WHERE job_id = ?"
     files = {path: (done, sha256) for path, done, sha256 in connection.execute(sql, (number,)).fetchall()}
     final = f"{equipment}/{Path(run).name}" if equipment else Path(run).name
-    return Job(f"{installation}-{number}", run, final, state, files)
+    return Job(installation, number, run, final, state, files)
 
 
 def _data(image: Image, path: str) -> bytes:

@@ -95,8 +95,4 @@ def test_after_a_power_cut_nothing_acknowledged_is_lost_and_every_run_arrives(
         f"power cuts: {name}, {journal_mode}{'' if syncfs else ', file by file'}: {len(recording.records)} calls,"
         f" {found.states} states, {len(found.distinct)} distinct, {launches} launches, {len(found.broken)} violations"
     )
-    partial = [one for one in found.broken if "/.exlab-incoming/" in one]
-    if (name, journal_mode) == ("restore", "delete") and partial and len(partial) == len(found.broken):
-        # A partial copy may stay whose job the restored database does not know: nothing is lost. All else must hold.
-        pytest.xfail(f"known: {len(partial)} times a partial copy stays behind after a restore that was cut off")
     assert found.broken[:SHOWN] == [], f"{len(found.broken)} in all"
