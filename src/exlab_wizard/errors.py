@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exlab_wizard.domain.job import ErrorKind, WaitReason
+    from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
 
 
 class ExlabError(Exception):
@@ -30,6 +30,21 @@ class RefusedError(ExlabError):
     """The current state forbids the request; nothing was changed."""
 
     exit_status = 4
+
+
+class NoSuchJobError(UsageError):
+    """No job has this id."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
+
+
+class MoveRefusedError(RefusedError):
+    """A job in `state` cannot be retried, or cancelled; nothing was changed."""
+
+    def __init__(self, state: JobState, message: str) -> None:
+        self.state = state
+        super().__init__(message)
 
 
 class SettingsError(ExlabError):

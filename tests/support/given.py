@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from exlab_wizard.domain.files import FileRecord, FileState, JobProgress
-from exlab_wizard.domain.job import ErrorKind, JobState
+from exlab_wizard.domain.job import ErrorKind, JobState, OperatorMove
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.claims import ClaimedJob
@@ -87,7 +87,7 @@ def bring_to(store: Store, launch_id: int, state: JobState) -> int:
         case JobState.RESUMABLE:
             assert store.jobs.finish(job, CUT_OFF, NOW)
         case JobState.CANCELLED:
-            store.jobs.cancel(job_id)
+            store.jobs.decide([job_id], OperatorMove.CANCEL)
         case _:
             pass
     assert store.jobs.state_of(job_id) is state

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from exlab_wizard.errors import ApplicationNotRunningError, UsageError
+from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.paths import StateDir, default_config, default_state_dir
 
 JOB_ID: Final = click.IntRange(1, 1 << 62)
@@ -37,11 +37,6 @@ class Locations:
         by_name = state_dir is not None or bool(os.environ.get("EXLAB_STATE_DIR"))
         file = Path(config).expanduser().absolute() if config else default_config(root, state_dir_named=by_name)
         return cls(StateDir(root), file)
-
-
-def no_such_job(job_id: int) -> UsageError:
-    """Return the error for an id that no job has."""
-    return UsageError(f"there is no job {job_id}; `exlab-wizard jobs` lists them")
 
 
 def not_running(locations: Locations) -> ApplicationNotRunningError:

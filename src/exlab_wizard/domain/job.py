@@ -96,6 +96,7 @@ class OperatorMove(StrEnum):
     CANCEL = "cancel"
 
 
+TARGETS: Final = {OperatorMove.RETRY: JobState.QUEUED, OperatorMove.CANCEL: JobState.CANCELLED}
 _PAST: Final = {OperatorMove.RETRY: "retried", OperatorMove.CANCEL: "cancelled"}
 
 
@@ -106,6 +107,6 @@ def operator_moves(state: JobState) -> tuple[OperatorMove, ...]:
 
 
 def refusal(job_id: int, state: JobState, move: OperatorMove) -> str:
-    """Return why the move is refused, and what is possible instead, as a sentence without its full stop."""
+    """Return why the move is refused, and what is possible instead, without the last full stop."""
     possible = f"possible: {' or '.join(operator_moves(state))}" if operator_moves(state) else "no action is possible"
-    return f"job {job_id} is {state} and cannot be {_PAST[move]}; {possible}"
+    return f"job {job_id} is {state} and cannot be {_PAST[move]}; {possible}. Nothing was changed"

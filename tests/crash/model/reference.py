@@ -257,12 +257,11 @@ class World:
             if job.state == "queued" and (job.destination, job.waiting_on) == (destination, why):
                 job.not_before = job.waiting_on = None
 
-    def retry(self, job: Job) -> bool:
+    def retry(self, job: Job) -> None:
         """Queue a failed job again; refused beside a pending one of the same run."""
         if job.state != "failed":
-            return False
+            raise Refused
         self.by_hand(job, "queued")
-        return True
 
     def by_hand(self, job: Job, state: str, *, claim: str | None = None, launch: int | None = None) -> None:
         """Set a state as an administrator does who types SQL."""

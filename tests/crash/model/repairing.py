@@ -10,6 +10,8 @@ from hypothesis.stateful import precondition, rule
 from tests.crash.model.reference import IN_FLIGHT, LEGAL, STATES, TOTAL, Refused
 from tests.crash.model.working import Working, any_one, process
 
+from exlab_wizard.domain.job import OperatorMove
+
 ALL_FAILED: Final = "UPDATE sync_jobs SET state = 'queued' WHERE state = 'failed'"
 OTHER_HISTORY: Final = "DELETE FROM job_events WHERE job_id = ?"
 
@@ -25,12 +27,11 @@ class Repairing(Working):
     @rule(at=process, pick=any_one, retry=st.booleans())
     def cancel_or_retry(self, at: int, pick: int, *, retry: bool) -> None:
         job, jobs = self.job(pick), self.stores[at].jobs
-        if not retry:
-            self.refused_together(lambda: jobs.cancel(job.id), lambda: job.move("cancelled"))
-            return
-        answers: set[bool] = set()
-        self.refused_together(lambda: answers.add(jobs.retry(job.id)), lambda: answers.add(self.world.retry(job)))
-        assert len(answers) <= 1
+        move = OperatorMove.RETRY if retry else OperatorMove.CANCEL
+        self.refused_together(
+            lambda: jobs.decide([job.id], move),
+            lambda: self.world.retry(job) if retry else job.move("cancelled"),
+        )
 
     @precondition(Working.has_jobs)
     @rule(pick=any_one, state=st.sampled_from(STATES), legal=st.booleans())

@@ -12,10 +12,10 @@ import pytest
 from tests.crash.model.schedule import Played, interleave
 from tests.support import given
 
-from exlab_wizard.domain.job import JobState, WaitReason
+from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason
 from exlab_wizard.domain.quit import QuitOutcome, QuitTrigger
 from exlab_wizard.domain.views import LeaseState, SessionKind
-from exlab_wizard.errors import RuleError
+from exlab_wizard.errors import MoveRefusedError
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import Enqueued, NewJob
 from exlab_wizard.store.queue.launches import Recovery
@@ -265,8 +265,8 @@ def test_a_cancelled_job_stays_cancelled_or_was_verified_before(store: Store, la
 
     def cancel(process: Store) -> str:
         try:
-            process.jobs.cancel(job_id)
-        except RuleError:
+            process.jobs.decide([job_id], OperatorMove.CANCEL)
+        except MoveRefusedError:
             return "refused"
         return "cancelled"
 
@@ -285,8 +285,8 @@ def test_a_retry_and_a_new_request_for_the_same_run_make_one_pending_job(store: 
 
     def retry(process: Store) -> bool:
         try:
-            return process.jobs.retry(failed)
-        except RuleError:
+            return process.jobs.decide([failed], OperatorMove.RETRY) == {failed: JobState.FAILED}
+        except MoveRefusedError:
             return False
 
     def check(played: Played, after: Store) -> None:

@@ -18,8 +18,9 @@ from tests.support.bench import START, Bench
 from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.crash_points import Point, reached, watch
+from exlab_wizard.domain.job import OperatorMove
 from exlab_wizard.domain.outcome import Completed, Interrupted, Outcome, Superseded
-from exlab_wizard.errors import RuleError
+from exlab_wizard.errors import MoveRefusedError
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.database import Database
@@ -132,12 +133,12 @@ def floor(tmp_path: Path) -> Iterator[Floor]:
 def test_cancelled_at_any_instant_of_an_attempt_a_job_is_cancelled_or_was_verified_before(
     floor: Floor, instant: Point
 ) -> None:
-    refused: list[RuleError] = []
+    refused: list[MoveRefusedError] = []
 
     def cancel() -> None:
         try:
-            floor.outside.jobs.cancel(floor.job)
-        except RuleError as error:
+            floor.outside.jobs.decide([floor.job], OperatorMove.CANCEL)
+        except MoveRefusedError as error:
             refused.append(error)
 
     floor.meanwhile(instant, cancel)
@@ -246,7 +247,7 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
 ) -> None:
     """The worker is held before each of the six statements of its look for work; after them it sleeps."""
     floor = Floor(tmp_path, workers=1)
-    floor.outside.jobs.cancel(floor.job)
+    floor.outside.jobs.decide([floor.job], OperatorMove.CANCEL)
     stands, goes_on, seen = threading.Event(), threading.Event(), list[str]()
     claim = floor.bench.jobs.claim
 

@@ -15,7 +15,7 @@ from tests.support import given
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Failed, Interrupted, Outcome, Superseded, decide_next
-from exlab_wizard.errors import RuleError
+from exlab_wizard.errors import MoveRefusedError, RuleError
 from exlab_wizard.store.queue.claims import ClaimedJob
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.sqlite.driver import driver
@@ -78,7 +78,7 @@ class Working(Compared):
             refused = False
         try:
             real()
-        except (RuleError, driver.IntegrityError):
+        except (MoveRefusedError, RuleError, driver.IntegrityError):
             assert refused, "the database refuses what is legal"
         else:
             assert not refused, "the database lets through what is not legal"

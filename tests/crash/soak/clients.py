@@ -22,6 +22,7 @@ from tests.crash.soak.scene import Scene
 from tests.integration.api.api import Api
 from tests.support.program import PATIENCE_SECONDS, picture
 
+from exlab_wizard.domain.job import OperatorMove
 from exlab_wizard.domain.views import SessionKind
 from exlab_wizard.errors import ExlabError, RefusedError
 from exlab_wizard.process.identity import SystemClock
@@ -208,7 +209,7 @@ class Client:
         with run.at_work:
             run.cancelled = True
             try:
-                self._store.jobs.cancel(run.acknowledged[-1])
+                self._store.jobs.decide([run.acknowledged[-1]], OperatorMove.CANCEL)
             except ExlabError:  # it was verified meanwhile, or the database is held
                 run.cancelled = False
                 raise

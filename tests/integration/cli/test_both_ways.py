@@ -165,6 +165,8 @@ def test_a_run_is_queued_the_same(both: BothWays) -> None:
     both.lab.until_idle()
     assert both.over_http("cancel", str(number - 1)).out == f"job {number - 1} cancelled\n"
     assert both.from_database("cancel", str(number)).out == f"job {number} cancelled\n"
+    again = both.over_http("cancel", str(number))
+    assert again == both.from_database("cancel", str(number)) == Answer(0, f"job {number} was already cancelled\n", "")
 
 
 def test_a_name_that_is_no_text_is_told_exactly(both: BothWays) -> None:

@@ -15,6 +15,7 @@ from tests.integration.cli.calls import Cli
 
 from exlab_wizard.crash_points import Point
 from exlab_wizard.diagnosis.audit import Rule, audit
+from exlab_wizard.domain.job import OperatorMove
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.upkeep import prune
 from exlab_wizard.testing import Lab
@@ -274,5 +275,5 @@ def test_a_run_between_two_steps_of_a_merge_is_no_fault(nas_lab: Lab, synced: La
             "verified",
             "verifying",
         ]
-        store.jobs.cancel(3)
+        store.jobs.decide([3], OperatorMove.CANCEL)
         assert audit(store, SettingsFile(nas_lab.config).read()) == []

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.cli.calls import Cli
 
 from exlab_wizard.crash_points import Point, watch
-from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.job import JobState, OperatorMove
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.instance_lock import instance_lock
 from exlab_wizard.store.queue.jobs import NewJob
@@ -139,7 +139,7 @@ def test_prune_says_what_would_go_and_then_what_went(cli: Cli, store: Store, sta
     assert cli("cancel", "1").status == 0
     store.jobs.enqueue(NewJob("/runs/pending", "nas"), datetime.now(UTC))
     moved = store.jobs.enqueue(NewJob("/runs/moved-last", "nas"), datetime.now(UTC)).job_id
-    store.jobs.cancel(moved)
+    store.jobs.decide([moved], OperatorMove.CANCEL)
     store.database.connection().execute("UPDATE sync_jobs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE id = 1")
     would = cli("db", "prune", "--older-than", "1y", "--dry-run")
     assert would.out.startswith("would delete history from before ")

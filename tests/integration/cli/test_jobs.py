@@ -68,7 +68,10 @@ def test_all_ids_are_cancelled_or_none(cli: Cli, store: Store) -> None:
     assert store.jobs.state_of(1) is JobState.QUEUED
     assert cli("cancel", "1", "1", "--json").document == [{"id": 1, "state": "cancelled"}]
     assert store.jobs.state_of(1) is JobState.CANCELLED
-    assert cli("cancel", "1").status == 4
+    again = cli("cancel", "1")
+    assert (again.status, again.out, again.err) == (0, "job 1 was already cancelled\n", "")
+    assert cli("cancel", "1", "--json").document == [{"id": 1, "state": "cancelled"}]
+    assert cli("retry", "1").status == 4
 
 
 def test_one_job_comes_with_its_timeline(cli: Cli, store: Store) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tests.support import given
 
 from exlab_wizard.domain import job as job_module
-from exlab_wizard.domain.job import TRANSITIONS, JobState, legal_moves
-from exlab_wizard.errors import StoreError
+from exlab_wizard.domain.job import TRANSITIONS, JobState, OperatorMove, legal_moves
+from exlab_wizard.errors import MoveRefusedError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.store import Store
@@ -169,8 +169,8 @@ def test_a_failed_job_is_not_retried_beside_a_pending_one_of_the_same_run(
         said = given.shell(place.database, "UPDATE sync_jobs SET state = 'queued' WHERE state = 'failed'")
         assert "UNIQUE constraint failed" in said.stderr
     else:
-        with pytest.raises(StoreError, match="UNIQUE constraint failed"):
-            store.jobs.retry(failed)
+        with pytest.raises(MoveRefusedError, match="another job for the same run and destination is already pending"):
+            store.jobs.decide([failed], OperatorMove.RETRY)
     assert (given.row(store, failed), given.row(store, pending), given.moves(store, failed)) == before
 
 

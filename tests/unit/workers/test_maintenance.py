@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.support.bench import Bench
 
+from exlab_wizard.domain.job import OperatorMove
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.upkeep.backup import Backups
 from exlab_wizard.transfer.destination.publish import INCOMING
@@ -18,7 +19,7 @@ def test_partial_copies_of_cancelled_and_deleted_jobs_are_removed_and_no_others(
     maintenance = Maintenance(bench.store, backups, bench.settings, bench.clock, check=False)
     deleted, cancelled, pending = (bench.enqueue(f"/run-{number}") for number in range(3))
     for job in (deleted, cancelled):
-        bench.jobs.cancel(job)
+        bench.jobs.decide([job], OperatorMove.CANCEL)
     bench.database.connection().execute("DELETE FROM sync_jobs WHERE id = ?", (deleted,))
     unknown = pending + 1
     installation = bench.store.launches.installation_id()

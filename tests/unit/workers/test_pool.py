@@ -15,7 +15,7 @@ from tests.support.program import PATIENCE_SECONDS, until
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.files import JobProgress
-from exlab_wizard.domain.job import WaitReason
+from exlab_wizard.domain.job import OperatorMove, WaitReason
 from exlab_wizard.domain.outcome import Completed, Deferred, Interrupted, Outcome, Superseded
 from exlab_wizard.errors import ClaimLostError
 from exlab_wizard.store.queue.claims import ClaimedJob
@@ -72,7 +72,7 @@ def test_a_job_cancelled_under_the_worker_stays_cancelled_and_the_worker_goes_on
     cancelled, following = bench.enqueue("/cancelled"), bench.enqueue("/next")
 
     def too_late(job: ClaimedJob, _control: TransferControl) -> Outcome:
-        bench.jobs.cancel(job.job_id)
+        bench.jobs.decide([job.job_id], OperatorMove.CANCEL)
         return Completed("/cancelled")
 
     bench.attempts.scripts["/cancelled"] = too_late
@@ -97,7 +97,7 @@ def test_a_transfer_whose_claim_is_gone_is_told_to_stop_and_others_are_not(tmp_p
         until(lambda: len(bench.attempts.tried) == 2, what="both to run")
         bench.pool.drop_lost_claims()
         assert stopped == []
-        bench.jobs.cancel(first)
+        bench.jobs.decide([first], OperatorMove.CANCEL)
         bench.pool.drop_lost_claims()
         until(lambda: stopped == [("/a", "the claim is lost")], what="the cancelled one to stop")
         assert bench.state(second) == "running"
@@ -113,7 +113,7 @@ def test_a_checkpoint_after_the_claim_was_lost_ends_the_attempt(bench: Bench) ->
     checkpoints = DatabaseCheckpoints(bench.store, job, TransferControl(), lambda: told.append("progress"))
     checkpoints.write([], JobProgress(1, 0, 10, 0, 0, 0))
     assert told == ["progress"]
-    bench.jobs.cancel(job_id)
+    bench.jobs.decide([job_id], OperatorMove.CANCEL)
     with pytest.raises(ClaimLostError, match="claim is lost"):
         checkpoints.write([], JobProgress(1, 0, 10, 5, 0, 0))
     with pytest.raises(ClaimLostError, match="claim is lost"):

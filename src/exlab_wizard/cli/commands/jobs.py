@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, Locations, no_such_job
+from exlab_wizard.cli.options import JOB_ID, LONGEST_ANSWER, LONGEST_PAGE, PAGE, Locations
 from exlab_wizard.cli.remote import from_either, is_exact
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
 from exlab_wizard.cli.terminal.table import fields, table
@@ -16,7 +16,7 @@ from exlab_wizard.cli.terminal.words import details, moment, progress
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job, JobEvent
-from exlab_wizard.errors import UsageError
+from exlab_wizard.errors import NoSuchJobError, UsageError
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
@@ -76,7 +76,7 @@ def _with_events(locations: Locations, job_id: int) -> tuple[Job, list[JobEvent]
     def read(store: Store) -> tuple[Job, list[JobEvent]]:
         job = store.rows.job(job_id)
         if job is None:
-            raise no_such_job(job_id)
+            raise NoSuchJobError(job_id)
         return job, store.rows.events(job_id)
 
     return from_either(locations, request, read)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exlab_wizard.cli.options import JOB_ID, Locations, no_such_job
+from exlab_wizard.cli.options import JOB_ID, Locations
 from exlab_wizard.cli.remote import from_application
 from exlab_wizard.cli.terminal.output import emit, example, json_option, note, say
-from exlab_wizard.domain.job import JobState, OperatorMove, operator_moves, refusal
-from exlab_wizard.errors import RefusedError, StoreError
-from exlab_wizard.paths import StateDir
+from exlab_wizard.domain.job import TARGETS, JobState, OperatorMove
 
 if TYPE_CHECKING:
     from exlab_wizard.client import Client
@@ -44,7 +42,8 @@ def command(locations: Locations, *, ids: tuple[int, ...], as_json: bool) -> Non
 def cancel(locations: Locations, *, ids: tuple[int, ...], as_json: bool) -> None:
     """Cancel unfinished or failed jobs; a running copy stops within a second. The run's folder is not touched.
 
-    If one of the jobs can no longer be cancelled, nothing is changed and the exit status is 4.
+    A job that was cancelled before stays as it is. If one can no longer be cancelled, nothing is changed and the exit
+    status is 4.
     """
     _decide(locations, ids, OperatorMove.CANCEL, "cancelled", as_json=as_json)
 
@@ -54,56 +53,33 @@ def _decide(locations: Locations, ids: Sequence[int], move: OperatorMove, done: 
     ids = list(dict.fromkeys(ids))
     may_be_done = False
 
-    def request(client: Client) -> bool | None:
+    def request(client: Client) -> dict[int, JobState] | None:
         nonlocal may_be_done
         if len(ids) > 1:
             return None
         from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - loaded by now, since there is a client
 
+        was = client.job(ids[0]).state
         try:
             client.call("POST", f"/jobs/{ids[0]}/{move}", repeat=False)
         except UnreachableError as error:
             may_be_done = error.sent
             raise
-        return True
+        return {ids[0]: was}
 
-    target = JobState.QUEUED if move is OperatorMove.RETRY else JobState.CANCELLED
-    running = bool(from_application(locations, request))
-    if not running:
+    decided = from_application(locations, request)
+    running = decided is not None
+    if decided is None:
         from exlab_wizard.process.instance_lock import is_running  # noqa: PLC0415 - the application answers most calls
+        from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - likewise
 
-        _decide_in_database(locations.state_dir, ids, move, unless=target if may_be_done else None)
+        with opened(locations.state_dir) as store:
+            decided = store.jobs.decide(ids, move, repeated=may_be_done)
         running = is_running(locations.state_dir)
     if as_json:
-        emit([{"id": job_id, "state": target.value} for job_id in ids])
+        emit([{"id": job_id, "state": TARGETS[move].value} for job_id in ids])
     else:
-        for job_id in ids:
-            say(f"job {job_id} {done}")
+        for job_id, was in decided.items():
+            again = was is JobState.CANCELLED and not may_be_done
+            say(f"job {job_id} {'was already cancelled' if again else done}")
     return running
-
-
-def _decide_in_database(
-    state_dir: StateDir, ids: Sequence[int], move: OperatorMove, *, unless: JobState | None
-) -> None:
-    """Make the move; a job in the state `unless` stays as it is: the application moved it, and its answer was lost."""
-    from exlab_wizard.process.open_store import opened  # noqa: PLC0415 - the application answers most calls
-    from exlab_wizard.store.queue.jobs import CANCEL, RETRY, STATE_OF  # noqa: PLC0415 - likewise
-
-    try:
-        with opened(state_dir) as store, store.database.transaction() as transaction:
-            for job_id in ids:
-                rows = transaction.run(STATE_OF, {"job": job_id})
-                if not rows:
-                    raise no_such_job(job_id)
-                state = JobState(str(rows[0][0]))
-                if state is unless:
-                    continue
-                if move not in operator_moves(state):
-                    msg = f"{refusal(job_id, state, move)}. Nothing was changed."
-                    raise RefusedError(msg)
-                transaction.change(RETRY if move is OperatorMove.RETRY else CANCEL, {"job": job_id})
-    except StoreError as error:
-        if move is not OperatorMove.RETRY or "UNIQUE" not in str(error):
-            raise
-        msg = "another job for the same run and destination is already pending; nothing was changed"
-        raise RefusedError(msg) from error

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from exlab_wizard.domain.job import JobState, OperatorMove, legal_moves, refusal
+from exlab_wizard.domain.job import JobState, OperatorMove, legal_moves
 from exlab_wizard.domain.views import Job, JobEventPage, JobPage
-from exlab_wizard.errors import RuleError
+from exlab_wizard.errors import MoveRefusedError, NoSuchJobError
 from exlab_wizard.server.api.models import CREATED, Before, EnqueueJob, JobId, Limit, answer
 from exlab_wizard.server.api.runs import check_runs
 from exlab_wizard.server.backend import Backend
@@ -88,43 +88,30 @@ class JobRoutes:
 
     async def retry(self, job_id: JobId) -> Response:
         """Queue a failed job again, with fresh budgets."""
-
-        def retry() -> Job:
-            try:
-                queued = self._backend.store.jobs.retry(job_id)
-            except RuleError as error:
-                message = "Another job for the same run and destination is already pending; nothing was changed."
-                raise _illegal(self._found(job_id), OperatorMove.RETRY, message) from error
-            if not queued:
-                raise _illegal(self._found(job_id), OperatorMove.RETRY)
-            return self._found(job_id)
-
-        job = await self._pools.writes.run(retry)
+        job = await self._decided(job_id, OperatorMove.RETRY)
         self._backend.workers.wake()
         return answer(job)
 
     async def cancel(self, job_id: JobId) -> Response:
         """Cancel an unfinished or failed job; a running copy stops within a second. Harmless when cancelled before."""
+        return answer(await self._decided(job_id, OperatorMove.CANCEL))
 
-        def cancel() -> Job:
-            if (job := self._found(job_id)).state is JobState.CANCELLED:
-                return job
+    async def _decided(self, job_id: int, move: OperatorMove) -> Job:
+        def decide() -> Job:
             try:
-                self._backend.store.jobs.cancel(job_id)
-            except RuleError as error:
-                raise _illegal(self._found(job_id), OperatorMove.CANCEL) from error
+                self._backend.store.jobs.decide([job_id], move)
+            except NoSuchJobError:
+                pass  # said below
+            except MoveRefusedError as error:
+                details = {"state": error.state.value, "legal_moves": [it.value for it in legal_moves(error.state)]}
+                message = str(error)
+                raise ApiError(Code.ILLEGAL_MOVE, f"{message[0].upper()}{message[1:]}.", details=details) from error
             return self._found(job_id)
 
-        return answer(await self._pools.writes.run(cancel))
+        return await self._pools.writes.run(decide)
 
     def _found(self, job_id: int) -> Job:
         job = self._backend.store.rows.job(job_id)
         if job is None:
             raise ApiError(Code.NOT_FOUND, f"There is no job {job_id}.")
         return job
-
-
-def _illegal(job: Job, move: OperatorMove, message: str = "") -> ApiError:
-    details = {"state": job.state.value, "legal_moves": [target.value for target in legal_moves(job.state)]}
-    message = message or f"{refusal(job.id, job.state, move).capitalize()}."
-    return ApiError(Code.ILLEGAL_MOVE, message, details=details)

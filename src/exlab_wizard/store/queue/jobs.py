@@ -12,8 +12,9 @@ from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import UnreadableTime, to_text
-from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason, operator_moves
+from exlab_wizard.domain.job import TARGETS, JobState, OperatorMove, WaitReason, operator_moves, refusal
 from exlab_wizard.domain.outcome import Decision
+from exlab_wizard.errors import MoveRefusedError, NoSuchJobError, RuleError
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue.claims import (
     ALL_SENT,
@@ -76,9 +77,7 @@ MOVE_DELAYS: Final = Statement(
 NEXT_DUE_AT: Final = Statement(sa.select(sa.func.min(_job.not_before)).where(IS_DELAYED))
 RETRY: Final = Statement(
     sa.update(sync_jobs)
-    .where(
-        _job.id == _b("job"), _job.state.in_([state(it) for it in JobState if OperatorMove.RETRY in operator_moves(it)])
-    )
+    .where(_job.id == _b("job"))
     .values(state=state(JobState.QUEUED), state_reason=sa.literal_column("'retried by an operator'"))
 )
 CANCEL: Final = Statement(
@@ -218,17 +217,35 @@ class Jobs(Queries):
         due = None if at is None else moment(at)
         return None if isinstance(due, UnreadableTime) else due
 
-    def retry(self, job_id: int) -> bool:
-        """Queue a failed job again with fresh budgets; False when it is not failed."""
-        return self._db.change(RETRY, {"job": job_id}) == 1
+    def decide(self, ids: Sequence[int], move: OperatorMove, *, repeated: bool = False) -> dict[int, JobState]:
+        """Make the move on all jobs, or on none; return the state that each was in.
 
-    def cancel(self, job_id: int) -> None:
-        """Cancel an unfinished or failed job; a running copy of it stops within a second.
+        A cancelled job may be cancelled again, and stays as it is; with `repeated` a queued one may be retried again.
 
         Raises:
-            StoreError: its state forbids it; the message says what it may become.
+            MoveRefusedError: the state of a job forbids the move, or another job for the same run is pending.
+            NoSuchJobError: a job does not exist.
         """
-        self._db.write(CANCEL, {"job": job_id})
+        was: dict[int, JobState] = {}
+        try:
+            with self._db.transaction() as transaction:
+                for job_id in ids:
+                    rows = transaction.run(STATE_OF, {"job": job_id})
+                    if not rows:
+                        raise NoSuchJobError(job_id)
+                    found = was[job_id] = JobState(str(rows[0][0]))
+                    if found is TARGETS[move] and (repeated or move is OperatorMove.CANCEL):
+                        continue
+                    if move not in operator_moves(found):
+                        raise MoveRefusedError(found, refusal(job_id, found, move))
+                    transaction.change(CANCEL if move is OperatorMove.CANCEL else RETRY, {"job": job_id})
+        except RuleError as error:
+            if move is not OperatorMove.RETRY:
+                raise
+            # The states allow it, so this is the index: one unfinished job for each run and destination.
+            msg = "another job for the same run and destination is already pending; nothing was changed"
+            raise MoveRefusedError(JobState.FAILED, msg) from error
+        return was
 
     def state_of(self, job_id: int) -> JobState | None:
         """Return the job's state, or None when there is no such job."""

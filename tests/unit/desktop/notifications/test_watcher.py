@@ -14,7 +14,7 @@ from tests.support.virtual_quit import VirtualClock
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.port import Reaction, ReactionKind
 from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
-from exlab_wizard.domain.job import JobState, WaitReason
+from exlab_wizard.domain.job import JobState, OperatorMove, WaitReason
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.launches import Recovery
@@ -157,7 +157,7 @@ def test_nothing_is_told_while_the_window_is_looked_at_nor_afterwards(bench: Ben
 
 def test_a_failure_that_was_retried_before_it_was_told_is_none(bench: Bench) -> None:
     bench.finish(given.FAILED, "bad")
-    bench.store.jobs.retry(1)
+    bench.store.jobs.decide([1], OperatorMove.RETRY)
     bench.look()
     bench.look(5.0)
     assert bench.board.titles() == []
@@ -185,7 +185,7 @@ def test_that_all_waiting_jobs_were_cancelled_is_no_proof_that_it_is_back(bench:
     bench.finish(AWAY, "run")
     bench.look()
     bench.look(600.0)
-    bench.store.jobs.cancel(1)
+    bench.store.jobs.decide([1], OperatorMove.CANCEL)
     for _ in range(3):
         bench.look(60.0)
     assert len(bench.board.shown) == 1

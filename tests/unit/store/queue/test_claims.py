@@ -16,12 +16,12 @@ import pytest
 from tests.support import given
 from tests.support.program import PATIENCE_SECONDS
 
-from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
+from exlab_wizard.domain.job import ErrorKind, JobState, OperatorMove, WaitReason
 from exlab_wizard.domain.outcome import Decision
-from exlab_wizard.errors import StoreError
+from exlab_wizard.errors import MoveRefusedError, NoSuchJobError, StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.claims import ClaimedJob
-from exlab_wizard.store.queue.jobs import NewJob
+from exlab_wizard.store.queue.jobs import CANCEL, NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.store import Store
 
@@ -139,7 +139,7 @@ def requeued_by_hand(store: Store, job: ClaimedJob, _launch_id: int) -> None:
 
 
 def cancelled(store: Store, job: ClaimedJob, _launch_id: int) -> None:
-    store.jobs.cancel(job.job_id)
+    store.jobs.decide([job.job_id], OperatorMove.CANCEL)
 
 
 def taken_over(store: Store, job: ClaimedJob, launch_id: int) -> None:
@@ -220,17 +220,35 @@ def test_jobs_of_a_destination_that_is_away_wait_together_and_are_released_toget
 def test_a_failed_job_is_retried_with_fresh_budgets_and_only_then(store: Store, launch_id: int) -> None:
     job_id = given.bring_to(store, launch_id, JobState.FAILED)
     given.execute(store, "UPDATE sync_jobs SET attempts = 6, crashes = 3")
-    assert store.jobs.retry(job_id)
-    assert not store.jobs.retry(job_id)
+    assert store.jobs.decide([job_id], OperatorMove.RETRY) == {job_id: JobState.FAILED}
+    with pytest.raises(MoveRefusedError, match=f"job {job_id} is queued and cannot be retried; possible: cancel"):
+        store.jobs.decide([job_id], OperatorMove.RETRY)
+    assert store.jobs.decide([job_id], OperatorMove.RETRY, repeated=True) == {job_id: JobState.QUEUED}
     assert given.claim(store, launch_id).history.attempts == 1
 
 
 def test_what_is_verified_cannot_be_cancelled(store: Store, launch_id: int) -> None:
     job_id = given.bring_to(store, launch_id, JobState.VERIFIED)
+    with pytest.raises(MoveRefusedError, match="is verified and cannot be cancelled; no action is possible"):
+        store.jobs.decide([job_id], OperatorMove.CANCEL)
     with pytest.raises(
         StoreError, match="a verified job cannot become cancelled; from verified it can become: cleaned"
     ):
-        store.jobs.cancel(job_id)
+        store.database.write(CANCEL, {"job": job_id})
+
+
+def test_all_jobs_are_decided_or_none_and_a_cancelled_one_stays_as_it_is(store: Store, launch_id: int) -> None:
+    verified = given.bring_to(store, launch_id, JobState.VERIFIED)
+    first, second = given.enqueue(store, "a", "b")
+    for last, refused in ((verified, MoveRefusedError), (99, NoSuchJobError)):
+        with pytest.raises(refused, match=f"job {last}"):
+            store.jobs.decide([first, second, last], OperatorMove.CANCEL)
+        assert [store.jobs.state_of(job) for job in (first, second)] == [JobState.QUEUED] * 2
+    assert store.jobs.decide([first], OperatorMove.CANCEL) == {first: JobState.QUEUED}
+    before = given.row(store, first), given.moves(store, first)
+    was = store.jobs.decide([first, second], OperatorMove.CANCEL)
+    assert was == {first: JobState.CANCELLED, second: JobState.QUEUED}
+    assert (given.row(store, first), given.moves(store, first)) == before
 
 
 def test_a_manifest_of_several_batches_is_whole_and_old_rows_are_gone(store: Store, launch_id: int) -> None:

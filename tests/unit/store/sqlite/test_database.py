@@ -10,7 +10,7 @@ import pytest
 from tests.support import given
 from tests.support.program import PATIENCE_SECONDS
 
-from exlab_wizard.domain.job import ErrorKind, JobState
+from exlab_wizard.domain.job import ErrorKind, JobState, OperatorMove
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
 from exlab_wizard.paths import StateDir
@@ -345,7 +345,7 @@ def test_every_budget_adds_up_however_an_attempt_ends(store: Store, launch_id: i
     given.launch(store, "boot-2")
     assert given.row(store, job_id)["error_kind"] == "crash_loop"
     assert broken(store) == {}
-    assert store.jobs.retry(job_id)
+    assert store.jobs.decide([job_id], OperatorMove.RETRY)
     assert broken(store) == {}
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.support import given
 
-from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.job import JobState, OperatorMove
 from exlab_wizard.errors import StoreError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.store.queue.jobs import NewJob
@@ -98,7 +98,7 @@ def test_only_jobs_that_are_done_with_go(store: Store, launch_id: int, state: Jo
     job = given.bring_to(store, launch_id, state)
     aged(store, job)
     for name in ("a", "b"):
-        store.jobs.cancel(store.jobs.enqueue(NewJob(f"/runs/{name}", "nas"), given.NOW).job_id)
+        store.jobs.decide([store.jobs.enqueue(NewJob(f"/runs/{name}", "nas"), given.NOW).job_id], OperatorMove.CANCEL)
     assert Prune(store.database, BEFORE).run(nothing).jobs == (state in GONE)
     assert (store.jobs.state_of(job) is None) == (state in GONE)
 
