@@ -68,22 +68,22 @@ $(DESKTOP): $(READY) | system-packages
 	@$(PIP) 'exlab-wizard[desktop]'
 	@touch $@
 
-run: setup  ## start the application, with its icon where the desktop has a place for it
+run: setup  ## start the application, with its icon where the desktop has a tray
 	$(BIN)/exlab-wizard run
 
-demo: setup  ## the whole story in under a minute: sync, kill, relaunch, resume, verify
+demo: setup  ## a demonstration in under a minute: sync, kill, relaunch, resume, verify
 	$(BIN)/exlab-wizard demo
 
-test: setup system-packages $(DESKTOP)  ## every test, with samples of what the …-full targets try all of
+test: setup system-packages $(DESKTOP)  ## all tests, with samples of what the …-full targets cover completely
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup system-packages $(DESKTOP)  ## every test but the slow ones
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-cases: setup system-packages $(DESKTOP)  ## the cases that `make test` leaves out of tests that try one kind of thing many times
+cases: setup system-packages $(DESKTOP)  ## the remaining cases of the sampled tests
 	EXLAB_CASES=rest $(PYTEST) -m sampled $(PYTEST_ARGS)
 
-faults-full: setup system-packages $(DESKTOP)  ## every error at every call site, once and lasting
+faults-full: setup system-packages $(DESKTOP)  ## every error at every call site, once and permanently
 	EXLAB_FAULTS=full EXLAB_CASES=all $(PYTEST) tests/crash/faults $(PYTEST_ARGS)
 
 power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of every scenario, POWER_LAUNCHES launches on each
@@ -92,7 +92,7 @@ power-full: setup system-packages $(DESKTOP)  ## power cuts: every state of ever
 model-full: setup system-packages $(DESKTOP)  ## the store against its model with fresh seeds, for MODEL_SECONDS
 	EXLAB_MODEL_SECONDS=$(MODEL_SECONDS) $(PYTEST) -rA tests/crash/model/test_store_model.py $(PYTEST_ARGS)
 
-points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points, at more calls by strace, and twenty times in one copy
+points-full: setup system-packages $(DESKTOP)  ## kill at every pair of named points, at more calls with strace, and twenty times during one copy
 	EXLAB_POINTS=full EXLAB_CASES=all EXLAB_KILLS=20 $(PYTEST) tests/crash/named_points tests/integration/recovery/test_crash_points.py tests/integration/recovery/test_kills.py $(PYTEST_ARGS)
 
 recovery-full: setup system-packages $(DESKTOP)  ## kill at every system call of every scenario; RECOVERY_ARGS='--only publish --every'
@@ -129,7 +129,7 @@ lint: setup  ## ruff: rules and format
 types: setup  ## mypy --strict
 	$(BIN)/mypy
 
-format: setup  ## mend what ruff can mend
+format: setup  ## fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

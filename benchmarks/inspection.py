@@ -275,7 +275,7 @@ def table(found: dict[str, object]) -> str:
     assert isinstance(turns, list)
     names = [name for name in turns[0] if name not in ("inspectors", "failures")]
     lines = [
-        "# Inspection beside work",
+        "# Inspection during work",
         "",
         f"Turns of {found['seconds']:g} s, {CLIENTS} clients, {WORKERS} workers; {ASKED[str(found['through'])]}.",
         "",

@@ -56,7 +56,7 @@ class Point(StrEnum):
     QUIT_GATE_CLOSED = "quit:gate_closed"
     """The launch is draining: nothing is claimed from now on."""
     QUIT_BEFORE_MARKED = "quit:before_marked"
-    """Forced: the transfers got a stop request; the rows of those that did not react are still in flight."""
+    """Forced: the transfers got a stop request; the rows of those that did not stop are still in flight."""
     QUIT_AFTER_MARKED = "quit:after_marked"
     """Forced: what was in flight is resumable, attempts given back."""
     QUIT_BEFORE_RECEIPT = "quit:before_receipt"

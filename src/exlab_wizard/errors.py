@@ -48,7 +48,7 @@ class MoveRefusedError(RefusedError):
 
 
 class SettingsError(ExlabError):
-    """`config.toml` cannot be used; one line for each fault."""
+    """`config.toml` cannot be used; one line for each error."""
 
     exit_status = 2
 

@@ -33,7 +33,7 @@ class QuitSettings(_Section):
         30.0, ge=0, le=86_400, description="seconds that a quit waits for work to finish before it prompts"
     )
     session_end_window_s: float = Field(
-        5.0, ge=3, le=60, description="seconds in which the process exits after SIGTERM, log-off or shutdown"
+        5.0, ge=3, le=60, description="seconds within which the process exits after SIGTERM, log-off or shutdown"
     )
 
 
@@ -66,16 +66,19 @@ class ServerSettings(_Section):
         (), description="the only folders from which runs may be queued over HTTP; empty allows any folder"
     )
     uids: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
-        (), description="other accounts of this machine whose programs may use the API with its token"
+        (), description="other accounts on this machine whose programs may use the API with its token"
     )
 
 
 class NotificationSettings(_Section):
     """Desktop notifications."""
 
-    enabled: bool = Field(default=True, description="whether to show them, including the prompt of a quit")
+    enabled: bool = Field(default=True, description="whether to show them, including the quit question")
     offline_after_s: float = Field(
-        600.0, ge=1, le=86_400, description="seconds that a destination is offline or full before a notification"
+        600.0,
+        ge=1,
+        le=86_400,
+        description="seconds a destination must be offline or full before a notification is sent",
     )
 
 
@@ -83,8 +86,8 @@ class ScheduleEntry(_Section):
     """Hours of the week in which the bandwidth limit applies, in local time."""
 
     days: str = Field(description="`mon-fri`, `sat`, `mon,wed-fri`")
-    from_: time = Field(alias="from", description="start, `HH:MM`, included")
-    to: time = Field(description="end, `HH:MM`, not included; at or before the start it is on the next day")
+    from_: time = Field(alias="from", description="start, `HH:MM`, inclusive")
+    to: time = Field(description="end, `HH:MM`, exclusive; at or before the start it is on the next day")
 
     @field_validator("days")
     @classmethod
@@ -178,13 +181,13 @@ class SettingsFile:
         """Return the settings as the file holds them now.
 
         Raises:
-            SettingsError: the file cannot be read or used; one line for each fault. A file that has become empty or
+            SettingsError: the file cannot be read or used; one line for each error. A file that has become empty or
                 is gone may be in the middle of being replaced.
         """
         self._seen = self._stamp()
         text = self.text()
         if self._had_content and not text.strip():
-            msg = f"{self.path}: is missing or empty. Restore it, or restart the application to use the defaults."
+            msg = f"{self.path} is missing or empty. Restore it, or restart the application to use the defaults."
             raise SettingsError(msg)
         self.current = parse(text, str(self.path))
         self._had_content = bool(text.strip())
@@ -198,13 +201,13 @@ class SettingsFile:
         """
         try:
             if self.path.stat().st_size > LARGEST_BYTES:
-                msg = f"{self.path}: is larger than {size(LARGEST_BYTES)}, too large for a configuration file"
+                msg = f"{self.path} is larger than {size(LARGEST_BYTES)}. Restore it: no configuration is that large."
                 raise SettingsError(msg)
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"{self.path}: cannot be read: {error}"
+            msg = f"{self.path} cannot be read: {error}. Make it readable for your account, as UTF-8 text."
             raise SettingsError(msg) from error
 
     def changed(self) -> bool:
@@ -254,9 +257,7 @@ class SettingsFile:
             _remove_abandoned(path)
             replace_file(path, text.encode(), 0o600)
         except OSError as error:
-            msg = (
-                f"{path}: cannot be written: {error.strerror}. Make it writable, or choose another file with --config."
-            )
+            msg = f"{path} cannot be written: {error.strerror}. Make it writable, or choose another file with --config."
             raise SettingsError(msg) from error
         self.read()
         return settings
@@ -266,7 +267,7 @@ def parse(text: str, where: str) -> Settings:
     """Return the settings that `text` holds; `where` names the file in messages.
 
     Raises:
-        SettingsError: one line for each fault: file, key, value, what is allowed.
+        SettingsError: one line for each error: file, key, value, what is allowed.
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
@@ -287,7 +288,7 @@ def _fault(where: str, location: tuple[int | str, ...], message: str, value: obj
         return f"{where}: {key}: unknown key; docs/settings.md lists the known ones"
     said = message.removeprefix("Value error, ")
     if kind == "missing":
-        return f"{where}: {key}: is missing"
+        return f"{where}: {key} is missing"
     return f"{where}: {key} = {value!r}: {said[:1].lower()}{said[1:]}"
 
 

@@ -224,8 +224,8 @@ def test_the_limits_of_the_api_are_documented() -> None:
     assert HEADER_BYTES == HEAD_LIMIT_BYTES
     assert f"headers {HEADER_BYTES >> 10} KiB, bodies {BODY_LIMIT_BYTES >> 20} MiB" in text
     flat = " ".join(text.split())
-    assert f"{MOST_REQUESTS} requests at the same time, {MOST_CONNECTIONS} connections of this account" in flat
-    assert f"{MOST_OF_ONE} of each other one and {MOST_OF_OTHERS} of all others together" in flat
+    assert f"{MOST_REQUESTS} requests at the same time, {MOST_CONNECTIONS} connections from this account" in flat
+    assert f"{MOST_OF_ONE} for each other account, and {MOST_OF_OTHERS} for all other accounts together" in flat
     assert f"up to {KEPT} events" in text
     assert f"At most {MOST_STREAMS} streams" in text
-    assert f"valid for {CODE_SECONDS:.0f} s and once" in text
+    assert f"works once, within {CODE_SECONDS:.0f} s, and is exchanged" in text

@@ -97,7 +97,7 @@ def test_an_unknown_key_is_named(text: str, key: str) -> None:
             "config.toml: destinations.nas.target = 'ssh://u@h/x': ",
             "only folders as targets",
         ),
-        ("[destinations.nas]", "config.toml: destinations.nas.target: ", "is missing"),
+        ("[destinations.nas]", "config.toml: destinations.nas.target ", "is missing"),
         (
             '[destinations."a b"]\ntarget = "/mnt"',
             "config.toml: destinations = ",

@@ -38,7 +38,7 @@ class Rule(StrEnum):
 
     READABLE = "destinations of verified runs can be read"
     COMPLETE = "verified runs are at their final paths, equal byte for byte"
-    VERIFIED = "every file at a destination was verified"
+    VERIFIED = "every file on a destination was verified"
     INCOMING = "incoming folders belong to unfinished jobs"
 
 

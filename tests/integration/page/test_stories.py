@@ -176,11 +176,11 @@ def test_notifications_are_switched_off_and_a_wrong_time_is_told(program: Progra
     visitor = visit(program, "/settings")
     page = visitor.page
     page.get_by_role("checkbox", name="Show desktop notifications").uncheck()
-    page.get_by_label("Seconds that a destination is offline").fill("0")
+    page.get_by_label("Seconds a destination must be offline").fill("0")
     page.get_by_role("button", name="Save the notification settings").click()
     expect(page.locator("#fault-offline_after_s")).to_contain_text("greater than or equal to 1")
     expect(page.get_by_role("checkbox", name="Show desktop notifications")).not_to_be_checked()
-    page.get_by_label("Seconds that a destination is offline").fill("60")
+    page.get_by_label("Seconds a destination must be offline").fill("60")
     page.get_by_role("button", name="Save the notification settings").click()
     expect(page.get_by_role("status").filter(has_text="takes effect immediately")).to_be_visible()
     told = SettingsFile(program.config).read().notifications

@@ -59,7 +59,7 @@ def _budget(column: str, counted: str, relation: Literal["=", "<="], begin: str 
 
 INVARIANTS: Final = tuple(
     {
-        "exactly the jobs in flight have a claim": (
+        "jobs have a claim if and only if they are in flight": (
             f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_IN_FLIGHT}) <> (claim_id IS NOT NULL)"
         ),
         # A forced quit that could not mark its rows leaves them to the next launch, which recovers all there are.
@@ -76,7 +76,7 @@ INVARIANTS: Final = tuple(
             " WHERE state NOT IN ('verified', 'cleaned', 'failed', 'cancelled')"
             " GROUP BY run_path, destination HAVING count(*) > 1"
         ),
-        "exactly the finished jobs have a finish time": (
+        "jobs have a finish time if and only if they are finished": (
             f"SELECT 'job ' || id FROM sync_jobs WHERE (state IN {_FINISHED}) <> (finished_at IS NOT NULL)"
         ),
         "verified jobs have every file verified and every byte sent": (
@@ -104,12 +104,12 @@ INVARIANTS: Final = tuple(
         "crashes do not exceed the launches that crashed with the job in flight": _budget(
             "crashes", f"({_CUT_OFF} AND e.reason = 'crashed') OR {_GIVEN_UP}", "<=", _SINCE_RETRY
         ),
-        "a launch that interrupted a job ended as its events say": (
+        "launches ended the way the events of their jobs say": (
             "SELECT 'event ' || e.id || ' of job ' || e.job_id FROM job_events e"
             f" LEFT JOIN launches l ON l.id = e.launch_id WHERE {_CUT_OFF}"
             " AND e.reason IN ('crashed', 'host_restarted') AND l.end_reason IS NOT e.reason"
         ),
-        "exactly the closed sessions have a closing time": (
+        "sessions have a closing time if and only if they are closed": (
             "SELECT 'session ' || id FROM session_leases WHERE (state <> 'active') <> (closed_at IS NOT NULL)"
         ),
     }.items()
@@ -121,7 +121,7 @@ PROGRESS_RULES: Final = tuple(
             "SELECT 'job ' || j.id FROM sync_jobs j, launches l WHERE j.state = 'resumable'"
             " AND l.id = (SELECT max(id) FROM launches) AND l.ended_at IS NULL AND l.draining_since IS NULL"
         ),
-        "no job waits longer than the longest delay": (
+        "no job waits longer than the maximum retry delay": (
             "SELECT 'job ' || id || ' waits until ' || not_before FROM sync_jobs WHERE state = 'queued'"
             f" AND not_before > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{LONGEST_WAIT.total_seconds():.0f} seconds')"
         ),

@@ -243,11 +243,11 @@ LATER_LAUNCH = (
     ("fault", "sql"),
     [
         (
-            "exactly the jobs in flight have a claim",
+            "jobs have a claim if and only if they are in flight",
             "UPDATE sync_jobs SET claim_id = NULL WHERE state = 'running'",
         ),
         (
-            "exactly the jobs in flight have a claim",
+            "jobs have a claim if and only if they are in flight",
             "UPDATE sync_jobs SET claim_id = 'x' WHERE state = 'verified'",
         ),
         (
@@ -260,11 +260,11 @@ LATER_LAUNCH = (
         ),
         ("only the last launch is open", LATER_LAUNCH),
         (
-            "exactly the finished jobs have a finish time",
+            "jobs have a finish time if and only if they are finished",
             "UPDATE sync_jobs SET finished_at = NULL WHERE state = 'verified'",
         ),
         (
-            "exactly the finished jobs have a finish time",
+            "jobs have a finish time if and only if they are finished",
             "UPDATE sync_jobs SET finished_at = 'x' WHERE state = 'running'",
         ),
         (
@@ -300,14 +300,14 @@ LATER_LAUNCH = (
             "UPDATE sync_jobs SET crashes = 1 WHERE state = 'running'",
         ),
         (
-            "a launch that interrupted a job ended as its events say",
+            "launches ended the way the events of their jobs say",
             (
                 "INSERT INTO job_events (job_id, at, from_state, to_state, reason, launch_id)"
                 " VALUES (2, 'x', 'running', 'resumable', 'crashed', 1)"
             ),
         ),
         (
-            "exactly the closed sessions have a closing time",
+            "sessions have a closing time if and only if they are closed",
             (
                 "INSERT INTO session_leases (id, kind, label, state, ttl_s, opened_at, renewed_at, expires_at)"
                 " VALUES ('s', 'run', 'x', 'aborted', 60, 'a', 'a', 'a')"
@@ -356,7 +356,7 @@ def test_work_that_nobody_will_go_on_with_is_named(store: Store, launch_id: int)
     found = {finding.name: finding.detail for finding in check_rows(store.database, *PROGRESS_RULES) if not finding.ok}
     assert found == {
         "interrupted jobs are queued again by the running launch": "job 1",
-        "no job waits longer than the longest delay": "job 2 waits until 2999-01-01T00:00:00.000Z",
+        "no job waits longer than the maximum retry delay": "job 2 waits until 2999-01-01T00:00:00.000Z",
     }
     store.launches.drain(launch_id, given.NOW)
     given.execute(store, "UPDATE sync_jobs SET not_before = NULL")

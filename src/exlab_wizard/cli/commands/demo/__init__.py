@@ -1,4 +1,4 @@
-"""`demo`: the whole story on this machine, with the real program, a real kill and a real read-back.
+"""`demo`: a demonstration on this machine, with the real program, a real kill and a real read-back.
 
 Every figure is read from the database or the file system at that moment. The first promise that is broken ends the
 demo with status 1 and is named.
@@ -73,7 +73,7 @@ class _Story:
 
     def _prepare(self) -> None:
         self._heading(
-            f"A run of one {size(LARGE_MIB << 20)} file, {SMALL_FILES} small ones and odd names; a destination"
+            f"Create a run (one {size(LARGE_MIB << 20)} file, {SMALL_FILES} small files, odd names) and a destination"
         )
         made = make_run(self._here.root / "runs" / "run-17", 17, LARGE_MIB, SMALL_FILES)
         self._here.program("destination", "add", "nas", str(self._here.nas), "--bandwidth", str(SLOW_MIB_S))
@@ -100,12 +100,12 @@ class _Story:
         self._heading("Start it again")
         self._here.limit(None)
         ready = self._here.launch()
-        self._require(ready["resumed"] == 1, f"the launch resumed 1 run: {ready['resumed']}")
+        self._require(ready["resumed"] == 1, f"the launch resumed 1 run (it resumed {ready['resumed']})")
         self._until_verified(1)
         row = self._job(1)
         kept, total = _whole(row["bytes_resumed"]), _whole(row["bytes_total"])
-        self._require(kept > 0, "bytes that were sent before the kill are not sent again")
-        self._say(f"1 run resumed; {size(kept)} were not sent again, {size(total - kept)} were sent now")
+        self._require(kept > 0, "bytes that were sent before the kill are not sent again (all were)")
+        self._say(f"1 run resumed: {size(kept)} had already been sent, {size(total - kept)} were still to send")
         self._show(row)
         self.facts |= {"resumed": ready["resumed"], "bytes_resumed": kept}
 
@@ -116,7 +116,7 @@ class _Story:
         self.facts["files_checked"] = checked
 
     def _force_quit(self) -> None:
-        self._heading("Quit, queue a second run while the program is not running, start it, force a quit in mid-copy")
+        self._heading("Quit, queue a second run while the program is not running, start it, force a quit mid-copy")
         self._quit()
         self._here.limit(CRAWL_MIB_S)
         make_run(self._here.root / "runs" / "run-18", 18, LARGE_MIB // 2, 10)
@@ -128,8 +128,8 @@ class _Story:
         took = time.monotonic() - began
         row = self._job(2)
         ended = self._here.sql(LAST_LAUNCH)[0]
-        self._require(row["state"] == "resumable", f"the row says resumable: {row['state']}")
-        self._require(row["attempts"] == 0, f"the interrupted attempt does not count: {row['attempts']}")
+        self._require(row["state"] == "resumable", f"the row says resumable (it says {row['state']})")
+        self._require(row["attempts"] == 0, f"the interrupted attempt does not count (attempts={row['attempts']})")
         self._say(f"exited after {took:.1f} s with status {status}; its exit receipt says: {ended['ended']}")
         self._show(row)
         self.facts |= {"forced_state": row["state"], "forced_receipt": ended["ended"]}
@@ -142,9 +142,11 @@ class _Story:
         kept = _whole(self._job(2)["bytes_resumed"])
         status = self._quit()
         states = [row["state"] for row in self._here.sql(JOB_STATES)]
-        self._require(states == ["verified", "verified"], f"both runs are verified: {states}")
+        self._require(states == ["verified", "verified"], f"both runs are verified (they are {states})")
         left = [path.name for path in self._here.nas.iterdir() if path.name not in ("run-17", "run-18")]
-        self._require(left == [".exlab-destination"], f"nothing else is on the NAS: {left}")
+        self._require(
+            left == [".exlab-destination"], f"nothing but the runs and the marker is on the NAS (there is {left})"
+        )
         checked = _check(self._here.nas / "run-18")
         self._say(f"{size(kept)} of the second run were not sent again")
         self._say(f"both runs are verified ({checked} more files are OK), nothing else is left; exit status {status}")
@@ -161,7 +163,7 @@ class _Story:
     def _until_verified(self, job: int) -> None:
         def done() -> bool:
             row = self._job(job)
-            self._require(row["state"] not in ("failed", "cancelled"), f"job {job} is {row['state']}")
+            self._require(row["state"] not in ("failed", "cancelled"), f"job {job} succeeds (it is {row['state']})")
             return row["state"] == "verified"
 
         self._here.until(f"job {job} is verified", done)
@@ -182,7 +184,7 @@ class _Story:
 
     def _require(self, holds: object, what: str) -> None:
         if not holds:
-            msg = f"the demo failed: expected that {what}"
+            msg = f"the demo failed: expected: {what}"
             raise ExlabError(msg)
 
 

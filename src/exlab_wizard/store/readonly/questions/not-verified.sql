@@ -1,4 +1,4 @@
--- Which runs were queued days ago and are still not verified at a destination?
+-- Which runs were queued days ago and are still not verified on a destination?
 -- Asked by: the person responsible for the data.
 -- :days = 2 Minimum age in days.
 SELECT id, CAST(run_path AS TEXT) AS run_path, destination, state,
