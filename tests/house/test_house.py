@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 CODE = [path for part in ("src", "tests", "migrations", "benchmarks") for path in sorted((ROOT / part).rglob("*.py"))]
@@ -23,6 +25,8 @@ AMOUNTS = re.compile(
     r"\} ?%[',. <]|\} %\"|\}\s?[KMGT]iB|\} (?:min|h|days?)\b|'s' if|\"s\" if|\((?:s|es)\) |:,\}"
     r"|\} (?:runs|files|jobs|sessions)\b"
 )
+AWAITS = re.compile(r"PATIENCE_SECONDS|chance|random|^timeout$|^0(?:\.0)?$")
+CLOCKS = re.compile(r"\b(?:monotonic|perf_counter|time)\(\)")
 MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 
 # Written in pieces, so that this file does not hold what it looks for.
@@ -74,14 +78,38 @@ def broad_excepts(source: str) -> list[int]:
     return found
 
 
+def duration(call: ast.Call) -> ast.expr | None:
+    """Return how long `call` waits at most, if it waits, and if it says how long."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    limits = [keyword.value for keyword in call.keywords if keyword.arg == "timeout"]
+    if name == "join":  # of a thread, not of a text
+        limits += [one for one in call.args if isinstance(one, ast.Constant)]
+    elif name in {"wait", "sleep", "wait_for_timeout"} and ast.unparse(call.func) != "asyncio.wait":
+        limits += call.args
+    return limits[0] if limits and name in {"wait", "sleep", "wait_for_timeout", "join", "get"} else None
+
+
 def sleeps(source: str) -> list[int]:
-    found = [
-        node.lineno
-        for node in ast.walk(ast.parse(source))
-        if (isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep")
-        or (isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in {it.name for it in node.names})
-    ]
-    return sorted(found)
+    """Return the lines that wait for time to pass and do not state, as `# time: …`, why no event can be awaited.
+
+    A wait for an event has the generous limit, or is given one; after a random time, any moment will do.
+    """
+    lines, found = source.splitlines(), set[int]()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ImportFrom(module="time", names=names) if "sleep" in {it.name for it in names}:
+                found.add(node.lineno)
+            case ast.Attribute(attr="sleep", value=ast.Name(id="time")):
+                found.add(node.lineno)
+            case ast.Call(func=ast.Name(id="until"), args=[condition, *_]) if CLOCKS.search(ast.unparse(condition)):
+                found.add(node.lineno)
+            case ast.Call() if (seconds := duration(node)) is not None:
+                alone = ".Event()." in f".{ast.unparse(node.func)}"
+                if alone or not AWAITS.search(ast.unparse(seconds)):
+                    found.add(node.lineno)
+            case _:
+                pass
+    return [line for line in sorted(found) if not re.search(r"#.*\btime: \w", lines[line - 1])]
 
 
 def unexplained_noqa(source: str) -> list[int]:
@@ -177,6 +205,35 @@ def test_amounts_become_words_in_one_room() -> None:
     assert faults_in(elsewhere, amounts) == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "time.sleep(1)",
+        "from time import sleep",
+        "threading.Event().wait(PATIENCE_SECONDS)",
+        "pause.wait(_PAUSE)",
+        "done = over.wait(timeout=0.5)",
+        "thread.join(0.3)",
+        "q.get(timeout=1)",
+        "page.wait_for_timeout(500)",
+        "asyncio.run(asyncio.sleep(0.1))",
+        "asyncio.run(asyncio.wait([asking], timeout=0.3))",
+        "until(lambda: time.monotonic() - began > 3)",
+    ],
+)
+def test_a_wait_for_time_is_found_and_may_say_why(line: str) -> None:
+    assert sleeps(f"x = 1\n{line}") == [2]
+    assert sleeps(f"{line}  # time: nothing tells when it is over") == []
+
+
+def test_a_wait_for_an_event_is_no_wait_for_time() -> None:
+    limited = "over.wait(2 * PATIENCE_SECONDS)\nover.wait(timeout)\nprocess.wait()\nthread.join(PATIENCE_SECONDS)"
+    assert (
+        sleeps(f"{limited}\nthread.join()\n', '.join(x)\nd.get('a')\nasyncio.sleep(0)\nover.wait(chance.random())")
+        == []
+    )
+
+
 def test_the_habits_find_what_they_look_for() -> None:
     assert names_any(ast.parse("def f(x: Any) -> typing.Any: ...")) == [1, 1]
     assert broad_excepts("try:\n    f()\nexcept (OSError, Exception):\n    pass") == [3]
@@ -184,7 +241,6 @@ def test_the_habits_find_what_they_look_for() -> None:
     assert broad_excepts("try:\n    f()\nexcept Exception:  # boundary: a job must not end the worker\n    pass") == []
     assert broad_excepts("try:\n    f()\nexcept Exception:\n    # boundary: one job\n    pass") == []
     assert broad_excepts("try:\n    f()\nexcept OSError:\n    pass") == []
-    assert sleeps("import time\ntime.sleep(1)\nfrom time import sleep") == [2, 3]
     skip = "x = 1  # no" + "qa"
     assert unexplained_noqa(f"{skip}\n{skip}: E501\n{skip}: E501, S101 - a long word") == [1, 2]
     assert amounts('f"{share:.0f} %"\nf"{count >> 20} MiB"\nf"{n} run(s) "\nf"{n} {size(n)}"') == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,3 +126,20 @@ def shell(database: Path, sql: str) -> subprocess.CompletedProcess[str]:
         errors="surrogateescape",
         check=False,
     )
+
+
+def steps_of(store: Store, act: Callable[[], object]) -> int:
+    """How many instructions SQLite's machine runs for `act`; the same each time, unlike seconds."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    store.database.connection().set_progress_handler(step, 1)
+    try:
+        act()
+    finally:
+        store.database.connection().set_progress_handler(None, 1)
+    return count

@@ -248,8 +248,9 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
     """The worker is held before each of the six statements of its look for work; after them it sleeps."""
     floor = Floor(tmp_path, workers=1)
     floor.outside.jobs.decide([floor.job], OperatorMove.CANCEL)
-    stands, goes_on, seen = threading.Event(), threading.Event(), list[str]()
-    claim = floor.bench.jobs.claim
+    stands, goes_on, asleep, seen = threading.Event(), threading.Event(), threading.Event(), list[str]()
+    claim, work = floor.bench.jobs.claim, floor.bench.pool._work  # noqa: SLF001 - nothing else tells that it sleeps
+    sleep = work.wait_for
 
     def about_to(sql: str) -> None:
         if seen[-1:] != [sql]:  # a trigger begins: the driver names the statement that fired it once more
@@ -262,11 +263,15 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
         floor.bench.database.connection().set_trace_callback(about_to)
         return claim(launch_id, now)
 
+    def fall_asleep(predicate: Callable[[], bool], timeout: float) -> bool:
+        asleep.set()
+        return sleep(predicate, timeout)
+
     monkeypatch.setattr(floor.bench.jobs, "claim", watched)
+    monkeypatch.setattr(work, "wait_for", fall_asleep)
     try:
         floor.bench.pool.start()
-        if not stands.wait(0.5):
-            assert len(seen) == statement == 6, "it is held nowhere and does not sleep either"
+        until(lambda: stands.is_set() or (statement == len(seen) == 6 and asleep.is_set()), what="it to be held")
         queued: list[int] = []
 
         def enqueue() -> None:
@@ -275,7 +280,7 @@ def test_a_run_queued_at_any_instant_of_falling_asleep_is_claimed_without_waitin
 
         sync = threading.Thread(target=enqueue, daemon=True)
         sync.start()
-        sync.join(0.3)  # inside the worker's transaction it has to wait for the lock
+        sync.join(0.3)  # time: inside the worker's transaction it has to wait for the lock
         goes_on.set()
         sync.join(PATIENCE_SECONDS)
         until(lambda: floor.bench.state(queued[0]) == "verified", what="the run to be claimed at once")

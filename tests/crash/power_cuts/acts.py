@@ -188,7 +188,7 @@ def _tell(document: object) -> None:
 
 
 def _pause() -> None:
-    threading.Event().wait(POLL_INTERVAL_SECONDS)
+    threading.Event().wait(POLL_INTERVAL_SECONDS)  # time: between two looks
 
 
 _VERBS: Final[dict[str, Callable[[Order], int]]] = {

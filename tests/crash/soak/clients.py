@@ -68,7 +68,7 @@ class Client:
     def _work(self) -> None:
         acts, weights = list(self._acts), list(self._acts.values())
         while not self._stop.wait(self._chance.uniform(0.1, 1.2)):
-            self.may_go_on.wait(1.0)
+            self.may_go_on.wait(1.0)  # time: or sees that it is over
             if not self.may_go_on.is_set():
                 continue
             act = self._chance.choices(acts, weights)[0]
@@ -152,7 +152,7 @@ class Client:
         made = [self._new_run() for _ in range(self._chance.randrange(1, 3))]
         renewed = time.monotonic()
         for _ in range(self._chance.randrange(0, 5)):
-            self._stop.wait(0.3)
+            self._stop.wait(0.3)  # time: heartbeats have a distance
             if self._store.sessions.renew(lease.id, datetime.now(UTC)) is not None:
                 renewed = time.monotonic()
         if self._chance.random() < 0.1:
@@ -188,7 +188,7 @@ class Client:
         self._book.count("sessions opened over HTTP")
         made = [self._new_run() for _ in range(self._chance.randrange(1, 3))]
         for _ in range(self._chance.randrange(0, 5)):
-            self._stop.wait(0.3)
+            self._stop.wait(0.3)  # time: heartbeats have a distance
             api.post(f"/sessions/{session}/heartbeat")
         for run in made:
             run.equipment = None  # it is the session's, and this one has none

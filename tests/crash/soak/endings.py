@@ -160,7 +160,7 @@ class Endings:
                     answer = self._chance.choice(ANSWERS)
                     self._book.count(f"answers: {answer}")
                     store.quits.answer(quit_id, answer)
-                self._pause.wait(POLL_INTERVAL_SECONDS)
+                self._pause.wait(POLL_INTERVAL_SECONDS)  # time: between two looks
         return None
 
     def terminate(self) -> None:

@@ -58,7 +58,7 @@ class Faults:
         """Return when everything is as it was."""
         self._idle.clear()
         self.may_go_on.clear()
-        self._idle.wait(20)
+        self._idle.wait(20)  # time: a fault that lasts longer is met, too
 
     def _last(self, least: float, most: float) -> None:
         self._stop.wait(self._chance.uniform(least, most))

@@ -76,6 +76,6 @@ class LogWatch:
         self.thread = threading.Thread(target=self._work, name="log-watch")
 
     def _work(self) -> None:
-        while not self._stop.wait(POLL_INTERVAL_SECONDS):
+        while not self._stop.wait(POLL_INTERVAL_SECONDS):  # time: between two looks
             with contextlib.suppress(FileNotFoundError):  # whoever closes the database last removes it
                 self.largest = max(self.largest, self._wal.stat().st_size)

@@ -145,13 +145,13 @@ class Soak:
         """Live through ordinary work, then through none, and see what the process takes; and once more."""
         seconds = max(min(LONG_SECONDS, self._seconds / 6), self._seconds * LONG_SHARE) / 2
         for _ in range(2):
-            self._pause.wait(seconds)
+            self._pause.wait(seconds)  # time: a part of the soak's own length
             faults.pause()
             for client in clients:
                 client.may_go_on.clear()
             deadline = time.monotonic() + min(LONG_SECONDS, self._seconds / 6)
             while self._scene.number(BUSY) and time.monotonic() < deadline:
-                self._pause.wait(0.1)
+                self._pause.wait(0.1)  # time: between two looks
             if not self._scene.number(BUSY):
                 self._sample()
             for client in clients:
@@ -186,7 +186,7 @@ class Soak:
             left = [job for job in reckoning.jobs() if job.state not in {"verified", "cancelled"}]
             self._book.violated(f"still pending after {LAST_PATIENCE_SECONDS:g} s: {left}\n{scene.log()[-2000:]}")
         if self._seconds > 2 * SWEEP_SECONDS:
-            self._pause.wait(max(0.0, SWEEP_SECONDS - (time.monotonic() - began)))
+            self._pause.wait(max(0.0, SWEEP_SECONDS - (time.monotonic() - began)))  # time: sweeps have a distance
         self._sample()
         scene.process.terminate()
         reckoning.after_launch(scene.wait())

@@ -57,7 +57,7 @@ class Application(threading.Thread):
         self.lock.close()
 
     def pause(self) -> None:
-        self.over.wait(POLL_INTERVAL_SECONDS / 2)
+        self.over.wait(POLL_INTERVAL_SECONDS / 2)  # time: between two looks
 
     def run(self) -> None:
         while not self.over.is_set():

@@ -33,10 +33,10 @@ def main() -> int:
             visitor.page.locator("#job-1").wait_for()
             watched = Watched(visitor)
             with storm(program):
-                watched.wait(20)
+                watched.wait(20)  # time: the page settles
                 first = last = watched.weight()
                 for minute in range(1, max(1, round(minutes)) + 1):
-                    watched.wait(60 * minutes / max(1, round(minutes)))
+                    watched.wait(60 * minutes / max(1, round(minutes)))  # time: a part of the soak's own length
                     last = watched.weight()
                     print(  # noqa: T201 - its result
                         f"minute {minute}: heap {last.heap / MIB:.2f} MiB, {last.nodes} nodes,",

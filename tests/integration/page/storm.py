@@ -58,7 +58,7 @@ class Watched:
 
     def wait(self, seconds: float) -> None:
         """Let the page live for so long."""
-        self._page.wait_for_timeout(1000 * seconds)
+        self._page.wait_for_timeout(1000 * seconds)  # time: the page's life is what is measured
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def storm(program: Program, per_minute: int = EVENTS_PER_MINUTE) -> Iterator[Non
 
     def blow() -> None:
         number = 0
-        while not over.wait(_EACH_SECONDS):
+        while not over.wait(_EACH_SECONDS):  # time: so many events a minute
             rows = ", ".join(
                 f"('/nowhere/{number + one}', 'nas', '2100-01-01', '2026-11-24T08:00:00.000Z')" for one in range(jobs)
             )

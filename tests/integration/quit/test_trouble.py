@@ -120,7 +120,7 @@ def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
             try:
                 held.enter_context(instance_lock(state_dir))
             except InstanceHeldError:
-                pause.wait(0.001)
+                pause.wait(0.001)  # time: between two tries
             else:
                 break
         assert not program.database.with_name(f"{program.database.name}-wal").exists(), "it has the database open still"
@@ -134,7 +134,7 @@ def test_the_lock_is_free_only_after_the_last_write(program: Program) -> None:
 def test_a_signal_during_the_start_ends_it_cleanly(program: Program, delay_s: float) -> None:
     started = time.monotonic()
     program.start(ready=False)
-    until(lambda: time.monotonic() - started >= delay_s)
+    until(lambda: time.monotonic() - started >= delay_s)  # time: any moment of the start will do
     program.process.send_signal(signal.SIGTERM)
     assert program.wait() in (0, -signal.SIGTERM)
     assert "Traceback" not in program.log()

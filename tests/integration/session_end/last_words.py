@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     def speak_and_leave(status: int) -> None:
         for timer in [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]:
             if timer.finished.is_set():  # cancelled; on a busy machine the template that it is at takes a moment
-                timer.join(60.0)
+                timer.join(60.0)  # time: the generous limit, without importing what is looked for
         names = [thread.name for thread in threading.enumerate() if not thread.name.startswith("pytest_timeout")]
         Path(file).write_text("\n".join(names), "utf-8")
         Path(f"{file}.modules").write_text("\n".join(sorted(sys.modules)), "utf-8")

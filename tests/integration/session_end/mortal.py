@@ -51,7 +51,7 @@ def owners_of(thread: threading.Thread) -> Iterator[object]:
 
 def reap(folder: Path) -> None:
     pause = threading.Event()
-    while not pause.wait(_POLL_INTERVAL_SECONDS):
+    while not pause.wait(_POLL_INTERVAL_SECONDS):  # time: between two looks
         for ordered in folder.glob("*.die"):
             for doomed in [thread for thread in threading.enumerate() if thread.name == ordered.stem]:
                 while doomed.is_alive():

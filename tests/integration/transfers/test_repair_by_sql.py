@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 from tests.support.program import MIB, PATIENCE_SECONDS, OnlyWoken, Program, until, write_run
+from tests.support.wake_ups import rounds
 
 pytestmark = [pytest.mark.slow, pytest.mark.on_disk]
 
@@ -44,7 +45,8 @@ def test_a_running_copy_that_is_cancelled_with_sql_stops(program: Program) -> No
     after = program.query("SELECT bytes_done, files_done, claim_id, state_reason FROM sync_jobs WHERE id = ?", job)
     assert after[0][2:] == (None, "changed with SQL")
     until(lambda: program.job_state(following) == "verified", what="the next job to arrive")
-    threading.Event().wait(1.0)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait() == 0  # whatever it wanted to write it has written now
     assert program.job_state(job) == "cancelled"
     now = program.query("SELECT bytes_done, files_done, claim_id, state_reason FROM sync_jobs WHERE id = ?", job)
     assert now == after
@@ -82,7 +84,7 @@ def test_every_other_repair_of_the_cookbook_takes_effect(program: Program) -> No
     typed(program, f"UPDATE launches SET paused_since = {now} {open_launch}")
     until(lambda: program.api("GET", "/status")[1] is not None, what="the application to answer")
     typed(program, "UPDATE sync_jobs SET not_before = NULL WHERE id = 1")
-    threading.Event().wait(0.6)
+    rounds(program.process.pid)
     assert program.number(starts) == 0, "it is paused"
     typed(program, f"UPDATE launches SET paused_since = NULL {open_launch}")
     until(lambda: program.number(starts) == 1, what="the job to start when the pause is over")

@@ -207,12 +207,20 @@ def test_a_web_view_without_its_toolkit_says_what_is_missing_and_leaves_it_to_th
 def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     make: Callable[[dict[str, str]], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surfaces.BrowserTab, "timeout_s", 0.3)
+    polls = list[surfaces.Surface]()
+
+    def runs(tab: surfaces.BrowserTab) -> None:
+        polls.append(tab)
+
+    monkeypatch.setattr(surfaces.BrowserTab, "timeout_s", 0.0)
+    monkeypatch.setattr(surfaces.BrowserTab, "ended", runs)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
     bench.presence.enter(page=True)
     assert bench.launcher.show("/") == ShowResult("opened", "browser")
-    assert not bench.closed.wait(1.0)
+    before = len(polls)
+    until(lambda: len(polls) > before + 2, what="the tab to be watched")
+    assert not bench.closed.is_set()
     assert bench.launcher.alive
     bench.presence.leave(page=True)
     assert bench.closed.wait(PATIENCE_SECONDS)

@@ -50,7 +50,7 @@ def test_signals_that_land_in_the_middle_of_commits_raise_nothing_there(tmp_path
     sent = [0]
 
     def shoot() -> None:
-        while not over.wait(0.0005):
+        while not over.wait(0.0005):  # time: any moment of a commit will do
             os.kill(os.getpid(), (signal.SIGINT, signal.SIGTERM)[sent[0] % 2])
             sent[0] += 1
 

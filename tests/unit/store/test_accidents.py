@@ -48,7 +48,7 @@ def test_a_database_that_is_locked_for_a_moment_only_delays_the_recovery(store: 
         recovering = threading.Thread(target=lambda: found.append(given.launch(Store(other))), daemon=True)
         store.database.connection().execute("BEGIN IMMEDIATE")
         recovering.start()
-        recovering.join(0.3)
+        recovering.join(0.3)  # time: nothing tells that it waits for the lock
         assert found == [], "the lock was not held"
         store.database.connection().execute("ROLLBACK")
         recovering.join(PATIENCE_SECONDS)

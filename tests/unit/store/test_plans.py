@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from tests.support import given
@@ -92,45 +91,30 @@ def test_a_scan_of_a_table_would_be_noticed(store: Store) -> None:
     assert WHOLE_TABLE.match(str(sql[0][3]))
 
 
-def steps_of(store: Store, act: Callable[[], object]) -> int:
-    """How many instructions SQLite's machine runs for `act`; the same each time, unlike seconds."""
-    count = 0
-
-    def step() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    store.database.connection().set_progress_handler(step, 1)
-    try:
-        act()
-    finally:
-        store.database.connection().set_progress_handler(None, 1)
-    return count
-
-
 def a_day(store: Store, name: str) -> dict[str, int]:
     """One of everything that happens often, with what each costs."""
     cost: dict[str, int] = {}
     launch_id = given.launch(store).launch_id
-    cost["enqueue"] = steps_of(store, lambda: given.enqueue(store, name))
+    cost["enqueue"] = given.steps_of(store, lambda: given.enqueue(store, name))
     job = given.claim(store, launch_id)
     given.enqueue(store, f"{name}-2")
-    cost["count"] = steps_of(store, lambda: store.drain.count(given.NOW))
-    cost["checkpoint"] = steps_of(
+    cost["count"] = given.steps_of(store, lambda: store.drain.count(given.NOW))
+    cost["checkpoint"] = given.steps_of(
         store,
         lambda: store.files.checkpoint(job.job_id, job.claim_id, [given.sent("x", 9, 9)], [], given.progress(9)),
     )
     store.jobs.all_sent(job.job_id, job.claim_id)
-    cost["finish and claim"] = steps_of(
+    cost["finish and claim"] = given.steps_of(
         store, lambda: store.jobs.finish_and_claim(job, given.DONE, launch_id, given.NOW)
     )
     new = NewSession(SessionKind.RUN, "scan", 60, id=name)
-    cost["open"] = steps_of(store, lambda: store.sessions.open(new, launch_id, given.NOW))
-    cost["renew"] = steps_of(store, lambda: store.sessions.renew(name, given.NOW))
-    cost["complete"] = steps_of(store, lambda: store.sessions.complete(name, [NewJob(f"/{name}", "nas")], given.NOW))
-    cost["recover"] = steps_of(store, lambda: given.launch(store))
-    cost["next due"] = steps_of(store, store.jobs.next_due_at)
+    cost["open"] = given.steps_of(store, lambda: store.sessions.open(new, launch_id, given.NOW))
+    cost["renew"] = given.steps_of(store, lambda: store.sessions.renew(name, given.NOW))
+    cost["complete"] = given.steps_of(
+        store, lambda: store.sessions.complete(name, [NewJob(f"/{name}", "nas")], given.NOW)
+    )
+    cost["recover"] = given.steps_of(store, lambda: given.launch(store))
+    cost["next due"] = given.steps_of(store, store.jobs.next_due_at)
     given.execute(store, "UPDATE sync_jobs SET state = 'cancelled' WHERE state = 'queued'")
     return cost
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TextIO
 
 import pytest
-from tests.support.program import PATIENCE_SECONDS
+from tests.support.program import PATIENCE_SECONDS, until
 from tests.support.terminal import Screen, Seat
 from tests.support.virtual_quit import Asker, Faults, VirtualClock
 
@@ -54,8 +54,10 @@ class Seated(TerminalPrompt):
     def __init__(self, source: TextIO, sink: TextIO) -> None:
         super().__init__(source, sink)
         self.seated = True
+        self.looks = 0
 
     def available(self) -> bool:
+        self.looks += 1
         return self.seated
 
 
@@ -186,7 +188,8 @@ def test_nothing_is_read_while_the_program_is_in_the_background(terminal: Termin
         asking = asyncio.ensure_future(question.ask(standing))
         terminal.type("f\n")
         await terminal.showing("f")
-        await asyncio.wait([asking], timeout=0.3)
+        looks = question.looks
+        await asyncio.to_thread(until, lambda: question.looks > looks + 2)
         assert not asking.done()
         question.seated = True
         return await asyncio.wait_for(asking, PATIENCE_SECONDS)
@@ -211,8 +214,10 @@ class Requests:
 
     quits: list[PendingQuit] = field(default_factory=list)
     error: str = ""
+    reads: int = 0
 
     def undecided(self) -> list[PendingQuit]:
+        self.reads += 1
         if self.error:
             raise StoreError(self.error)
         return list(self.quits)
@@ -244,9 +249,9 @@ def test_the_answer_of_the_process_that_asked_counts() -> None:
 
     async def asked() -> QuitAnswer:
         asking = asyncio.ensure_future(remote.ask(standing))
-        await asyncio.wait([asking], timeout=0.15)
-        quits.error = ""
-        await asyncio.wait([asking], timeout=0.25)
+        await asyncio.to_thread(until, lambda: quits.reads > 1)
+        quits.error, reads = "", quits.reads
+        await asyncio.to_thread(until, lambda: quits.reads > reads + 2)
         assert not asking.done()
         quits.quits = [request(answer="keep_running")]
         return await asyncio.wait_for(asking, PATIENCE_SECONDS)

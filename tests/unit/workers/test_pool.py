@@ -196,24 +196,24 @@ def test_a_hung_transfer_holds_up_no_other_and_its_late_result_changes_nothing(b
 def test_a_stalled_transfer_that_stops_when_told_is_tried_again_by_this_launch(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, finish = threading.Event(), bench.jobs.finish
+    told, controls, finish = threading.Event(), list[TransferControl](), bench.jobs.finish
 
     def stop_when_told(_job: ClaimedJob, control: TransferControl) -> Outcome:
+        controls.append(control)
         control.last_moved -= 1000
         control.wait(PATIENCE_SECONDS)
         told.set()
         return Interrupted(control.reason)
 
-    def finish_later(*arguments: object) -> bool:
-        told.wait(0.5)
-        until(lambda: bench.state(job) != "running" or not told.is_set(), what="the worker to write its result first")
+    def finish_first(*arguments: object) -> bool:
+        assert not controls[0].stop_requested, "its worker could write its result first"
         return finish(*arguments)  # type: ignore[arg-type]
 
     bench.attempts.scripts["/stalled"] = stop_when_told
     job = bench.enqueue("/stalled")
     bench.pool.start()
-    until(lambda: bench.attempts.tried, what="the transfer to run")
-    monkeypatch.setattr(bench.jobs, "finish", finish_later)
+    until(lambda: controls, what="the transfer to run")
+    monkeypatch.setattr(bench.jobs, "finish", finish_first)
     bench.pool.give_up_stalled()
     assert told.wait(PATIENCE_SECONDS)
     assert bench.row("state, error_kind, attempts, interruptions", job) == ("queued", "network", 1, 0)
@@ -262,7 +262,17 @@ def test_a_share_that_hangs_when_looked_at_keeps_no_worker_from_another_share(
     verified(bench, waiting)
 
 
-def test_a_quota_does_not_make_a_job_that_finds_the_share_full_run_in_circles(bench: Bench) -> None:
+def test_a_quota_does_not_make_a_job_that_finds_the_share_full_run_in_circles(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = list[str](), bench.store.jobs.waiting_destinations
+
+    def counted() -> list[tuple[str, WaitReason, int]]:
+        looks.append("for destinations that jobs wait for")
+        return look()
+
+    monkeypatch.setattr("exlab_wizard.workers.destination_probe.PROBE_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(bench.store.jobs, "waiting_destinations", counted)
     full = Deferred(WaitReason.DESTINATION_FULL, "quota")
     bench.attempts.scripts["/run"] = lambda _job, _control: full
     job = bench.enqueue("/run")
@@ -270,7 +280,8 @@ def test_a_quota_does_not_make_a_job_that_finds_the_share_full_run_in_circles(be
     until(lambda: len(bench.attempts.tried) == 2, what="free space to invite one more try")
     for _ in range(5):
         bench.pool.wake()
-    threading.Event().wait(2.5)  # twice what lies between two looks
+    before = len(looks)
+    until(lambda: len(looks) > before + 20, what="the worker to look for free space again")
     assert len(bench.attempts.tried) == 2
     assert bench.row("state, waiting_on, attempts", job) == ("queued", "destination_full", 0)
 

@@ -186,7 +186,7 @@ def test_a_drain_never_looks_between_leases_that_have_moved_and_a_clock_that_has
     def look_right_after(step: timedelta) -> None:
         move(step)
         drain.start()
-        drain.join(0.2)  # unhindered, it would be over by then
+        drain.join(0.2)  # time: unhindered, it would be over by then
 
     monkeypatch.setattr(kept.bench.store.sessions, "move_clock", look_right_after)
     kept.bench.clock.wall -= timedelta(hours=1)

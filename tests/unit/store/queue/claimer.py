@@ -21,7 +21,8 @@ def main(database: Path, launch_id: int) -> None:
     work = threading.Event()
     while (job := store.jobs.claim(launch_id, given.NOW)) is not None:
         sys.stdout.write(f"{job.job_id}\n")
-        work.wait(0.001)  # is done here; without any, one process would have taken everything before the others began
+        # Without any work, one process would have taken everything before the others began.
+        work.wait(0.001)  # time: it is the work
     store.close()
 
 

@@ -64,7 +64,7 @@ def test_writers_go_on_and_the_log_stays_bounded_while_inspectors_ask_without_en
             given.enqueue(store, f"later-{len(waits)}")
             waits.append(time.monotonic() - begun)
             sizes.append(wal.stat().st_size)
-            threading.Event().wait(0.005)
+            threading.Event().wait(0.005)  # time: leaves the processor to the queries
     said = [line for process in inspectors for line in json.loads(process.communicate()[0])]
     assert len(said) >= 4
     assert {text for text, _ in said} == {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support import given
-from tests.unit.store.test_plans import plan, steps_of
+from tests.unit.store.test_plans import plan
 
 from exlab_wizard.domain.files import FileRecord, FileState
 from exlab_wizard.domain.job import JobState
@@ -107,8 +107,8 @@ def test_dates_narrow_the_search_and_cost_no_reading_of_what_is_newer(filled: St
     since = given.NOW - 10 * DAY
     search = Search(since=since, until=since + timedelta(minutes=5))
     assert ids(filled, search) == [MANY - 14_400 + minute for minute in (4, 3, 2, 1, 0)]
-    narrow = steps_of(filled, lambda: filled.history.search(search, limit=50))
-    whole = steps_of(filled, lambda: filled.history.search(Search("nothing"), limit=50, seconds=30))
+    narrow = given.steps_of(filled, lambda: filled.history.search(search, limit=50))
+    whole = given.steps_of(filled, lambda: filled.history.search(Search("nothing"), limit=50, seconds=30))
     assert narrow < whole / 4
 
 
@@ -132,7 +132,7 @@ def test_gaps_between_ids_are_stepped_over(store: Store) -> None:
 def test_what_is_unsettled_is_found_by_its_index_however_long_ago(filled: Store) -> None:
     for statement in history.SEARCH_UNSETTLED.values():
         assert any("USING INDEX jobs_unsettled (state=?" in step for step in plan(filled, statement))
-    found = steps_of(filled, lambda: filled.history.search(Search(state=JobState.FAILED), limit=50))
+    found = given.steps_of(filled, lambda: filled.history.search(Search(state=JobState.FAILED), limit=50))
     assert found < 5_000
 
 

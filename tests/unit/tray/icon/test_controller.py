@@ -36,7 +36,7 @@ class Place(TrayHost):
 
     async def available(self) -> None:
         while not self.come.is_set():  # noqa: ASYNC110 - set by the thread of the test, which knows no loop
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # time: between two looks
 
     def close(self) -> None:
         self.closed = True
@@ -179,9 +179,15 @@ def test_an_icon_that_cannot_be_made_is_no_death(bench: Bench, caplog: pytest.Lo
 
 def test_a_window_that_is_closed_before_it_is_known_that_no_icon_comes_quits_then(bench: Bench) -> None:
     bench.place.trouble = "no bus"
-    bench.place.watch = lambda: asyncio.sleep(0.05)  # type: ignore[method-assign]  # a bus that takes its time
+    closed = threading.Event()
+
+    async def take_time() -> None:
+        await asyncio.to_thread(closed.wait, PATIENCE_SECONDS)
+
+    bench.place.watch = take_time  # type: ignore[method-assign]  # a bus that answers later
     bench.desk(window=True)
     bench.desktop.window_closed()
+    closed.set()
     until(lambda: bench.asked == [QuitTrigger.WINDOW], what="the quit")
 
 
