@@ -46,6 +46,10 @@ class WaitReason(StrEnum):
     """An earlier attempt of this job still hangs in the operating system."""
 
 
+DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+"""The reasons that lie with the destination: all of its jobs wait."""
+
+
 class ErrorKind(StrEnum):
     """Why an attempt failed; the kind decides whether it is retried."""
 
@@ -106,7 +110,9 @@ def operator_moves(state: JobState) -> tuple[OperatorMove, ...]:
     return (*retry, OperatorMove.CANCEL) if JobState.CANCELLED in legal_moves(state) else retry
 
 
-def refusal(job_id: int, state: JobState, move: OperatorMove) -> str:
-    """Return why the move is refused, and what is possible instead, without the last full stop."""
-    possible = f"possible: {' or '.join(operator_moves(state))}" if operator_moves(state) else "no action is possible"
-    return f"job {job_id} is {state} and cannot be {_PAST[move]}; {possible}. Nothing was changed"
+def refusal(job_id: int, state: JobState, move: OperatorMove) -> str | None:
+    """Return why the move is refused and what is possible, without the last full stop; None where it is allowed."""
+    moves = operator_moves(state)
+    possible = f"possible: {' or '.join(moves)}" if moves else "no action is possible"
+    refused = f"job {job_id} is {state} and cannot be {_PAST[move]}; {possible}. Nothing was changed"
+    return None if move in moves else refused

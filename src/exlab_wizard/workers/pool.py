@@ -17,7 +17,7 @@ from typing import Final
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import Clock
-from exlab_wizard.domain.job import ErrorKind, WaitReason
+from exlab_wizard.domain.job import DESTINATION_WAITS, ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.process.logs import LogOnce, log_ids
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 IDLE_POLL_INTERVAL_SECONDS: Final = 30.0
 ERROR_BACKOFF_SECONDS: Final = 1.0
 _CLAIM_LOST: Final = "the claim was lost; nothing was written"
-_DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
 
 
 @dataclass(slots=True)
@@ -295,7 +294,7 @@ class WorkerPool:
                 log.info("job %d: %s", job.job_id, _CLAIM_LOST)
                 return None
             try:
-                if isinstance(outcome, Deferred) and outcome.reason in _DESTINATION_WAITS:
+                if isinstance(outcome, Deferred) and outcome.reason in DESTINATION_WAITS:
                     until = now + timedelta(seconds=OFFLINE_RECHECK_SECONDS)
                     self._store.jobs.hold(job.destination, outcome.reason, until)
                 finished, following = self._store.jobs.finish_and_claim(job, decision, self._launch_id, now)

@@ -12,7 +12,7 @@ from exlab_wizard.store import figures
 from exlab_wizard.store.queue import checkpoints, claims, drain, jobs, launches, quits, sessions
 from exlab_wizard.store.queue.jobs import NewJob
 from exlab_wizard.store.queue.sessions import NewSession
-from exlab_wizard.store.reports import activity, events, status
+from exlab_wizard.store.reports import activity, events, metrics, rows, status
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.store import Store
 
@@ -28,7 +28,7 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "finish": (claims.FINISH, (BY_ID,)),
     "all sent": (claims.ALL_SENT, (BY_ID,)),
     "still claimed": (claims.STILL_CLAIMED, (BY_ID,)),
-    "interrupt": (claims.INTERRUPT_LAUNCH, (IN_FLIGHT,)),
+    "interrupt": (jobs.INTERRUPT_LAUNCH, (IN_FLIGHT,)),
     "find": (jobs.FIND_UNFINISHED, ("jobs_one_unfinished (run_path=? AND destination=?)",)),
     "hold": (jobs.HOLD_DESTINATION, ("USING INDEX jobs_due",)),
     "release": (jobs.RELEASE_DESTINATION, ("SEARCH sync_jobs USING INDEX jobs_waiting",)),
@@ -55,14 +55,16 @@ PLANS: dict[str, tuple[Statement, tuple[str, ...]]] = {
     "requeue resumable": (launches.REQUEUE_RESUMABLE, ("jobs_unsettled (state=?)",)),
     "renew leases": (launches.RENEW_LEASES, ("USING INDEX leases_active",)),
     "open launch": (launches.OPEN_LAUNCH, ("launches_open",)),
-    "on their way": (activity.IN_FLIGHT, (IN_FLIGHT,)),
+    "on their way": (rows.IN_FLIGHT, (IN_FLIGHT,)),
     "due": (activity.DUE, ("USING INDEX jobs_due",)),
     "tried again": (activity.RETRIED, ("USING INDEX jobs_delayed",)),
     "counts": (status.COUNTS, ("jobs_unsettled (state=?)",)),
-    "at work": (activity.SESSIONS, ("leases_active",)),
+    "at work": (rows.ACTIVE_SESSIONS, ("leases_active",)),
     "newest": (events.NEWEST, ("SEARCH job_events", "SEARCH sync_jobs")),
     "unfinished": (figures.UNFINISHED, ("INDEX jobs_one_unfinished",)),
     "failures": (events.FAILURES, ("e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "j USING INTEGER PRIMARY KEY")),
+    "failed by destination": (figures.FAILED_BY_DESTINATION, ("jobs_unsettled (state=?)",)),
+    "leased by kind": (metrics.ACTIVE_SESSIONS, ("leases_active (expires_at>?)",)),
     "waiting by destination": (figures.WAITING, ("jobs_waiting",)),
     "sending": (events.BYTES_SENT, (IN_FLIGHT,)),
     "arrived": (events.HAS_ARRIVED, ("e USING INTEGER PRIMARY KEY (rowid>?)", "j USING INTEGER PRIMARY KEY")),

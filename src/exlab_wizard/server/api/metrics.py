@@ -99,7 +99,7 @@ class MetricsRoutes:
 
     def _ends(self) -> Iterator[_Family]:
         metrics = self._backend.store.metrics
-        quits, ends, sessions = metrics.quits(), metrics.launch_ends(), metrics.active_sessions()
+        quits, ends, sessions = metrics.quits(), metrics.launch_ends(), metrics.active_sessions(self._backend.now())
         drains: list[_Sample] = []
         for outcome in QuitOutcome:
             ended, label = quits.get(outcome.value, QuitTotals(0, 0.0)), {"outcome": outcome.value}

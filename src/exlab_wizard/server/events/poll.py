@@ -13,6 +13,7 @@ from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.events import Move
+from exlab_wizard.store.reports.rows import MAX_ID
 
 MOST_MOVES: Final = 500
 MOST_SESSIONS: Final = 1_000
@@ -72,15 +73,15 @@ class Poller:
             raise
 
     def _now(self) -> _Snapshot:
-        newest = self._events.newest()
+        newest, rows = self._events.newest(), self._backend.store.rows
         drain = document_of(drain_view(self._backend), printable)
         blockers, question = drain.pop("blockers"), drain.pop("question")
         return _Snapshot(
             newest.event,
             newest.job,
             newest.session,
-            [{"job_id": one.id, **_document(one, _PROGRESS)} for one in self._events.in_flight()],
-            {one.id: one for one in self._events.active_sessions(MOST_SESSIONS)},
+            [{"job_id": one.id, **_document(one, _PROGRESS)} for one in rows.in_flight(limit=MAX_ID)],
+            {one.id: one for one in rows.active_sessions(limit=MOST_SESSIONS)},
             drain,
             {"question": question, "blockers": blockers if question is not None else []},
         )

@@ -12,6 +12,7 @@ from exlab_wizard.domain.job import JobState
 from exlab_wizard.domain.views import Job
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.page.words import done_percent
+from exlab_wizard.store.reports.activity import MOST_ROWS
 
 RATE_SECONDS: Final = 12.0
 """Rates are averages over this time: short enough to show that a share hangs, long enough not to flicker."""
@@ -67,7 +68,8 @@ def read_now(backend: Backend, known: Rates) -> dict[str, object]:
         StoreError: the database cannot be read.
     """
     activity, now = backend.store.activity, backend.now()
-    jobs = activity.in_flight()
+    jobs = backend.store.rows.in_flight(limit=MOST_ROWS)
+    sessions = backend.store.rows.active_sessions(limit=MOST_ROWS)
     rates = known.sample(jobs, backend.clock.monotonic())
     files = backend.workers.status().files
     return {
@@ -76,7 +78,7 @@ def read_now(backend: Backend, known: Rates) -> dict[str, object]:
         "due": activity.due(),
         "retried": activity.retried(),
         "waiting": activity.waiting(),
-        "sessions": [(one, (one.expires_at - now).total_seconds()) for one in activity.sessions()],
+        "sessions": [(one, (one.expires_at - now).total_seconds()) for one in sessions],
         "arrived": activity.verified(),
         "destinations": list(backend.destinations()),
     }

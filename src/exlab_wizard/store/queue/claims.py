@@ -90,17 +90,6 @@ ALL_SENT: Final = Statement(
     _claimed.values(state=state(JobState.VERIFYING), state_reason=sa.literal_column("'all bytes sent'"))
 )
 STILL_CLAIMED: Final = Statement(sa.select(ONE).where(_ours))
-INTERRUPT_LAUNCH: Final = Statement(
-    sa.update(sync_jobs)
-    .where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
-    .values(
-        state=state(JobState.RESUMABLE),
-        state_reason=_b("reason"),
-        claim_id=sa.null(),
-        attempts=GIVEN_BACK,
-        interruptions=_job.interruptions + ONE,
-    )
-)
 CLAIMS_OF_LAUNCH: Final = Statement(
     sa.select(_job.id, _job.claim_id).where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
 )

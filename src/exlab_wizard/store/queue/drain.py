@@ -13,12 +13,16 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.quit import Blocker, DrainCount
 from exlab_wizard.errors import PredicateUnreadableError, StoreError
-from exlab_wizard.store import figures
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import whole
+from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, session_leases, sync_jobs
 
-COUNT: Final = Statement(sa.select(figures.ACTIVE_SESSIONS, figures.IN_FLIGHT))
+IS_LEASED: Final = sa.and_(IS_ACTIVE, session_leases.c.expires_at > sa.bindparam("now"))
+_count = sa.select(sa.func.count()).correlate(None)
+ACTIVE_SESSIONS: Final = _count.select_from(session_leases).where(IS_LEASED).scalar_subquery()
+IN_FLIGHT: Final = _count.select_from(sync_jobs).where(IS_IN_FLIGHT).scalar_subquery()
+COUNT: Final = Statement(sa.select(ACTIVE_SESSIONS, IN_FLIGHT))
 BLOCKERS: Final = Statement(
     sa.text(
         "SELECT kind, id, label, ifnull(since, '') AS since, bytes_left, percent, eta_s FROM drain_blockers"

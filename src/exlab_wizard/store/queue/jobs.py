@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import UnreadableTime, to_text
-from exlab_wizard.domain.job import TARGETS, JobState, OperatorMove, WaitReason, operator_moves, refusal
+from exlab_wizard.domain.job import DESTINATION_WAITS, TARGETS, JobState, OperatorMove, WaitReason, refusal
 from exlab_wizard.domain.outcome import Decision
 from exlab_wizard.errors import MoveRefusedError, NoSuchJobError, RuleError
 from exlab_wizard.store import figures
@@ -20,7 +20,7 @@ from exlab_wizard.store.queue.claims import (
     ALL_SENT,
     CLAIMS_OF_LAUNCH,
     DUE_NOW,
-    INTERRUPT_LAUNCH,
+    GIVEN_BACK,
     PROMOTE_DUE,
     REQUEUE_CLAIM,
     STILL_CLAIMED,
@@ -31,7 +31,7 @@ from exlab_wizard.store.queue.claims import (
 from exlab_wizard.store.sqlite.database import Queries, Transaction
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, moment, path_to_sql, whole
-from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_UNFINISHED, IS_WAITING, ZERO, state, sync_jobs
+from exlab_wizard.store.tables import IS_DELAYED, IS_DUE, IS_IN_FLIGHT, IS_UNFINISHED, IS_WAITING, ONE, state, sync_jobs
 
 _job = sync_jobs.c
 _b = sa.bindparam
@@ -58,16 +58,20 @@ RELEASE_DESTINATION: Final = Statement(
     .values(DUE_NOW)
 )
 WAITING_DESTINATIONS: Final = Statement(
-    sa.select(
-        _job.destination,
-        _job.waiting_on,
-        sa.func.min(figures.BYTES_LEFT).filter(_job.bytes_total > ZERO),
+    figures.waiting(figures.LEAST_LEFT).where(
+        _job.waiting_on.in_([sa.literal_column(f"'{reason}'") for reason in DESTINATION_WAITS])
     )
-    .where(
-        IS_WAITING,
-        _job.waiting_on.in_([sa.literal_column(f"'{w}'") for w in ("destination_offline", "destination_full")]),
+)
+INTERRUPT_LAUNCH: Final = Statement(
+    sa.update(sync_jobs)
+    .where(IS_IN_FLIGHT, _job.launch_id == _b("launch"))
+    .values(
+        state=state(JobState.RESUMABLE),
+        state_reason=_b("reason"),
+        claim_id=sa.null(),
+        attempts=GIVEN_BACK,
+        interruptions=_job.interruptions + ONE,
     )
-    .group_by(_job.destination, _job.waiting_on)
 )
 MOVE_DELAYS: Final = Statement(
     sa.update(sync_jobs)
@@ -202,7 +206,7 @@ class Jobs(Queries):
     def waiting_destinations(self) -> list[tuple[str, WaitReason, int]]:
         """Return each destination that jobs wait for, why, and the bytes that the smallest of them still needs."""
         rows = self._db.read(WAITING_DESTINATIONS)
-        return [(str(name), WaitReason(str(why)), whole(need or 0)) for name, why, need in rows]
+        return [(str(name), WaitReason(str(why)), whole(need or 0)) for name, why, _, need in rows]
 
     def promote(self, now: datetime) -> bool:
         """Make delayed jobs due whose time has come; True when there were any."""
@@ -236,8 +240,8 @@ class Jobs(Queries):
                     found = was[job_id] = JobState(str(rows[0][0]))
                     if found is TARGETS[move] and (repeated or move is OperatorMove.CANCEL):
                         continue
-                    if move not in operator_moves(found):
-                        raise MoveRefusedError(found, refusal(job_id, found, move))
+                    if reason := refusal(job_id, found, move):
+                        raise MoveRefusedError(found, reason)
                     transaction.change(CANCEL if move is OperatorMove.CANCEL else RETRY, {"job": job_id})
         except RuleError as error:
             if move is not OperatorMove.RETRY:

@@ -11,14 +11,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from exlab_wizard.domain.job import WaitReason
-from exlab_wizard.domain.views import Job, SessionRow, Waiting
+from exlab_wizard.domain.job import DESTINATION_WAITS, WaitReason
+from exlab_wizard.domain.views import SessionRow, Waiting
 from exlab_wizard.store import figures
-from exlab_wizard.store.reports.rows import JOB_COLUMNS, NUMBERED_SESSIONS
+from exlab_wizard.store.reports.rows import NUMBERED_SESSIONS
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import view, whole
-from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, SESSION_NUMBER, job_events, session_leases, sync_jobs
+from exlab_wizard.store.tables import IS_IN_FLIGHT, SESSION_NUMBER, job_events, session_leases, sync_jobs
 
 _b = sa.bindparam
 _job, _event = sync_jobs.c, job_events.c
@@ -49,8 +49,6 @@ QUEUED: Final = Statement(
     .order_by(_job.id)
     .limit(_b("limit"))
 )
-IN_FLIGHT: Final = Statement(sa.select(*JOB_COLUMNS).where(IS_IN_FLIGHT))
-ACTIVE: Final = Statement(sa.select(*session_leases.c).where(IS_ACTIVE).limit(_b("limit")))
 OPENED: Final = Statement(NUMBERED_SESSIONS.where(_b("after") < SESSION_NUMBER).order_by(SESSION_NUMBER))
 # CROSS JOIN keeps SQLite from beginning with all failed jobs there are.
 FAILURES: Final = Statement(
@@ -122,14 +120,6 @@ class EventsReport(Queries):
         """Return the jobs that were queued after the one with id `after`, in the form of moves, the oldest first."""
         return self._db.views(Move, QUEUED, {"after": after, "limit": limit})
 
-    def in_flight(self) -> list[Job]:
-        """Return all jobs in flight."""
-        return self._db.views(Job, IN_FLIGHT)
-
-    def active_sessions(self, limit: int) -> list[SessionRow]:
-        """Return the active sessions."""
-        return self._db.views(SessionRow, ACTIVE, {"limit": limit})
-
     def opened_sessions(self, after: int, limit: int) -> tuple[list[SessionRow], int]:
         """Return the sessions opened after the one with the number `after`, and the number to continue from."""
         found = self._db.named(OPENED, {"after": after, "limit": limit})
@@ -149,7 +139,7 @@ class EventsReport(Queries):
         return {
             (one.destination, one.waiting_on): one.jobs
             for one in self._db.views(Waiting, figures.WAITING)
-            if one.waiting_on in (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)
+            if one.waiting_on in DESTINATION_WAITS
         }
 
     def bytes_sent(self, destination: str) -> dict[int, int]:

@@ -16,13 +16,14 @@ import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.store import figures
+from exlab_wizard.store.queue.drain import IS_LEASED
 from exlab_wizard.store.reports.events import EventsReport
 from exlab_wizard.store.reports.history import FIRST_STRETCH, LONGEST_STRETCH
 from exlab_wizard.store.reports.rows import MAX_ID
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, real, whole
-from exlab_wizard.store.tables import IS_ACTIVE, IS_FAILED, launches, session_leases, sync_jobs
+from exlab_wizard.store.tables import launches, session_leases
 
 READ_SECONDS: Final = 0.4
 _LAUNCHES_READ: Final = 2_000
@@ -32,9 +33,8 @@ def _counted(column: sa.Column[str], *conditions: sa.ColumnElement[bool]) -> Sta
     return Statement(sa.select(column, sa.func.count()).where(*conditions).group_by(column))
 
 
-FAILED: Final = _counted(sync_jobs.c.destination, IS_FAILED)
 LAUNCH_ENDS: Final = _counted(launches.c.end_reason, launches.c.end_reason.is_not(None))
-ACTIVE_SESSIONS: Final = _counted(session_leases.c.kind, IS_ACTIVE)
+ACTIVE_SESSIONS: Final = _counted(session_leases.c.kind, IS_LEASED)
 MOVES: Final = Statement(
     sa.text(
         "SELECT e.to_state, count(*), coalesce(sum(CASE WHEN e.to_state = 'verified' THEN j.bytes_total END), 0),"
@@ -147,7 +147,7 @@ class MetricsReport(Queries):
 
     def failed(self) -> dict[str, int]:
         """Return how many jobs wait for an operator, by destination."""
-        return self._counts(FAILED)
+        return self._counts(figures.FAILED_BY_DESTINATION)
 
     def quits(self) -> dict[str, QuitTotals]:
         """Return all quits there ever were, by outcome; a few a day."""
@@ -158,12 +158,12 @@ class MetricsReport(Queries):
         """Return how the launches before this one ended; a few a day."""
         return self._counts(LAUNCH_ENDS)
 
-    def active_sessions(self) -> dict[str, int]:
-        """Return the active sessions by kind."""
-        return self._counts(ACTIVE_SESSIONS)
+    def active_sessions(self, now: datetime) -> dict[str, int]:
+        """Return the sessions that a quit waits for, by kind."""
+        return self._counts(ACTIVE_SESSIONS, {"now": to_text(now)})
 
-    def _counts(self, statement: Statement) -> dict[str, int]:
-        return {str(name): whole(count) for name, count in self._db.read(statement)}
+    def _counts(self, statement: Statement, params: dict[str, Value] | None = None) -> dict[str, int]:
+        return {str(name): whole(count) for name, count in self._db.read(statement, params)}
 
     def verified(self, since: datetime, *, seconds: float = READ_SECONDS) -> Verified:
         """Return what was verified since then; runs that were deleted from the database are not counted."""

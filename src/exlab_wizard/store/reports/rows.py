@@ -16,7 +16,7 @@ from exlab_wizard.domain.views import Job, JobEvent, LaunchRow, QuitRow, Session
 from exlab_wizard.store.sqlite.database import Queries
 from exlab_wizard.store.sqlite.statement import Statement
 from exlab_wizard.store.sqlite.values import Value, path_to_sql, view, whole
-from exlab_wizard.store.tables import SESSION_NUMBER, session_leases, sync_files, sync_jobs
+from exlab_wizard.store.tables import IS_ACTIVE, IS_IN_FLIGHT, SESSION_NUMBER, session_leases, sync_files, sync_jobs
 
 _b = sa.bindparam
 _file = sync_files.c
@@ -26,6 +26,9 @@ _page = sa.select(*JOB_COLUMNS).where(sync_jobs.c.id < _b("before")).order_by(sy
 JOBS: Final = Statement(_page)
 JOBS_IN_STATE: Final = Statement(_page.where(sync_jobs.c.state == _b("state")))
 JOB: Final = Statement(sa.select(*JOB_COLUMNS).where(sync_jobs.c.id == _b("job")))
+IN_FLIGHT: Final = Statement(
+    sa.select(*JOB_COLUMNS).where(IS_IN_FLIGHT).order_by(sync_jobs.c.claimed_at, sync_jobs.c.id).limit(_b("limit"))
+)
 # Being queued is no move; the timeline begins with it all the same.
 _EVENTS: Final = (
     "SELECT * FROM (SELECT 0 AS id, id AS job_id, enqueued_at AS at, NULL AS from_state, 'queued' AS to_state,"
@@ -41,6 +44,12 @@ SESSION: Final = Statement(sa.select(*session_leases.c).where(session_leases.c.i
 SESSIONS: Final = Statement(
     sa.select(*session_leases.c)
     .order_by((session_leases.c.state == "active").desc(), session_leases.c.opened_at.desc())
+    .limit(_b("limit"))
+)
+ACTIVE_SESSIONS: Final = Statement(
+    sa.select(*session_leases.c)
+    .where(IS_ACTIVE)
+    .order_by(session_leases.c.opened_at, session_leases.c.id)
     .limit(_b("limit"))
 )
 FILES: Final = Statement(
@@ -75,6 +84,10 @@ class RowsReport(Queries):
         """Return one job, or None."""
         return self._db.first(Job, JOB, {"job": job_id})
 
+    def in_flight(self, *, limit: int) -> list[Job]:
+        """Return the jobs that are being sent or read back, the first claimed first."""
+        return self._db.views(Job, IN_FLIGHT, {"limit": limit})
+
     def events(self, job_id: int, *, limit: int = 10_000) -> list[JobEvent]:
         """Return a job's timeline, oldest first."""
         return self._db.views(JobEvent, EVENTS, {"job": job_id, "limit": limit, "before": MAX_ID})
@@ -106,6 +119,10 @@ class RowsReport(Queries):
     def sessions(self, *, limit: int) -> list[SessionRow]:
         """Return sessions, the active ones first."""
         return self._db.views(SessionRow, SESSIONS, {"limit": limit})
+
+    def active_sessions(self, *, limit: int) -> list[SessionRow]:
+        """Return the active sessions, the oldest first."""
+        return self._db.views(SessionRow, ACTIVE_SESSIONS, {"limit": limit})
 
     def launches(self, *, limit: int) -> list[LaunchRow]:
         """Return launches, newest first."""

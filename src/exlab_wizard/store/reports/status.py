@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.domain.views import Job, LeaseState, Pending, Status, Waiting
 from exlab_wizard.store import figures
-from exlab_wizard.store.queue.drain import DrainQueries
+from exlab_wizard.store.queue import drain
 from exlab_wizard.store.queue.launches import Launches
 from exlab_wizard.store.reports.rows import RowsReport
 from exlab_wizard.store.sqlite.database import Queries
@@ -30,8 +30,8 @@ _MOST_SESSIONS: Final = 100
 _job = sync_jobs.c
 SUMMARY: Final = Statement(
     sa.select(
-        figures.ACTIVE_SESSIONS,
-        figures.IN_FLIGHT,
+        drain.ACTIVE_SESSIONS,
+        drain.IN_FLIGHT,
         sa.func.sum(_job.bytes_done + _job.bytes_verified),
         sa.func.sum(2 * _job.bytes_total),
         sa.literal_column("(SELECT max(eta_s) FROM drain_blockers WHERE kind = 'job')"),
@@ -116,7 +116,7 @@ class StatusReport(Queries):
         return Status(
             launch=Launches(self._db).open_launch(),
             pending=self.pending(),
-            in_flight=DrainQueries(self._db).blockers(),
+            in_flight=drain.DrainQueries(self._db).blockers(),
             waiting=self._db.views(Waiting, figures.WAITING),
             failed=self.counts().failed,
             sessions=[one for one in rows.sessions(limit=_MOST_SESSIONS) if one.state is LeaseState.ACTIVE],

@@ -35,9 +35,14 @@ def test_a_look_counts_what_is_pending_and_how_far_it_is(store: Store) -> None:
     assert (found.sessions, found.in_flight, found.moved, found.total) == (1, 2, 400, 800)
     assert (found.queued, found.failed, found.paused) == (1, 0, True)
     assert found.left_s is not None
+    assert store.metrics.active_sessions(given.NOW) == {"run": 1}
     assert store.status.summary(launch_id, given.later(61)).sessions == 0
+    # It has expired, though nobody has closed it yet: no quit waits for it.
+    assert store.metrics.active_sessions(given.later(61)) == {}
+    assert [one.id for one in store.rows.active_sessions(limit=1)] == ["s"]
     store.jobs.finish_and_claim(first, given.FAILED, launch_id, given.NOW)
     assert store.status.summary(launch_id, given.NOW).failed == 1
+    assert store.metrics.failed() == {"nas": 1}
 
 
 def test_what_cannot_be_read_or_has_died_is_a_trouble_never_an_error(
