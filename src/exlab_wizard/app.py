@@ -1,12 +1,15 @@
 """The only assembly: builds the running application, top to bottom in the order of a launch.
 
-open_state     settings are read, the database is up to date; the launch before this one is still open
-recover        what that launch left is queued again, and this launch is a row: a crash from here on is recovered
-_build_core    workers, watchdog and maintenance exist; nothing runs
-_build_http    a port is taken, so the address is known; the routes are loaded later, in the server's thread
-app_desktop    window, notifications and icon exist; a headless process loads none of it
-_build_quit    the coordinator knows everything that it drains, asks and stops
-MainLoop.run   services start, messages are taken, everything stops
+open_state      settings are read, the database is up to date; the launch before this one is still open
+recover         what that launch left is queued again, and this launch is a row: a crash from here on is recovered
+_build_core     workers, watchdog and maintenance exist; nothing runs
+_session_watch  what the system says of its end will be noticed
+_build_http     a port is taken, so the address is known; the routes are loaded later, in the server's thread
+build_display   window and notifications exist; a headless process loads nothing of them
+_build_quit     the coordinator knows everything that it drains, asks and stops
+build_desktop   the icon and the watcher for notifications exist; they show how a quit stands
+_backend        the server may answer: all that it speaks of exists
+MainLoop.run    services start, messages are taken, everything stops
 """
 
 from __future__ import annotations
@@ -16,14 +19,14 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from exlab_wizard.application import Core, Inbox, MainLoop
+from exlab_wizard.application import Core, Http, Inbox, MainLoop
 from exlab_wizard.domain.clock import to_text
 from exlab_wizard.launch import Launch, Opened, Options, open_state, recover
 from exlab_wizard.process.identity import SystemClock
@@ -32,7 +35,7 @@ from exlab_wizard.process.logs import log_launch, logbook
 from exlab_wizard.process.session.port import SessionCallbacks
 from exlab_wizard.process.session.watch import SessionWatch, host_of_this_system
 from exlab_wizard.process.signals import signals_into
-from exlab_wizard.process.supervisor import Service, Supervised
+from exlab_wizard.process.supervisor import Supervised
 from exlab_wizard.process.threads import begin
 from exlab_wizard.server.auth.page_json import PageFile, keep_page_file, read_page_file
 from exlab_wizard.server.backend import Backend
@@ -82,9 +85,9 @@ def run(
                 announce(main_loop)
             except OSError as error:  # a full disk, or a closed pipe: no reason to sync nothing
                 log.warning("could not print the ready message: %s", error)
-        icon = main_loop.icon
-        if sys.platform == "darwin" and icon is not None:  # there, only the main thread may show an icon
-            return _run_beside(icon, partial(main_loop.run, companion))
+        desktop = main_loop.desktop
+        if sys.platform == "darwin" and desktop is not None:  # there, only the main thread may show an icon
+            return _run_beside(desktop.icon, partial(main_loop.run, companion))
         return main_loop.run(companion)
 
 
@@ -101,29 +104,28 @@ def _assemble(options: Options, inbox: Inbox) -> MainLoop:
     opened = open_state(options)
     launch = recover(opened)
     core = _build_core(opened, launch, inbox)
-    backend: Future[Backend] = Future()  # complete before the server starts
-    server, url = _build_http(opened, launch, backend)
-    surroundings: list[Service] = [_session_end(opened, launch, core, inbox)]
-    build_quit = partial(_build_quit, opened, launch, core, server)
-    icon = None
+    session_watch = _session_watch(opened, launch, core, inbox)
+    http = _build_http(opened, launch)
+    window: Window = NoWindow()
+    desktop = None
     if options.headless:
-        window: Window = NoWindow()
-        coordinator = build_quit(window, ())
+        coordinator = _build_quit(opened, launch, core, http, window)
     else:
-        from exlab_wizard.app_desktop import build_desktop  # noqa: PLC0415 - never loaded by a headless process
+        from exlab_wizard.app_desktop import build_desktop, build_display  # noqa: PLC0415 - never loaded when headless
 
-        window, coordinator, services, icon = build_desktop(opened, launch, inbox, server.login_url, build_quit)
-        surroundings += services
-    backend.set_result(_backend(opened, launch, core, window, coordinator))
+        display = build_display(opened, launch, inbox, http.server.login_url)
+        window = display.window
+        coordinator = _build_quit(opened, launch, core, http, window, display.prompt)
+        desktop = build_desktop(opened, launch, inbox, display, coordinator)
+    http.backend.set_result(_backend(opened, launch, core, window, coordinator))
     return MainLoop(
         inbox=inbox,
         opened=opened,
         launch=launch,
         core=core,
-        server=server,
-        url=url,
-        surroundings=surroundings,
-        icon=icon,
+        session_watch=session_watch,
+        http=http,
+        desktop=desktop,
         coordinator=coordinator,
     )
 
@@ -152,10 +154,22 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
     return Core(workers=workers, watchdog=watchdog, maintenance=maintenance)
 
 
-def _build_http(opened: Opened, launch: Launch, backend: Future[Backend]) -> tuple[ServerRunner, str | None]:
-    """Return the server, and its URL; None when it cannot start."""
+def _session_watch(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionWatch:
+    session_watch = SessionWatch(
+        host_of_this_system(),
+        SessionCallbacks(lambda: inbox.put(MainLoop.session_ends), core.workers.wake),
+        count=launch.predicate.count,
+        moving=lambda: core.workers.throughput.last_minute() > 0,
+        changes=launch.changes,
+        release=opened.store.database.release,
+    )
+    launch.supervisor.add(Supervised("session", lambda: session_watch.alive, "shutdowns are not delayed"))
+    return session_watch
+
+
+def _build_http(opened: Opened, launch: Launch) -> Http:
     state_dir, token = opened.options.state_dir, secrets.token_urlsafe(TOKEN_BYTES)
-    page = read_page_file(state_dir.page)
+    page, backend = read_page_file(state_dir.page), Future[Backend]()
     server = ServerRunner(
         partial(_serve, backend, token, state_dir.page, page),
         state_dir.server,
@@ -170,7 +184,7 @@ def _build_http(opened: Opened, launch: Launch, backend: Future[Backend]) -> tup
         url = None
     loss = "page and API do not answer; start the application again"
     launch.supervisor.add(Supervised("server", lambda: server.alive, loss))
-    return server, url
+    return Http(server=server, url=url, backend=backend)
 
 
 def _serve(backend: Future[Backend], token: str, file: Path, page: PageFile, port: int) -> ServedApplication:
@@ -180,8 +194,8 @@ def _serve(backend: Future[Backend], token: str, file: Path, page: PageFile, por
     return HttpApplication(backend.result(), port=port, token=token, page_secret=page.secret)
 
 
-def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks and stops
-    opened: Opened, launch: Launch, core: Core, server: ServerRunner, window: Window, prompts: Sequence[QuitPrompt]
+def _build_quit(
+    opened: Opened, launch: Launch, core: Core, http: Http, window: Window, *prompts: QuitPrompt
 ) -> QuitCoordinator:
     settings, store, presence = opened.settings.current.quit, opened.store, launch.presence
     coordinator = QuitCoordinator(
@@ -197,26 +211,13 @@ def _build_quit(  # noqa: PLR0913, PLR0917 - everything that a quit drains, asks
             ]
         ),
         window=window,
-        server=server,
+        server=http.server,
         clock=opened.clock,
         window_s=settings.window_s,
         session_end_window_s=settings.session_end_window_s,
     )
     launch.changes.subscribe(coordinator.changed)
     return coordinator
-
-
-def _session_end(opened: Opened, launch: Launch, core: Core, inbox: Inbox) -> SessionWatch:
-    session_end = SessionWatch(
-        host_of_this_system(),
-        SessionCallbacks(lambda: inbox.put(MainLoop.session_ends), core.workers.wake),
-        count=launch.predicate.count,
-        moving=lambda: core.workers.throughput.last_minute() > 0,
-        changes=launch.changes,
-        release=opened.store.database.release,
-    )
-    launch.supervisor.add(Supervised("session", lambda: session_end.alive, "shutdowns are not delayed"))
-    return session_end
 
 
 def _backend(opened: Opened, launch: Launch, core: Core, window: Window, coordinator: QuitCoordinator) -> Backend:

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from exlab_wizard.application import Inbox, MainLoop
+from exlab_wizard.application import Desktop, Display, Inbox, MainLoop
 from exlab_wizard.desktop.notifications.notifier import Notifications
 from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
 from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process.autostart.entry import AutostartRepair
-from exlab_wizard.process.supervisor import Service, Supervised
+from exlab_wizard.process.supervisor import Supervised
 from exlab_wizard.tray.icon.controller import Icon, IconActions, IconController
 from exlab_wizard.tray.icon.host import TrayHost
 from exlab_wizard.tray.icon.menu import Act, read_headline
 from exlab_wizard.tray.icon.x11 import on_display_end
 from exlab_wizard.tray.quit_coordinator import QuitCoordinator
 from exlab_wizard.tray.quit_notification import NotificationPrompt
-from exlab_wizard.tray.quit_ports import QuitPrompt, Window
 from exlab_wizard.tray.window_launcher import WindowLauncher
 
 
-def build_desktop(
-    opened: Opened,
-    launch: Launch,
-    inbox: Inbox,
-    login_url: Callable[[str], str | None],
-    build_quit: Callable[[Window, Sequence[QuitPrompt]], QuitCoordinator],
-) -> tuple[Window, QuitCoordinator, list[Service], IconController]:
-    """Build the desktop, and between its parts the quit, which closes the window and asks by notification.
-
-    Return the window, the quit, the services in the order of their start, and the icon, which is one of them. Nothing
-    runs yet. `login_url` returns a URL that lets a browser in once.
-    """
+def build_display(opened: Opened, launch: Launch, inbox: Inbox, login_url: Callable[[str], str | None]) -> Display:
+    """Build window and notifications; `login_url` returns a URL that lets a browser in once."""
     options, settings, presence = opened.options, opened.settings, launch.presence
 
     def quiet() -> bool:
-        """Whether notifications are unwanted now: switched off, or the operator is looking at the window."""
         return presence.focused or not settings.current.notifications.enabled
 
     window = WindowLauncher(
@@ -50,24 +38,33 @@ def build_desktop(
     )
     notifier = Notifications(window.open)
     prompt = NotificationPrompt(notifier, quiet, opened.clock, settings.current.quit.window_s)
-    coordinator = build_quit(window, [prompt])
+    return Display(window=window, notifier=notifier, prompt=prompt, quiet=quiet)
+
+
+def build_desktop(
+    opened: Opened, launch: Launch, inbox: Inbox, display: Display, coordinator: QuitCoordinator
+) -> Desktop:
+    """Build what shows how things stand, a quit included."""
+    settings, notifier = opened.settings, display.notifier
     watcher = NotificationWatcher(
         opened.store,
         notifier.show,
         launch.recovery,
         opened.clock,
-        quiet=quiet,
+        quiet=display.quiet,
         offline_after_s=lambda: settings.current.notifications.offline_after_s,
         over=lambda: coordinator.phase is Phase.STOPPED,
     )
     launch.changes.subscribe(watcher.changed)
-    icon = _icon(opened, launch, window, coordinator, inbox)
+    icon = _icon(opened, launch, display.window, coordinator, inbox)
     launch.supervisor.add(
-        Supervised("notifications", lambda: notifier.alive and watcher.alive, "look at the window for news"),
-        Supervised("icon", lambda: icon.alive, "the window is there, and exlab-wizard quit"),
+        Supervised(
+            "notifications", lambda: notifier.alive and watcher.alive, "none are shown; look at the window instead"
+        ),
+        Supervised("icon", lambda: icon.alive, "use the window, and quit with `exlab-wizard quit`"),
     )
-    autostart = AutostartRepair(options.state_dir, options.config)
-    return window, coordinator, [window, notifier, watcher, icon, autostart], icon
+    autostart = AutostartRepair(opened.options.state_dir, opened.options.config)
+    return Desktop(display=display, watcher=watcher, icon=icon, autostart=autostart)
 
 
 def _icon(

@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -22,6 +23,7 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitOutcome, QuitTrigger
 from exlab_wizard.launch import Launch, Opened
 from exlab_wizard.process import signals
+from exlab_wizard.process.session.watch import SessionWatch
 from exlab_wizard.process.supervisor import Service
 from exlab_wizard.process.threads import LoopThread, begin, begin_or_do, left_behind
 from exlab_wizard.store.queue.quits import PendingQuit
@@ -34,7 +36,13 @@ from exlab_wizard.workers.pool import WorkerPool
 from exlab_wizard.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from exlab_wizard.desktop.notifications.notifier import Notifications
+    from exlab_wizard.desktop.notifications.watcher import NotificationWatcher
+    from exlab_wizard.process.autostart.entry import AutostartRepair
+    from exlab_wizard.server.backend import Backend
     from exlab_wizard.tray.icon.controller import IconController
+    from exlab_wizard.tray.quit_notification import NotificationPrompt
+    from exlab_wizard.tray.window_launcher import WindowLauncher
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +69,38 @@ class Core:
     maintenance: Maintenance
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """The server, and where it answers."""
+
+    server: ServerRunner
+    url: str | None
+    """None when it cannot start."""
+    backend: Future[Backend]
+    """Complete before the server starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """What a quit closes and asks by; a headless process has none of it."""
+
+    window: WindowLauncher
+    notifier: Notifications
+    prompt: NotificationPrompt
+    quiet: Callable[[], bool]
+    """Whether notifications are unwanted now: switched off, or the operator is looking at the window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desktop:
+    """Everything that only a desktop has."""
+
+    display: Display
+    watcher: NotificationWatcher
+    icon: IconController
+    autostart: AutostartRepair
+
+
 @dataclass(slots=True, kw_only=True)
 class MainLoop:
     """One launch, from its first service to its exit receipt."""
@@ -69,12 +109,9 @@ class MainLoop:
     opened: Opened
     launch: Launch
     core: Core
-    server: ServerRunner
-    url: str | None
-    """None when the server cannot start."""
-    surroundings: Sequence[Service]
-    """What the system around the process offers, in the order of its start; no failure of it is fatal."""
-    icon: IconController | None
+    session_watch: SessionWatch
+    http: Http
+    desktop: Desktop | None
     """None when headless."""
     coordinator: QuitCoordinator
     quit_thread: LoopThread = field(default_factory=lambda: LoopThread("quit"))
@@ -100,10 +137,10 @@ class MainLoop:
         needed: list[Service] = [self.core.workers, self.core.watchdog, self.core.maintenance, self.quit_thread]
         for service in needed:
             service.start()
-        if self.url is not None:
-            begin("server", self.server.start)
+        if self.http.url is not None:
+            begin("server", self.http.server.start)
         self.coordinator.prepare()
-        for service in self.surroundings:
+        for service in self._surroundings():
             try:
                 service.start()
             except Exception as error:  # boundary: without its desktop side the application works all the same
@@ -112,10 +149,19 @@ class MainLoop:
         if companion is not None:
             begin("companion", partial(self._accompany, companion))
 
+    def _surroundings(self) -> list[Service]:
+        """What the system around the process offers, in the order of its start; no failure of it is fatal."""
+        if self.desktop is None:
+            return [self.session_watch]
+        display, watcher, icon = self.desktop.display, self.desktop.watcher, self.desktop.icon
+        return [self.session_watch, display.window, display.notifier, watcher, icon, self.desktop.autostart]
+
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that stops, in this order; a step that fails or hangs never keeps the next from running.
 
-        Workers, window and server come before all of these: the coordinator stops them as the last steps of the quit.
+        1. to 3. workers, window, server: stopped already, by the coordinator, as the last steps of a quit
+        4. to 8. watchdog, maintenance, exit receipt, the quit's own threads, database
+        9. what surrounds the process, in the reverse order of its start
         """
         reason = "drained" if outcome is QuitOutcome.DRAINED else "forced"
         database, launches = self.opened.store.database, self.opened.store.launches
@@ -134,7 +180,7 @@ class MainLoop:
             ("coordinator", self.coordinator.close),
             ("quit", self.quit_thread.stop),
             ("database", lambda: database.close(for_good=True)),
-            *((type(service).__name__, service.stop) for service in reversed(self.surroundings)),
+            *((type(service).__name__, service.stop) for service in reversed(self._surroundings())),
         ):
             begin_or_do(f"stopping: {name}", step, STEP_TIMEOUT_SECONDS)
         left = left_behind(ROLL_CALL_SECONDS, {signals.THREAD, LAST_RESORT})
@@ -193,8 +239,8 @@ class MainLoop:
 
     def window_closed(self) -> None:
         """The operator closed the window."""
-        if self.icon is not None:
-            self.icon.window_closed()
+        if self.desktop is not None:
+            self.desktop.icon.window_closed()
 
     def quits_requested(self, quits: list[PendingQuit]) -> None:
         """Other processes requested these quits, in the database."""

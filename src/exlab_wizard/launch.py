@@ -30,7 +30,7 @@ from exlab_wizard.tray.quit_gate import LaunchGate, StorePredicate
 FIRST_DESTINATION: Final = "local"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to run: where the state is, and which configuration applies."""
 

@@ -123,7 +123,7 @@ def goes_on(program: Program) -> None:
         until(lambda name=name: f"{name} crashed" in program.log(), what="the log")  # type: ignore[misc]
     parts = health(program)
     assert {name for name, (status, _) in parts.items() if status == "error"} == {"icon", "notifications"}
-    assert parts["icon"][1].endswith("the window is there, and exlab-wizard quit")
+    assert parts["icon"][1].endswith("use the window, and quit with `exlab-wizard quit`")
     job = program.enqueue(write_run(program.home / "after", {"a": 10}))
     until(lambda: program.job_state(job) == "verified", what="a run to arrive all the same")
     quits(program)

@@ -82,7 +82,7 @@ def _announce(main_loop: MainLoop, *, as_json: bool) -> None:
                 "version": __version__,
                 "state_dir": str(state_dir.root),
                 "database": str(state_dir.database),
-                "url": main_loop.url,
+                "url": main_loop.http.url,
                 "destinations": destinations,
                 "resumed": recovery.resumed,
                 "crashed": recovery.crashed,
@@ -96,7 +96,7 @@ def _announce(main_loop: MainLoop, *, as_json: bool) -> None:
         [
             ("state dir", str(state_dir.root)),
             ("database", str(state_dir.database)),
-            ("HTTP API", main_loop.url or "did not start; see the log"),
+            ("HTTP API", main_loop.http.url or "did not start; see the log"),
             *(("destination", f"{name} → {folder}") for name, folder in destinations.items()),
         ]
     )
