@@ -34,6 +34,7 @@ from exlab_wizard.tray.uvicorn_server import HEADER_BYTES
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
+SOURCE = TOP / "src" / "exlab_wizard"
 PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -133,6 +134,53 @@ def test_every_table_view_and_column_is_documented(tmp_path: Path) -> None:
 def test_links_lead_somewhere() -> None:
     links = [(page, to) for page in PAGES for to in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))]
     assert [(page, to) for page, to in links if not to.startswith("https://") and not (page.parent / to).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 140] == []
+
+
+@pytest.mark.parametrize(("thing", "most"), [("job", 30), ("quit", 15)])
+def test_the_walks_are_short_and_name_files_that_exist(thing: str, most: int) -> None:
+    walk = page("design.md").partition(f"## The walk of one {thing}\n")[2].partition("\n## ")[0]
+    steps = re.findall(r"^(\d+)\. `([\w/]+\.py)`: ", walk, re.MULTILINE)
+    assert [int(number) for number, _ in steps] == list(range(1, len(steps) + 1))
+    assert len(steps) == len(re.findall(r"^\d+\. ", walk, re.MULTILINE)) == len({name for _, name in steps})
+    assert f"\n{len(steps)} files, in the order in which a {thing} passes through them.\n" in walk
+    assert 0 < len(steps) <= most
+    assert [name for _, name in steps if not (SOURCE / name).is_file()] == []
+
+
+def names_in(file: Path) -> set[str]:
+    """Return what a Python file defines, at any depth."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    named = {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    return named | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def files_named(file: Path, name: str) -> list[Path]:
+    """Return the files that `name` may mean in the document `file`; without a folder, those anywhere."""
+    places = [place / name for place in (TOP, SOURCE, TOP / "tests", file.parent) if (place / name).is_file()]
+    return places if places or "/" in name else [path for top in ("src", "tests") for path in (TOP / top).rglob(name)]
+
+
+def test_the_files_and_names_of_the_source_that_the_documentation_names_exist() -> None:
+    known = {
+        name for file in sorted((TOP / "src").rglob("*.py")) for name in re.findall(r"\w+", file.read_text("utf-8"))
+    }
+    faults = []
+    for file in [*PAGES, TOP / "CONTRIBUTING.md", *sorted((TOP / "tests").rglob("*.md"))]:
+        text = file.read_text(encoding="utf-8").replace("NNNN_name.py", "")  # of a migration that is to be written
+        for name in re.findall(r"`([\w./-]+\.(?:py|html|css|js))`", text):
+            faults += [] if files_named(file, name) else [(file.name, name)]
+        for name in re.findall(r"`(_[A-Z][A-Z_]+)`", text):
+            faults += [] if name in known else [(file.name, name)]
+        for names, place in re.findall(r"`([\w.]+)` (?:of|in) `([\w/]+\.py)`", text):
+            defined = {name for path in files_named(file, place) for name in names_in(path)}
+            faults += [] if {*names.split(".")} <= defined else [(file.name, f"{names} of {place}")]
+    assert faults == []
 
 
 def test_the_tests_that_the_readme_names_exist() -> None:

@@ -20,6 +20,12 @@ CODE = [path for part in ("src", "tests", "migrations", "benchmarks") for path i
 
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
+SMALLEST_ROOM, LARGEST_ROOM = 2, 15
+EXCEPTIONAL_ROOMS = {
+    "desktop": 0,  # holds rooms only
+    "store/readonly/questions": 0,  # holds statements, in files of SQL
+    "cli/commands/demo": 1,  # the command itself is in `__init__`, as every command's is, beside what it plays on
+}
 BROAD = {"Exception", "BaseException"}
 AMOUNTS = re.compile(
     r"\} ?%[',. <]|\} %\"|\}\s?[KMGT]iB|\} (?:min|h|days?)\b|'s' if|\"s\" if|\((?:s|es)\) |:,\}"
@@ -145,6 +151,17 @@ def too_long_functions(source: str) -> list[str]:
 
 def test_a_file_of_the_program_is_short() -> None:
     assert faults_in(SOURCE, lambda text: [n for n in [len(text.splitlines())] if n > LONGEST_FILE]) == []
+
+
+def test_a_room_has_two_to_fifteen_files() -> None:
+    program = ROOT / "src" / "exlab_wizard"
+    rooms = {path.parent.relative_to(program).as_posix() for path in SOURCE if path.name == "__init__.py"}
+    sizes = {
+        room: len([path for path in (program / room).glob("*.py") if path.name != "__init__.py"]) for room in rooms
+    }
+    odd = {room: size for room, size in sizes.items() if not SMALLEST_ROOM <= size <= LARGEST_ROOM}
+    assert odd == EXCEPTIONAL_ROOMS
+    assert {path.parent for path in SOURCE if path.is_relative_to(program)} == {program / room for room in rooms}
 
 
 def test_a_function_of_the_program_fits_the_screen() -> None:
