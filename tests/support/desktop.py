@@ -1,4 +1,4 @@
-"""A desktop for one test: a display, a session bus, and a place for icons that tells what it shows and clicks in it."""
+"""A desktop for one test: a display, a session bus, and a tray that tells what it shows and clicks in it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Shown:
 
 @dataclass
 class Panel:
-    """A place for icons, as a panel has one: a StatusNotifierWatcher, in a thread of its own."""
+    """A tray, as a panel has one: a StatusNotifierWatcher, in a thread of its own."""
 
     address: str
     items: list[tuple[str, str]] = field(default_factory=list)

@@ -178,7 +178,7 @@ class Client:
         self.call("POST", "/quit", {"force": force}, repeat=False)
 
     def answer(self, answer: Literal["force", "wait", "keep_running"]) -> None:
-        """Answer the question of a quit."""
+        """Answer the quit question."""
         self.call("POST", "/quit/answer", {"answer": answer}, repeat=False)
 
     def events(

@@ -50,7 +50,7 @@ class HeadlineState:
     """Destinations that jobs wait for, and why."""
     failed: int = 0
     trouble: str = ""
-    """A sentence about a fault of the application itself; empty for none."""
+    """A sentence about an error of the application itself; empty for none."""
 
     @property
     def operations(self) -> int:
@@ -76,7 +76,7 @@ def headline(overview: HeadlineState) -> str:
     if overview.trouble:
         return overview.trouble
     if overview.safe_mode:
-        return "Safe mode: nothing is synced, check the log"
+        return "Safe mode: syncing is paused; check the log"
     failed = f"{number(overview.failed)} failed" if overview.failed else ""
     return ", ".join(filter(None, (_working(overview), failed))) or "Idle"
 
@@ -86,7 +86,7 @@ def _quitting(overview: HeadlineState) -> str:
         case Phase.DRAINING if overview.operations:
             return f"Quitting: waiting for {plural(overview.operations, 'operation')}"
         case Phase.ASKING:
-            return f"Quitting: {plural(overview.operations, 'operation')} still running. What now?"
+            return f"Quitting: {plural(overview.operations, 'operation')} still running. Force quit?"
         case Phase.FORCING:
             return "Quitting: unfinished runs resume at the next launch"
         case _:

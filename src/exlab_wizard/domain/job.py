@@ -29,7 +29,7 @@ class JobState(StrEnum):
     CLEANED = "cleaned"
     """Verified, and the local copy was removed after the safety checks."""
     RESUMABLE = "resumable"
-    """Was in flight when the application ended; the next launch queues it and resumes at the byte."""
+    """Was in flight when the application ended; the next launch queues it and resumes where it stopped."""
     FAILED = "failed"
     """Waits for an operator to retry or cancel it."""
     CANCELLED = "cancelled"
@@ -37,13 +37,13 @@ class JobState(StrEnum):
 
 
 class WaitReason(StrEnum):
-    """What a queued job waits for; waiting uses no attempt, and the job resumes automatically."""
+    """What a queued job waits for; waiting does not count as an attempt, and the job resumes automatically."""
 
     DESTINATION_OFFLINE = "destination_offline"
     DESTINATION_FULL = "destination_full"
     SOURCE_CHANGING = "source_changing"
     EARLIER_ATTEMPT = "earlier_attempt"
-    """An earlier attempt of this job still hangs in the operating system."""
+    """An earlier attempt of this job is still stuck in the operating system."""
 
 
 DESTINATION_WAITS: Final = (WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL)

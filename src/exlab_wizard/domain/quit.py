@@ -129,4 +129,4 @@ class QuitStatus:
 
 
 QuitAnswer = Literal["force", "wait", "keep_running"]
-"""The operator's answer to the question of a quit."""
+"""The operator's answer to the quit question."""

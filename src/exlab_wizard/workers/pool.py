@@ -269,7 +269,7 @@ class WorkerPool:
             return None
         if hangs:
             # Two writers on one incoming folder would be worse than waiting.
-            detail = "An earlier attempt still hangs inside the operating system. The job resumes when that one ends."
+            detail = "An earlier attempt is still stuck in the operating system. The job resumes when that has ended."
             return self._finish(job, Deferred(WaitReason.EARLIER_ATTEMPT, detail))
         log.info("job %d: syncing %r to %s", job.job_id, job.run_path, job.destination)
         outcome = self._attempts.run(job, running.control)

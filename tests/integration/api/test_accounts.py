@@ -54,7 +54,7 @@ def test_a_stolen_cookie_and_a_stolen_token_open_nothing(program: Program, api: 
                 status, answer = stranger.ask(path, stolen)
                 assert (status, '"code": "other_account"' in answer) == (403, True), (path, answer)
             assert stranger.ask(f"{PREFIX}/quit", stolen, method="POST")[0] == 403
-        for path in ("/", "/static/page.css", f"{PREFIX}/jobs", "/comeback"):
+        for path in ("/", "/static/page.css", f"{PREFIX}/jobs", "/reconnect"):
             assert stranger.ask(path)[0] == 403
         # The owner's own.
         assert browser.get(f"{PREFIX}/jobs").status_code == api.get("/jobs").status_code == 200

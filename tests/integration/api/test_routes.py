@@ -288,7 +288,7 @@ def test_times_typed_with_sql_that_are_none_fail_no_answer_page_or_command(api: 
     assert [one["renewed_at"] for one in api.get("/sessions").json()["sessions"]].count("late") == 1
     assert code_of(api.post(f"/jobs/{job}/retry")) == (409, "illegal_move")
     assert api.post(f"/sessions/{session}/heartbeat").status_code == 200
-    for path in ("/", "/history", "/starts", f"/runs/{job}", "/quit"):
+    for path in ("/", "/history", "/launches", f"/runs/{job}", "/quit"):
         answer = api.http.get(path)
         assert answer.status_code == 200, (path, answer.text)
     assert "yesterday" in api.http.get(f"/runs/{job}").text

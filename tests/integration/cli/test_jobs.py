@@ -103,7 +103,7 @@ def test_a_wait_is_shown_in_words(cli: Cli, store: Store) -> None:
     waiting = sync_jobs.update().values(waiting_on="destination_offline", not_before="2026-01-02T03:04:05.000Z")
     store.database.write(Statement(waiting), {})
     for words in (["jobs"], ["jobs", "1"], ["status"]):
-        assert "the destination is offline: mount the share" in cli(*words).out
+        assert "the destination is offline; mount the share" in cli(*words).out
 
 
 def test_status_sessions_and_history_are_documents(cli: Cli, store: Store) -> None:

@@ -133,11 +133,11 @@ def test_every_state_is_accessible_and_fits_a_narrow_window(program: Program, vi
     expect(page.locator("#lost")).to_be_visible()
     found["connection lost"] = faults_of(page)
     program.start()
-    expect(page.locator("#aftermath")).to_be_visible()
+    expect(page.locator("#last-exit")).to_be_visible()
     expect(page.get_by_role("progressbar").first).to_be_visible()
     expect(page.locator("#failures")).to_be_visible()
     found["now, after a crash"] = faults_of(page)
-    for path in ("/starts", "/quit"):
+    for path in ("/launches", "/quit"):
         visitor.go(path)
         found[path] = faults_of(page)
     page.get_by_role("button", name="Quit ExLab-Wizard").click()

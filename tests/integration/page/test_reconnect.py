@@ -44,8 +44,8 @@ def test_killed_and_relaunched_the_page_says_both_and_what_was_resumed(program: 
     expect(banner).to_be_hidden()
     other = visit(program)
     expect(other.page.get_by_role("heading", name="All done")).to_be_visible()
-    expect(other.page.locator("#aftermath")).to_be_hidden()
-    other.go("/starts")
+    expect(other.page.locator("#last-exit")).to_be_hidden()
+    other.go("/launches")
     expect(other.page.get_by_role("main")).to_contain_text("Ended unexpectedly.")
 
 
@@ -59,7 +59,7 @@ def test_quit_and_started_again_the_page_comes_back(program: Program, visit: Vis
     expect(visitor.page.get_by_role("heading", name="ExLab-Wizard has quit.")).to_be_visible()
     program.start()
     expect(visitor.page.get_by_role("heading", name="All done")).to_be_visible()
-    expect(visitor.page.locator("#aftermath")).to_be_hidden()
+    expect(visitor.page.locator("#last-exit")).to_be_hidden()
 
 
 class Impostor(BaseHTTPRequestHandler):
@@ -116,7 +116,7 @@ def test_whoever_takes_the_port_in_between_gets_nothing_by_passing_on_what_the_p
         elsewhere = program.port()
         assert elsewhere != port
     with impostor(port, elsewhere) as heard:
-        until(lambda: len([path for path, _, _ in heard if path == "/comeback"]) >= 2, what="the page to try twice")
+        until(lambda: len([path for path, _, _ in heard if path == "/reconnect"]) >= 2, what="the page to try twice")
         expect(visitor.page.get_by_role("heading", name="Connection lost")).to_be_visible()
-    assert {path for path, _, _ in heard} == {"/comeback"}, "the proof is for whoever has proved himself"
+    assert {path for path, _, _ in heard} == {"/reconnect"}, "the proof is for whoever has proved himself"
     assert {cookie for _, cookie, _ in heard} == {""}

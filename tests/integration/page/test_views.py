@@ -74,7 +74,7 @@ def test_every_view_is_accessible_and_fits_a_narrow_window(laboratory: Laborator
     page = visit(laboratory.program, laboratory.views[name]).page
     page.evaluate("for (const one of document.querySelectorAll('main details')) one.open = true")
     assert faults_of(page) == []
-    # One word for one thing: the page says "launch", as the question of a quit does.
+    # One word for one thing: the page says "launch", as the quit question does.
     assert not re.search(r"next start\b|\bstart \d", page.locator("body").inner_text())
 
 

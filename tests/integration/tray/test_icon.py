@@ -74,7 +74,7 @@ def test_the_question_of_a_quit_can_be_answered_at_the_icon_again_and_again(prog
     until(lambda: KEEP_RUNNING in panel.look().labels, what="the menu to offer answers")
     shown = panel.look()
     assert shown.picture == "quitting"
-    assert shown.labels == [OPEN, "Quitting: 1 operation still running. What now?", KEEP_RUNNING, FORCE]
+    assert shown.labels == [OPEN, "Quitting: 1 operation still running. Force quit?", KEEP_RUNNING, FORCE]
     panel.click(KEEP_RUNNING)
     until(lambda: panel.look().picture == "busy", what="the icon to be busy again")
     assert quits(program) == [QuitRow("tray", "kept_running", 1, 0, 1, 0, decided=True)]

@@ -92,7 +92,7 @@ def test_a_tray_that_shows_no_menu_counts_as_none(program: OnDesktop, panel: Pan
 
 def test_a_panel_that_comes_later_gets_the_icon_later_and_again_after_a_restart(program: OnDesktop, bus: Bus) -> None:
     program.start()
-    program.says("no place for icons on this desktop")
+    program.says("this desktop has no tray")
     with Panel(bus.address) as panel:
         until(panel.has_icon, what="the icon to come to the late panel")
         program.says("the icon is in the tray")

@@ -41,7 +41,7 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         (HeadlineState(paused=True), "Paused", Condition.PAUSED),
         (HeadlineState(paused=True, queued=2), "Paused, 2 runs waiting", Condition.PAUSED),
         (HeadlineState(paused=True, queued=1, failed=1), "Paused, 1 run waiting, 1 failed", Condition.ATTENTION),
-        (HeadlineState(safe_mode=True, queued=3), "Safe mode: nothing is synced, check the log", Condition.ATTENTION),
+        (HeadlineState(safe_mode=True, queued=3), "Safe mode: syncing is paused; check the log", Condition.ATTENTION),
         (
             HeadlineState(trouble="The database cannot be read", in_flight=2),
             "The database cannot be read",
@@ -56,7 +56,7 @@ OFFLINE, FULL = WaitReason.DESTINATION_OFFLINE, WaitReason.DESTINATION_FULL
         ),
         (
             HeadlineState(phase=Phase.ASKING, in_flight=3),
-            "Quitting: 3 operations still running. What now?",
+            "Quitting: 3 operations still running. Force quit?",
             Condition.QUITTING,
         ),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import views
 
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import ErrorKind, JobState, WaitReason
@@ -14,8 +15,10 @@ from exlab_wizard.domain.text.jobs import (
     FILE_STATES,
     PLACED,
     REMEDIES,
+    SESSION_STATES,
     STATES,
     WAITS,
+    budget,
     percent_done,
     progress,
     waiting,
@@ -31,12 +34,14 @@ from exlab_wizard.domain.text.quit import (
     question_in_full,
     resumption,
 )
+from exlab_wizard.domain.views import LeaseState
 from exlab_wizard.server.api.metrics import END_REASONS
 
 
 def test_every_state_reason_and_error_has_its_words() -> None:
     assert set(STATES) == set(PLACED) == set(JobState)
     assert set(FILE_STATES) == set(FileState)
+    assert set(SESSION_STATES) == set(LeaseState)
     assert set(ENDINGS) == set(END_REASONS)
     assert set(WAITS) == set(WaitReason)
     assert set(ERRORS) == set(REMEDIES) == set(ErrorKind)
@@ -45,7 +50,7 @@ def test_every_state_reason_and_error_has_its_words() -> None:
 
 
 def test_a_wait_says_what_to_do_where_there_is_something_to_do() -> None:
-    assert waiting("destination_offline") == "the destination is offline: mount the share"
+    assert waiting("destination_offline") == "the destination is offline; mount the share"
     assert waiting("source_changing") == "the run is still being written"
 
 
@@ -59,6 +64,17 @@ def test_sending_is_one_half_of_the_way_and_reading_back_the_other() -> None:
     ]
     assert progress(1 << 30, 1 << 30, 0) == "50% of 1.0 GiB"
     assert not progress(0, 0, 0)
+
+
+def test_budgets_are_explained_only_where_there_is_something_to_explain() -> None:
+    assert budget(views.job(attempts=1)) == []
+    told = budget(views.job(attempts=3, interruptions=2, crashes=1))
+    assert [sentences.partition(". ")[0] for sentences in told] == [
+        "Attempted 3 times",
+        "Interrupted twice, and resumed where it stopped",
+        "ExLab-Wizard ended unexpectedly while it worked on this run",
+    ]
+    assert "unexpectedly twice in a row while" in budget(views.job(crashes=2))[0]
 
 
 def test_the_question_counts_and_promises_in_the_singular_and_the_plural() -> None:

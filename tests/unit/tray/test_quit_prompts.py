@@ -140,7 +140,7 @@ def test_the_question_is_shown_anew_when_the_number_of_operations_changes(termin
 
 def test_what_cannot_be_counted_is_asked_about_truthfully(terminal: Terminal) -> None:
     async def user() -> None:
-        await terminal.showing("It is unknown what is still running")
+        await terminal.showing("Cannot tell what is still running")
         await terminal.showing("the disk is gone")
         terminal.type("w\n")
 

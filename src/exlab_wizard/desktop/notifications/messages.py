@@ -70,7 +70,7 @@ def resumed(recovery: Recovery) -> Notice | None:
 
 
 def asked(status: QuitStatus) -> Notice:
-    """Return the question of a quit."""
+    """Return the quit question."""
     blockers = status.blockers[:_MOST_NAMED]
     lines = [describe(_named(blocker)) for blocker in blockers] or [visible(status.trouble)[:_LONGEST_DETAIL]]
     count = None if status.count is None else status.count.operations

@@ -25,7 +25,7 @@ ENDINGS: Final = {
 def question(operations: int | None) -> str:
     """Return the question's first line; None is an unknown number."""
     if operations is None:
-        return "It is unknown what is still running. Force quit anyway?"
+        return "Cannot tell what is still running. Force quit anyway?"
     return f"{plural(operations, 'operation')} still running. Force quit anyway?"
 
 

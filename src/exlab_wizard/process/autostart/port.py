@@ -12,7 +12,7 @@ from exlab_wizard.errors import ExlabError
 
 NAME: Final = "exlab-wizard"
 TITLE: Final = "ExLab-Wizard"
-ABOUT: Final = "Brings the runs of instruments to the NAS"
+ABOUT: Final = "Copies instrument runs to the NAS"
 
 
 class AutostartError(ExlabError):

@@ -50,7 +50,7 @@ class DrainRoutes:
         )
 
     async def answer(self, body: AnswerQuit) -> AnswerTaken:
-        """Answer the question of a quit; the first answer counts. Before the question, a quit can be cancelled."""
+        """Answer the quit question; the first answer counts. Before the question, a quit can be cancelled."""
         self._backend.presence.seen()
         cancels = body.answer == "keep_running" and self._backend.quit.phase is Phase.DRAINING
         if self._backend.quit.phase is not Phase.ASKING and not cancels:

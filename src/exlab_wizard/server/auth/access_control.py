@@ -35,7 +35,7 @@ DISCARD_SECONDS: Final = 2.0
 """How much of a body that is too large is read: many clients read the answer only after they have sent everything."""
 MOST_REQUESTS: Final = 512
 _HEALTH: Final = "/api/v1/health"
-OPEN_PATHS: Final = (_HEALTH, "/login", "/comeback", "/comeback/answer")
+OPEN_PATHS: Final = (_HEALTH, "/login", "/reconnect", "/reconnect/answer")
 """Paths that answer without a token: health, in one word for each part, and the logins, each with its own proof."""
 OPEN_FOLDERS: Final = ("/static/",)
 """The style, script and icon of the page; they reveal nothing about this installation."""

@@ -20,7 +20,7 @@ from exlab_wizard.domain.clock import Clock
 from exlab_wizard.server.auth.login import COOKIE, FORGET, Logins
 from exlab_wizard.server.errors import ApiError, Code
 
-PATH: Final = "/comeback"
+PATH: Final = "/reconnect"
 HOURS: Final = 7 * 24
 """How long a key is valid; an open page gets a new one each hour."""
 ANSWER_SECONDS: Final = 30.0
@@ -95,7 +95,7 @@ class PageKeys:
 
 
 def reconnect_router(keys: PageKeys, logins: Logins, launch_id: int) -> APIRouter:
-    """Return `/comeback`, which needs no login."""
+    """Return `/reconnect`, which needs no login."""
     router = APIRouter(include_in_schema=False)
 
     @router.post(PATH)

@@ -106,7 +106,7 @@ class Feed:
     async def reader(self, after: str | None, *, answers: bool, page: bool = False) -> AsyncIterator[Reader]:
         """Lend a reader that continues after the event id `after`, as far as the events are still kept.
 
-        `answers` says whether the client can answer the question of a quit, `page` whether it is a page.
+        `answers` says whether the client can answer the quit question, `page` whether it is a page.
         """
         self._loop = asyncio.get_running_loop()
         await self._read()

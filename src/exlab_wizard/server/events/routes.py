@@ -23,7 +23,7 @@ def event_router(presence: Presence, feed: Feed) -> APIRouter:
     async def reading(
         request: Request,
         last_event_id: Annotated[str | None, Header(max_length=100)] = None,
-        answers: Annotated[bool, Query(description="whether the client can answer the question of a quit")] = True,  # noqa: FBT002 - a query parameter
+        answers: Annotated[bool, Query(description="whether the client can answer the quit question")] = True,  # noqa: FBT002 - a query parameter
     ) -> AsyncIterator[None]:
         """Lend a reader before the answer begins, while it can still be refused."""
         if presence.streams >= MOST_STREAMS:

@@ -18,7 +18,7 @@ from exlab_wizard.server.page.now import Rates, read_now
 from exlab_wizard.server.page.views import STATIC, THEME, THEMES, Views
 
 YEAR_SECONDS: Final = 365 * 86_400
-MOST_STARTS: Final = 100
+MOST_LAUNCHES: Final = 100
 
 
 class PageRoutes:
@@ -34,7 +34,7 @@ class PageRoutes:
         get, post = ["GET", "HEAD"], ["POST"]
         self.router.add_api_route("/", self.now, methods=get)
         self.router.add_api_route("/quit", self.quit, methods=get)
-        self.router.add_api_route("/starts", self.starts, methods=get)
+        self.router.add_api_route("/launches", self.launches, methods=get)
         self.router.add_api_route("/live", self.live, methods=get)
         self.router.add_api_route(f"{STATIC}{{name}}", self.asset, methods=get)
         self.router.add_api_route("/favicon.ico", self.favicon, methods=get)
@@ -53,10 +53,10 @@ class PageRoutes:
         """Show what a quit waits for, and the button."""
         return await self._views.show(request, "quit.html", follows=True)
 
-    async def starts(self, request: Request) -> Response:
+    async def launches(self, request: Request) -> Response:
         """Show the last launches of the application, and how each ended."""
         read = self._backend.store.rows.launches
-        return await self._views.show(request, "starts.html", lambda: {"launches": read(limit=MOST_STARTS)})
+        return await self._views.show(request, "launches.html", lambda: {"launches": read(limit=MOST_LAUNCHES)})
 
     async def live(self, request: Request) -> Response:
         """Show only the layout, for pages whose main part does not change."""
@@ -79,7 +79,7 @@ class PageRoutes:
         return done(request, "/quit")
 
     async def answer_quit(self, request: Request) -> Response:
-        """Answer the question of a quit."""
+        """Answer the quit question."""
         form = await form_of(request)
         try:
             answer = AnswerQuit.model_validate({"answer": form.get("answer")})

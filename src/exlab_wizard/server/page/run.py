@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from exlab_wizard.domain.job import IN_FLIGHT, JobState, operator_moves
-from exlab_wizard.domain.text.jobs import REMEDIES
+from exlab_wizard.domain.text.jobs import REMEDIES, budget
 from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.server.api.jobs import JobRoutes
@@ -17,7 +17,7 @@ from exlab_wizard.server.api.models import LARGEST_ID
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.page.forms import done, path_of
-from exlab_wizard.server.page.timeline import budget, step
+from exlab_wizard.server.page.timeline import step
 from exlab_wizard.server.page.views import Values, Views
 from exlab_wizard.server.page.words import done_percent
 from exlab_wizard.server.thread_pools import ThreadPools

@@ -130,7 +130,7 @@ class Views:
             "version": __version__,
             "launch_id": backend.launch_id,
             "page_key": self._keys.page_key(),
-            "aftermath": None if self._last_exit_dismissed else last_exit(backend.launch_id, self._newest_event),
+            "last_exit": None if self._last_exit_dismissed else last_exit(backend.launch_id, self._newest_event),
             "drain": drain_view(backend),
             "paused_since": None if launch is None else launch.paused_since,
             "safe_mode": backend.safe_mode.active,

@@ -13,7 +13,7 @@ from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.text import names
 from exlab_wizard.domain.text.amounts import about, duration, number, percent, plural, rate, size, verb
-from exlab_wizard.domain.text.jobs import FILE_STATES, PLACED, STATES, WAITS, percent_done
+from exlab_wizard.domain.text.jobs import FILE_STATES, PLACED, SESSION_STATES, STATES, WAITS, percent_done
 from exlab_wizard.domain.text.names import sentence, visible
 from exlab_wizard.domain.text.quit import ending, facts, promise
 from exlab_wizard.domain.views import Job
@@ -99,6 +99,7 @@ FILTERS: Final = {
     "rate": rate,
     "run_name": run_name,
     "sentence": sentence,
+    "session_state": SESSION_STATES.__getitem__,
     "sign": state_sign,
     "size": size,
     "state": state,

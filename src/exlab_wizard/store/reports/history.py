@@ -143,7 +143,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A run at a destination, and the job that brought it there."""
+    """A run on a destination, and the job that brought it there."""
 
     job_id: int
     run_path: str

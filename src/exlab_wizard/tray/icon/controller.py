@@ -1,7 +1,7 @@
 """Controls how the application appears: as an icon in the tray, as the window in its place, or as neither.
 
 It decides in a thread of its own, after the application is ready; whatever fails here is one line in the log. Without a
-place for icons the window takes over: closing it quits. A panel that starts later gets the icon later, and one that
+tray the window takes over: closing it quits. A panel that starts later gets the icon later, and one that
 restarts gets it again.
 """
 
@@ -28,7 +28,7 @@ from exlab_wizard.tray.quit_ports import Window
 log = logging.getLogger(__name__)
 
 HOST_TIMEOUT_SECONDS: Final = 3.0
-"""How long a starting desktop may take to offer a place for icons before the window takes over."""
+"""How long a starting desktop may take to offer a tray before the window takes over."""
 UPDATE_INTERVAL_SECONDS: Final = 1.0
 """The shortest time between two changes of the icon."""
 STOP_TIMEOUT_SECONDS: Final = 0.4
@@ -73,7 +73,7 @@ class IconActions:
     """
 
     quit_wanted: Callable[[QuitTrigger], None]
-    """Quit; while the question of a quit is open: force."""
+    """Quit; while the quit question is open: force."""
     answer: Callable[[QuitEvent], None]
     """Answer the question of the quit."""
     session_ended: Callable[[], None]
@@ -186,7 +186,7 @@ class IconController(RestartableThread):
                 async with asyncio.timeout(HOST_TIMEOUT_SECONDS):
                     await host.available()
             except TimeoutError:
-                self._do_without("no place for icons on this desktop: no panel shows them")
+                self._do_without("this desktop has no tray: no panel shows icons")
                 await host.available()
             await self._show_icon()
         except NoTrayError as error:

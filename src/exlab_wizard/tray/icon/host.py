@@ -1,4 +1,4 @@
-"""Whether this desktop has a place for icons, and when it comes or goes.
+"""Whether this desktop has a tray, and when it comes or goes.
 
 On Linux icons have a host only while some program owns a certain name on the session bus; without one an icon is
 silently invisible. Windows and macOS always have a place.
@@ -24,7 +24,7 @@ class NoTrayError(ExlabError):
 
 
 class TrayHost:
-    """A place for icons: the owner of the watcher's name on the session bus. Everything belongs to one event loop."""
+    """A tray: the owner of the watcher's name on the session bus. Everything belongs to one event loop."""
 
     def __init__(self) -> None:
         self._bus: Bus | None = None

@@ -20,7 +20,7 @@ RESUME: Final = "Resume syncing"
 KEEP_RUNNING: Final = "Keep running"
 QUIT: Final = "Quit ExLab-Wizard"
 FORCE: Final = "Force quit (resumes at the next launch)"
-UNREADABLE: Final = "The database cannot be read, check the log"
+UNREADABLE: Final = "The database cannot be read; check the log"
 
 
 class Act(StrEnum):
@@ -31,7 +31,7 @@ class Act(StrEnum):
     RESUME = "resume"
     KEEP_RUNNING = "keep_running"
     QUIT = "quit"
-    """While the question of a quit is open it forces."""
+    """While the quit question is open it forces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_the_question_names_three_operations_and_counts_the_others() -> None:
 
 def test_the_question_about_what_is_unknown_says_why() -> None:
     notice = asked(QuitStatus(None, [], "the database is locked"))
-    assert notice.title.startswith("It is unknown")
+    assert notice.title.startswith("Cannot tell what is still running")
     assert "the database is locked" in notice.body
 
 

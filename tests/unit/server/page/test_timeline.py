@@ -10,7 +10,7 @@ from tests.support import views
 from exlab_wizard.domain.job import TRANSITIONS, ErrorKind, JobState, WaitReason
 from exlab_wizard.domain.outcome import AttemptHistory, Completed, Deferred, Failed, Interrupted, decide_next
 from exlab_wizard.domain.views import JobEvent
-from exlab_wizard.server.page.timeline import budget, step
+from exlab_wizard.server.page.timeline import step
 from exlab_wizard.server.page.words import waiting
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -60,11 +60,3 @@ def test_the_error_is_told_where_it_matters() -> None:
 @pytest.mark.parametrize("reason", WaitReason)
 def test_what_is_waited_for_reads_the_same_now_and_in_the_timeline(reason: WaitReason) -> None:
     assert waiting(reason) == f"{step(event(JobState.QUEUED, f'waits: {reason}')).words}."
-
-
-def test_budgets_are_explained_only_where_there_is_something_to_explain() -> None:
-    assert budget(views.job(attempts=1)) == []
-    told = " ".join(budget(views.job(attempts=3, interruptions=2, crashes=1)))
-    assert "3 times" in told
-    assert "twice" in told
-    assert "once" in told

@@ -23,7 +23,7 @@ from exlab_wizard.tray.quit_ports import NoWindow
 
 
 class Place(TrayHost):
-    """A place for icons that comes when the test says so."""
+    """A tray that comes when the test says so."""
 
     def __init__(self, trouble: str = "") -> None:
         self.trouble = trouble

@@ -82,7 +82,7 @@ function attributes(old, fresh) {
   for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
 }
 
-// ---- the question of a quit
+// ---- the quit question
 
 const question = $("question");
 
@@ -237,14 +237,14 @@ async function reconnect() {
   try {
     const [name, secret] = $("state").dataset.key.split(".");
     const mine = hex(crypto.getRandomValues(new Uint8Array(16)));
-    const reply = await post("/comeback", { key: name, number: mine });
+    const reply = await post("/reconnect", { key: name, number: mine });
     if (reply.status === 401) return $("stuck").showModal();
     if (!reply.ok) return lose();
     const { number, proof, launch_id: launch } = await reply.json();
     const text = `${location.host}\n${name}\n${mine}\n${number}`;
     if ((await mac(secret, `server\n${text}`)) !== proof) return lose(); // another program answers at our address
     if (!over && String(launch) === document.body.dataset.launch) return follow(); // only the connection was lost
-    const answer = await post("/comeback/answer", { number, proof: await mac(secret, `page\n${text}`) }, "same-origin");
+    const answer = await post("/reconnect/answer", { number, proof: await mac(secret, `page\n${text}`) }, "same-origin");
     if (answer.ok) location.reload();
     else lose();
   } catch {
