@@ -33,9 +33,9 @@ class _Commands(LazyGroup):
     summaries: ClassVar[Mapping[str, str]] = {
         "run": "start the application; one instance for each state dir",
         "open": "open or focus the window, starting the application if needed",
-        "autostart": "turn starting the application at login on or off",
+        "autostart": "turn start at login on or off",
         "sync": "queue runs for a destination, whether or not the application is running",
-        "status": "show what is running, waiting and failed",
+        "status": "show running, waiting and failed runs",
         "jobs": "list sync jobs, or show one job with its timeline",
         "retry": "queue failed jobs again",
         "cancel": "cancel jobs; a running copy stops within a second",
@@ -44,12 +44,12 @@ class _Commands(LazyGroup):
         "sessions": "list sessions, the active ones first",
         "history": "list launches and quits, the newest first",
         "logs": "show the log of this and earlier launches; -f follows it",
-        "quit": "quit the running application; prompts here if work is left",
+        "quit": "quit the running application; prompts here if work is still running",
         "sql": "run read-only SQL on the live database",
         "admin": "browse the live database in the window; needs the extra `admin`",
         "destination": "add, list and test destinations",
         "db": "check, back up, restore and upgrade the database",
-        "doctor": "check this machine for problems; each comes with its remedy",
+        "doctor": "check this machine for problems and suggest remedies",
         "demo": "see it work in about a minute: sync, kill -9, relaunch, resume, verify",
     }
     beside: ClassVar[Mapping[str, str]] = {"cancel": "retry", "resume": "pause", "admin": "open"}
@@ -76,19 +76,23 @@ class _Commands(LazyGroup):
     ),
 )
 @click.option(
-    "--state-dir", metavar="DIR", help="Folder of the database (default: EXLAB_STATE_DIR, else your state dir)."
+    "--state-dir",
+    metavar="DIR",
+    help="Folder of the database (default: EXLAB_STATE_DIR, else exlab-wizard in your account's state folder).",
 )
 @click.option(
-    "--config", metavar="FILE", help="The configuration (else EXLAB_CONFIG, else config.toml in its locations)."
+    "--config",
+    metavar="FILE",
+    help="Configuration file (default: EXLAB_CONFIG, else config.toml in DIR, if given, or your configuration folder).",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
-    """Copy the runs of instruments to the NAS without ever losing pending work.
+    """Copy instrument runs to the NAS without ever losing pending work.
 
     A run is a folder that an instrument wrote. `sync` queues it in a database; `run` starts the application, which
-    copies it, reads it back and publishes it. You may quit, crash or pull the plug at any time: the next `run`
-    continues at the byte where the copy stopped. Every command has its own --help with an example.
+    copies it, reads it back and publishes it. You can quit it, kill it or pull the plug at any time: the
+    next `run` resumes the copy where it stopped. Every command has its own --help with an example.
     """
     ctx.obj = Locations.from_options(state_dir, config)
 
@@ -127,8 +131,10 @@ def _refused_by_the_system(error: Exception) -> str:
     if is_exhaustion(error):
         return exhausted(error)
     if isinstance(error, OSError):
-        where = "" if error.filename is None else f" {str(error.filename)!r}"
-        return f"cannot use{where}: {error.strerror or error}. Check that it exists and that your account may use it."
+        if error.filename is None:
+            return f"the system reports an error: {error.strerror or error}. Find its cause with: exlab-wizard doctor"
+        name, why = str(error.filename), error.strerror or error
+        return f"cannot access {name!r}: {why}. Check that it exists and that your account has access to it."
     raise error
 
 

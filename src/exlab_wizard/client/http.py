@@ -58,7 +58,7 @@ class Answer:
         try:
             return decode(kind, self.document)
         except DecodeError as error:
-            msg = f"the application runs another version than this program: {error}. Install the same version of both."
+            msg = f"the application and this program are different versions: {error}. Install the same version of both."
             raise UnreachableError(msg, sent=True) from error
 
 

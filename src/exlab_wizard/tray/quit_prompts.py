@@ -81,7 +81,7 @@ class TerminalPrompt:
                     self._print(CHOICES)
                 await asyncio.sleep(_POLL_INTERVAL_SECONDS)
         except asyncio.CancelledError:
-            self._print("\nNo answer is needed any longer.\n")
+            self._print("\nAn answer is no longer needed.\n")
             raise
 
     def _print(self, text: str) -> None:

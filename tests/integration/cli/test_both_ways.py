@@ -214,4 +214,4 @@ def test_waiting_follows_the_events_of_the_application(both: BothWays) -> None:
     assert both.lab.checksums_pass("followed")
     told, read = both.over_http("sync", str(bad), "--wait"), both.from_database("sync", str(bad), "--wait")
     assert (told.status, read.status) == (1, 1)
-    assert told.err.partition(" is failed")[2] == read.err.partition(" is failed")[2] != ""
+    assert told.err.partition(": failed: ")[2] == read.err.partition(": failed: ")[2] != ""

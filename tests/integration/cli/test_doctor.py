@@ -78,7 +78,7 @@ def test_people_get_lines_with_the_remedy_below(cli: Cli, nas: Path) -> None:
     assert answer.status == 1
     assert "error  nas: marker: " in answer.out
     assert "       → Mount the share." in answer.out
-    assert answer.err == "exlab-wizard: found problems: nas: marker\n"
+    assert answer.err == "exlab-wizard: found problems: nas: marker; the remedies are above\n"
 
 
 def test_a_damaged_database_is_an_error_with_the_way_back(cli: Cli, store: Store, state_dir: Path) -> None:

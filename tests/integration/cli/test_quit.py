@@ -208,4 +208,4 @@ def test_the_question_is_withdrawn_when_the_work_is_done(store: Store, state_dir
         threading.Timer(1.5, shown.set).start()
         ended = at_a_terminal([*command, "quit"], b"?\n", b"[k]eep running")
     assert ended.status == 0
-    assert "all work in flight was finished" in ended.out
+    assert "all work in flight is finished" in ended.out

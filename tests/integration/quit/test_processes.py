@@ -97,7 +97,7 @@ def test_the_command_quit_waits_for_the_last_job_and_says_that_all_was_done(prog
     job = copying_slowly(program, mib=40)
     answer = program.call("quit")
     assert answer.returncode == 0, answer.stderr
-    assert "all work in flight was finished" in answer.stdout
+    assert "all work in flight is finished" in answer.stdout
     assert program.wait() == 0
     assert program.job_state(job) == "verified"
     assert quits(program) == [QuitRow("cli", "drained", 0, 0, 1, 0, decided=True)]

@@ -54,7 +54,7 @@ def test_the_question_goes_when_the_last_job_ends(program: Program) -> None:
         terminal.screen.shows(CHOICES)
         program.configure(bandwidth_mib_s=1_000, window_s=1.0)  # the copy ends now, however slow the machine is
         assert terminal.wait() == 0
-        terminal.screen.shows("all work in flight was finished")
+        terminal.screen.shows("all work in flight is finished")
     assert program.wait() == 0
     assert quits(program) == [QuitRow("cli", "drained", 1, 0, 1, 0, decided=True)]
 

@@ -163,7 +163,7 @@ def test_a_withdrawn_question_says_so(terminal: Terminal) -> None:
         asking = asyncio.ensure_future(Seated(terminal.source, terminal.sink).ask(standing))
         await terminal.showing("[k]eep running")
         asking.cancel()
-        await terminal.showing("No answer is needed any longer")
+        await terminal.showing("An answer is no longer needed")
         with pytest.raises(asyncio.CancelledError):
             await asking
 

@@ -20,10 +20,10 @@ _SAME: Final = {"on": "the application already starts at login", "off": "the app
 @json_option
 @click.pass_obj
 def command(locations: Locations, what: Literal["on", "off", "status"], *, as_json: bool) -> None:
-    """Let the application start at login or not, or show whether it does.
+    """Turn start at login on or off, or show whether it is on.
 
-    The entry is written for the state dir and the configuration of this call and takes effect at the next login; a
-    running application is left alone. `on` also repairs an outdated entry, and so does each launch.
+    The entry uses the state dir and configuration of this command and takes effect at the next login; a
+    running application is not affected. `on` also repairs an outdated entry, and so does each launch.
     """
     entries = autostart_of(locations.state_dir, locations.config)
     changed = what != "status" and entries.switch(on=what == "on")

@@ -35,8 +35,8 @@ def command(locations: Locations, *, as_json: bool) -> None:
     """Check this machine for everything that could prevent runs from reaching a destination, and suggest remedies.
 
     Checks the settings, the state dir, the database and its backups, the last launches, the application and its server,
-    each destination, and the desktop. Nothing is changed: destinations are tested with files that are removed again. A
-    check that does not finish within some seconds is abandoned. The exit status is 1 if there is an error; warnings do
+    each destination, and the desktop. Nothing is changed: destinations are tested with temporary files. A check
+    that does not finish within a few seconds is abandoned. The exit status is 1 if there is an error; warnings do
     not count.
     """
     found: list[CheckResult] = []
@@ -52,7 +52,7 @@ def command(locations: Locations, *, as_json: bool) -> None:
         say(f"{plural(len(found), 'result')}, {plural(warnings, 'warning')}")
     if verdict is Verdict.ERROR:
         named = dict.fromkeys(finding.name for finding in found if finding.verdict is Verdict.ERROR)
-        msg = f"found problems: {', '.join(named)}"
+        msg = f"found problems: {', '.join(named)}; the remedies are above"
         raise ExlabError(msg)
 
 

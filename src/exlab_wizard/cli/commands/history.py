@@ -35,6 +35,5 @@ def command(locations: Locations, *, limit: int, as_json: bool) -> None:
         say()
         fields = ("trigger", "outcome", "took_s", "prompts", "waits", "blocking_sessions", "blocking_jobs", "launch_id")
         quitted = [(it.id, moment(it.requested_at), *(getattr(it, name) for name in fields)) for it in quits]
-        table(
-            ("quit", "requested", "by", "outcome", "took s", "prompts", "waits", "sessions", "jobs", "launch"), quitted
-        )
+        named = ("by", "outcome", "took (s)", "prompts", "waits", "sessions", "jobs", "launch")
+        table(("quit", "requested", *named), quitted)

@@ -47,8 +47,8 @@ class OpenResult:
 def command(locations: Locations, *, page: str, as_json: bool) -> None:
     """Open the window or bring it to the front; start the application, detached, if it is not running.
 
-    If the application has no desktop, the page opens in the browser of your desktop. Without any desktop, as over SSH,
-    this command prints a link that is valid once, within 30 seconds.
+    If the application has no desktop, the page opens in your desktop's browser. Without any desktop, as over SSH,
+    this command prints a link that works once, for 30 seconds.
     """
     _open_page(locations, page, as_json=as_json)
 
@@ -93,7 +93,7 @@ def _open_page(locations: Locations, page: str, *, as_json: bool) -> None:
     if opened.url is None:
         say(f"{words[opened.window]} ({opened.by})")
     else:
-        note("no desktop found; this link is valid once, within 30 s, for your account on this machine:")
+        note("no desktop found; this link works once, for 30 s, from your account on this machine:")
         say(opened.url)
 
 
@@ -149,6 +149,6 @@ def _in_a_browser(transport: Transport, page: str, *, started: bool) -> OpenResu
 def _text(answer: Answer, name: str) -> str:
     value = answer.document.get(name)
     if not isinstance(value, str):
-        msg = f"the answer of the application lacks {name!r}: it runs another version. Quit it and start it again."
+        msg = f"the application's answer lacks {name!r}: it is a different version. Quit it and start it again."
         raise ExlabError(msg)
     return value

@@ -27,7 +27,7 @@ def command(locations: Locations, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def resume(locations: Locations, *, as_json: bool) -> None:
-    """End a pause; interrupted copies continue at the byte where they stopped. Harmless if nothing is paused."""
+    """End a pause; interrupted copies resume where they stopped. Harmless if nothing is paused."""
     _set_paused(locations, paused=False, as_json=as_json)
 
 

@@ -184,7 +184,7 @@ async def _answer(status: Callable[[], QuitStatus], still_needed: Callable[[], b
 
 
 _ENDS: Final[dict[QuitOutcome | None, str]] = {
-    QuitOutcome.DRAINED: "exlab-wizard quit; all work in flight was finished",
+    QuitOutcome.DRAINED: "exlab-wizard has quit; all work in flight is finished",
     QuitOutcome.FORCED: "exlab-wizard was forced to quit; work in flight resumes at the next launch",
-    None: "exlab-wizard ended without a receipt; the next launch resumes its work",
+    None: "exlab-wizard ended unexpectedly; the next launch resumes its work",
 }

@@ -30,7 +30,7 @@ from exlab_wizard.process.window_request import NO_DISPLAY, has_display
 @click.option("--no-window", is_flag=True, help="Do not open a window at startup.")
 @click.option("--background", is_flag=True, help="Once ready, log to the state dir only.")
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format on stderr."
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log format on stderr."
 )
 @json_option
 @click.pass_obj
@@ -39,8 +39,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Start the application and stay in the foreground until it is quit.
 
-    It resumes what the last launch left unfinished, then syncs what is queued. Each state dir has one application: if
-    it is already running, this command brings its window to the front and exits. Use it from its tray icon; on a
+    It resumes the unfinished runs of the last launch, then syncs the queued ones. Each state dir has one application:
+    if it is already running, this command brings its window to the front and exits. Use it from its tray icon; on a
     desktop without a tray, from its window, and closing the window quits it; without a display it runs headless. It
     logs to stderr and to the state dir (`exlab-wizard logs`). Quit it from the icon, with Ctrl-C, or with
     `exlab-wizard quit`.
@@ -101,7 +101,7 @@ def _announce(main_loop: MainLoop, *, as_json: bool) -> None:
         ]
     )
     if opened.first_destination is not None:
-        say(f"No destination was configured, so {opened.first_destination} was created as one to try things out.")
+        say(f"No destination was configured, so {opened.first_destination} was created for you to try things out.")
         say("Add your NAS with: exlab-wizard destination add NAME FOLDER")
     if recovery.resumed:
         say(resumption(recovery.resumed, unexpected=recovery.crashed or recovery.host_restarted))
@@ -116,7 +116,7 @@ def _report_running(locations: Locations, window: str | None, *, as_json: bool) 
     if as_json:
         emit({"event": "already_running", "pid": launch.pid if launch else None, "window": window})
     elif launch is None:
-        say("exlab-wizard is already running (still starting)")
+        say("exlab-wizard is already running; it is still starting")
     else:
         say(f"exlab-wizard is already running (pid {launch.pid}, since {moment(launch.started_at)})")
     if window is not None and not as_json:

@@ -18,6 +18,7 @@ import click
 from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
 from exlab_wizard.cli.terminal.table import NULL, table
+from exlab_wizard.domain.text.amounts import elapsed, plural
 from exlab_wizard.domain.text.names import visible
 from exlab_wizard.errors import UsageError
 from exlab_wizard.process.identity import step_back
@@ -50,7 +51,9 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 @click.option("--run", "ready", metavar="NAME", help="Run a saved question; --param changes its defaults.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @click.option(
-    "--safe-cells", is_flag=True, help="With --csv: an apostrophe before text that a spreadsheet takes for a formula."
+    "--safe-cells",
+    is_flag=True,
+    help="With --csv: put an apostrophe before text that a spreadsheet would treat as a formula.",
 )
 @json_option
 @click.option(
@@ -65,7 +68,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
     help="Time limit of the query.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1, _MOST_ROWS), default=DEFAULT_ROWS, show_default=True, help="Maximum rows."
+    "--limit",
+    type=click.IntRange(1, _MOST_ROWS),
+    default=DEFAULT_ROWS,
+    show_default=True,
+    help="Maximum number of rows.",
 )
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -89,7 +96,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if as_csv and as_json:
         raise UsageError("give either --csv or --json, not both")
     if safe_cells and not as_csv:
-        raise UsageError("--safe-cells is for --csv; give both")
+        raise UsageError("--safe-cells works only with --csv")
     if sum((text is not None, ready is not None, listing)) > 1:
         raise UsageError("give only one of QUERY, --run NAME and --list")
     if listing:
@@ -110,7 +117,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         rows = [[_without_formula(value) for value in row] for row in answer.rows] if safe_cells else answer.rows
         _print(answer.columns, rows, as_csv=as_csv, as_json=as_json)
     if answer.truncated:
-        note(f"showing the first {limit} rows of more; raise --limit to see them")
+        note(f"showing only the first {plural(limit, 'row')}; raise --limit to see more")
 
 
 def _is_sql(text: str | None) -> bool:
@@ -153,7 +160,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
     """End the process when a query exceeds its time limit: inside one function call SQLite checks no clock."""
 
     def end() -> None:
-        complain(f"the query was killed because it did not stop at its time limit of {seconds:g} s; narrow it")
+        complain(f"the query was killed because it did not stop at its time limit of {elapsed(seconds)}; narrow it")
         os._exit(1)
 
     # A query may wait for its turn for half of its own time.

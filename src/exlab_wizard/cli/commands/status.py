@@ -33,7 +33,7 @@ class _Seen:
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, as_json: bool) -> None:
-    """Show whether the application is running, what is in flight, what waits and why, what failed, and open sessions.
+    """Show whether the application is running, the runs in flight, waiting and failed, and open sessions.
 
     Nothing is changed. The exit status is 0 whether or not the application is running.
     """
@@ -78,11 +78,11 @@ def _launch(seen: _Seen) -> Iterator[str]:
         drains = f", quitting since {moment(launch.draining_since)}" if launch.draining_since else ""
         yield f"running (pid {launch.pid}, version {launch.version}, since {moment(launch.started_at)}{drains})"
         if launch.paused_since:
-            yield f"paused since {moment(launch.paused_since)}: nothing is synced until `exlab-wizard resume`"
+            yield f"paused since {moment(launch.paused_since)}: resume with: exlab-wizard resume"
     if seen.url is not None:
         yield f"answers at {seen.url}"
     if not seen.running and launch is not None:
-        yield f"the last launch (pid {launch.pid}) ended without a receipt; the next one resumes its work"
+        yield f"the last launch (pid {launch.pid}) ended unexpectedly; the next one resumes its work"
     elif last is not None:
         yield f"the last launch {ending(last.ended)}, {moment(last.ended_at)}"
 

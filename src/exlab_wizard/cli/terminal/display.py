@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from exlab_wizard.cli.terminal.output import say
-from exlab_wizard.cli.terminal.words import details
+from exlab_wizard.cli.terminal.words import details, standing
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
 from exlab_wizard.domain.text.amounts import about, number, plural, rate, size
+from exlab_wizard.domain.text.jobs import STATES
 from exlab_wizard.domain.text.names import visible
 from exlab_wizard.domain.views import Job
 
@@ -42,8 +43,7 @@ def _printed() -> Show:
             seen = (job.state, job.waiting_on, job.error_kind, job.not_before)
             if printed.get(job.id) != seen:
                 printed[job.id] = seen
-                more = details(job)
-                say(f"job {job.id} {job.run_path}: {job.state}{f' ({more})' if more else ''}")
+                say(f"job {job.id} {job.run_path}: {standing(job)}")
 
     return show
 
@@ -67,7 +67,7 @@ def _drawn(bars: Progress) -> Show:
 
 def _details(job: Job, speed: float | None) -> str:
     """Return the text beside the bar."""
-    parts = [job.state.value]
+    parts = [STATES[job.state]]
     total = job.bytes_total
     if total:
         parts.append(f"{number(job.files_done)} of {plural(job.files_total, 'file')}")
@@ -76,7 +76,7 @@ def _details(job: Job, speed: float | None) -> str:
     if speed and job.state in IN_FLIGHT:
         left = 2 * total - job.bytes_done - job.bytes_verified
         parts += [rate(speed), f"{about(left / speed)} left"]
-    return " · ".join(filter(None, [*parts, details(job)]))
+    return " · ".join(filter(None, dict.fromkeys([*parts, details(job)])))
 
 
 def _bars() -> Progress:

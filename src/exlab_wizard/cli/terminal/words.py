@@ -36,14 +36,21 @@ def progress(job: Job) -> str:
 def details(job: Job) -> str:
     """Return the details of a job's state: what it waits for, or what went wrong."""
     if job.waiting_on is not None:
-        return f"waiting: {jobs.waiting(job.waiting_on)}"
+        return jobs.waiting(job.waiting_on)
+    kind = "" if job.error_kind is None else jobs.ERRORS[job.error_kind]
     if job.state is JobState.QUEUED and job.not_before is not None:
-        return f"next attempt at {moment(job.not_before)}: {job.error_detail or job.error_kind}"
+        return ": ".join(filter(None, (f"next attempt at {moment(job.not_before)}", job.error_detail or kind)))
     if job.state is JobState.FAILED:
-        return f"{job.error_kind}: {job.error_detail}"
+        return ": ".join(filter(None, (kind, job.error_detail)))
     if job.state is JobState.RESUMABLE:
         return jobs.STATES[JobState.RESUMABLE]
     return ""
+
+
+def standing(job: Job) -> str:
+    """Return the word for a job's state, with its details."""
+    word, more = jobs.STATES[job.state], details(job)
+    return word if more in ("", word) else f"{word} ({more})"
 
 
 def blocker_line(blocker: Blocker) -> str:

@@ -71,7 +71,7 @@ class Surface(ABC):
 
     @abstractmethod
     def open(self, url: str) -> None:
-        """Open it; the code in `url` is valid once.
+        """Open it; the code in `url` works once.
 
         Raises:
             SurfaceError: it cannot be opened.

@@ -1,6 +1,6 @@
 """How a browser logs in: a one-time code in a URL, exchanged for a cookie that no script can read.
 
-The token is never part of a URL. A code is valid once, for 30 seconds; cookies are valid until the application ends.
+The token is never part of a URL. A code works once, for 30 seconds; cookies are valid until the application ends.
 Other accounts may read the URL in the command line of a browser that is started with it; access control refuses them.
 """
 

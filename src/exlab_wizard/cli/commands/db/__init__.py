@@ -57,7 +57,7 @@ def path(locations: Locations, *, as_json: bool) -> None:
 
 @command.command(
     "backup",
-    short_help="Back up the database, also while it is in use.",
+    short_help="Back up the database, even while it is in use.",
     epilog=example("exlab-wizard db backup", "exlab-wizard db backup /media/usb/exlab.db"),
 )
 @click.argument("file", required=False)
@@ -65,7 +65,7 @@ def path(locations: Locations, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def backup(locations: Locations, *, file: str | None, listing: bool, as_json: bool) -> None:
-    """Back up the database, also while it is in use: to FILE, or to the state dir, where the last five are kept."""
+    """Back up the database, even while it is in use: to FILE, or to the state dir, where the last five are kept."""
     backups = Backups(locations.state_dir)
     if listing:
         if file is not None:

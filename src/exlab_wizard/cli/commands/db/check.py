@@ -30,8 +30,8 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
 
     It reads the whole file and changes nothing.
 
-    With --runs it also reads back every run on every destination and compares each byte, which may take long. It may
-    run while the application is running.
+    With --runs it also reads back every run on every destination and compares each byte, which can take a long time.
+    You can run it while the application is running.
 
     The exit status is 1 if something is wrong, and 4 if the database is unreadable or has another schema.
     """
@@ -54,7 +54,7 @@ def command(locations: Locations, *, runs: bool, as_json: bool) -> None:
 
 
 def _incoming(locations: Locations, database: Database) -> InvariantResult:
-    """Find partial copies that belong to no job; a destination that cannot be read now is not a fault."""
+    """Find partial copies that belong to no job; a destination that cannot be read now is not an error."""
     try:
         faults, unseen = audit_incoming(Store(database), SettingsFile(locations.config).read())
     except SettingsError as error:
@@ -81,7 +81,7 @@ def _report(
             say(f"{fault.subject}: {fault.detail}")
     if wrong:
         what = ", ".join(wrong)
-        msg = f"the database {str(database.path)!r} has faults: {what}. `exlab-wizard db backup --list` lists backups"
+        msg = f"the database {str(database.path)!r} failed: {what}. `exlab-wizard db backup --list` lists backups"
         if faults:
             msg = f"the check failed: {what}. `exlab-wizard sync` copies a missing run again"
         raise ExlabError(msg)

@@ -40,15 +40,17 @@ _MOST_DAYS: Final = 36_500
     help="Minimum age in days, weeks, months or years, such as 90d, 12w, 6m, 2y.",
 )
 @click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
-@click.option("--shrink", is_flag=True, help="Then shrink the file; the application must not be running.")
+@click.option(
+    "--shrink", is_flag=True, help="Shrink the database file afterwards; the application must not be running."
+)
 @json_option
 @click.pass_obj
 def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: bool, as_json: bool) -> None:
     """Delete jobs that were verified, cleaned or cancelled before that TIME, their files and events, and old sessions.
 
     Unfinished and failed jobs are kept, and so are launches and quits in the database, and checksums and receipts on
-    the destinations. Syncing a deleted run again compares it with the copy on the destination. This command may run
-    while the application is running, and does not block it.
+    the destinations. Syncing a deleted run again compares it with the copy on the destination. You can run this
+    command while the application is running; it does not block it.
     """
     now = SystemClock().now()
     before = now - timedelta(days=_days(older_than))
@@ -74,7 +76,7 @@ def command(locations: Locations, *, older_than: str, dry_run: bool, shrink: boo
     elif not dry_run and gone.free_bytes:
         how = "quit the application first, then: " if is_running(locations.state_dir) else ""
         note(
-            f"{size(gone.free_bytes)} of the {size(file_bytes)} of the file are free for reuse; to shrink the file, "
+            f"{size(gone.free_bytes)} of the {size(file_bytes)} file can be reused; to shrink the file, "
             f"{how}exlab-wizard db prune --older-than {older_than} --shrink"
         )
 

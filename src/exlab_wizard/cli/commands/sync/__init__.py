@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """Queue runs (folders) for a destination; a run that is already pending there is not queued twice.
 
     This works whether or not the application is running; if it is not, the sync starts with the next `exlab-wizard
-    run`. With --wait and no running application, this command is the application until the sync is finished.
+    run`. With --wait and no running application, this command acts as the application until the sync is finished.
     """
     queued = _by_the_application(locations, paths, name, equipment, priority)
     running = queued is not None

@@ -1,7 +1,7 @@
 """`sync --wait`: follows jobs until each has its result.
 
 If an application is running, this listens to its events, or polls the database if it does not answer; Ctrl-C stops
-watching. If none is running, this process is the application until then, and Ctrl-C is a quit.
+watching. If none is running, this process acts as the application until then, and Ctrl-C is a quit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from exlab_wizard.cli.terminal.output import complain, emit, note
 from exlab_wizard.client import Client
 from exlab_wizard.domain.codec import document_of
 from exlab_wizard.domain.job import IN_FLIGHT, JobState
+from exlab_wizard.domain.text.jobs import STATES
 from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import ApplicationNotRunningError
 from exlab_wizard.launch import Options
@@ -100,7 +101,7 @@ def _become_application(locations: Locations, ids: Sequence[int], *, as_json: bo
     from exlab_wizard import app  # noqa: PLC0415 - only the command that becomes the application loads it
 
     if not as_json:
-        note("exlab-wizard is not running; this command is the application until the sync is finished")
+        note("exlab-wizard is not running; this command acts as the application until the sync is finished")
     options = Options(state_dir=locations.state_dir, config=locations.config, headless=True, window=False)
     with display(hidden=as_json) as show:
         app.run(options, companion=lambda store: _accompany(store, ids, show))
@@ -137,5 +138,5 @@ def _report(jobs: Sequence[Job], *, as_json: bool) -> int:
         emit({"jobs": [document_of(job) for job in jobs]})
     for job in bad:
         reason = job.error_detail or job.state_reason or "it continues with the next `exlab-wizard run`"
-        complain(f"job {job.id} {job.run_path} is {job.state}: {reason}")
+        complain(f"job {job.id} {job.run_path}: {STATES[job.state]}: {reason}")
     return 1 if bad else 0
