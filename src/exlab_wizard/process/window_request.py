@@ -6,9 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from exlab_wizard.domain.codec import about
 from exlab_wizard.errors import RefusedError
 
 PAGE: Final = re.compile(r"/(?:[A-Za-z0-9_-]+/?)*(?:\?[A-Za-z0-9_.=&-]*)?")
@@ -27,9 +28,8 @@ class NoWindowError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class ShowResult:
-    """The operator has the window before them: a new one, or the one that was open already."""
+class WindowShown:
+    """What became of the window."""
 
     how: Literal["opened", "focused"]
-    by: str
-    """`webview`, `chromium` or `browser`."""
+    by: str = field(metadata=about("`webview`, `chromium` or `browser`"))

@@ -14,7 +14,7 @@ from exlab_wizard.process.changes import Changes
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.safe_mode import SafeMode
 from exlab_wizard.process.supervisor import Supervisor
-from exlab_wizard.process.window_request import ShowResult
+from exlab_wizard.process.window_request import WindowShown
 from exlab_wizard.settings import SettingsFile
 from exlab_wizard.store.reports.metrics import EventCounts
 from exlab_wizard.store.store import Store
@@ -29,7 +29,7 @@ class WindowControl(Protocol):
     def alive(self) -> bool:
         """Whether the operator has it open."""
 
-    def show(self, page: str) -> ShowResult:
+    def show(self, page: str) -> WindowShown:
         """Open it or bring it to the front; may take seconds.
 
         Raises:

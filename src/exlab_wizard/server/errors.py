@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Self
 
@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+from exlab_wizard.domain.codec import Json
+
 MEDIA_TYPE: Final = "application/json"
 
 

@@ -20,10 +20,10 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 import exlab_wizard
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.server_json import ServerAddress, read_server_file
-from exlab_wizard.server.errors import Json
 from exlab_wizard.store.queue.jobs import STATE_OF, NewJob
 from exlab_wizard.store.sqlite.database import Database
 from exlab_wizard.store.sqlite.driver import driver

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from exlab_wizard.domain.quit import Blocker, DrainCount, QuitAnswer, QuitOutcome, QuitStatus
 from exlab_wizard.process.supervisor import Service
-from exlab_wizard.process.window_request import NoWindowError, ShowResult
+from exlab_wizard.process.window_request import NoWindowError, WindowShown
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -93,7 +93,7 @@ class Window(Service, Protocol):
     def open(self, page: str = "/") -> None:
         """Open it or bring it to the front. Returns at once; failures are logged."""
 
-    def show(self, page: str) -> ShowResult:
+    def show(self, page: str) -> WindowShown:
         """Do the same, wait for it, and return what was done.
 
         Raises:
@@ -136,7 +136,7 @@ class NoWindow:
     def open(self, page: str = "/") -> None:
         """Do nothing."""
 
-    def show(self, page: str) -> ShowResult:  # noqa: ARG002 - no page is shown
+    def show(self, page: str) -> WindowShown:  # noqa: ARG002 - no page is shown
         """Refuse.
 
         Raises:

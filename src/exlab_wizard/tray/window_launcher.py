@@ -19,7 +19,7 @@ from typing import Final
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.window_request import NO_DISPLAY, NoWindowError, ShowResult
+from exlab_wizard.process.window_request import NO_DISPLAY, NoWindowError, WindowShown
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class WindowLauncher:
         self._at_start = at_start
         self._environ = environ
         self._lock = threading.Lock()
-        self._requests: SimpleQueue[tuple[str, Future[ShowResult]] | None] = SimpleQueue()
+        self._requests: SimpleQueue[tuple[str, Future[WindowShown]] | None] = SimpleQueue()
         """Pages to show; None wakes the thread."""
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -80,7 +80,7 @@ class WindowLauncher:
         """Open the window or bring it to the front. Returns at once; failures are logged."""
         self._request(page)
 
-    def show(self, page: str) -> ShowResult:
+    def show(self, page: str) -> WindowShown:
         """Do the same, wait for it, and return what was done.
 
         Raises:
@@ -103,8 +103,8 @@ class WindowLauncher:
 
     stop = close
 
-    def _request(self, page: str) -> Future[ShowResult]:
-        shown: Future[ShowResult] = Future()
+    def _request(self, page: str) -> Future[WindowShown]:
+        shown: Future[WindowShown] = Future()
         with self._lock:
             if self._closed.is_set():
                 shown.set_exception(NoWindowError("the application is quitting"))
@@ -131,7 +131,7 @@ class WindowLauncher:
             if left is not None:
                 left[1].set_exception(NoWindowError("the application is quitting"))
 
-    def _grant(self, page: str, shown: Future[ShowResult]) -> None:
+    def _grant(self, page: str, shown: Future[WindowShown]) -> None:
         try:
             shown.set_result(self._show(page))
         except NoWindowError as error:
@@ -141,19 +141,19 @@ class WindowLauncher:
             log.exception("the window failed")
             shown.set_exception(NoWindowError(f"the window failed: {error}"))
 
-    def _show(self, page: str) -> ShowResult:
+    def _show(self, page: str) -> WindowShown:
         surface, self._quiet_s = self._surface, None
         if surface is not None and surface.ended() is None:
             # A window without a connected page may never have logged in, or show an old page.
             url = None if page == "/" and self._presence.pages else self._link(page)
             if surface.front(url):
-                return ShowResult("focused", surface.kind)
+                return WindowShown("focused", surface.kind)
         if surface is not None:
             self._surface = None
             surface.close()
         return self._open(page)
 
-    def _open(self, page: str) -> ShowResult:
+    def _open(self, page: str) -> WindowShown:
         reasons: list[str] = []
         for make in surfaces(self._state_dir, self._environ):
             # A second try if it exits with 0 at once: it handed over to a browser that was about to end.
@@ -163,7 +163,7 @@ class WindowLauncher:
                 if reason is None:
                     self._surface, self._open_s = surface, self._clock.monotonic()
                     log.info("the window is open (%s)", surface.kind)
-                    return ShowResult("opened", surface.kind)
+                    return WindowShown("opened", surface.kind)
                 log.info("window: %s", reason)
                 reasons.append(reason)
                 surface.close()

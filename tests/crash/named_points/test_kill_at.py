@@ -12,10 +12,10 @@ from tests.support.forked import fork
 from tests.support.nursery import Nursery
 
 from exlab_wizard.crash_points import Point
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.views import LeaseState
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
-from exlab_wizard.server.errors import Json
 from exlab_wizard.store.upkeep.backup import KEPT_BACKUPS, Backups
 from exlab_wizard.testing import MIB, Lab, Process, until
 

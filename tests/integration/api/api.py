@@ -10,8 +10,8 @@ from typing import Final, Self
 import httpx
 from tests.support.program import until, write_run
 
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.process.server_json import ServerAddress, read_server_file
-from exlab_wizard.server.errors import Json
 from exlab_wizard.testing import Application
 
 Body = Mapping[str, Json]

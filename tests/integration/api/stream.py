@@ -15,7 +15,7 @@ import httpx
 from tests.integration.api.api import PREFIX, Api
 from tests.support.program import PATIENCE_SECONDS, until
 
-from exlab_wizard.server.errors import Json
+from exlab_wizard.domain.codec import Json
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.support.screen import Screen, script
 from exlab_wizard.desktop.window import surfaces
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.window_request import NoWindowError, ShowResult
+from exlab_wizard.process.window_request import NoWindowError, WindowShown
 from exlab_wizard.tray import window_launcher
 from exlab_wizard.tray.window_launcher import WindowLauncher
 
@@ -129,14 +129,14 @@ def test_a_window_that_the_operator_closes_is_told_and_one_that_crashes_comes_ba
     desk: Bench, display: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(surfaces.Chromium, "timeout_s", 0.5)
-    assert desk.launcher.show("/") == ShowResult("opened", "chromium")
+    assert desk.launcher.show("/") == WindowShown("opened", "chromium")
     (first,) = desk.browsers()
     assert desk.launcher.alive
     first.send_signal(signal.SIGKILL)
     until(lambda: desk.browsers() and first not in desk.browsers(), what="the window to come back")
     until(lambda: desk.presence.pages and len(display.windows()) == 1, what="its page")
     assert not desk.closed.is_set()
-    assert desk.launcher.show("/history") == ShowResult("focused", "chromium")
+    assert desk.launcher.show("/history") == WindowShown("focused", "chromium")
     until(lambda: "/login?code=secret&page=/history" in desk.pages.asked, what="the page to be loaded in it")
     until(lambda: display.active() == display.windows()[0], what="the window to have the keyboard")
     display.close_active()
@@ -154,9 +154,9 @@ def test_a_window_that_cannot_be_brought_to_the_front_is_opened_anew_and_stays_t
         tmp_path / "bin" / "chromium", f'{without_channel}\nexec /usr/bin/chromium --no-sandbox --disable-gpu "$@"'
     )
     monkeypatch.setattr(surfaces, "find_chromium", lambda _environ: str(browser))
-    assert desk.launcher.show("/") == ShowResult("opened", "chromium")
+    assert desk.launcher.show("/") == WindowShown("opened", "chromium")
     (first,) = desk.browsers()
-    assert desk.launcher.show("/") == ShowResult("opened", "chromium")
+    assert desk.launcher.show("/") == WindowShown("opened", "chromium")
     assert not first.is_running()
     until(lambda: len(display.windows()) == 1, what="the other window alone")
     desk.launcher.close()
@@ -176,7 +176,7 @@ def test_a_chromium_that_ends_at_once_leaves_it_to_the_default_browser(
     bench = make({"DISPLAY": ":nowhere", "PATH": path, "BROWSER": f"{browser} %s"})
     with shown_meanwhile(bench) as shown:
         until(seen.exists, what="the browser to be started")
-    assert shown == [ShowResult("opened", "browser")]
+    assert shown == [WindowShown("opened", "browser")]
     assert seen.read_text("utf-8") == f"OPENED {bench.pages.link('/')}\n"
     assert starts.read_text("utf-8") == "\n" * tries  # one that ended well may have handed over to one just ending
     assert not bench.launcher.alive  # nothing was heard of its page
@@ -201,7 +201,7 @@ def test_a_web_view_without_its_toolkit_says_what_is_missing_and_leaves_it_to_th
     with shown_meanwhile(bench) as shown:
         until(lambda: reason in caplog.text, what="the reason")
         until(seen.exists, what="the browser to be started")
-    assert shown == [ShowResult("opened", "browser")]
+    assert shown == [WindowShown("opened", "browser")]
 
 
 def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
@@ -217,7 +217,7 @@ def test_a_closed_tab_is_told_when_no_page_was_heard_of_for_long_enough(
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"BROWSER": f"{script(tmp_path / 'bin' / 'mine', 'exit 0')} %s"})
     bench.presence.enter(page=True)
-    assert bench.launcher.show("/") == ShowResult("opened", "browser")
+    assert bench.launcher.show("/") == WindowShown("opened", "browser")
     before = len(polls)
     until(lambda: len(polls) > before + 2, what="the tab to be watched")
     assert not bench.closed.is_set()
@@ -240,7 +240,7 @@ def test_a_listener_that_fails_does_not_keep_the_window_from_opening_again(
 
     bench.launcher.on_closed = failing
     for _ in range(2):
-        assert bench.launcher.show("/") == ShowResult("opened", "browser")
+        assert bench.launcher.show("/") == WindowShown("opened", "browser")
         assert bench.closed.wait(PATIENCE_SECONDS)
         bench.closed.clear()
 
@@ -287,7 +287,7 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(window_launcher, "SETTLE_SECONDS", 0.0)
     bench = make({"DISPLAY": ":nowhere", "PATH": os.environ["PATH"], "PYTHONPATH": python_path(tmp_path)})
-    assert bench.launcher.show("/") == ShowResult("opened", "webview")
+    assert bench.launcher.show("/") == WindowShown("opened", "webview")
 
     def command_line(child: psutil.Process) -> list[str]:
         try:
@@ -301,7 +301,7 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
 
     (process,) = until(started, what="the process")
     assert process.cmdline() == [sys.executable, "-P", "-m", "exlab_wizard.desktop.window.webview"]
-    assert bench.launcher.show("/history") == ShowResult("focused", "webview")
+    assert bench.launcher.show("/history") == WindowShown("focused", "webview")
     lines = [f"create ExLab-Wizard {bench.pages.link('/')}", f"load {bench.pages.link('/history')}", "restore", "show"]
     until(lambda: told.exists() and told.read_text("utf-8").splitlines() == lines, what="the orders to arrive")
     bench.launcher.close()
@@ -310,9 +310,9 @@ def test_a_web_view_is_told_its_page_over_its_standard_input_and_ends_with_us(
 
 
 @contextlib.contextmanager
-def shown_meanwhile(bench: Bench) -> Iterator[list[ShowResult]]:
+def shown_meanwhile(bench: Bench) -> Iterator[list[WindowShown]]:
     """Wish to see the window while the block runs; then close, so that a page which never comes is not waited for."""
-    shown: list[ShowResult] = []
+    shown: list[WindowShown] = []
     asking = threading.Thread(target=lambda: shown.append(bench.launcher.show("/")))
     asking.start()
     yield shown

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from exlab_wizard.cli.options import Locations
-from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.doctor import share
 from exlab_wizard.diagnosis.doctor.checkup import Check, Verdict, check_up
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.text.amounts import rate
 from exlab_wizard.durable import make_folder
 from exlab_wizard.errors import ExlabError, RefusedError, UsageError

@@ -16,8 +16,9 @@ from typing import Final
 import click
 
 from exlab_wizard.cli.options import Locations
-from exlab_wizard.cli.terminal.output import Cell, Json, complain, emit, example, json_option, note
+from exlab_wizard.cli.terminal.output import Cell, complain, emit, example, json_option, note
 from exlab_wizard.cli.terminal.table import NULL, table
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.text.amounts import elapsed, plural
 from exlab_wizard.domain.text.names import visible
 from exlab_wizard.errors import UsageError

@@ -11,13 +11,15 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import click
 
 from exlab_wizard.domain.text.names import visible
 
-Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+if TYPE_CHECKING:
+    from exlab_wizard.domain.codec import Json
+
 Cell: TypeAlias = "str | int | float | None"
 _Command = TypeVar("_Command", bound=Callable[..., object])
 

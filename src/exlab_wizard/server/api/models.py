@@ -152,13 +152,6 @@ class OpenWindow(_Request):
     )
 
 
-class WindowShown(BaseModel):
-    """What became of the window."""
-
-    how: Literal["opened", "focused"]
-    by: str = Field(description="`webview`, `chromium` or `browser`")
-
-
 class LoginLink(BaseModel):
     """A way in for a browser."""
 

@@ -52,16 +52,15 @@ class SessionRoutes:
 
     def _open(self, body: OpenSession) -> tuple[SessionRow, bool]:
         now = self._backend.now()
-        if body.id is not None and (found := self._backend.store.rows.session(body.id)) is not None:
+        if body.id is not None and (found := self._backend.store.sessions.find(body.id)) is not None:
             return _same(found, body), False
         ttl_s = body.ttl_s or self._backend.settings.current.sessions.ttl_s
         wanted = NewSession(body.kind, body.label, ttl_s, body.operator, body.equipment_id, body.run_path, body.id)
         try:
-            lease = self._backend.store.sessions.open(wanted, self._backend.launch_id, now)
+            session = self._backend.store.sessions.open(wanted, self._backend.launch_id, now)
         except RefusedError as error:
             raise ApiError(Code.SHUTTING_DOWN, f"{str(error)[:1].upper()}{str(error)[1:]}") from error
-        session = self._found(lease.id)
-        log.info("session %s opened: %r", lease.id, body.label, extra={"session": lease.id})
+        log.info("session %s opened: %r", session.id, body.label, extra={"session": session.id})
         # Another request with the same id may have been faster.
         return _same(session, body), to_text(session.opened_at) == to_text(now)
 
@@ -126,7 +125,7 @@ class SessionRoutes:
         return ClosedSession(id=session_id, state=LeaseState.ABORTED, jobs=[])
 
     def _found(self, session_id: str) -> SessionRow:
-        session = self._backend.store.rows.session(session_id)
+        session = self._backend.store.sessions.find(session_id)
         if session is None:
             raise ApiError(Code.NOT_FOUND, f"There is no session {session_id!r}.")
         return session

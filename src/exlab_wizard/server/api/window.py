@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from exlab_wizard.process.presence import Presence
-from exlab_wizard.process.window_request import NoWindowError
-from exlab_wizard.server.api.models import OpenWindow, WindowFocus, WindowShown, WindowView
+from exlab_wizard.process.window_request import NoWindowError, WindowShown
+from exlab_wizard.server.api.models import OpenWindow, WindowFocus, WindowView
 from exlab_wizard.server.backend import WindowControl
 from exlab_wizard.server.errors import ApiError, Code, refusals
 from exlab_wizard.server.thread_pools import ThreadPool
@@ -32,9 +32,8 @@ def window_router(window: WindowControl, presence: Presence, pool: ThreadPool) -
         """Open the window, or bring it to the front; answers when it is done, within seconds."""
         page = "/" if body is None else body.page
         try:
-            shown = await pool.run(lambda: window.show(page))
+            return await pool.run(lambda: window.show(page))
         except NoWindowError as error:
             raise ApiError(Code.NO_WINDOW, str(error)) from error
-        return WindowShown(how=shown.how, by=shown.by)
 
     return router

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from exlab_wizard import __version__
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.quit import Phase
 from exlab_wizard.domain.text.quit import farewell
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.errors import Json
 from exlab_wizard.server.events.poll import Poller
 from exlab_wizard.server.thread_pools import ThreadPool
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from exlab_wizard.domain.codec import document_of
+from exlab_wizard.domain.codec import Json, document_of
 from exlab_wizard.domain.views import Job, LeaseState, SessionRow
 from exlab_wizard.paths import printable
 from exlab_wizard.server.api.drain import drain_view
 from exlab_wizard.server.backend import Backend
-from exlab_wizard.server.errors import Json
 from exlab_wizard.store.reports.events import Move
 from exlab_wizard.store.reports.rows import MAX_ID
 
@@ -89,7 +88,7 @@ class Poller:
     def _closed(self, before: _Snapshot, now: _Snapshot) -> Iterator[Update]:
         for number, session in before.sessions.items():
             if number not in now.sessions:
-                found = self._backend.store.rows.session(number)
+                found = self._backend.store.sessions.find(number)
                 state = found.state if found else LeaseState.EXPIRED
                 yield "session", _document(replace(session, state=state), _SESSION)
 

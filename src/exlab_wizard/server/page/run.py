@@ -68,7 +68,7 @@ class RunRoutes:
         return {
             "job": job,
             "percent": done_percent(job),
-            "session": None if job.session_id is None else store.rows.session(job.session_id),
+            "session": None if job.session_id is None else store.sessions.find(job.session_id),
             "steps": [step(event) for event in events],
             "older": events[-1].id if len(events) == STEPS else None,
             "newest": before is None,

@@ -9,6 +9,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from exlab_wizard.domain.clock import from_text, to_text
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.files import FileState
 from exlab_wizard.domain.job import JobState, WaitReason
 from exlab_wizard.domain.text import names
@@ -18,7 +19,6 @@ from exlab_wizard.domain.text.names import sentence, visible
 from exlab_wizard.domain.text.quit import ending, facts, promise
 from exlab_wizard.domain.views import Job
 from exlab_wizard.paths import printable
-from exlab_wizard.server.errors import Json
 from exlab_wizard.server.page.forms import address
 from exlab_wizard.server.page.timeline import state_sign
 from exlab_wizard.store.reports.activity import WaitingSince

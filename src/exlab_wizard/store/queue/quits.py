@@ -41,7 +41,7 @@ DECIDE: Final = Statement(
 )
 ANSWER: Final = Statement(_this.where(_quit.outcome.is_(None)).values(answer=_b("answer")))
 ASKER: Final = Statement(_this.values(asker_until=_b("until")))
-READ: Final = Statement(sa.select(_quit.outcome, _quit.asking_since, _quit.prompts).where(_quit.id == _b("quit")))
+READ: Final = Statement(sa.select(_quit.outcome, _quit.asking_since).where(_quit.id == _b("quit")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,6 @@ class QuitView:
 
     outcome: QuitOutcome | None
     asking: bool
-    prompts: int
 
 
 class Quits(Queries):
@@ -115,6 +114,6 @@ class Quits(Queries):
 
     def read(self, quit_id: int) -> QuitView:
         """Return the outcome and the prompt of the quit."""
-        outcome, asking_since, prompts = self._db.read(READ, {"quit": quit_id})[0]
+        outcome, asking_since = self._db.read(READ, {"quit": quit_id})[0]
         decided = None if outcome is None else QuitOutcome(str(outcome))
-        return QuitView(decided, asking_since is not None, whole(prompts))
+        return QuitView(decided, asking_since is not None)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import sqlite
 
 from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import to_text
-from exlab_wizard.domain.views import LeaseState, SessionKind
+from exlab_wizard.domain.views import LeaseState, SessionKind, SessionRow
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.store.queue.jobs import MOVE_DELAYS, Enqueued, NewJob, enqueue_in
 from exlab_wizard.store.sqlite.database import Queries
@@ -43,7 +43,6 @@ OPEN: Final = Statement(
         ),
     )
     .on_conflict_do_nothing()
-    .returning(_lease.id)
 )
 RENEW: Final = Statement(
     _active.where(_lease.id == _b("id"), _lease.expires_at > _b("now"))
@@ -69,7 +68,7 @@ JOBS_OF_CLOSED: Final = Statement(
         " AND job.run_path IN (SELECT value FROM json_each(:paths)) GROUP BY job.run_path, job.destination"
     )
 )
-STATE_OF: Final = Statement(sa.select(_lease.id, _lease.state, _lease.expires_at).where(_lease.id == _b("id")))
+FIND: Final = Statement(sa.select(*_lease).where(_lease.id == _b("id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +84,10 @@ class NewSession:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseStatus:
-    """A session's id, its state, and when it expires unless renewed."""
-
-    id: str
-    state: LeaseState
-    expires_at: datetime
-
-
 class Sessions(Queries):
     """The table `session_leases`."""
 
-    def open(self, session: NewSession, launch_id: int, now: datetime) -> LeaseStatus:
+    def open(self, session: NewSession, launch_id: int, now: datetime) -> SessionRow:
         """Open a lease under this launch; the same client-chosen id again returns the lease that it opened.
 
         Raises:
@@ -107,17 +97,16 @@ class Sessions(Queries):
         expires_at = now + timedelta(seconds=session.ttl_s)
         run_path = None if session.run_path is None else path_to_sql(session.run_path)
         given = {**asdict(session), "id": lease_id, "run_path": run_path, "launch": launch_id}
-        if self._db.write(OPEN, {**given, "now": to_text(now), "expires_at": to_text(expires_at)}):
-            return LeaseStatus(lease_id, LeaseState.ACTIVE, expires_at)
+        self._db.write(OPEN, {**given, "now": to_text(now), "expires_at": to_text(expires_at)})
         found = self.find(lease_id)
         if found is None:
             msg = "cannot open a session: the application is shutting down. Open it after the next launch."
             raise RefusedError(msg)
         return found
 
-    def find(self, lease_id: str) -> LeaseStatus | None:
+    def find(self, lease_id: str) -> SessionRow | None:
         """Return the lease, or None when there is none of that id."""
-        return self._db.first(LeaseStatus, STATE_OF, {"id": lease_id})
+        return self._db.first(SessionRow, FIND, {"id": lease_id})
 
     def renew(self, lease_id: str, now: datetime) -> datetime | None:
         """Give an active lease a fresh TTL and return when it ends; None when it has ended already."""

@@ -82,7 +82,10 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move of a job; where it is its queueing, `id` is that of the job."""
+    """A move of a job; where it is its queueing, `id` is that of the job.
+
+    Its states are any text, unlike those of `JobEvent`: an event written with SQL must not stop the stream.
+    """
 
     id: int
     job_id: int

@@ -15,6 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.views import Pending
 from exlab_wizard.store import figures
 from exlab_wizard.store.queue.drain import IS_LEASED
 from exlab_wizard.store.reports.events import EventsReport
@@ -70,13 +71,11 @@ DRAIN_DURATIONS: Final = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """Jobs in one state for one destination: how many, bytes left, when the first was queued."""
+class Unfinished(Pending):
+    """Those for one destination, and when the first was queued."""
 
     state: str
     destination: str
-    jobs: int
-    bytes_left: int
     oldest: datetime
 
 

@@ -40,7 +40,6 @@ EVENTS: Final = Statement(sa.text(f"{_EVENTS} LIMIT :limit"))
 EVENTS_PAGE: Final = Statement(sa.text(f"{_EVENTS} DESC LIMIT :limit"))
 NUMBERED_SESSIONS: Final = sa.select(SESSION_NUMBER.label("number"), *session_leases.c).limit(_b("limit"))
 SESSIONS_PAGE: Final = Statement(NUMBERED_SESSIONS.where(_b("before") > SESSION_NUMBER).order_by(SESSION_NUMBER.desc()))
-SESSION: Final = Statement(sa.select(*session_leases.c).where(session_leases.c.id == _b("id")))
 SESSIONS: Final = Statement(
     sa.select(*session_leases.c)
     .order_by((session_leases.c.state == "active").desc(), session_leases.c.opened_at.desc())
@@ -105,10 +104,6 @@ class RowsReport(Queries):
         params: dict[str, Value] = {"job": job_id, "after": path_to_sql(after), "limit": limit + 1}
         found = self._db.views(FileRecord, FILES, params)
         return found[:limit], found[limit - 1].path if len(found) > limit else None
-
-    def session(self, lease_id: str) -> SessionRow | None:
-        """Return one session, or None."""
-        return self._db.first(SessionRow, SESSION, {"id": lease_id})
 
     def sessions_page(self, *, limit: int, before: int | None = None) -> SessionPage:
         """Return sessions in the reverse order of their opening, those below the number `before`."""

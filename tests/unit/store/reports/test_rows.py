@@ -37,6 +37,7 @@ def test_a_time_written_by_hand_hides_neither_its_row_nor_the_others(store: Stor
 def test_a_row_that_nothing_can_stand_in_for_is_named(store: Store) -> None:
     (job,) = given.enqueue(store, "a")
     given.execute(store, f"INSERT INTO job_events (job_id, at, to_state) VALUES ({job}, 'now', 'asleep')")
+    assert store.events.moves(0, 9)[-1].to_state == "asleep"  # the stream goes on
     with pytest.raises(StoreError, match=r"to_state is 'asleep' \(id 1\)"):
         store.rows.events(job)
 

@@ -14,7 +14,7 @@ from tests.support.program import PATIENCE_SECONDS, until
 from exlab_wizard.domain.headline import HeadlineState
 from exlab_wizard.domain.quit import Phase, QuitEvent, QuitTrigger
 from exlab_wizard.process.changes import Changes
-from exlab_wizard.process.window_request import ShowResult
+from exlab_wizard.process.window_request import WindowShown
 from exlab_wizard.tray.icon import controller as desktop_module
 from exlab_wizard.tray.icon.controller import Icon, IconActions, IconController, Mode
 from exlab_wizard.tray.icon.host import NoTrayError, TrayHost
@@ -129,7 +129,7 @@ class Bench(NoWindow):
     def open(self, page: str = "/") -> None:
         self.asked.append(page)
 
-    def show(self, page: str) -> ShowResult:
+    def show(self, page: str) -> WindowShown:
         raise AssertionError(page)
 
 

@@ -9,9 +9,10 @@ from dataclasses import asdict
 import click
 
 from exlab_wizard.cli.options import Locations
-from exlab_wizard.cli.terminal.output import Json, bar, emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import bar, emit, example, json_option, say
 from exlab_wizard.cli.terminal.table import table
 from exlab_wizard.diagnosis.audit import Fault, Rule, audit_incoming, audit_runs
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.process.open_store import database_missing, database_of
 from exlab_wizard.settings import SettingsFile

@@ -24,7 +24,8 @@ from exlab_wizard.cli.commands.demo.stage import (
     make_run,
     stage,
 )
-from exlab_wizard.cli.terminal.output import Json, emit, example, json_option, say
+from exlab_wizard.cli.terminal.output import emit, example, json_option, say
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.domain.text.amounts import plural, size
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB

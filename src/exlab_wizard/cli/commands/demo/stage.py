@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.cli.terminal.output import Json
+from exlab_wizard.domain.codec import Json
 from exlab_wizard.errors import ExlabError
 
 LARGE_MIB: Final = 192
