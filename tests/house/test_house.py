@@ -164,6 +164,16 @@ def test_a_room_has_two_to_fifteen_files() -> None:
     assert {path.parent for path in SOURCE if path.is_relative_to(program)} == {program / room for room in rooms}
 
 
+def test_unit_tests_mirror_the_source() -> None:
+    """A test that is named after no module says a promise of the room that its folder mirrors."""
+    program, tests = ROOT / "src" / "exlab_wizard", ROOT / "tests" / "unit"
+    paths = [path.relative_to(tests) for path in sorted(tests.rglob("test_*.py"))]
+    assert [path for path in paths if not (program / path.parent).is_dir()] == []
+    tested = [path.with_name(path.name.removeprefix("test_")) for path in paths]
+    here = [path for path in tested if (program / path).exists() or (program / path.with_suffix("")).is_dir()]
+    assert [path for path in tested if path not in here and path.name in {one.name for one in SOURCE}] == []
+
+
 def test_a_function_of_the_program_fits_the_screen() -> None:
     assert faults_in(SOURCE, too_long_functions) == []
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
 from tests.support.nursery import Child, Nursery
 from tests.support.program import PATIENCE_SECONDS, until
 
@@ -53,18 +51,6 @@ def start(
     )
 
 
-def test_a_launch_of_the_nursery_is_the_real_command_line(nursery: Nursery, tmp_path: Path) -> None:
-    child = nursery.start(
-        ["--state-dir", str(tmp_path / "state"), "jobs"],
-        environment=os.environ,
-        folder=tmp_path,
-        stdout=tmp_path / "out",
-        stderr=tmp_path / "err",
-    )
-    assert child.wait(PATIENCE_SECONDS) == 1
-    assert "there is no database" in (tmp_path / "err").read_text("utf-8")
-
-
 def test_nothing_of_one_child_is_left_for_the_next(nursery: Nursery, tmp_path: Path) -> None:
     for number in (1, 2):
         arguments = ["a"] * number
@@ -81,29 +67,16 @@ def test_nothing_of_one_child_is_left_for_the_next(nursery: Nursery, tmp_path: P
         }
 
 
-def test_a_killed_child_is_reported_as_killed_by_that_signal(nursery: Nursery, tmp_path: Path) -> None:
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        child = start(nursery, tmp_path, SLEEP)
-        until((tmp_path / "out").read_text, what="the child to run")
-        assert child.poll() is None
-        child.send_signal(number)
-        assert child.wait(PATIENCE_SECONDS) == -number
-
-
-def test_children_run_side_by_side_and_each_gets_its_own_end(nursery: Nursery, tmp_path: Path) -> None:
-    sleeping = start(nursery, tmp_path, SLEEP)
-    assert start(nursery, tmp_path, SURROUNDINGS, "one").wait(PATIENCE_SECONDS) == 1
-    with pytest.raises(subprocess.TimeoutExpired):
-        sleeping.wait(0.0)
-    sleeping.kill()
-    assert sleeping.wait(PATIENCE_SECONDS) == -signal.SIGKILL
-    sleeping.kill()  # reaches nobody
-
-
-def test_no_child_outlives_its_nursery(tmp_path: Path) -> None:
+def test_children_run_side_by_side_each_gets_its_own_end_and_none_outlives_the_nursery(tmp_path: Path) -> None:
     with Nursery(tmp_path / "log") as nursery:
-        child = start(nursery, tmp_path, SLEEP)
-        until((tmp_path / "out").read_text, what="the child to run")
-        pid = child.pid
-        assert Path(f"/proc/{pid}").exists()
-    assert not Path(f"/proc/{pid}").exists()
+        sleeping = []
+        for _ in range(3):
+            sleeping.append(start(nursery, tmp_path, SLEEP))
+            until((tmp_path / "out").read_text, what="the child to run")
+        for child, number in zip(sleeping, (signal.SIGKILL, signal.SIGTERM), strict=False):
+            assert child.poll() is None
+            child.send_signal(number)
+            assert child.wait(PATIENCE_SECONDS) == -number
+            child.kill()  # reaches nobody
+        assert Path(f"/proc/{sleeping[2].pid}").exists()
+    assert not Path(f"/proc/{sleeping[2].pid}").exists()

@@ -99,14 +99,10 @@ def test_a_call_that_the_recorder_does_not_know_ends_the_program(nursery: Nurser
     assert recorded(nursery, root, "unknown")[0] == UNKNOWN_CALL
 
 
-def test_dying_leaves_no_half_record(nursery: Nursery, root: Path) -> None:
+def test_dying_leaves_no_half_record_and_half_a_record_is_refused(nursery: Nursery, root: Path) -> None:
     status, log = recorded(nursery, root, "die")
     assert status == -9
     assert [record.call for record in read_log(log)] == [Call.CREATE, Call.WRITE]
-
-
-def test_a_log_that_was_cut_off_is_refused(nursery: Nursery, root: Path) -> None:
-    _, log = recorded(nursery, root, "die")
     log.write_bytes(log.read_bytes()[:-1])
     with pytest.raises(AssertionError, match="middle of a record"):
         read_log(log)

@@ -79,15 +79,14 @@ def test_a_kill_before_a_rename_leaves_it_undone_and_a_kill_after_it_done(theatr
         assert ("spare" in stage.config.read_text("utf-8")) == after
 
 
-def test_an_aim_at_a_point_that_a_replay_never_reaches_kills_at_an_earlier_one(theatre: Path, nursery: Nursery) -> None:
+def test_an_aim_that_a_replay_never_reaches_kills_at_an_earlier_point_or_is_told_and_counts_as_no_kill(
+    theatre: Path, nursery: Nursery
+) -> None:
     enumeration = Enumeration.of(Enqueue(), theatre / "earlier", nursery)
     never = Point(1_000_000, 0, "symlink", "/never")
     enumeration.points.append(never)
     tally = enumeration.kill_at([at(never, after=False)])
     assert (len(tally.landed), tally.beyond, tally.violations) == (1, [], [])
-
-
-def test_an_aim_at_a_call_that_is_never_made_is_told_and_counts_as_no_kill(theatre: Path, nursery: Nursery) -> None:
     tally = Enumeration.of(Enqueue(), theatre / "beyond", nursery).kill_at([Aim("symlink", "*", 1)])
     assert (tally.landed, len(tally.beyond), tally.violations) == ([], 1, [])
 
