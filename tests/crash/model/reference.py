@@ -258,7 +258,7 @@ class World:
                 job.not_before = job.waiting_on = None
 
     def retry(self, job: Job) -> None:
-        """Queue a failed job again; refused beside a pending one of the same run."""
+        """Queue a failed job again; refused in every other state, and beside a pending one of the same run."""
         if job.state != "failed":
             raise Refused
         self.by_hand(job, "queued")

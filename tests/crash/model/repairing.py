@@ -84,7 +84,8 @@ class Repairing(Working):
         before = copy.deepcopy(self.world)
         try:
             for job in self.world.jobs.values():
-                self.world.retry(job)
+                if job.state == "failed":
+                    self.world.retry(job)
         except Refused:
             self.world = before
             raise
