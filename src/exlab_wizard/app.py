@@ -145,11 +145,14 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
         changed=changed,
     )
     maintenance = Maintenance(store, opened.backups, settings, clock, check=opened.ended_well)
-    stalls = "sessions do not expire, stalls are not noticed"
+    until = "until restarted, "
+    stalls = f"{until}sessions do not expire and stalls go unnoticed"
     launch.supervisor.add(
-        Supervised("workers", lambda: workers.alive, "fewer runs are synced at a time", workers.replace_dead),
+        Supervised(
+            "workers", lambda: workers.alive, f"{until}fewer runs are synced at the same time", workers.replace_dead
+        ),
         Supervised("watchdog", lambda: watchdog.alive, stalls, watchdog.start),
-        Supervised("maintenance", lambda: maintenance.alive, "nothing is backed up", maintenance.start),
+        Supervised("maintenance", lambda: maintenance.alive, f"{until}there are no backups", maintenance.start),
     )
     return Core(workers=workers, watchdog=watchdog, maintenance=maintenance)
 
@@ -182,7 +185,7 @@ def _build_http(opened: Opened, launch: Launch) -> Http:
     except ServerError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         url = None
-    loss = "page and API do not answer; start the application again"
+    loss = "the page and the API are unavailable; restart the application"
     launch.supervisor.add(Supervised("server", lambda: server.alive, loss))
     return Http(server=server, url=url, backend=backend)
 

@@ -133,28 +133,30 @@ class MainLoop:
     def _start(self, companion: Callable[[Store], int] | None) -> None:
         """Everything that starts at launch, in this order."""
         if self.launch.safe_mode.active:
-            log.error("the last launches all ended within seconds: safe mode, syncing is paused. See their log.")
+            log.error("safe mode: the last launches all ended within seconds, so syncing is paused; check the log")
         needed: list[Service] = [self.core.workers, self.core.watchdog, self.core.maintenance, self.quit_thread]
         for service in needed:
             service.start()
         if self.http.url is not None:
             begin("server", self.http.server.start)
         self.coordinator.prepare()
-        for service in self._surroundings():
+        for name, service in self._surroundings().items():
             try:
                 service.start()
             except Exception as error:  # boundary: without its desktop side the application works all the same
-                log.warning("%s cannot start, exlab-wizard continues without it: %s", type(service).__name__, error)
+                log.warning("cannot start the %s; exlab-wizard continues without it: %s", name, error)
         begin("compile", compile_statements)
         if companion is not None:
             begin("companion", partial(self._accompany, companion))
 
-    def _surroundings(self) -> list[Service]:
+    def _surroundings(self) -> dict[str, Service]:
         """What the system around the process offers, in the order of its start; no failure of it is fatal."""
-        if self.desktop is None:
-            return [self.session_watch]
-        display, watcher, icon = self.desktop.display, self.desktop.watcher, self.desktop.icon
-        return [self.session_watch, display.window, display.notifier, watcher, icon, self.desktop.autostart]
+        found: dict[str, Service] = {"session watch": self.session_watch}
+        if self.desktop is not None:
+            display = self.desktop.display
+            found |= {"window": display.window, "notifier": display.notifier, "news": self.desktop.watcher}
+            found |= {"icon": self.desktop.icon, "entry for start at login": self.desktop.autostart}
+        return found
 
     def _stop(self, outcome: QuitOutcome) -> None:
         """Everything that stops, in this order; a step that fails or hangs never keeps the next from running.
@@ -180,7 +182,7 @@ class MainLoop:
             ("coordinator", self.coordinator.close),
             ("quit", self.quit_thread.stop),
             ("database", lambda: database.close(for_good=True)),
-            *((type(service).__name__, service.stop) for service in reversed(self._surroundings())),
+            *((name, service.stop) for name, service in reversed(self._surroundings().items())),
         ):
             begin_or_do(f"stopping: {name}", step, STEP_TIMEOUT_SECONDS)
         left = left_behind(ROLL_CALL_SECONDS, {signals.THREAD, LAST_RESORT})

@@ -29,7 +29,7 @@ EXCEPTIONAL_ROOMS = {
 BROAD = {"Exception", "BaseException"}
 AMOUNTS = re.compile(
     r"\} ?%[',. <]|\} %\"|\}\s?[KMGT]iB|\} (?:min|h|days?)\b|'s' if|\"s\" if|\((?:s|es)\) |:,\}"
-    r"|\} (?:runs|files|jobs|sessions)\b"
+    r"|\} (?:runs|files|jobs|sessions)\b|\} s\b|%[\d.]*[fg] s\b"
 )
 AWAITS = re.compile(r"PATIENCE_SECONDS|chance|random|^timeout$|^0(?:\.0)?$")
 CLOCKS = re.compile(r"\b(?:monotonic|perf_counter|time)\(\)")

@@ -124,7 +124,7 @@ class Client:
         """Queue a run, or find its pending job. When this returns, the job is durable."""
         run = RunToSync(os.path.abspath(run_path), destination)  # noqa: PTH100 - as `Session.add_run`
         if not is_utf8(run.path):
-            msg = f"JSON cannot carry the name of the run {run.path!r}: it is not UTF-8. Use: exlab-wizard sync PATH"
+            msg = f"JSON cannot represent the run's name {run.path!r}: it is not UTF-8. Use: exlab-wizard sync PATH"
             raise UsageError(msg)
         with detect_not_running(self._state_dir):
             return queue_run(self._transport, run, priority=priority, equipment_id=equipment_id)

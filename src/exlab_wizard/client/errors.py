@@ -20,7 +20,7 @@ SHUTTING_DOWN: Final = "shutting_down"
 
 
 class UnreachableError(ExlabError):
-    """No trusted answer arrived. With `sent` the call may have taken effect nevertheless."""
+    """No trusted answer arrived. With `sent` the call may still have taken effect."""
 
     def __init__(self, message: str, *, sent: bool = False) -> None:
         super().__init__(message)

@@ -229,7 +229,8 @@ def _require_proof(connection: HTTPConnection, address: ServerAddress) -> None:
     if not (
         isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(address.token, challenge).encode())
     ):
-        msg = f"the server at port {address.port} is not the application that wrote server.json; no token was sent"
+        fault = f"the server at port {address.port} is not the application that wrote server.json"
+        msg = f"{fault}; no token was sent. Restart the application."
         raise UnreachableError(msg)
 
 
@@ -253,11 +254,12 @@ def _error_of(answer: Answer) -> AnswerError:
                 details=details if isinstance(details, dict) else None,
                 trace_id=trace_id if isinstance(trace_id, str) else None,
             )
-    msg = f"the application answered with status {answer.status} and no explanation"
+    msg = f"the application answered with status {answer.status} and no explanation. Its log has the details."
     return AnswerError(answer.status, "unknown", msg)
 
 
 def _unreachable(address: ServerAddress, error: Exception, *, sent: bool) -> UnreachableError:
     said = str(error) or type(error).__name__
-    msg = f"the application's server at {address.url} (pid {address.pid}) does not answer: {said}"
+    server = f"the application's server at {address.url} (pid {address.pid})"
+    msg = f"{server} does not answer: {said.rstrip('.')}. Check it with: exlab-wizard doctor"
     return UnreachableError(msg, sent=sent)

@@ -69,7 +69,7 @@ class Handover:
 
     def _through_the_server(self) -> list[int]:
         if not all(is_utf8(run.path) for run in self.runs):
-            raise UnreachableError("a name is not valid UTF-8, which JSON cannot carry")
+            raise UnreachableError("a name is not valid UTF-8, which JSON cannot represent")
         if self.session_id is not None:
             path, runs = f"/sessions/{self.session_id}/complete", [asdict(run) for run in self.runs]
             try:

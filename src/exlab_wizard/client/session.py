@@ -180,7 +180,7 @@ class Session:
                 if error.status not in _SESSION_OVER:
                     raise
                 # Expired without a heartbeat, or closed by another program: the rest of the work gets a new one.
-                log.warning("the session %s ended before its work: %s Opening a new one.", self._request.label, error)
+                log.warning("the session %s ended during its work: %s Opening a new one.", self._request.label, error)
                 self._lease = None
                 self._id = os.urandom(16).hex()
         self._was_asked = True
@@ -208,7 +208,7 @@ class Session:
         except Exception as error:  # boundary: the work inside must not end because its heartbeats cannot be sent
             if str(error) != str(self._trouble):
                 label, trace = self._request.label, None if isinstance(error, ExlabError) else error
-                log.warning("could not send a heartbeat of the session %s: %s", label, error, exc_info=trace)
+                log.warning("could not send a heartbeat for the session %s: %s", label, error, exc_info=trace)
             self._trouble = error
         else:
             self._trouble = None

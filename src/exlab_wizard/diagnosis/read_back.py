@@ -24,7 +24,7 @@ from exlab_wizard.transfer.ports import TransferControl
 from exlab_wizard.transfer.source.manifest import CHECKSUMS, RESERVED, scan
 
 MISSING: Final = "it is missing"
-ALTERED: Final = "its content differs from the verified one"
+ALTERED: Final = "its content differs from what was verified"
 UNLISTED: Final = "it was not verified: no checksum list names it"
 
 

@@ -9,6 +9,7 @@ import logging
 from typing import Final
 
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.text.amounts import duration
 from exlab_wizard.store.queue.launches import Recovery
 from exlab_wizard.store.store import Store
 
@@ -62,7 +63,7 @@ class SafeMode:
         if not self.active or (paused and age < SAFE_MODE_SECONDS):
             return False
         if paused:
-            log.warning("safe mode ends after %.0f s without a crash: syncing begins", age)
+            log.warning("safe mode ends after %s without a crash: syncing begins", duration(age))
             self._store.launches.resume(self._launch_id)
         self.active = False
         return True

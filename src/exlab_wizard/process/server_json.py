@@ -66,10 +66,11 @@ def require_server_file(path: Path) -> ServerAddress:
     try:
         text = _text(path)
     except FileNotFoundError as error:
-        msg = f"there is no {path.name} in {str(path.parent)!r}: the application does not run, or has no server yet"
+        why = "the application is not running, or its server has not started yet"
+        msg = f"there is no {path.name} in {str(path.parent)!r}: {why}"
         raise ServerFileError(msg) from error
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read {str(path)!r}: {error}"
+        msg = f"cannot read {str(path)!r}: {error}. Restart the application."
         raise ServerFileError(msg) from error
     try:
         return _parsed(text)

@@ -1,4 +1,4 @@
-"""Wall time that does not jump before the leases have moved along.
+"""Wall time that does not jump before the leases are shifted to match.
 
 When the clock is set, or the machine wakes up, every lease seems expired for up to a second: until the watchdog has
 moved it. A drain or a heartbeat in that second must not see this, so both use a clock that ticks as before until the

@@ -45,7 +45,7 @@ def begin_or_do(name: str, act: Callable[[], None], timeout_s: float) -> None:
         return
     thread.join(timeout_s)
     if thread.is_alive():
-        log.error("%s hangs and is left behind", name)
+        log.error("%s did not finish in time and was abandoned", name)
 
 
 def left_behind(timeout_s: float, staying: Collection[str]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Final, Protocol, Self, TypeVar
 
 import exlab_wizard
 from exlab_wizard.domain.codec import Json
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
 from exlab_wizard.process.server_json import ServerAddress, read_server_file
@@ -70,7 +71,7 @@ def until(condition: Callable[[], _Answer | None], timeout: float = PATIENCE_SEC
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            msg = f"timed out after {timeout:g} s, waiting for {what or condition}"
+            msg = f"timed out after {elapsed(timeout)}, waiting for {what or condition}"
             raise AssertionError(msg)
         pause.wait(_POLL_INTERVAL_SECONDS)
     return answer

@@ -20,6 +20,7 @@ import psutil
 from exlab_wizard.crash_points import Point
 from exlab_wizard.diagnosis.audit import audit
 from exlab_wizard.domain.job import JobState
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.domain.views import Job
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import SystemClock
@@ -94,7 +95,7 @@ class Lab(Application):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(PATIENCE_SECONDS)
-            raise AssertionError(self._missed(Point(point), nth, f"still ran after {within:g} s")) from None
+            raise AssertionError(self._missed(Point(point), nth, f"still ran after {elapsed(within)}")) from None
         if process.returncode != KILLED:
             raise AssertionError(self._missed(Point(point), nth, f"exited with {process.returncode}"))
         if not self._sprang("kill", Point(point), nth):
@@ -163,7 +164,7 @@ class Lab(Application):
                 until(lambda: not store.status.pending(), timeout)
             except AssertionError as error:
                 jobs = [store.rows.job(handed.job_id) for handed in self.handed]
-                msg = f"still pending after {timeout:g} s: {store.status.pending()}\n{jobs}\n{self.log()}"
+                msg = f"still pending after {elapsed(timeout)}: {store.status.pending()}\n{jobs}\n{self.log()}"
                 raise AssertionError(msg) from error
 
     def losses(self) -> list[str]:

@@ -39,7 +39,7 @@ class Admission:
             full = self._open[stranger] >= MOST_OF_ONE or others >= min(MOST_OF_OTHERS, self._most // 4)
         if full:
             who = "our own account" if stranger is None else account(stranger)
-            self._log.report(f"http: connections of {who}", logging.WARNING, "refused, too many are open")
+            self._log.report(f"http: connections from {who}", logging.WARNING, "refused, too many are open already")
         else:
             self._open[stranger] += 1
         return not full
@@ -51,7 +51,7 @@ class Admission:
 
     def exhausted(self, error: BaseException) -> None:
         """Log that a connection cannot be accepted; it waits, and is accepted when that is possible again."""
-        self._log.report("http: new connections", logging.ERROR, f"wait, none can be accepted: {error}")
+        self._log.report("http: new connections", logging.ERROR, f"they wait because none can be accepted: {error}")
 
 
 def _affordable() -> int:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.quit import DrainCount, Phase, QuitAnswer, QuitEvent, QuitOutcome, QuitStatus, advance
-from exlab_wizard.domain.text.amounts import plural
+from exlab_wizard.domain.text.amounts import elapsed, plural
 from exlab_wizard.errors import ExlabError, PredicateUnreadableError
 from exlab_wizard.process.threads import call_in_loop
 from exlab_wizard.transfer.failures import is_exhaustion
@@ -218,9 +218,9 @@ class QuitCoordinator:
         def force() -> None:
             hung = self._workers.force("cut off by a quit", CHECKPOINT_GRACE_SECONDS)
             if hung:
-                log.warning("%s did not react; marked to resume at the next launch", plural(hung, "transfer"))
+                log.warning("%s did not stop; marked to resume at the next launch", plural(hung, "transfer"))
 
-        if not await self._attempt(force, FORCE_TIMEOUT_SECONDS, self._acting, "the workers"):
+        if not await self._attempt(force, FORCE_TIMEOUT_SECONDS, self._acting, "stopping the transfers"):
             log.error("the jobs in flight could not be marked as resumable; the next launch finds and resumes them")
         return QuitEvent.CHECKPOINTED
 
@@ -264,7 +264,7 @@ class QuitCoordinator:
             return await self._in_thread(self._predicate.count, STORE_TIMEOUT_SECONDS, self._storing)
         except Exception as error:  # boundary: however the read fails, the predicate fails closed
             self._status = QuitStatus(None, [], str(error))
-            self._log_once(f"{error}. The quit keeps waiting, because unknown is not idle.")
+            self._log_once(f"{str(error).rstrip('.')}. The quit keeps waiting until it can.")
             return None
 
     async def _sleep(self, seconds: float) -> None:
@@ -297,8 +297,10 @@ class QuitCoordinator:
         if result.done():
             return result.result()
         result.cancel()
-        cause = "another process may hold its lock, or its disk hangs" if name == _DATABASE else "it is abandoned"
-        msg = f"no answer within {limit_s:g} s from {name}: {cause}"
+        msg = f"{name} took longer than {elapsed(limit_s)} and was abandoned"
+        if name == _DATABASE:
+            cause = "another process may hold its lock, or its disk hangs"
+            msg = f"no answer within {elapsed(limit_s)} from {name}: {cause}"
         raise PredicateUnreadableError(msg)
 
     def _log_once(self, sentence: str, error: Exception | None = None) -> None:

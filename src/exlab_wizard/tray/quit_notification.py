@@ -80,7 +80,7 @@ class NotificationPrompt:
 
     async def _update(self, status: QuitStatus, react: Callable[[Reaction], None]) -> None:
         if not self._notifications.reachable:
-            raise ExlabError("the notification daemon has ended, and the question with it")
+            raise ExlabError("the notification daemon has exited, so the question is no longer displayed")
         now, (operations, progress), shown = self._clock.monotonic(), gist(status), self._shown
         if self._quiet():
             if shown is not None:

@@ -60,7 +60,7 @@ class WorkerControl(Protocol):
         """Claim work now."""
 
     def force(self, reason: str, grace_s: float) -> int:
-        """Stop transfers, mark their rows resumable, return how many did not react within `grace_s` seconds."""
+        """Stop transfers, mark their rows resumable, return how many did not stop within `grace_s` seconds."""
 
     def stop(self) -> None:
         """End the workers."""

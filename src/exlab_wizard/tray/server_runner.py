@@ -39,7 +39,7 @@ class ServerError(ExlabError):
     """The HTTP server cannot start; everything else works without it."""
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"the HTTP API cannot start: {cause}; syncing continues without it")
+        super().__init__(f"the HTTP API cannot start: {cause}; syncing continues without it. Fix that and restart.")
 
 
 class ServerRunner:

@@ -18,6 +18,7 @@ from typing import Final
 
 from exlab_wizard.desktop.window.surfaces import Surface, SurfaceError, surfaces
 from exlab_wizard.domain.clock import Clock
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.process.presence import Presence
 from exlab_wizard.process.window_request import NO_DISPLAY, NoWindowError, WindowShown
 
@@ -89,7 +90,7 @@ class WindowLauncher:
         try:
             return self._request(page).result(SHOW_TIMEOUT_SECONDS)
         except TimeoutError as error:
-            msg = f"the window did not open within {SHOW_TIMEOUT_SECONDS:g} s"
+            msg = f"the window did not open within {elapsed(SHOW_TIMEOUT_SECONDS)}"
             raise NoWindowError(msg) from error
 
     def close(self) -> None:
@@ -138,8 +139,8 @@ class WindowLauncher:
             log.warning("cannot open the window: %s", error)
             shown.set_exception(error)
         except Exception as error:  # boundary: whatever a browser does, the next request is served
-            log.exception("the window failed")
-            shown.set_exception(NoWindowError(f"the window failed: {error}"))
+            log.exception("opening the window failed")
+            shown.set_exception(NoWindowError(f"opening the window failed: {error}"))
 
     def _show(self, page: str) -> WindowShown:
         surface, self._quiet_s = self._surface, None
@@ -188,7 +189,7 @@ class WindowLauncher:
             if surface.ended() is not None or self._closed.wait(POLL_INTERVAL_SECONDS / 4):
                 break
         if surface.ended() is None and self._presence.pages <= before:
-            log.info("window: its page did not connect within %g s", SETTLE_SECONDS)
+            log.info("window: its page did not connect within %s", elapsed(SETTLE_SECONDS))
         return surface.ended() is None
 
     def _link(self, page: str) -> str:
@@ -201,7 +202,7 @@ class WindowLauncher:
         try:
             self._poll()
         except Exception:  # boundary: whatever a browser does, the next request is served
-            log.exception("the window cannot be watched")
+            log.exception("cannot monitor the window")
             self._surface = None
 
     def _poll(self) -> None:

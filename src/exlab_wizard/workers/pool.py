@@ -19,6 +19,7 @@ from exlab_wizard.crash_points import Point, reached
 from exlab_wizard.domain.clock import Clock
 from exlab_wizard.domain.job import DESTINATION_WAITS, ErrorKind, WaitReason
 from exlab_wizard.domain.outcome import OFFLINE_RECHECK_SECONDS, PAUSED, Deferred, Failed, Outcome, decide_next
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import RuleError, StoreError
 from exlab_wizard.process.logs import LogOnce, log_ids
 from exlab_wizard.store.queue.claims import ClaimedJob
@@ -201,7 +202,7 @@ class WorkerPool:
 
     def _leave_behind(self, worker: _Worker, running: _Running, limit: float) -> None:
         detail = (
-            f"No byte moved for {limit:g} s: the destination or its connection hangs. "
+            f"No bytes were transferred for {elapsed(limit)}: the destination or the connection to it is hanging. "
             "exlab-wizard retries automatically with another worker."
         )
         log.warning("job %d: %s", running.job.job_id, detail, extra={"job": running.job.job_id})
@@ -249,7 +250,7 @@ class WorkerPool:
                         job = self._work_on(worker, job)
                 log_once.reset()
             except Exception as error:  # boundary: a worker survives whatever goes wrong with one claim or one result
-                log_once.report("the workers cannot continue now", error)
+                log_once.report("a worker cannot continue at the moment", error)
                 job = None
                 self._pause(ERROR_BACKOFF_SECONDS)
         self._store.database.release()

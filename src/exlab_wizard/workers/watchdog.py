@@ -119,7 +119,7 @@ class Watchdog(RestartableThread):
         with self._clock.still:
             step = self._clock.step()
             if step:
-                log.warning("the clock was set by %+.1f s; leases and delays are moved along", step.total_seconds())
+                log.warning("the clock jumped by %+.1f s; leases and delays are shifted to match", step.total_seconds())
                 self._store.sessions.move_clock(step)
             # Last: a step that could not be written is seen again, and nothing expires before.
             self._clock.follow()
@@ -132,7 +132,7 @@ class Watchdog(RestartableThread):
         try:
             self._settings.read()
         except SettingsError as error:
-            log.error("the changed settings cannot be used; the previous ones stay in force: %s", error)  # noqa: TRY400 - no trace for a typo
+            log.error("the changed settings cannot be used; the previous ones stay in effect: %s", error)  # noqa: TRY400 - no trace for a typo
         else:
             log.info("reloaded the settings from %s", self._settings.path)
             self._workers.wake()

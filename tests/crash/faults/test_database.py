@@ -89,7 +89,7 @@ def test_a_claim_waits_for_a_database_that_cannot_be_written(running: FaultyProg
     with trouble.arm(running) as fault:
         job = running.enqueue(running.new_run())
         fault.has_hit(3)
-        until(lambda: "the workers cannot continue now" in running.log(), what="the workers to say so")
+        until(lambda: "a worker cannot continue at the moment" in running.log(), what="the workers to say so")
         assert running.job_state(job) == "queued"
     running.verified(job)
     assert running.query(BUDGETS, job) == [("verified", 1, 0, 0)]

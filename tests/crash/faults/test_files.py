@@ -106,7 +106,7 @@ def test_a_configuration_that_cannot_be_used_refuses_the_start_and_changes_nothi
     program.config.write_text(good)
     program.start()
     harm(program.config)
-    until(lambda: "the previous ones stay in force" in program.log(), what="the line in the log")
+    until(lambda: "the previous ones stay in effect" in program.log(), what="the line in the log")
     program.verified(program.enqueue(program.new_run()))
     if program.config.is_dir():
         program.config.rmdir()
@@ -133,7 +133,7 @@ def test_a_configuration_that_goes_away_under_the_running_program_fails_no_job(p
     program.start()
     good = program.config.read_text()
     program.config.unlink()
-    until(lambda: "the previous ones stay in force" in program.log(), what="the line in the log")
+    until(lambda: "the previous ones stay in effect" in program.log(), what="the line in the log")
     program.verified(program.enqueue(program.new_run()))
     program.config.write_text(good)
     until(lambda: "reloaded the settings" in program.log(), what="the settings to count again")
@@ -144,7 +144,7 @@ def test_a_configuration_that_an_editor_has_just_emptied_fails_no_job(program: F
     good = program.config.read_text()
     program.config.write_text("")
     job = program.enqueue(program.new_run())
-    until(lambda: "the previous ones stay in force" in program.log(), what="the line in the log")
+    until(lambda: "the previous ones stay in effect" in program.log(), what="the line in the log")
     program.verified(job)
     program.config.write_text(good)
 

@@ -179,7 +179,7 @@ def test_a_disk_that_hangs_in_a_flush_is_given_up_and_the_run_arrives_when_it_an
         fault.has_hit()
         ending = running.ending(job)
         assert ending.reason == "tried again: network"
-        assert "No byte moved for 1 s" in ending.detail
+        assert "No bytes were transferred for 1 s" in ending.detail
         running.verified(running.enqueue(other))
         running.make_due(job)
         assert running.ending(job, 2).reason == "waits: earlier_attempt"

@@ -101,7 +101,7 @@ def test_what_is_lost_damaged_or_left_over_is_named(lab: Lab) -> None:
         left.communicate()
     assert f"{gone} was queued as job 2" in lost
     assert f"{run} has changed since it was queued" in lost
-    assert "frames/2.tif: its content differs from the verified one" in lost
+    assert "frames/2.tif: its content differs from what was verified" in lost
     assert f"process {left.pid} is left over" in lost
     with pytest.raises(AssertionError, match="lost, damaged or left over"):
         lab.assert_nothing_lost()

@@ -252,7 +252,7 @@ def test_the_command_says_what_it_read_and_fails_on_a_fault(
     assert check()[0] == 0
     status, out = check("--runs")
     assert status == 1
-    assert f"{nas_lab.nas / 'run-1/a.raw'}: its content differs from the verified one" in out
+    assert f"{nas_lab.nas / 'run-1/a.raw'}: its content differs from what was verified" in out
     status, out = check("--runs", "--json")
     assert (status, json.loads(out)["ok"], len(json.loads(out)["faults"])) == (1, False, 1)
     assert capsys.readouterr().out == ""

@@ -62,9 +62,18 @@ def test_a_machine_at_work_is_looked_at_and_nothing_is_left_there(
     found = findings(answer)
     assert picture(nas) == before
     assert not [path for path in state_dir.iterdir() if path.name.startswith(machine.SCRATCH)]
-    for name in ("settings", "state dir", "permissions", "sqlite", "database", "structure", "old work", "failed work"):
+    for name in (
+        "settings",
+        "state dir",
+        "permissions",
+        "sqlite",
+        "database",
+        "structure",
+        "pending work",
+        "failed work",
+    ):
         assert found[name].verdict is Verdict.OK, found[name]
-    for name in ("reachable", "marker", "writable", "rename", "case", "longest name", "room", "clock"):
+    for name in ("reachable", "marker", "writable", "rename", "case", "longest name", "free space", "clock"):
         assert found[f"nas: {name}"].verdict is Verdict.OK, found[f"nas: {name}"]
     # The run of the fixture lies beside the destination.
     assert "one failure destroys both" in found["nas: disk"].detail
@@ -129,7 +138,7 @@ def test_crashes_old_work_and_failed_jobs_are_warnings(cli: Cli, store: Store) -
     connection.execute("UPDATE sync_jobs SET enqueued_at = ?", (long_ago,))
     found = findings(cli("doctor", "--json"))
     assert found["launches"].detail.startswith("1 of the last 2 crashed")
-    assert found["old work"].detail == f"1 for nas since {long_ago[:10]}"
+    assert found["pending work"].detail == f"1 for nas since {long_ago[:10]}"
     connection.execute("UPDATE launches SET ended_at = 'typed with SQL'")
     assert findings(cli("doctor", "--json"))["launches"].detail.startswith("1 of the last 2 crashed")
     connection.execute("UPDATE sync_jobs SET finished_at = ?, state = 'cancelled'", (long_ago,))
@@ -140,7 +149,7 @@ def test_crashes_old_work_and_failed_jobs_are_warnings(cli: Cli, store: Store) -
         (long_ago,),
     )
     found = findings(cli("doctor", "--json"))
-    assert (found["launches"].verdict, found["old work"].verdict) == (Verdict.ERROR, Verdict.OK)
+    assert (found["launches"].verdict, found["pending work"].verdict) == (Verdict.ERROR, Verdict.OK)
 
 
 def test_a_clock_that_was_set_back_is_a_warning(cli: Cli, store: Store) -> None:

@@ -56,7 +56,7 @@ def test_the_end_of_the_session_leaves_nothing_behind(frank: Frank, bus: SystemB
     bus.tell("PrepareForShutdown", begins=True)
     assert frank.wait() == 0
     assert frank.left() == (["MainThread"], [])
-    assert "left behind" not in frank.log()
+    assert "abandoned" not in frank.log()
     # Said twice it does not force: what is nearly there arrives.
     assert (last_end(frank), frank.job_state(job)) == ("drained", "verified")
     assert bus.inhibitors() == set()

@@ -37,7 +37,7 @@ def test_of_another_account_a_few_are_let_in_and_the_log_says_so_once(
     with caplog.at_level(logging.WARNING):
         assert sum(entered(counted, *[4711] * 300)) == MOST_OF_ONE
     assert [record.getMessage() for record in caplog.records] == [
-        "http: connections of uid 4711: refused, too many are open"
+        "http: connections from uid 4711: refused, too many are open already"
     ]
     assert entered(counted, 4712, None) == [True, True]
     counted.leave(4711)

@@ -203,7 +203,7 @@ def test_what_cannot_be_read_is_never_idle_and_is_said_once(
     assert "the file is gone" in virtual.question.standing[0].trouble
     said = [record.message for record in caplog.records if "the file is gone" in record.message]
     assert len(said) == 1
-    assert "unknown is not idle" in said[0]
+    assert "The quit keeps waiting until it can" in said[0]
 
 
 def test_unreadable_and_nobody_to_ask_ends_in_force(virtual: VirtualQuit) -> None:

@@ -19,7 +19,7 @@ from exlab_wizard.cli.options import Locations
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.diagnosis.doctor.checkup import DONE, CheckResult, Verdict, bad, worst
 from exlab_wizard.domain.codec import decode
-from exlab_wizard.domain.text.amounts import plural
+from exlab_wizard.domain.text.amounts import elapsed, plural
 from exlab_wizard.errors import ExlabError
 
 MOST_SECONDS: Final = 30.0
@@ -86,7 +86,7 @@ def _results(locations: Locations) -> Iterator[CheckResult]:
         else:
             yield bad("doctor", "the process that runs the checks ended early", "This is a bug: please report it.")
     except Empty:
-        yield bad("doctor", f"not finished within {MOST_SECONDS:g} s", "Check the disk of the state dir.")
+        yield bad("doctor", f"not finished within {elapsed(MOST_SECONDS)}", "Check the disk of the state dir.")
         _left_behind.append(child)
         return
     try:

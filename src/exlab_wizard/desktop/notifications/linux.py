@@ -125,7 +125,7 @@ class BusDaemon:
         try:
             return list((await self._bus.call(NOTIFICATIONS, PATH, NOTIFICATIONS, member, signature, *body)).body)
         except BusError as error:
-            msg = f"the notification daemon refuses {error}"
+            msg = f"the notification daemon failed: {error}"
             raise NotificationError(msg) from error
 
     def _received(self, signal: Message) -> None:

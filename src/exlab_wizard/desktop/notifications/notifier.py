@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 
 from exlab_wizard.desktop.notifications.messages import Notice
 from exlab_wizard.desktop.notifications.port import Daemon, Listener, NotificationError, Reaction, ReactionKind
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.process.threads import RestartableThread, call_in_loop
 
 log = logging.getLogger(__name__)
@@ -231,7 +232,7 @@ class Notifications(RestartableThread, Listener):
             raise
         except TimeoutError as error:
             self.reachable = False
-            msg = f"notifications are unavailable: the daemon does not answer within {CALL_TIMEOUT_SECONDS:g} s"
+            msg = f"notifications are unavailable: the daemon does not answer within {elapsed(CALL_TIMEOUT_SECONDS)}"
             raise NotificationError(msg) from error
         except Exception as error:  # boundary: whatever goes wrong, it is only a notification
             msg = f"a notification was not shown: {str(error) or type(error).__name__}"

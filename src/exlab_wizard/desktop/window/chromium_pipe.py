@@ -19,6 +19,7 @@ from typing import Final
 
 import psutil
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import ExlabError
 
 if sys.platform != "win32":
@@ -106,7 +107,7 @@ class DevTools:
                 continue
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._answers], [], [], left)[0]:
-                msg = f"no answer within {ANSWER_TIMEOUT_SECONDS:g} s"
+                msg = f"no answer within {elapsed(ANSWER_TIMEOUT_SECONDS)}"
                 raise TimeoutError(msg)
             some = os.read(self._answers, _READ_BYTES)
             if not some or len(self._unread) > _LARGEST_BYTES:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import ExlabError
 
 TIMEOUT_SECONDS: Final = 8.0
@@ -87,7 +88,7 @@ def check_up(checks: Sequence[Check]) -> Iterator[CheckResult]:
         hangs = thread.is_alive()
         yield from list(found)
         if hangs:
-            yield bad(check.name, f"no answer within {check.timeout_s:g} s", check.remedy)
+            yield bad(check.name, f"no answer within {elapsed(check.timeout_s)}", check.remedy)
 
 
 def worst(findings: Iterable[CheckResult]) -> Verdict:

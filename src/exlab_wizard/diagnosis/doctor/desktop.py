@@ -27,7 +27,7 @@ _HEADLESS: Final = "As a service, use: exlab-wizard run --headless. Otherwise st
 def desktop() -> Iterator[CheckResult]:
     """Check display, tray and notifications; none of them is needed for syncing."""
     if sys.platform != "linux":
-        yield good("desktop", "the system displays icon and notifications")
+        yield good("desktop", "the system displays the icon and notifications")
         return
     if has_display():
         yield good("display", os.environ.get("WAYLAND_DISPLAY") or os.environ["DISPLAY"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
-from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.domain.text.amounts import duration, size
 from exlab_wizard.errors import SettingsError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.identity import boot_id, is_network_path
@@ -47,7 +47,7 @@ def settings(config: Path) -> Iterator[CheckResult]:
 
 
 def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Check the folder of the database: writable, private, on a disk of this machine, with free space."""
+    """Check the folder of the database: writable, private, on a local disk, with free space."""
     root = state_dir.root
     if not root.exists():
         yield good("state dir", f"{root} does not exist yet; the first start creates it")
@@ -58,12 +58,12 @@ def state_dir(state_dir: StateDir) -> Iterator[CheckResult]:
         yield good("state dir", f"{root} is writable")
     yield _privacy(root)
     if is_network_path(root):
-        remedy = "Set a folder on a disk of this machine with --state-dir or EXLAB_STATE_DIR."
-        detail = "a network file system: the database is slower there, and hangs when it hangs"
+        remedy = "Choose a folder on a local disk with --state-dir or EXLAB_STATE_DIR."
+        detail = "a network file system: the database is slower there, and hangs whenever the file system does"
         yield doubtful("state disk", detail, remedy)
     else:
-        yield good("state disk", "a disk of this machine")
-    yield room("state room", root)
+        yield good("state disk", "a local disk")
+    yield room("state space", root)
 
 
 def logs(state_dir: StateDir) -> Iterator[CheckResult]:
@@ -84,8 +84,8 @@ def clock(state_dir: StateDir) -> Iterator[CheckResult]:
     if now.year < _EARLIEST_YEAR:
         yield bad("clock", f"the date is {now:%Y-%m-%d}", "Set the clock; retries and sessions depend on it.")
     elif (skew := file_skew_s(state_dir.root)) is not None and abs(skew) > MOST_SKEW_SECONDS:
-        remedy = "Synchronise the clocks of both over the network (NTP)."
-        yield doubtful("clock", f"the times of new files in the state dir are {skew:+.0f} s off", remedy)
+        remedy = "Synchronise this machine's clock and that of the file server with NTP."
+        yield doubtful("clock", f"the times of new files in the state dir are {against_ours(skew)}", remedy)
     else:
         yield good("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %z}, boot {boot_id()}")
 
@@ -108,6 +108,11 @@ def room(name: str, folder: Path) -> CheckResult:
     if usage.free < ERROR_ROOM_BYTES:
         return bad(name, detail, remedy)
     return doubtful(name, detail, remedy) if usage.free < WARN_ROOM_BYTES else good(name, detail)
+
+
+def against_ours(skew_s: float) -> str:
+    """Return how far a clock is from this machine's, in words."""
+    return f"{duration(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} this machine's clock"
 
 
 def file_skew_s(folder: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""The database: SQLite library, damage, ends of launches, old work, backups."""
+"""The database: SQLite library, damage, ends of launches, pending work, backups."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def database(state_dir: StateDir) -> Iterator[CheckResult]:
     except DamagedError as error:
         yield bad("database", f"it is damaged: {error}", _way_back(state_dir))
     except StoreError as error:
-        remedy = "Close programs that lock it, check that your account may read it, then run doctor again."
+        remedy = "Close programs that lock it, check that your account can read it, then run doctor again."
         yield bad("database", str(error), remedy)
 
 
 def history(state_dir: StateDir) -> Iterator[CheckResult]:
-    """Check the history in the database: ends of launches, old work, failed jobs."""
+    """Check the history in the database: ends of launches, pending work, failed jobs."""
     if not state_dir.database.exists():
         return
     try:
@@ -67,7 +67,7 @@ def history(state_dir: StateDir) -> Iterator[CheckResult]:
         return  # reported by the check of the database
     if failed:
         remedy = "Find the cause with: exlab-wizard jobs --state failed; then exlab-wizard retry ID or cancel ID"
-        yield doubtful("failed work", f"{failed} waiting for a retry or cancel", remedy)
+        yield doubtful("failed work", f"{failed} waiting to be retried or cancelled", remedy)
     else:
         yield good("failed work", "none")
 
@@ -133,9 +133,9 @@ def _exits(exits: list[Exit], now: datetime) -> CheckResult:
 def _stale(file: RawDatabase, now: datetime) -> CheckResult:
     stale = file.stale(now - STALE_AFTER)
     if not stale:
-        return good("old work", "no job has been pending for more than a day")
+        return good("pending work", "no job has been pending for more than a day")
     jobs = ", ".join(f"{one.jobs} for {one.destination} since {one.oldest[:10]}" for one in stale)
-    return doubtful("old work", jobs, 'Find the cause with: exlab-wizard sql "SELECT * FROM pending_work"')
+    return doubtful("pending work", jobs, 'Find the cause with: exlab-wizard sql "SELECT * FROM pending_work"')
 
 
 def _way_back(state_dir: StateDir) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.diagnosis.doctor.checkup import CheckResult, bad, doubtful, good
-from exlab_wizard.diagnosis.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, file_skew_s, room
+from exlab_wizard.diagnosis.doctor.machine import MOST_SKEW_SECONDS, SCRATCH, against_ours, file_skew_s, room
 from exlab_wizard.errors import TransferWaitError
 from exlab_wizard.transfer.destination.marker import probe
 
@@ -35,7 +35,7 @@ def examine(folder: Path, marker_id: str = "", runs: Sequence[str] = ()) -> Iter
         probe(folder, marker_id)
         yield good("marker", "found")
         yield from _write(folder)
-        yield room("room", folder)
+        yield room("free space", folder)
         yield _clock(folder)
         yield _disk(device, runs)
     except TransferWaitError as error:
@@ -79,9 +79,9 @@ def _takes(path: Path) -> bool:
 def _clock(folder: Path) -> CheckResult:
     skew = file_skew_s(folder)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
-        return good("clock", "same as this machine")
+        return good("clock", "same as this machine's")
     remedy = "Synchronise both clocks over the network (NTP)."
-    return doubtful("clock", f"{skew:+.0f} s from this machine's clock", remedy)
+    return doubtful("clock", against_ours(skew), remedy)
 
 
 def _disk(device: int, runs: Sequence[str]) -> CheckResult:
@@ -93,4 +93,4 @@ def _disk(device: int, runs: Sequence[str]) -> CheckResult:
         if same:
             detail = f"the run {run!r} is on the same disk as this destination: one failure destroys both"
             return doubtful("disk", detail, "Use a folder of a mounted share as the destination.")
-    return good("disk", "not the disk of the runs" if runs else "no run has been queued for it yet")
+    return good("disk", "a different disk from the runs" if runs else "no run has been queued for it yet")

@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Return a measured time, with three digits while it is short: `0.031 s`, then as `duration`."""
+    """Return a time or a limit, with three digits while it is short: `0.031 s`, then as `duration`."""
     return f"{seconds:.3g} s" if seconds < _EXACT_BELOW else duration(seconds)
 
 

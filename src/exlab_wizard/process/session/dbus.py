@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import ExlabError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Bus:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._connection.call(message)
         except TimeoutError as error:
-            msg = f"{member}: no answer within {self._timeout_s:g} s"
+            msg = f"{member}: no answer within {elapsed(self._timeout_s)}"
             raise BusError(msg) from error
         except (DBusFastError, OSError, EOFError, ValueError) as error:
             msg = f"{member}: {str(error) or 'the connection is lost'}"
@@ -136,7 +137,7 @@ async def connect(
             connection.add_message_handler(hear)
             return Bus(await connection.connect(), timeout_s)
     except TimeoutError as error:
-        msg = f"the {'system' if system else 'session'} bus does not answer within {timeout_s:g} s"
+        msg = f"the {'system' if system else 'session'} bus does not answer within {elapsed(timeout_s)}"
         raise BusError(msg) from error
     except Exception as error:  # boundary: addresses and buses can be wrong in many ways, and each means no bus
         msg = f"{what} cannot be used: {str(error) or type(error).__name__}"

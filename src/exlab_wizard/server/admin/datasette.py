@@ -23,7 +23,7 @@ from datasette.utils.sqlite import sqlite3
 from datasette.views.base import DatasetteError
 from starlette.types import ASGIApp
 
-from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.domain.text.amounts import elapsed, size
 from exlab_wizard.errors import StoreError
 from exlab_wizard.server.errors import ApiError, Code
 from exlab_wizard.server.thread_pools import ThreadPool
@@ -48,8 +48,8 @@ _SETTINGS: Final[Mapping[str, int | bool | str]] = {
 }
 _PLUGINS: Final = frozenset(DEFAULT_PLUGINS) - {"datasette.handle_exception"}
 _LATE: Final = (
-    f"The query was interrupted: it ran longer than {TIME_LIMIT_MS / 1000:g} s, or needs more than {size(MEMORY_BYTES)}"
-    " of memory. Narrow it down."
+    f"The query was interrupted: it ran longer than {elapsed(TIME_LIMIT_MS / 1000)}, or needs more than"
+    f" {size(MEMORY_BYTES)} of memory. Narrow it down."
 )
 _INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -121,7 +121,7 @@ class _Refusals:
         if isinstance(
             exception, ArithmeticError | AssertionError | AttributeError | LookupError | TypeError | ValueError
         ):
-            odd = f"Datasette cannot answer this address ({type(exception).__name__}). Leave out its last parameters."
+            odd = f"Datasette cannot handle this URL ({type(exception).__name__}). Remove its last parameters."
             raise ApiError(Code.BAD_REQUEST, odd) from exception
         raise exception
 
@@ -130,13 +130,13 @@ class DatabaseBrowser:
     """The ASGI application for the database at `path`, and the content security policy of its pages below `base`.
 
     Raises:
-        StoreError: Datasette uses another SQLite than this program; closing one drops the locks of the other.
+        StoreError: Datasette uses a different SQLite library: closing one drops the locks of the other.
     """
 
     def __init__(self, path: Path, readers: Readers, pool: ThreadPool, base: str) -> None:
         driver.enable_callback_tracebacks(False)  # noqa: FBT003 - a function in C; Datasette switches it on globally
         if sqlite3.sqlite_version != driver.sqlite_version or sqlite3.Row is not driver.Row:
-            msg = "Datasette uses another SQLite than this program, which would break database locks; reinstall both"
+            msg = "Datasette uses a different SQLite library, which would break database locks; reinstall both"
             raise StoreError(msg)
         for plugin in pm.get_plugins() - {pm.get_plugin(name) for name in _PLUGINS}:
             pm.unregister(plugin)

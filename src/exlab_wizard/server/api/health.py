@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from exlab_wizard import __version__
 from exlab_wizard.domain.quit import Phase
-from exlab_wizard.domain.text.amounts import plural
+from exlab_wizard.domain.text.amounts import duration, elapsed, plural
 from exlab_wizard.domain.views import Component, Health, HealthStatus, Status
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.process.server_json import CHALLENGE_HEADER, proof_of
@@ -47,7 +47,7 @@ class HealthRoutes:
         try:
             components |= await self._pools.reads.run(self._checked, TIMEOUT_SECONDS)
         except (TimeoutError, ExlabError) as error:
-            reason = str(error) or f"no answer within {TIMEOUT_SECONDS:g} s"
+            reason = str(error) or f"no answer within {elapsed(TIMEOUT_SECONDS)}"
             components["database"] = Component("error", reason)
         for name, lasting in self._lasting().items():
             # That a part has ended matters more than any other news about it.
@@ -94,7 +94,7 @@ class HealthRoutes:
             reason = f"{dead} of {plural(status.wanted, 'worker')} ended unexpectedly; restart the application"
             return Component("error", reason)
         if status.stopping:
-            reason = f"{plural(status.stopping, 'transfer')} did not stop when told to; check the destination"
+            reason = f"{plural(status.stopping, 'transfer')} did not stop when requested; check the destination"
             return Component("warn", reason)
         words = f"{status.busy} of {status.wanted} busy" if status.busy else f"all {status.wanted} idle"
         return Component("ok", words)
@@ -102,7 +102,7 @@ class HealthRoutes:
     def _leases(self) -> Component:
         silent_s = self._backend.watchdog.silent_s
         if silent_s > SILENT_SECONDS:
-            reason = f"session expiry has not been checked for {silent_s:.0f} s; see the log"
+            reason = f"session expiry has not been checked for {duration(silent_s)}; see the log"
             return Component("error", reason)
         count = self._backend.store.drain.count(self._backend.now()).active_sessions
         return Component("ok", f"{count} active")

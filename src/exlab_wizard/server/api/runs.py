@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import TransferError
 from exlab_wizard.server.backend import Backend
 from exlab_wizard.server.errors import ApiError, Code
@@ -29,7 +30,7 @@ async def check_runs(backend: Backend, pool: ThreadPool, jobs: Sequence[NewJob],
         )
     except TimeoutError:
         message = (
-            f"The file system of the run or of a destination did not answer within {TIMEOUT_SECONDS:g} s."
+            f"The file system of the run or of a destination did not answer within {elapsed(TIMEOUT_SECONDS)}."
             " Check that both are reachable, then try again."
         )
         raise ApiError(Code.PATH_UNREACHABLE, message) from None

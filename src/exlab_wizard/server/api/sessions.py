@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.domain.views import ClosedSession, Lease, LeaseState, SessionPage, SessionRow
 from exlab_wizard.errors import RefusedError
 from exlab_wizard.server.api.models import CREATED, Before, CompleteSession, Limit, OpenSession, answer
@@ -82,7 +83,7 @@ class SessionRoutes:
             found = self._found(session_id)
             if found.state is LeaseState.ACTIVE:
                 # After a sleep of the machine the watchdog moves the leases within a second, or ends them.
-                raise ApiError(Code.BUSY, "The session may have expired; this is being decided. Try again in a second.")
+                raise ApiError(Code.BUSY, "It is not known yet whether the session expired. Try again in a second.")
             raise _over(found)
         return self._found(session_id)
 
@@ -159,7 +160,7 @@ def _over(session: SessionRow) -> ApiError:
     if state is LeaseState.EXPIRED:
         after = session.expires_at - session.renewed_at
         message = (
-            f"The session expired: no heartbeat arrived for {after.total_seconds():g} s. Its work is not lost:"
+            f"The session expired: no heartbeat arrived for {elapsed(after.total_seconds())}. Its work is not lost:"
             " open a new session to continue, or queue the run with POST /api/v1/jobs."
         )
         remedy = ["POST /api/v1/sessions", "POST /api/v1/jobs"]

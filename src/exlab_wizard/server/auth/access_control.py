@@ -116,10 +116,10 @@ class AccessControl:
             raise ApiError(Code.OTHER_ACCOUNT, "Only the account that the application runs under may use it.")
         head = len(scope["raw_path"]) + len(scope["query_string"])
         if head + sum(len(name) + len(value) + 4 for name, value in headers.raw) > HEAD_LIMIT_BYTES:
-            raise ApiError(Code.BAD_REQUEST, f"The headers are larger than {HEAD_LIMIT_BYTES} bytes. Send less.")
+            raise ApiError(Code.BAD_REQUEST, f"The headers exceed {HEAD_LIMIT_BYTES} bytes. Send smaller ones.")
         length = headers.get("content-length", "")
         if len(length) > _LENGTH_DIGITS:
-            raise ApiError(Code.BAD_REQUEST, "No body has the announced length. Send the length of the body.")
+            raise ApiError(Code.BAD_REQUEST, "The Content-Length header is invalid. Send the body's length.")
         if not self._hosts.fullmatch(headers.get("host", "")):
             raise ApiError(
                 Code.BAD_HOST, "Use the address in server.json: this server accepts only loopback host names."

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.domain.text.names import sentence
 from exlab_wizard.server.api.jobs import JobRoutes
 from exlab_wizard.server.api.models import LONGEST_PATH, EnqueueJob
@@ -136,7 +137,7 @@ class AddRoutes:
                     place.root, lambda: list_folder(Path(place.root), place.below), TIMEOUT_SECONDS
                 )
             except TimeoutError:
-                trouble = f"The folder did not answer within {TIMEOUT_SECONDS:g} s. Check its disk or share."
+                trouble = f"The folder did not answer within {elapsed(TIMEOUT_SECONDS)}. Check its disk or share."
             except OSError as error:
                 trouble = f"The folder cannot be read: {error.strerror or error}."
         return await self._views.show(

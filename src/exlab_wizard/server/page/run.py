@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from exlab_wizard.domain.job import IN_FLIGHT, JobState, operator_moves
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.domain.text.jobs import REMEDIES, budget
 from exlab_wizard.domain.views import Job
 from exlab_wizard.errors import TransferWaitError
@@ -106,7 +107,7 @@ class RunRoutes:
         try:
             found = await self._pools.folders.run(job.destination, lambda: self._receipt(job), TIMEOUT_SECONDS)
         except TimeoutError:
-            fault = f"The destination did not answer within {TIMEOUT_SECONDS:g} s. Check the share."
+            fault = f"The destination did not answer within {elapsed(TIMEOUT_SECONDS)}. Check the share."
         except (TransferWaitError, OSError, ValueError) as error:
             fault = f"{error}"
         rows = {"job": job, "receipt": found, "fault": fault, "skipped_shown": _SKIPPED_SHOWN}

@@ -124,7 +124,7 @@ class Readers:
                 )
             connection.execute("PRAGMA query_only = 1")
         except driver.Error as error:
-            msg = f"the database {str(self._path)!r} cannot be opened for browsing: {error}"
+            msg = f"the database {str(self._path)!r} cannot be opened for browsing: {error}. Run `exlab-wizard doctor`."
             raise StoreError(msg) from error
         connection.row_factory = connection.counted
         connection.text_factory = _decoded

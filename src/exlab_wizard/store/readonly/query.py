@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from exlab_wizard.domain.text.amounts import size
+from exlab_wizard.domain.text.amounts import elapsed, size
 from exlab_wizard.errors import RefusedError, StoreError, UsageError
 from exlab_wizard.store.readonly.limits import longest_values
 from exlab_wizard.store.sqlite.database import BUSY_TIMEOUT_SECONDS, WAL_LIMIT_BYTES, decode_text
@@ -154,7 +154,7 @@ class _Limits:
         """Return 1 to end the query, and keep why."""
         now = time.monotonic()
         if now > self._deadline:
-            self.ended_by = f"at its time limit of {self._seconds:g} s; narrow it or raise --timeout"
+            self.ended_by = f"at its time limit of {elapsed(self._seconds)}; narrow it or raise --timeout"
         elif now > self._next_check:
             if now > self._long_at:
                 self._long_at = math.inf
@@ -193,5 +193,5 @@ def _explained(error: Exception, limits: _Limits) -> RefusedError | UsageError |
     if any(word in text for word in ("not authorized", "authorization denied", "prohibited", "readonly", "read-only")):
         return RefusedError(f"only reading is allowed here: {text}. Use the sqlite3 shell to change data.")
     if "locked" in text or "unable to open" in text or "disk I/O" in text or "malformed" in text:
-        return StoreError(f"the database cannot be read: {text}")
+        return StoreError(f"the database cannot be read: {text}. Run `exlab-wizard doctor`.")
     return UsageError(f"SQL: {text}")

@@ -18,6 +18,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import StoreError
 from exlab_wizard.store.sqlite.connections import Connections
 from exlab_wizard.store.sqlite.driver import driver, has_wal_reset_bug, is_busy, store_error
@@ -187,8 +188,8 @@ class Database:
         """Hold the write lock of this process."""
         if not self._writing.acquire(self._busy_timeout_s):
             self.refused_as_busy += 1
-            waited = f"{self._busy_timeout_s:g} s"
-            msg = f"the database {str(self.path)!r} is busy: another write did not finish within {waited}"
+            why = f"another write did not finish within {elapsed(self._busy_timeout_s)}"
+            msg = f"the database {str(self.path)!r} is busy: {why}. Try again in a moment."
             raise StoreError(msg)
         try:
             yield
@@ -221,7 +222,7 @@ class Database:
                 reason = self._explained("write", error)
                 if "full" not in str(error):
                     raise reason from error
-                log.warning("the WAL could not be grown in advance; commits may still find space: %s", reason)
+                log.warning("the WAL could not be grown in advance; commits may still succeed: %s", reason)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -27,6 +27,7 @@ KEPT_BACKUPS: Final = 5
 _PAGES_PER_STEP: Final = 1_000
 _TIMEOUT_SECONDS: Final = 30.0
 _LOCK_TIMEOUT_SECONDS: Final = 2.0
+_REMEDY: Final = "Make the folder writable, or free up space there."
 _PART: Final = ".part"
 _RESTORING: Final = ".restoring"
 _REPLACED: Final = ".replaced-"
@@ -90,7 +91,7 @@ class Backups:
             msg = f"another program is still writing a backup to {str(self._folder)!r}; try again later"
             raise StoreError(msg) from error
         except OSError as error:
-            msg = f"cannot write backups to {str(self._folder)!r}: {error}"
+            msg = f"cannot write backups to {str(self._folder)!r}: {error}. {_REMEDY}"
             raise StoreError(msg) from error
         try:
             yield
@@ -118,7 +119,7 @@ class Backups:
             reached(Point.BACKUP_AFTER_RENAME)
         except (OSError, driver.Error) as error:
             _discard(part)
-            msg = f"cannot write the backup {str(target)!r}: {error}"
+            msg = f"cannot write the backup {str(target)!r}: {error}. {_REMEDY}"
             raise StoreError(msg) from error
 
     def restore(self, source: Path, now: datetime) -> Path | None:
@@ -230,7 +231,7 @@ def check_backup(source: Path) -> None:
         except driver.DatabaseError as error:
             verdict = str(error)
     if verdict != "ok":
-        msg = f"{str(source)!r} is not a usable backup: {verdict}"
+        msg = f"{str(source)!r} is not a usable backup: {verdict}; `exlab-wizard db backup --list` lists the others"
         raise RefusedError(msg)
 
 

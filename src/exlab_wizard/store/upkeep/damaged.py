@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.clock import to_text
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import DamagedError, StoreError
 from exlab_wizard.store.sqlite.database import decode_text
 from exlab_wizard.store.sqlite.driver import driver, open_read_only
@@ -127,7 +128,7 @@ def open_raw(path: Path, seconds: float = SECONDS) -> Iterator[RawDatabase]:
             yield RawDatabase(connection)
     except driver.OperationalError as error:
         if "interrupted" in str(error):
-            msg = f"it could not be read within {seconds:g} s"
+            msg = f"it could not be read within {elapsed(seconds)}"
             raise StoreError(msg) from error
         msg = f"it cannot be read: {error}"
         raise StoreError(msg) from error

@@ -128,7 +128,8 @@ def _read(database: Database, sql: str) -> list[Row]:
     try:
         return database.connection().execute(sql).fetchall()
     except driver.OperationalError as error:
-        msg = f"the database {str(database.path)!r} cannot be read: {error}"
+        remedy = "Close programs that lock it, and check that your account can read it."
+        msg = f"the database {str(database.path)!r} cannot be read: {error}. {remedy}"
         raise StoreError(msg) from error
     except driver.DatabaseError as error:
         raise damaged(database.path, str(error)) from error
@@ -177,6 +178,7 @@ def _migrate(database: Database) -> None:
             reached(Point.MIGRATION_BEFORE_COMMIT)
             connection.exec_driver_sql("COMMIT")
         except sa.exc.DBAPIError as error:
-            msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. Nothing was changed."
+            remedy = "Free up space on the disk of the state dir if it is full, then run: exlab-wizard db upgrade"
+            msg = f"the database {str(database.path)!r} cannot be migrated: {error.orig}. Nothing was changed. {remedy}"
             raise StoreError(msg) from error
     reached(Point.MIGRATION_AFTER)

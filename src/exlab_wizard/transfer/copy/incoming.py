@@ -106,8 +106,8 @@ def _make_links(attempt: Attempt, links: Collection[SourceLink]) -> None:
         except OSError as error:
             attempt.failures.check_online()
             hint = (
-                "The destination does not support symlinks: in the run, replace it with what it points to,"
-                " or remove it; then retry the job."
+                "The destination does not support symlinks: in the run, replace the symlink with its target"
+                " or remove it, then retry the job."
             )
             path, cause = str(target.root / link.path), error.strerror or ""
             raise TransferError("Cannot create the symlink", path, hint, ErrorKind.CONFIG, cause) from error

@@ -30,18 +30,18 @@ def is_known_run(final: Path, request: TransferRequest, failures: FailureClassif
         except (FileNotFoundError, NotADirectoryError):
             return False
         if not stat.S_ISDIR(status.st_mode):
-            raise conflict(final, f"It is not a folder, but {str(request.run_path)!r} is to be published there.")
+            raise conflict(final, f"It is not a folder, and {str(request.run_path)!r} would be published there.")
         with Tree(final) as tree:
             with tree.entries("") as entries:
                 if next(entries, None) is None:
                     return False
             owner = read_owner(tree)
     if owner is None:
-        raise conflict(final, f"It has no receipt, but {str(request.run_path)!r} is to be published there.")
+        raise conflict(final, f"It has no receipt, and {str(request.run_path)!r} would be published there.")
     if (owner.host, owner.run_path) != (request.host, str(request.run_path)):
         what = (
             f"It contains the run {owner.run_path!r} of {owner.host!r},"
-            f" but {str(request.run_path)!r} of {request.host!r} is to be published there."
+            f" and {str(request.run_path)!r} of {request.host!r} would be published there."
         )
         raise conflict(final, what)
     return True

@@ -26,7 +26,7 @@ from exlab_wizard.cli.commands.demo.stage import (
 )
 from exlab_wizard.cli.terminal.output import emit, example, json_option, say
 from exlab_wizard.domain.codec import Json
-from exlab_wizard.domain.text.amounts import plural, size
+from exlab_wizard.domain.text.amounts import duration, elapsed, plural, size
 from exlab_wizard.errors import ExlabError
 from exlab_wizard.store.reports.rows import JOB_STATES, LAST_LAUNCH, ONE_JOB
 from exlab_wizard.transfer.destination.receipt import parse_checksums
@@ -70,7 +70,7 @@ class _Story:
         self._force_quit()
         self._finish()
         self._say("")
-        self._say(f"Everything is verified. Nothing was lost. {time.monotonic() - self._began:.0f} s.")
+        self._say(f"Everything is verified. Nothing was lost. {duration(time.monotonic() - self._began)}.")
 
     def _prepare(self) -> None:
         self._heading(
@@ -131,7 +131,7 @@ class _Story:
         ended = self._here.sql(LAST_LAUNCH)[0]
         self._require(row["state"] == "resumable", f"the row says resumable (it says {row['state']})")
         self._require(row["attempts"] == 0, f"the interrupted attempt does not count (attempts={row['attempts']})")
-        self._say(f"exited after {took:.1f} s with status {status}; its exit receipt says: {ended['ended']}")
+        self._say(f"exited after {elapsed(took)} with status {status}; its exit receipt says: {ended['ended']}")
         self._show(row)
         self.facts |= {"forced_state": row["state"], "forced_receipt": ended["ended"]}
 
@@ -177,7 +177,7 @@ class _Story:
 
     def _heading(self, text: str) -> None:
         self._say("")
-        self._say(f"[{time.monotonic() - self._began:4.1f} s] {text}")
+        self._say(f"[{elapsed(time.monotonic() - self._began):>6}] {text}")
 
     def _say(self, text: str) -> None:
         if not self._quiet:

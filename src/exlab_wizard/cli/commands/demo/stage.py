@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from exlab_wizard.domain.codec import Json
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import ExlabError
 
 LARGE_MIB: Final = 192
@@ -103,7 +104,7 @@ class DemoStage:
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not holds():
             if time.monotonic() > deadline:
-                msg = f"waited {_TIMEOUT_SECONDS:g} s, but this did not happen: {what}"
+                msg = f"waited {elapsed(_TIMEOUT_SECONDS)}, but this did not happen: {what}"
                 raise ExlabError(msg)
             if self.process is not None and self.process.poll() is not None:
                 msg = f"the application exited with status {self.process.returncode} before this happened: {what}"

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
+from exlab_wizard.domain.text.amounts import elapsed
 from exlab_wizard.errors import ExlabError, SettingsError
 from exlab_wizard.paths import StateDir
 from exlab_wizard.process.autostart.entry import Autostart, AutostartStatus, autostart_of
@@ -116,7 +117,7 @@ class SettingsRoutes:
         try:
             await self._pools.paths.run(lambda: self._autostart().switch(on=wanted), TIMEOUT_SECONDS)
         except TimeoutError:
-            trouble = f"The system did not answer within {TIMEOUT_SECONDS:g} s. Reload this page in a moment."
+            trouble = f"The system did not answer within {elapsed(TIMEOUT_SECONDS)}. Reload this page in a moment."
             return await self._show(request, Sent(LOGIN, trouble=trouble), status=503)
         except ExlabError as error:
             return await self._show(request, Sent(LOGIN, trouble=str(error)), status=409)
