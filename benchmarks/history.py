@@ -1,4 +1,4 @@
-"""How long the page's reads take beside a million jobs: a page of the history, searches that find nothing, charts.
+"""How long the page's reads take with a million jobs: a page of the history, searches that find nothing, charts.
 
 .venv/bin/python -m benchmarks.history      # BENCH_TMP=/some/disk says where, BENCH_JOBS how many
 """

@@ -1,4 +1,4 @@
-"""Heavy queries beside work: four workers copy, fifty clients send heartbeats, and ten inspectors ask without end.
+"""Heavy queries during work: four workers copy, fifty clients send heartbeats, and ten inspectors ask without end.
 
 Measured is how long writers wait, with and without inspectors, in turns: a heartbeat over HTTP, from request to answer,
 and an enqueue by another process, from call to durable. The WAL's size is looked at ten times a second.

@@ -1,4 +1,4 @@
-"""How long a browser waits for the first view of a page beside a million jobs, from a program that runs.
+"""How long a browser waits for the first view of a page with a million jobs, from a program that runs.
 
 .venv/bin/python -m benchmarks.page         # BENCH_TMP=/some/disk says where, BENCH_JOBS how many
 """

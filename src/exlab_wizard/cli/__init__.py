@@ -1,1 +1,1 @@
-"""Floor 4: the command line. It asks and acts on the database, whether or not the application runs; no SQL here."""
+"""The command line. It asks and acts on the database, whether or not the application runs; no SQL here."""

@@ -148,7 +148,7 @@ class Session:
         return self.jobs
 
     def abort(self) -> None:
-        """End the session without result. If the application does not answer, the lease expires."""
+        """End the session without queueing anything. If the application does not answer, the lease expires."""
         if self._end():
             self._close_without_result()
 

@@ -1,1 +1,1 @@
-"""Floor 3: what a desktop offers. A headless service loads none of it."""
+"""What a desktop offers: window and notifications. A headless service loads none of it."""

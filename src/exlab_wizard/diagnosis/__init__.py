@@ -1,1 +1,1 @@
-"""Floor 2: looks for trouble: the audit of a database and its destinations, and `doctor`."""
+"""Looks for trouble: the audit of a database and its destinations, and `doctor`."""

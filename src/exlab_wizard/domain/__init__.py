@@ -1,1 +1,1 @@
-"""Floor 0: the rules. Pure: nothing here reads a clock, a file or a database; time is an argument."""
+"""The rules. Pure: nothing here reads a clock, a file or a database; time is an argument."""

@@ -115,7 +115,7 @@ class Blocker:
     bytes_left: int | None = field(metadata=about("bytes that are not sent yet; null where unknown"))
     percent: float | None = field(metadata=about("0 to 100, sending and reading back together; null where unknown"))
     eta_s: float | None = field(
-        metadata=about("seconds until its end, or until its lease runs out; null where unknown")
+        metadata=about("estimated seconds until it finishes, or until its lease expires; null if unknown")
     )
 
 

@@ -28,11 +28,11 @@ class Job:
     state: JobState
     state_reason: str | None = field(metadata=about("why it is in this state, in words"))
     priority: int
-    attempts: int = field(metadata=about("attempts that counted; interruptions give theirs back"))
-    interruptions: int = field(metadata=about("how often a quit cut it off"))
-    crashes: int = field(metadata=about("launches that died with it in flight, since its last progress"))
-    not_before: datetime | None = field(metadata=about("not tried before then"))
-    waiting_on: WaitReason | None = field(metadata=about("what it waits for without using an attempt"))
+    attempts: int = field(metadata=about("attempts that count towards the retry limit"))
+    interruptions: int = field(metadata=about("how often a quit or a machine restart interrupted it"))
+    crashes: int = field(metadata=about("launches that crashed while it was in flight, since its last progress"))
+    not_before: datetime | None = field(metadata=about("when the next attempt is due; null: now"))
+    waiting_on: WaitReason | None = field(metadata=about("what it waits for; waiting does not count as an attempt"))
     error_kind: ErrorKind | None
     error_detail: str | None = field(metadata=about("what went wrong, and what to do"))
     enqueued_at: datetime
@@ -64,7 +64,7 @@ class JobPage:
 class JobEvent:
     """One move of a job."""
 
-    id: int = field(metadata=about("0 is being queued, which is no move"))
+    id: int = field(metadata=about("0 for the queueing of the job, which is not a move"))
     job_id: int
     at: datetime
     from_state: JobState | None
@@ -110,10 +110,10 @@ class Lease:
 
     id: str = field(metadata=about("the session's id"))
     state: LeaseState
-    expires_at: datetime = field(metadata=about("when it ends unless a heartbeat comes before"))
-    heartbeat_s: float = field(metadata=about("seconds between heartbeats that leave room for two lost ones"))
+    expires_at: datetime = field(metadata=about("when it expires unless a heartbeat arrives first"))
+    heartbeat_s: float = field(metadata=about("recommended seconds between heartbeats; up to two may be lost"))
     shutting_down: bool = field(metadata=about("a quit waits for this session: complete or abort it soon"))
-    deadline: datetime | None = field(metadata=about("when the quit that waits asks or forces; null: none waits"))
+    deadline: datetime | None = field(metadata=about("when the waiting quit asks or forces; null: no quit is waiting"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +131,17 @@ class SessionRow:
 
     id: str = field(metadata=about("the session's id"))
     kind: SessionKind
-    label: str = field(metadata=about("what the quit question calls it"))
+    label: str = field(metadata=about("its name in the quit question"))
     operator: str | None = field(metadata=about("who is at work"))
     equipment_id: str | None = field(metadata=about("the instrument"))
     run_path: str | None = field(metadata=about("the run that it writes; bytes that are not UTF-8 appear as `\\xNN`"))
     state: LeaseState
-    ttl_s: float = field(metadata=about("seconds that it lives without a heartbeat"))
+    ttl_s: float = field(metadata=about("seconds without a heartbeat after which it expires"))
     opened_at: datetime
     renewed_at: datetime
     expires_at: datetime
     closed_at: datetime | None
-    launch_id: int | None = field(metadata=about("the launch under which it was opened"))
+    launch_id: int | None = field(metadata=about("the launch during which it was opened"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +205,17 @@ class QuitRow:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What a quit waits for, and how far it is. Where `idle` is None it is unknown: never take that for idle."""
+    """What a quit waits for, and how far it is. Where `idle` is None it is unknown: never treat that as idle."""
 
     active_sessions: int | None = field(metadata=about("null: the predicate cannot be read"))
     in_flight_jobs: int | None = field(metadata=about("null: the predicate cannot be read"))
-    idle: bool | None = field(metadata=about("nothing is in flight or leased; null: unknown, never take it for idle"))
+    idle: bool | None = field(
+        metadata=about("true: nothing is in flight or leased; null: unknown, never treat it as idle")
+    )
     reason: str | None = field(metadata=about("why it is unknown"))
     phase: Phase
-    deadline: datetime | None = field(metadata=about("when this window of the quit ends; null: no window runs"))
-    question: str | None = field(metadata=about("the question that waits for an answer; null: none does"))
+    deadline: datetime | None = field(metadata=about("when this window of the quit ends; null: no window is open"))
+    question: str | None = field(metadata=about("the open question; null: none"))
     blockers: tuple[Blocker, ...] = field(metadata=about("the oldest first, at most 100"))
 
 
@@ -264,7 +266,7 @@ class Health:
 
     status: HealthStatus
     components: dict[str, Component] = field(
-        metadata=about("database, workers, leases, destinations, server; and each part that should never end")
+        metadata=about("database, workers, leases, destinations, server, and the other long-running parts")
     )
     proof: str | None = field(
         default=None,
@@ -275,4 +277,4 @@ class Health:
     )
     version: str | None = field(default=None, metadata=about("of the program; only with the token"))
     launch_id: int | None = field(default=None, metadata=about("the running launch; only with the token"))
-    phase: Phase | None = field(default=None, metadata=about("how far a quit is; only with the token"))
+    phase: Phase | None = field(default=None, metadata=about("the phase of a quit; only with the token"))

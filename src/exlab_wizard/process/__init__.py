@@ -1,1 +1,1 @@
-"""Floor 2: one process and its life: its lock, its threads, its log, its signals, its supervisor."""
+"""One process and its life: its lock, its threads, its log, its signals, its supervisor."""

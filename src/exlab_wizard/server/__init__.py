@@ -1,1 +1,1 @@
-"""Floor 3: the HTTP interface of the running application, for the programs and pages of its owner."""
+"""The HTTP interface of the running application, for the programs and pages of its owner."""

@@ -74,7 +74,7 @@ class Code(StrEnum):
     TOO_MANY_STREAMS = "too_many_streams", 429, 5
     """More event streams are open than the server allows."""
     INTERNAL = "internal", 500
-    """A fault of the program; the log has its trace under the trace id."""
+    """An internal error; the log has its trace under the trace id."""
     SHUTTING_DOWN = "shutting_down", 503, 10
     """The application is quitting; no session opens until its next launch."""
     BUSY = "busy", 503, 1
@@ -95,7 +95,7 @@ class ErrorContent(BaseModel):
     message: str = Field(description="one or two sentences for people: what happened, where, and what to do")
     field: str | None = Field(default=None, description="the part of the request at fault, such as `runs.0.path`")
     details: dict[str, object] | None = Field(default=None, description="more for programs, depending on the code")
-    trace_id: str = Field(description="16 hexadecimal digits, which the log line of this request has too")
+    trace_id: str = Field(description="16 hexadecimal digits; the log line of this request contains them too")
 
 
 class ErrorBody(BaseModel):
@@ -123,7 +123,7 @@ _MEANINGS: Final[dict[int, str]] = {
     413: "The body is too large",
     422: "A value is missing or not allowed",
     429: "Too many event streams",
-    500: "A fault of the program",
+    500: "Internal error",
     503: "Not available now; `Retry-After` says when to try again",
 }
 _ANYWHERE: Final = (400, 401, 403, 413, 500, 503)

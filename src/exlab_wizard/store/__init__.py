@@ -1,1 +1,1 @@
-"""Floor 1: the only room with SQL. What is pending, leased and decided lives here, durable when a call returns."""
+"""The only room with SQL. What is pending, leased and decided lives here, durable when a call returns."""

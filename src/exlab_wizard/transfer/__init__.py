@@ -1,1 +1,1 @@
-"""Floor 1: moves the bytes of a run and proves that they arrived. Knows nothing of the database."""
+"""Moves the bytes of a run and proves that they arrived. Knows nothing of the database."""

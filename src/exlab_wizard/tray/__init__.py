@@ -1,1 +1,1 @@
-"""Floor 3: what the operator lives with: the quit, its question, and later the icon and notifications."""
+"""What runs beside the sync: the quit with its question, the server's thread, the window, and the icon."""

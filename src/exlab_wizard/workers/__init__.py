@@ -1,1 +1,1 @@
-"""Floor 2: takes jobs from the queue and runs transfers; the watchdog and the maintenance beside them."""
+"""Takes jobs from the queue and runs transfers; the watchdog and the maintenance beside them."""

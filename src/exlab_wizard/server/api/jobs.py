@@ -93,7 +93,7 @@ class JobRoutes:
         return answer(job)
 
     async def cancel(self, job_id: JobId) -> Response:
-        """Cancel an unfinished or failed job; a running copy stops within a second. Harmless when cancelled before."""
+        """Cancel an unfinished or failed job; a running copy stops within a second. Harmless if already cancelled."""
         return answer(await self._decided(job_id, OperatorMove.CANCEL))
 
     async def _decided(self, job_id: int, move: OperatorMove) -> Job:

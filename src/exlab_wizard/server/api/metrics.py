@@ -93,7 +93,7 @@ class MetricsRoutes:
         yield "counter", "job_moves", "Moves of jobs into each state.", "", list(chain(*moves))
         about = "Bytes of runs that were read back, matched and were published."
         yield "counter", "verified", about, "bytes", self._counted(progress.verified_bytes)
-        about = "Of these, bytes that were sent before an interruption."
+        about = "Bytes of verified runs that were sent before an interruption."
         yield "counter", "resumed", about, "bytes", self._counted(progress.resumed_bytes)
         yield "counter", "moved", "Bytes that were sent or read back.", "bytes", self._counted(total)
 

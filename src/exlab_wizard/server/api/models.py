@@ -36,13 +36,13 @@ Equipment = Annotated[
     ),
 ]
 Priority = Annotated[
-    int, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="higher goes first; 0 is ordinary")
+    int, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="higher goes first; the default is 0")
 ]
 
 
 JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the job's id")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="the most entries to return")]
-Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="maximum number of entries to return")]
+Before = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="the `next` of the previous page")]
 
 
 def answer(view: object, status: int = 200, text: Callable[[str], str] = printable) -> Response:
@@ -58,7 +58,7 @@ class OpenSession(_Request):
     """Foreground work that begins."""
 
     kind: SessionKind = Field(description="`run`: an acquisition; `project`: a creation wizard")
-    label: str = Field(min_length=1, max_length=200, description="what the quit question calls it")
+    label: str = Field(min_length=1, max_length=200, description="its name in the quit question")
     operator: str | None = Field(default=None, max_length=200, description="who is at work")
     equipment_id: Equipment | None = None
     run_path: str | None = Field(default=None, max_length=LONGEST_PATH, description="the run that it writes, if known")
@@ -67,12 +67,12 @@ class OpenSession(_Request):
         ge=1,
         le=MAX_TTL_SECONDS,
         allow_inf_nan=False,
-        description="seconds that it lives without a heartbeat; `sessions.ttl_s` of the settings unless given",
+        description="seconds without a heartbeat after which it expires; by default `sessions.ttl_s` of the settings",
     )
     id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$",
-        description="chosen by the client, so that a lost answer can be asked for again; random unless given",
+        description="chosen by the client, so that it can repeat the request if the answer was lost; random by default",
     )
 
 
@@ -87,7 +87,9 @@ class FinishedRun(_Request):
 class CompleteSession(_Request):
     """What the session produced."""
 
-    runs: list[FinishedRun] = Field(default_factory=list, max_length=MOST_RUNS, description="queued with the closing")
+    runs: list[FinishedRun] = Field(
+        default_factory=list, max_length=MOST_RUNS, description="runs to queue when the session closes"
+    )
 
 
 class EnqueueJob(_Request):
@@ -115,7 +117,7 @@ class AnswerQuit(_Request):
     """The answer to the quit question."""
 
     answer: Literal["force", "wait", "keep_running"] = Field(
-        description="`force`: quit now; `wait`: a fresh window; `keep_running`: take the quit back"
+        description="`force`: quit now; `wait`: a fresh window; `keep_running`: cancel the quit"
     )
 
 
@@ -141,7 +143,7 @@ class WindowView(BaseModel):
     """Whether the operator has the window before them."""
 
     open: bool
-    focused: bool = Field(description="a page said last that the operator works in it")
+    focused: bool = Field(description="whether the page last reported that the operator is working in it")
 
 
 class OpenWindow(_Request):

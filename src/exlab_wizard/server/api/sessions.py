@@ -113,7 +113,7 @@ class SessionRoutes:
         return ClosedSession(id=session_id, state=LeaseState.COMPLETED, jobs=before)
 
     async def abort(self, session_id: str) -> Response:
-        """Close a session without result; repeating it returns the same answer."""
+        """Close a session without queueing anything; repeating it returns the same answer."""
         return answer(await self._pools.writes.run(lambda: self._aborted(session_id)))
 
     def _aborted(self, session_id: str) -> ClosedSession:

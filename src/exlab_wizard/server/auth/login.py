@@ -72,7 +72,7 @@ def login_router(logins: Logins) -> APIRouter:
 
     @router.post("/api/v1/login", status_code=201, responses=refusals())
     async def link() -> LoginLink:
-        """Make a path that logs a browser in, once, within 30 seconds."""
+        """Create a link that logs a browser in; it works once, within 30 seconds."""
         return LoginLink(path=logins.path_to("/"), expires_in_s=CODE_SECONDS)
 
     @router.get("/login", status_code=303, responses=refusals(422), response_class=RedirectResponse)

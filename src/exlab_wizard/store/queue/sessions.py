@@ -137,7 +137,7 @@ class Sessions(Queries):
         return [job for job in jobs if job is not None] if None not in jobs else None
 
     def abort(self, lease_id: str, now: datetime) -> bool:
-        """Close the lease without result; False when it is not active."""
+        """Close the lease without queueing anything; False when it is not active."""
         closing: dict[str, Value] = {"id": lease_id, "to_state": LeaseState.ABORTED, "now": to_text(now)}
         return self._db.change(CLOSE, closing) == 1
 
