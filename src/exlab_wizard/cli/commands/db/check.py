@@ -82,7 +82,7 @@ def _report(
             say(f"{fault.subject}: {fault.detail}")
     if wrong:
         what = ", ".join(wrong)
-        msg = f"the database {str(database.path)!r} failed: {what}. `exlab-wizard db backup --list` lists backups"
+        msg = f"the database {str(database.path)!r} failed these checks: {what}. Backups: exlab-wizard db backup --list"
         if faults:
             msg = f"the check failed: {what}. `exlab-wizard sync` copies a missing run again"
         raise ExlabError(msg)
