@@ -169,5 +169,5 @@ def test_an_answer_of_another_version_is_an_error_in_words(state_dir: Path, stat
     }
     with ours(lambda _: (201, answer)) as server, Client(point_at(state_dir, server.port)) as client:
         session = client.session(kind="run", label="too new")
-        with pytest.raises(UnreachableError, match="another version"):
+        with pytest.raises(UnreachableError, match="different versions"):
             session.renew()

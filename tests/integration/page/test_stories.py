@@ -30,7 +30,7 @@ def test_a_failed_run_says_what_to_do_is_retried_and_arrives_before_ones_eyes(pr
     page.get_by_role("link", name="Review and retry").click()
     page.get_by_role("link", name=stage.FAILED).click()
     expect(page.locator("#error")).to_contain_text("Refusing to replace")
-    expect(page.locator("#error")).to_contain_text("move the other away, then retry")
+    expect(page.locator("#error")).to_contain_text("move the other one away, then retry")
     late = visit(program, f"/runs/{job}", script=False, may_fail=True).page
     shutil.rmtree(program.nas / "scope-2" / stage.FAILED)
     page.get_by_role("button", name="Retry").click()
