@@ -110,7 +110,7 @@ coverage: setup system-packages $(DESKTOP)  ## every test, with branch coverage
 	EXLAB_CASES=all $(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 mutants: setup system-packages $(DESKTOP)  ## remove each safeguard in a copy of the program, and see that the tests notice
-	EXLAB_MUTANTS=all $(PYTEST) tests/crash/mutants $(PYTEST_ARGS)
+	EXLAB_MUTANTS=all EXLAB_CASES=all $(PYTEST) tests/crash/mutants $(PYTEST_ARGS)
 
 storm: setup system-packages $(DESKTOP)  ## a hundred signals at once, STORM_ROUNDS times, at fresh moments
 	EXLAB_STORM_ROUNDS=$(STORM_ROUNDS) EXLAB_STORM_SEED=$${EXLAB_STORM_SEED:-$$$$} $(PYTEST) tests/integration/session_end/test_storm.py $(PYTEST_ARGS)
