@@ -145,14 +145,11 @@ def _build_core(opened: Opened, launch: Launch, inbox: Inbox) -> Core:
         changed=changed,
     )
     maintenance = Maintenance(store, opened.backups, settings, clock, check=opened.ended_well)
-    until = "until restarted, "
-    stalls = f"{until}sessions do not expire and stalls go unnoticed"
+    stalls = "sessions do not expire and stalls go unnoticed"
     launch.supervisor.add(
-        Supervised(
-            "workers", lambda: workers.alive, f"{until}fewer runs are synced at the same time", workers.replace_dead
-        ),
+        Supervised("workers", lambda: workers.alive, "fewer runs are synced at the same time", workers.replace_dead),
         Supervised("watchdog", lambda: watchdog.alive, stalls, watchdog.start),
-        Supervised("maintenance", lambda: maintenance.alive, f"{until}there are no backups", maintenance.start),
+        Supervised("maintenance", lambda: maintenance.alive, "there are no backups", maintenance.start),
     )
     return Core(workers=workers, watchdog=watchdog, maintenance=maintenance)
 

@@ -154,8 +154,9 @@ class MainLoop:
         found: dict[str, Service] = {"session watch": self.session_watch}
         if self.desktop is not None:
             display = self.desktop.display
-            found |= {"window": display.window, "notifier": display.notifier, "news": self.desktop.watcher}
-            found |= {"icon": self.desktop.icon, "entry for start at login": self.desktop.autostart}
+            found |= {"window": display.window, "notifications": display.notifier}
+            found |= {"notification watcher": self.desktop.watcher, "icon": self.desktop.icon}
+            found |= {"start-at-login check": self.desktop.autostart}
         return found
 
     def _stop(self, outcome: QuitOutcome) -> None:

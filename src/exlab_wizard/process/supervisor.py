@@ -34,6 +34,11 @@ class Supervised:
     loss: str
     restart: Callable[[], None] | None = None
 
+    @property
+    def crash(self) -> str:
+        """The sentence about its crash, without its name."""
+        return f"crashed unexpectedly: {'' if self.restart is None else 'until restarted, '}{self.loss}"
+
 
 class Supervisor:
     """Watches all parts; `changed` is called when one has crashed or was restarted. Thread-safe."""
@@ -67,7 +72,7 @@ class Supervisor:
                 new = part.name not in self._logged
                 self._logged.add(part.name)
             if new:
-                log.error("%s crashed unexpectedly: %s", part.name, part.loss)
+                log.error("%s %s", part.name, part.crash)
             if part.restart is not None:
                 self._restart(part, part.restart)
             if new:
@@ -91,7 +96,7 @@ class Supervisor:
 
     def _trouble(self, part: Supervised) -> str:
         if not _lives(part):
-            return f"crashed unexpectedly: {part.loss}"
+            return part.crash
         restarts = self._restarts[part.name]
         return f"crashed unexpectedly and was restarted {times(restarts)}; check the log" if restarts else ""
 

@@ -46,6 +46,7 @@ NEWEST_JOB: Final = _newest(_job.id)
 BYTES_LEFT: Final[sa.ColumnElement[int]] = sa.func.max(_job.bytes_total - _job.bytes_done, ZERO)
 """Bytes of one job that are not on the destination yet, as far as its size is known."""
 LEAST_LEFT: Final = sa.func.min(BYTES_LEFT).filter(_job.bytes_total > ZERO)
+"""Bytes that the smallest of several jobs still needs; NULL where no size is known."""
 
 UNFINISHED: Final = Statement(
     sa.select(

@@ -167,7 +167,7 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     def fail() -> None:
         raise RuntimeError("can't start new thread")
 
-    supervisor.add(Supervised("icon", lambda: alive["icon"], "open the page instead", fail))
+    supervisor.add(Supervised("icon", lambda: alive["icon"], "there is no icon", fail))
     supervisor.add(Supervised("watchdog", lambda: alive["watchdog"], "nothing expires", revive))
     supervisor.poll()
     assert (supervisor.troubles(), told) == ({"icon": "", "watchdog": ""}, [])
@@ -176,7 +176,8 @@ def test_what_has_ended_is_said_once_and_what_cannot_be_started_again_stays_an_e
     supervisor.poll()
     assert [component.name for component in supervisor.dead()] == ["icon"]
     troubles = supervisor.troubles()
-    assert troubles["icon"] == "crashed unexpectedly: open the page instead"
+    assert troubles["icon"] == "crashed unexpectedly: until restarted, there is no icon"
+    assert Supervised("server", bool, "open the page instead").crash == "crashed unexpectedly: open the page instead"
     assert "was restarted once" in troubles["watchdog"]
     assert len(told) == 2
     assert caplog.text.count("icon crashed") == caplog.text.count("watchdog crashed") == 1

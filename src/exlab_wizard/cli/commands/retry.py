@@ -59,7 +59,7 @@ def _decide(locations: Locations, ids: Sequence[int], move: OperatorMove, done: 
             return None
         from exlab_wizard.client import UnreachableError  # noqa: PLC0415 - loaded by now, since there is a client
 
-        was = client.job(ids[0]).state
+        was = client.job(ids[0]).state  # only for the words: the application decides
         try:
             client.call("POST", f"/jobs/{ids[0]}/{move}", repeat=False)
         except UnreachableError as error:

@@ -101,7 +101,7 @@ class JobRoutes:
             try:
                 self._backend.store.jobs.decide([job_id], move)
             except NoSuchJobError:
-                pass  # said below
+                pass  # `_found` answers 404
             except MoveRefusedError as error:
                 details = {"state": error.state.value, "legal_moves": [it.value for it in legal_moves(error.state)]}
                 message = str(error)

@@ -36,6 +36,7 @@ _since: Final[sa.ColumnElement[str]] = sa.literal_column(
     f" AND s.destination = w.destination AND s.waiting_on = w.waiting_on LIMIT {_SAMPLE}) first"
     " CROSS JOIN job_events e ON e.job_id = first.id WHERE e.to_state = 'queued' GROUP BY e.job_id)), w.enqueued_at)"
 )
+# SQLite takes `run_path` from the row whose `enqueued_at` is the least.
 _waiting = figures.waiting(sa.func.min(_job.enqueued_at).label("enqueued_at"), _job.run_path).limit(_limit)
 _w: Final = _waiting.subquery("w").c
 WAITING: Final = Statement(sa.select(_w.destination, _w.waiting_on, _w.jobs, _since.label("since"), _w.run_path))
