@@ -69,7 +69,7 @@ def _question(stage: _Stage, path: Path) -> None:
     program.says("notification: 1 operation")
     stage.snap(path)
     program.api("POST", "/quit/answer", {"answer": "keep_running"})
-    program.says("taken back")
+    program.says("called off")
 
 
 def _told(stage: _Stage, path: Path) -> None:
