@@ -18,7 +18,7 @@ from typing import Final
 import httpx
 from tests.crash.soak import runs
 from tests.crash.soak.book import Book, Run
-from tests.crash.soak.scene import Scene
+from tests.crash.soak.scene import EQUIPMENT, Scene
 from tests.integration.api.api import Api
 from tests.support.program import PATIENCE_SECONDS, picture
 
@@ -88,7 +88,7 @@ class Client:
         small = self._scene.has_small and kind in ("many", "odd") and chance.random() < 0.4
         folder = self._scene.instrument / f"{self._name}-{self._made:05}-{kind}"
         path = runs.make(folder, kind, chance)
-        equipment = chance.choice([None, "sem", "xrd"])
+        equipment = chance.choice([None, *EQUIPMENT])
         run = Run(path, "small" if small else "nas", equipment, [picture(path)])
         self._book.add(run)
         return run

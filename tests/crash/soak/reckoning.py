@@ -17,7 +17,7 @@ from typing import Final
 import psutil
 from tests.crash.soak.book import Book, Run
 from tests.crash.soak.endings import KILLED
-from tests.crash.soak.scene import WORKERS, Scene
+from tests.crash.soak.scene import EQUIPMENT, WORKERS, Scene
 from tests.support.program import MIB, picture
 
 from exlab_wizard.diagnosis.audit import audit
@@ -192,6 +192,7 @@ class Reckoning:
         self._removing.start()
         if last:
             self._removing.join()
+            self._remove_emptied()
             self._audit()
             self._look_at_destinations(by_run)
             self._look_for_leftovers()
@@ -252,6 +253,13 @@ class Reckoning:
         self._book.forget(run)
         self._book.count("runs verified, compared and removed")
 
+    def _remove_emptied(self) -> None:
+        """Delete folders of an equipment whose last run was removed: without its rows, nothing says what they are."""
+        with self._scene.nas_folders() as folders:
+            for folder in (nas / name for nas in folders for name in EQUIPMENT):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
     def _empty_removed(self) -> None:
         for folder in list(self._removed.iterdir()):
             shutil.rmtree(folder)
@@ -263,7 +271,7 @@ class Reckoning:
         with self._scene.nas_folders() as folders:
             for folder in folders:
                 for entry in folder.iterdir():
-                    inside = entry.iterdir() if entry.name in {"sem", "xrd"} else [entry]
+                    inside = entry.iterdir() if entry.name in EQUIPMENT else [entry]
                     strange = [path for path in inside if path.name not in {INCOMING, MARKER} and path not in handed_in]
                     if strange:
                         self._book.violated(f"visible, and nobody's: {strange}")
