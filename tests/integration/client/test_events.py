@@ -86,6 +86,23 @@ def test_a_quit_puts_its_question_to_who_can_answer(exlab: Lab) -> None:
     assert exlab.query("SELECT outcome, prompts FROM quit_requests") == [("forced", 1)]
 
 
+def test_who_begins_to_listen_while_the_question_stands_gets_it(exlab: Lab) -> None:
+    exlab.configure(window_s=0.2)
+    exlab.start()
+    with connected(exlab) as client:
+        client.call("POST", "/sessions", {"kind": "run", "label": "never ends", "ttl_s": 600})
+        asked = client.events(answers=True)
+        assert next(asked).kind == "hello"
+        client.quit()
+        next(event for event in asked if event.kind == "question" and event.data["question"])
+        later = client.events(answers=True)
+        assert [next(later).kind, next(later).kind] == ["hello", "question"]
+        client.answer("force")
+        later.close()
+        asked.close()
+    assert exlab.wait() == 0
+
+
 def test_who_stops_listening_leaves_nothing_behind(client: Client, running: Lab) -> None:
     listening = client.events()
     assert next(listening).kind == "hello"

@@ -113,6 +113,8 @@ class Feed:
         reader = Reader()
         for event in self._beginning(after):
             reader.put(event)
+        if (standing := self._poller.question) is not None:  # who can answer it need not have seen it begin
+            reader.put(StreamEvent.of(self._last, "question", standing))
         if self._over:
             reader.end()
         self._readers.add(reader)

@@ -44,6 +44,11 @@ class Poller:
         self._events = backend.store.events
         self._last: _Snapshot | None = None
 
+    @property
+    def question(self) -> dict[str, Json] | None:
+        """The data of the quit question that stood at the last poll, if one did."""
+        return self._last.question if self._last is not None and self._last.question["question"] is not None else None
+
     def poll(self) -> list[Update] | None:
         """Return what changed since the last poll, nothing at the first; None when there are too many changes.
 
