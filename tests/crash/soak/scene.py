@@ -24,8 +24,8 @@ WORKERS: Final = 2
 WINDOW_SECONDS: Final = 1.0
 SESSION_END_SECONDS: Final = 5.0
 SMALL_BYTES: Final = 96 * MIB
-ORDINARY_LIMIT_MIB_S: Final = 12.0
 EQUIPMENT: Final = ("sem", "xrd")
+ORDINARY_LIMIT_MIB_S: Final = 12.0
 """Slow enough that most kills cut something off, fast enough that the queue does not only grow."""
 
 

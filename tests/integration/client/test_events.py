@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.integration.client.calls import connected
@@ -71,11 +73,18 @@ def test_a_quit_does_not_wait_for_an_answer_from_who_only_listens(exlab: Lab) ->
         assert listener.ended_with is not None
 
 
-def test_a_quit_puts_its_question_to_who_can_answer(exlab: Lab) -> None:
+@contextmanager
+def held_back(exlab: Lab) -> Iterator[Client]:
+    """Lend a client of an application whose quit has to ask, after a moment."""
     exlab.configure(window_s=0.2)
     exlab.start()
     with connected(exlab) as client:
         client.call("POST", "/sessions", {"kind": "run", "label": "never ends", "ttl_s": 600})
+        yield client
+
+
+def test_a_quit_puts_its_question_to_who_can_answer(exlab: Lab) -> None:
+    with held_back(exlab) as client:
         listening = client.events(answers=True)
         client.quit()
         event = next(event for event in listening if event.kind == "question" and event.data["question"])
@@ -87,10 +96,7 @@ def test_a_quit_puts_its_question_to_who_can_answer(exlab: Lab) -> None:
 
 
 def test_who_begins_to_listen_while_the_question_stands_gets_it(exlab: Lab) -> None:
-    exlab.configure(window_s=0.2)
-    exlab.start()
-    with connected(exlab) as client:
-        client.call("POST", "/sessions", {"kind": "run", "label": "never ends", "ttl_s": 600})
+    with held_back(exlab) as client:
         asked = client.events(answers=True)
         assert next(asked).kind == "hello"
         client.quit()
